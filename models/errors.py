@@ -1,0 +1,53 @@
+"""The one hierarchy of errors; ``deployments/http/errors.py`` maps it to status codes."""
+
+
+class EmbedserveError(Exception):
+    """Base of every error this project raises on purpose. The message is fit to be shown to a user."""
+
+
+class InputError(EmbedserveError):
+    """The caller's input is wrong; ``param`` names the field, ``code`` is a stable machine-readable reason."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_value") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class LimitError(InputError):
+    """The caller's input is well-formed and larger than a configured limit."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str = "too_large") -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class MediaTypeError(InputError):
+    """The request's content type is not accepted by the route."""
+
+
+class ModelNotFoundError(EmbedserveError):
+    """No such model, version or alias."""
+
+
+class UnavailableError(EmbedserveError):
+    """No capacity, or no replica of the version is ready; worth a retry after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(EmbedserveError):
+    """The request's deadline passed before its vectors were computed."""
+
+
+class CatalogError(EmbedserveError):
+    """The catalogue or another configuration file is invalid; the message names the key and the allowed values."""
+
+
+class SourceError(EmbedserveError):
+    """A source of model files does not answer, lacks a file, or sent bytes with another sha256."""
+
+
+class ArtifactError(EmbedserveError):
+    """A model artifact is missing, does not match its hash, does not load, or does not embed."""

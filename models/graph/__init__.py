@@ -1,0 +1,1 @@
+"""Serving graphs: ONNX written straight from weights, ending in unit vectors."""

@@ -1,0 +1,142 @@
+"""Serving graph of CLIP's vision tower: uint8 pixels in, unit vectors out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from models.errors import ArtifactError
+from models.graph.builder import GraphBuilder, Value
+from models.graph.layers import first_row, layer_norm, project_rows, self_attention, unit_rows
+from models.graph.linear import Linear, Weights
+from models.image import CLIP_MEAN, CLIP_STD
+
+
+@dataclass(frozen=True)
+class ClipVisionConfig:
+    """The fields of a CLIP vision ``config.json`` that the graph depends on."""
+
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 768
+    inner: int = 3072
+    image: int = 224
+    patch: int = 32
+    projection: int = 512
+    epsilon: float = 1e-5
+
+    @classmethod
+    def from_json(cls, config: dict[str, Any]) -> Self:
+        """Read a Hugging Face CLIP ``config.json`` (whole model or vision part).
+
+        Raises:
+            ArtifactError: the architecture is not one this graph computes.
+        """
+        vision = {**config, **config.get("vision_config", {})}
+        if vision.get("hidden_act", "quick_gelu") != "quick_gelu":
+            raise ArtifactError(f"hidden_act is {vision['hidden_act']!r}; the vision graph computes 'quick_gelu'")
+        return cls(
+            layers=vision.get("num_hidden_layers", cls.layers),
+            heads=vision.get("num_attention_heads", cls.heads),
+            hidden=vision.get("hidden_size", cls.hidden),
+            inner=vision.get("intermediate_size", cls.inner),
+            image=vision.get("image_size", cls.image),
+            patch=vision.get("patch_size", cls.patch),
+            projection=config.get("projection_dim", vision.get("projection_dim", cls.projection)),
+            epsilon=vision.get("layer_norm_eps", cls.epsilon),
+        )
+
+    @property
+    def positions(self) -> int:
+        """Patches and the class token."""
+        return (self.image // self.patch) ** 2 + 1
+
+
+def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.ModelProto:
+    """Build the graph ``pixels`` uint8 [n, image, image, 3] → ``embedding`` float32 [n, projection].
+
+    Computes what Hugging Face's ``CLIPVisionModelWithProjection`` does in inference on normalised pixels, then the
+    L2 norm. ``weights`` are named as in that model's state dict.
+    """
+    graph = GraphBuilder("vision_encoder")
+    x = _patches(graph, config, weights, linear)
+    x = layer_norm(graph, x, weights, "vision_model.pre_layrnorm", config.epsilon)
+    normed = layer_norm(graph, x, weights, "vision_model.encoder.layers.0.layer_norm1", config.epsilon)
+    for layer in range(config.layers):
+        x, normed = _layer(graph, x, normed, weights, layer, config, linear)
+    pooled = layer_norm(graph, first_row(graph, x), weights, "vision_model.post_layernorm", config.epsilon)
+    projected = project_rows(graph, pooled, "visual_projection.weight", weights)
+    return graph.model(
+        {"pixels": (TensorProto.UINT8, ["n", config.image, config.image, 3])},
+        ("embedding", unit_rows(graph, projected), ["n", config.projection]),
+        {"embedserve.output": "unit", "embedserve.precision": linear.precision},
+    )
+
+
+def _patches(graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, linear: Linear) -> Value:
+    """Pixels to [n, positions, hidden]: the strided convolution is a product over flattened patches."""
+    side, patch = config.image // config.patch, config.patch
+    kernel = weights["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)  # [hidden, 3, patch, patch]
+    mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (CLIP_MEAN, CLIP_STD))
+    # (x / 255 - mean) / std is linear, so that it folds into the kernel: no float image is ever stored.
+    folded = kernel / (255 * std)
+    offset = -(kernel * mean / std).sum(axis=(1, 2, 3))
+    matrix = folded.transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
+    grid = graph.op("Reshape", ["pixels", graph.ints(-1, side, patch, side, patch * 3)])
+    grid = graph.op("Transpose", [grid], perm=[0, 1, 3, 2, 4])
+    flat = graph.op("Reshape", [grid, graph.ints(-1, side * side, patch * patch * 3)])
+    x = graph.op("Cast", [flat], to=TensorProto.FLOAT)
+    x = linear(graph, x, "patch_embedding", matrix)
+    positions = weights["vision_model.embeddings.position_embedding.weight"].copy()
+    positions[1:] += offset.astype(np.float32)
+    first = (weights["vision_model.embeddings.class_embedding"] + positions[0])[None, None]
+    x = graph.op("Add", [x, graph.constant("positions", positions[1:])])
+    count = graph.op("Gather", [graph.op("Shape", ["pixels"]), graph.ints(0)])
+    shape = graph.op("Concat", [count, graph.ints(1, config.hidden)], axis=0)
+    classes = graph.op("Expand", [graph.constant("class", first.astype(np.float32)), shape])
+    return graph.op("Concat", [classes, x], axis=1)
+
+
+def _layer(
+    graph: GraphBuilder,
+    x: Value,
+    normed: Value,
+    weights: Weights,
+    layer: int,
+    config: ClipVisionConfig,
+    linear: Linear,
+) -> tuple[Value, Value]:
+    """One pre-norm block; takes and returns the residual stream and its next normalised form."""
+    prefix = f"vision_model.encoder.layers.{layer}"
+    this = f"{prefix}.self_attn"
+    names = (f"{this}.q_proj", f"{this}.k_proj", f"{this}.v_proj")
+    context = self_attention(graph, normed, weights, names, config.heads, linear)
+    out = linear(graph, context, f"{this}.out_proj.weight", weights[f"{this}.out_proj.weight"].T)
+    x, normed = _add_and_norm(graph, out, x, weights, f"{this}.out_proj", f"{prefix}.layer_norm2", config)
+    up, down = f"{prefix}.mlp.fc1", f"{prefix}.mlp.fc2"
+    inner = linear(graph, normed, f"{up}.weight", weights[f"{up}.weight"].T)
+    inner = graph.op("Add", [inner, graph.constant(f"{up}.bias", weights[f"{up}.bias"])])
+    inner = graph.fused("QuickGelu", [inner], alpha=1.702)
+    out = linear(graph, inner, f"{down}.weight", weights[f"{down}.weight"].T)
+    last = layer + 1 == config.layers
+    following = "vision_model.post_layernorm" if last else f"vision_model.encoder.layers.{layer + 1}.layer_norm1"
+    return _add_and_norm(graph, out, x, weights, down, following, config)
+
+
+def _add_and_norm(
+    graph: GraphBuilder,
+    product: Value,
+    residual: Value,
+    weights: Weights,
+    dense: str,
+    norm: str,
+    config: ClipVisionConfig,
+) -> tuple[Value, Value]:
+    """Return residual + product + bias, and its LayerNorm."""
+    constants = [graph.constant(n, weights[n]) for n in (f"{norm}.weight", f"{norm}.bias", f"{dense}.bias")]
+    normed, total = graph.skip_layer_norm([product, residual, *constants], config.epsilon)
+    return total, normed

