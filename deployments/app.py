@@ -1,0 +1,48 @@
+"""The builders that serve_config.yaml names."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from ray.serve import Application
+
+from deployments.config import Profile, Strict
+from deployments.encoder import ImageEncoder, TextEncoder
+from deployments.gateway import Gateway
+from models.catalog import Catalog
+from models.errors import CatalogError
+
+
+class GatewayArgs(Strict):
+    """``args`` of the gateway's application."""
+
+    profile: Profile = "production"  # forgetting it must not make anything less safe
+
+
+class EncoderArgs(Strict):
+    """``args`` of an encoder's application."""
+
+    model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
+    profile: Profile = "production"
+
+
+def gateway(args: GatewayArgs) -> Application:
+    """The ingress application."""
+    return Gateway.bind(args.profile)
+
+
+def text_encoder(args: EncoderArgs) -> Application:
+    """The application of one version of a text model."""
+    _require(args.model, "text")
+    return TextEncoder.bind(args.model, args.profile)
+
+
+def image_encoder(args: EncoderArgs) -> Application:
+    """The application of one version of an image model."""
+    _require(args.model, "image")
+    return ImageEncoder.bind(args.model, args.profile)
+
+
+def _require(reference: str, kind: str) -> None:
+    actual = Catalog.load().find(reference).type
+    if actual != kind:
+        raise CatalogError(f"{reference} is of type {actual}; its import_path must be deployments.app:{actual}_encoder")
