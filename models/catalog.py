@@ -74,6 +74,21 @@ class SyntheticSource(_Strict):
 Source = HubSource | PackageSource | FileSource | SyntheticSource
 
 
+class Golden(_Strict):
+    """Texts and the cosine of each pair, (0, 1), (0, 2), ..., as published for these weights."""
+
+    texts: Annotated[list[str], Field(min_length=2)]
+    cosines: list[float]
+    tolerance: Annotated[float, Field(gt=0)] = 1e-3
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        pairs = len(self.texts) * (len(self.texts) - 1) // 2
+        if len(self.cosines) != pairs:
+            raise ValueError(f"golden.cosines must have {pairs} entries for {len(self.texts)} texts")
+        return self
+
+
 class ModelSpec(_Strict):
     """One version of one model."""
 
@@ -86,6 +101,7 @@ class ModelSpec(_Strict):
     precision: Literal["fp32", "int8"] = "fp32"
     config: dict[str, Any] = {}
     sources: list[Source] = []
+    golden: Golden | None = None
 
     @model_validator(mode="after")
     def _check_config(self) -> Self:
@@ -125,7 +141,7 @@ class Catalog(_Strict):
                 raise ValueError(f"models.{model} must map versions to entries")
             for version, entry in versions.items():
                 if not isinstance(version, str) or not VERSION.match(version):
-                    raise ValueError(f"version {version!r} of {model} must be a quoted string such as \"1.0.0\"")
+                    raise ValueError(f'version {version!r} of {model} must be a quoted string such as "1.0.0"')
                 if not isinstance(entry, dict):
                     raise ValueError(f"models.{model}.{version} must be a mapping")
                 named.setdefault(model, {})[version] = {**entry, "model": model, "version": version}

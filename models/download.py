@@ -48,7 +48,9 @@ def download(url: str, target: Path, sha256: str, reporter: Reporter, headers: d
     try:
         _stream(url, partial, target.name, reporter, headers or {})
     except httpx2.HTTPStatusError as error:
-        raise SourceError(f"{error.request.url.host} answered {error.response.status_code} for {target.name}") from error
+        raise SourceError(
+            f"{error.request.url.host} answered {error.response.status_code} for {target.name}"
+        ) from error
     except (httpx2.HTTPError, OSError) as error:
         host = httpx2.URL(url).host
         raise SourceError(f"{host} does not answer: {error or type(error).__name__}") from error

@@ -92,8 +92,11 @@ class Engine:
         available = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self._inputs:
             available["token_type_ids"] = np.zeros_like(ids)
-        feeds = {name: value.astype(self._types[name], copy=False) for name, value in available.items()
-                 if name in self._inputs}
+        feeds = {
+            name: value.astype(self._types[name], copy=False)
+            for name, value in available.items()
+            if name in self._inputs
+        }
         raw = self._session.run([self._output], feeds)[0]
         if self._per_token:
             raw = _pool(raw.astype(np.float32), mask, self._pooling)

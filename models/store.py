@@ -88,7 +88,12 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, SyntheticSource):
         reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
-        save(_label_synthetic(vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), LINEARS[spec.precision]())), target)
+        save(
+            _label_synthetic(
+                vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), LINEARS[spec.precision]())
+            ),
+            target,
+        )
     else:
         files = fetch(source, store() / "files", reporter)
         if "tokenizer.json" in files:
@@ -156,5 +161,3 @@ def _locked(graph: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-

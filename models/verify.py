@@ -1,0 +1,98 @@
+"""The questions one asks of a model on disk: is it the file that was built, does it load, does it embed?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from models.artifact import Artifact, file_sha256, open_artifact
+from models.catalog import Golden, ModelSpec
+from models.embedder import Embedder, TextEmbedder, open_embedder, probe
+from models.errors import ArtifactError, EmbedserveError
+from models.store import record_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def verify(spec: ModelSpec) -> list[Check]:
+    """Ask every question of a version that lies in the store.
+
+    Returns:
+        Checks in order; the first that fails ends the list, since the later ones build on it.
+    """
+    checks: list[Check] = []
+    for check in _checks(spec):
+        checks.append(check)
+        if not check.passed:
+            break
+    return checks
+
+
+def _checks(spec: ModelSpec) -> Iterator[Check]:
+    opened = _attempt(lambda: open_artifact(spec, spec.graph))
+    if not isinstance(opened, Artifact):
+        yield Check("files", False, opened)
+        return
+    yield Check("files", True, f"{spec.graph.name}, {spec.graph.stat().st_size / 1e6:.1f} MB")
+    yield _unchanged(opened)
+    embedder = _attempt(lambda: open_embedder(opened))
+    if isinstance(embedder, str):
+        yield Check("loads", False, embedder)
+        return
+    yield Check("loads", True, f"ONNX Runtime, {embedder.engine.provider}")
+    vector = probe(embedder)
+    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    yield Check("embeds", True, f"{vector.shape[1]} dimensions, length {norm:.7f}")
+    if spec.golden is not None and isinstance(embedder, TextEmbedder):
+        yield golden_check(embedder, spec.golden)
+
+
+def _attempt(step: Callable[[], T]) -> T | str:
+    try:
+        return step()
+    except EmbedserveError as error:
+        return str(error)
+
+
+def _unchanged(artifact: Artifact) -> Check:
+    """Whether the files are those that were recorded when they were made."""
+    try:
+        record = record_of(artifact.graph)
+    except ValueError:
+        return Check("hash", False, f"the record beside {artifact.graph.name} is damaged; pull the version again")
+    if not record:
+        return Check("hash", True, f"{artifact.hash} (no record to compare with: the file was put there by hand)")
+    if record.get("graph") != file_sha256(artifact.graph):
+        return Check("hash", False, f"{artifact.graph.name} changed since it was made; pull the version again")
+    if record.get("hash") != artifact.hash:
+        return Check("hash", False, "the tokenizer or configuration changed since it was made; pull it again")
+    return Check("hash", True, artifact.hash)
+
+
+def golden_check(embedder: Embedder, golden: Golden) -> Check:
+    """Compare the cosines of texts, pair by pair, with what others published for these weights.
+
+    Raises:
+        ArtifactError: the embedder takes no text.
+    """
+    if not isinstance(embedder, TextEmbedder):
+        raise ArtifactError(f"{embedder.artifact.graph.name} takes no text, its golden cosines are of texts")
+    vectors = embedder.embed(golden.texts).astype(np.float64)
+    rows, columns = np.triu_indices(len(vectors), k=1)
+    cosines = (vectors @ vectors.T)[rows, columns]
+    worst = float(np.abs(cosines - np.array(golden.cosines)).max())
+    shown = ", ".join(f"{cosine:.4f}" for cosine in cosines)
+    wanted = ", ".join(f"{cosine:.4f}" for cosine in golden.cosines)
+    return Check("golden cosines", worst <= golden.tolerance, f"{shown}; published {wanted} (± {golden.tolerance})")
