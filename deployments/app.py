@@ -1,6 +1,9 @@
-"""The builders that serve_config.yaml names."""
+"""The builders that serve_config.yaml names.
 
-from __future__ import annotations
+Serve reads their annotations as objects to parse ``args``, so that this module does without postponed annotations.
+"""
+
+from typing import Any
 
 from pydantic import Field
 from ray.serve import Application
@@ -27,19 +30,25 @@ class EncoderArgs(Strict):
 
 def gateway(args: GatewayArgs) -> Application:
     """The ingress application."""
-    return Gateway.bind(args.profile)
+    return bind(Gateway, args.profile)
 
 
 def text_encoder(args: EncoderArgs) -> Application:
     """The application of one version of a text model."""
     _require(args.model, "text")
-    return TextEncoder.bind(args.model, args.profile)
+    return bind(TextEncoder, args.model, args.profile)
 
 
 def image_encoder(args: EncoderArgs) -> Application:
     """The application of one version of an image model."""
     _require(args.model, "image")
-    return ImageEncoder.bind(args.model, args.profile)
+    return bind(ImageEncoder, args.model, args.profile)
+
+
+def bind(deployment: Any, *args: str) -> Application:
+    """Bind a class that Serve's decorators turned into a deployment, which type checkers do not see."""
+    application: Application = deployment.bind(*args)
+    return application
 
 
 def _require(reference: str, kind: str) -> None:

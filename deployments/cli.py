@@ -26,7 +26,9 @@ console = Console(stderr=True)
 def up(
     config: Annotated[Path | None, typer.Option(help="the configuration; ./serve_config.yaml by default")] = None,
     port: Annotated[int | None, typer.Option(help="listen here instead of on the configuration's port")] = None,
-    profile: Annotated[str | None, typer.Option(help="development or production; the configuration's by default")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="development or production; the configuration's by default")
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="deploy onto a running Ray instead: its dashboard, http://127.0.0.1:8265")
     ] = None,
@@ -48,7 +50,9 @@ def status(
 @app.command()
 def embed(
     source: Annotated[str, typer.Argument(help="a text, or the path of a picture")],
-    model: Annotated[str | None, typer.Option(help="name@version; text-embedding or image-embedding by default")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="name@version; text-embedding or image-embedding by default")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="save the vector here as .npy instead of printing it")] = None,
     profile: Annotated[str, typer.Option(help="production refuses synthetic weights")] = "development",
 ) -> None:

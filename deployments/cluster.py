@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import tempfile
@@ -63,7 +64,8 @@ def running_rays() -> list[str]:
     """Addresses of the Rays that run on this machine."""
     from ray._private.services import find_gcs_addresses
 
-    return sorted(find_gcs_addresses())
+    addresses: set[str] = find_gcs_addresses()  # type: ignore[no-untyped-call]
+    return sorted(addresses)
 
 
 def start_local(cpus: int | None = None) -> LocalRay:
@@ -89,7 +91,7 @@ def start_local(cpus: int | None = None) -> LocalRay:
             dashboard_host="127.0.0.1",
             dashboard_port=free_port(),
             log_to_driver=False,
-            logging_level="warning",
+            logging_level=logging.ERROR,
             _temp_dir=str(folder),
         )
     except Exception as error:  # ray.init raises whatever its processes die of
@@ -160,7 +162,9 @@ def wait_until_ready(
     while time.monotonic() < deadline:
         states = api.states()
         tell({name: states.get(name, ("NOT_STARTED", ""))[0] for name in wanted})
-        failed = [f"{name}: {states[name][1]}" for name in wanted if states.get(name, ("",))[0] == "DEPLOY_FAILED"]
+        failed = [
+            f"{name}: {_last_line(states[name][1])}" for name in wanted if states.get(name, ("",))[0] == "DEPLOY_FAILED"
+        ]
         if failed:
             raise ClusterError("deployment failed: " + "; ".join(failed))
         if all(states.get(name, ("",))[0] == "RUNNING" for name in wanted) and ready(config.port):
@@ -168,6 +172,12 @@ def wait_until_ready(
         time.sleep(POLL_S)
     waiting = [f"{name} is {states.get(name, ('NOT_STARTED',))[0]}" for name in wanted]
     raise ClusterError(f"not ready within {timeout_s:g} s: {', '.join(waiting)}")
+
+
+def _last_line(message: str) -> str:
+    """What went wrong, without the traceback that Ray puts before it."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
 
 
 def ready(port: int) -> bool:

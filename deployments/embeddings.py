@@ -199,11 +199,10 @@ def checked_items(request: EmbedRequest, card: Card, limits: Limits) -> list[Ite
         raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
     if len(items) > limits.items:
         raise LimitError(f"{param} has {len(items)} items, the limit is {limits.items}", param=param)
-    checked = [
+    return [
         _checked(item, f"{param}[{i}]" if len(items) > 1 else param, card.modality, limits)
         for i, item in enumerate(items)
     ]
-    return checked
 
 
 def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
@@ -247,7 +246,9 @@ def image_bytes(text: str, where: str, limits: Limits) -> bytes:
                 f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
             )
     if len(text) * 3 // 4 > limits.image_bytes + 3:
-        raise LimitError(f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where)
+        raise LimitError(
+            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
+        )
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -269,4 +270,5 @@ def _checked_dimensions(dimensions: int | None, full: int) -> int:
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
     cut = vectors[:, :dimensions].astype(np.float64)
-    return (cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (cut / np.linalg.norm(cut, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
+    return unit

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from deployments.config import EncoderConfig, Profile, parse
+from deployments.config import EncoderConfig, Limits, Profile, parse
 from deployments.wire import Card, EncodeReply, Item, ItemError, Label
 from models.artifact import open_artifact
 from models.catalog import Catalog, ModelSpec, resolve_path
@@ -36,6 +36,7 @@ class Loaded:
 
     embedder: Embedder
     label: Label
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Encoder:
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{artifact.graph.name} has synthetic weights, which the production profile refuses")
         embedder = open_embedder(artifact, EngineOptions(threads=config.threads))
-        return Loaded(embedder, Label(self._spec.reference, artifact.hash, synthetic))
+        return Loaded(embedder, Label(self._spec.reference, artifact.hash, synthetic), config.limits)
 
     def _artifact(self, name: str) -> Any:
         if "@" in name:
@@ -131,7 +132,7 @@ class Encoder:
                 await asyncio.get_running_loop().run_in_executor(self._engine_thread, probe, loaded.embedder)
             self._proved_at = time.monotonic()
         embedder = loaded.embedder
-        text = isinstance(embedder, TextEmbedder)
+        tokenizer = embedder.tokenizer if isinstance(embedder, TextEmbedder) else None
         return Card(
             label=loaded.label,
             name=embedder.artifact.spec.name,
@@ -139,8 +140,8 @@ class Encoder:
             dimensions=self._spec.dimensions,
             precision=embedder.artifact.spec.precision,
             provider=embedder.engine.provider,
-            vocabulary=embedder.tokenizer.vocabulary if text else None,
-            max_tokens=embedder.tokenizer.max_length if text else None,
+            vocabulary=tokenizer.vocabulary if tokenizer else None,
+            max_tokens=tokenizer.max_length if tokenizer else None,
             swap_error=self._swap_error,
         )
 
@@ -213,10 +214,10 @@ class Encoder:
     def _embed(self, embedder: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
         raise NotImplementedError
 
-    def _cost(self, row: NDArray[Any]) -> int:
+    def _cost(self, _: NDArray[Any]) -> int:
         raise NotImplementedError
 
-    def _tokens(self, row: NDArray[Any]) -> int:
+    def _tokens(self, _: NDArray[Any]) -> int:
         raise NotImplementedError
 
 
@@ -227,7 +228,9 @@ class TextEncoder(Encoder):
     async def _prepare(
         self, loaded: Loaded, items: list[Item]
     ) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _tokenise, loaded.embedder, items)
+        embedder = loaded.embedder
+        assert isinstance(embedder, TextEmbedder)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _tokenise, embedder, items)
 
     def _embed(self, embedder: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = embedder.embed_ids(rows)
@@ -249,8 +252,8 @@ class ImageEncoder(Encoder):
     ) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
         loop = asyncio.get_running_loop()
         embedder = loaded.embedder
-        assert isinstance(embedder, ImageEmbedder) and self._config is not None
-        limits = self._config.limits
+        assert isinstance(embedder, ImageEmbedder)
+        limits = loaded.limits
         accepted = ImageLimits(limits.image_formats, limits.image_pixels)
         work = partial(_decode, embedder.size, accepted)
         outcomes = await asyncio.gather(*(loop.run_in_executor(self._threads, work, item) for item in items))
@@ -261,16 +264,14 @@ class ImageEncoder(Encoder):
         vectors: NDArray[np.float32] = embedder.embed_pixels(np.stack(rows))
         return vectors
 
-    def _cost(self, row: NDArray[Any]) -> int:
+    def _cost(self, _: NDArray[Any]) -> int:
         return IMAGE_COST
 
-    def _tokens(self, row: NDArray[Any]) -> int:
+    def _tokens(self, _: NDArray[Any]) -> int:
         return 0
 
 
-def _tokenise(
-    embedder: TextEmbedder, items: list[Item]
-) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
+def _tokenise(embedder: TextEmbedder, items: list[Item]) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
     rows: list[NDArray[Any] | None] = [None] * len(items)
     errors: dict[int, ItemError] = {}
     texts = [i for i, item in enumerate(items) if isinstance(item, str)]
@@ -296,5 +297,3 @@ def _decode(size: int, limits: ImageLimits, item: Item) -> NDArray[np.uint8] | I
         return ItemError(str(error), error.code, limit=True)
     except InputError as error:
         return ItemError(str(error), error.code)
-
-

@@ -8,6 +8,7 @@ import logging
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
+from ray.serve.schema import ReplicaState
 
 from deployments.config import DEPLOYMENT_NAMES, GatewayConfig
 from deployments.routing import choose
@@ -60,7 +61,9 @@ class Registry:
             raise ModelNotFoundError(f"no model {name!r} here; there are: {known}")
         if "@" in target:
             if version not in routes.versions:
-                raise ModelNotFoundError(f"no version {version!r} of {model} here; there are: {', '.join(routes.versions)}")
+                raise ModelNotFoundError(
+                    f"no version {version!r} of {model} here; there are: {', '.join(routes.versions)}"
+                )
             return self.versions[target]
         return self.versions[f"{model}@{choose(routes.versions, key)}"]
 
@@ -90,6 +93,6 @@ class Registry:
         for version in self.versions.values():
             application = status.applications.get(version.application)
             deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
-            states = deployment.replica_states if deployment else {}
-            version.replicas = sum(count for state, count in states.items() if str(state.value) == "RUNNING")
+            states: dict[ReplicaState, int] = deployment.replica_states if deployment else {}
+            version.replicas = states.get(ReplicaState.RUNNING, 0)
             version.configure(self.config.queue)

@@ -60,7 +60,9 @@ class ServeConfig:
     def artifacts(self) -> list[str]:
         """What the encoders will load: ``name@version`` or paths, in order, each once."""
         names = [
-            deployment["user_config"]["artifact"] for app in self.encoders() for deployment in app.get("deployments", [])
+            deployment["user_config"]["artifact"]
+            for app in self.encoders()
+            for deployment in app.get("deployments", [])
         ]
         return list(dict.fromkeys(names))
 

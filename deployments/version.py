@@ -107,6 +107,6 @@ def text_cost(item: Item) -> int:
     return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, 256)
 
 
-def image_cost(item: Item) -> int:
+def image_cost(_: Item) -> int:
     """Every image costs the same."""
     return 1

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from rich.console import Console
 
-from deployments.models_cli import RichReporter
+from deployments.models_cli import console_reporter
 from models.catalog import Catalog
 from models.embedder import TextEmbedder, open_embedder
 from models.errors import ArtifactError, InputError
@@ -29,7 +29,7 @@ def embed(source: str, model: str | None, output: Path | None, profile: str) -> 
     if spec.type == "image" and not path.is_file():
         raise InputError(f"{source} is no file; {spec.reference} embeds pictures")
     stderr = Console(stderr=True)
-    with RichReporter(stderr) as reporter:
+    with console_reporter() as reporter:
         artifact = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
     embedder = open_embedder(artifact)
     if isinstance(embedder, TextEmbedder):

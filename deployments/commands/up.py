@@ -11,9 +11,17 @@ import ray
 from rich.console import Console
 from rich.panel import Panel
 
-from deployments.cluster import ClusterError, LocalRay, ServeApi, port_taken, running_rays, start_local, wait_until_ready
+from deployments.cluster import (
+    ClusterError,
+    LocalRay,
+    ServeApi,
+    port_taken,
+    running_rays,
+    start_local,
+    wait_until_ready,
+)
 from deployments.config import Profile
-from deployments.models_cli import RichReporter
+from deployments.models_cli import console_reporter
 from deployments.serve_config import ServeConfig
 from models.artifact import Artifact
 from models.catalog import Catalog
@@ -80,7 +88,7 @@ def _require_free(port: int, beside: bool) -> None:
 def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     catalog = Catalog.load()
     synthetic_allowed = config.profiles == {"development"}
-    with RichReporter(console) as reporter:
+    with console_reporter() as reporter:
         artifacts = [
             pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter)
             for name in config.artifacts()
@@ -113,12 +121,16 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
 
 def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str) -> Panel:
     url = f"http://127.0.0.1:{config.port}"
-    served = "\n".join(f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts)
+    served = "\n".join(
+        f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts
+    )
     curl = (
         f"curl {url}/v1/embeddings -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
     )
-    return Panel(f"{served}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False)
+    return Panel(
+        f"{served}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False
+    )
 
 
 def _wait_for_signal() -> None:

@@ -54,7 +54,9 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     """
     kind = media_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
-        raise MediaTypeError(f"content type {kind!r} is not accepted; send application/json", code="unsupported_media_type")
+        raise MediaTypeError(
+            f"content type {kind!r} is not accepted; send application/json", code="unsupported_media_type"
+        )
     return parse_json(await read_body(request, limit))
 
 

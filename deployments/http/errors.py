@@ -56,7 +56,9 @@ def respond(error: Exception) -> Response:
         if isinstance(cause, kind):
             param = getattr(cause, "param", None)
             headers = {"retry-after": str(cause.retry_after_s)} if isinstance(cause, UnavailableError) else None
-            return error_response(status, str(cause), name, param=param, code=getattr(cause, "code", None), headers=headers)
+            return error_response(
+                status, str(cause), name, param=param, code=getattr(cause, "code", None), headers=headers
+            )
     logger.error("a request failed by a defect of ours", exc_info=error)
     return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
 

@@ -96,7 +96,9 @@ def _split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
 def _items(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
     tensors = document.get("inputs")
     if not isinstance(tensors, list) or len(tensors) != 1 or not isinstance(tensors[0], dict):
-        raise InputError(f"inputs must hold one tensor, named {name!r}, of datatype BYTES and shape [n]", param="inputs")
+        raise InputError(
+            f"inputs must hold one tensor, named {name!r}, of datatype BYTES and shape [n]", param="inputs"
+        )
     tensor = tensors[0]
     if tensor.get("name") != name or tensor.get("datatype") != "BYTES":
         raise InputError(f"this model takes one BYTES tensor named {name!r}", param="inputs[0]")

@@ -169,7 +169,9 @@ async def _multipart(request: Request, limit: int) -> list[Item]:
             return [await part.read() if isinstance(part, UploadFile) else part.encode() for part in parts]
     except (MultiPartException, FormParserError) as error:
         reason = getattr(error, "message", str(error))
-        raise InputError(f"the multipart body cannot be read: {reason}", param="file", code="invalid_multipart") from error
+        raise InputError(
+            f"the multipart body cannot be read: {reason}", param="file", code="invalid_multipart"
+        ) from error
     except Exception as error:
         if getattr(error, "status_code", None) == 400:  # starlette wraps parser errors in its own HTTPException
             reason = getattr(error, "detail", "")

@@ -160,10 +160,16 @@ def _paths() -> dict[str, Any]:
         {"name": "encoding_format", "in": "query", "schema": {"type": "string", "enum": ["float", "base64"]}},
         {"name": "dimensions", "in": "query", "schema": {"type": "integer", "minimum": 1}},
     ]
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    picture = {kind: binary for kind in ("image/jpeg", "image/png", "image/webp", "application/octet-stream")}
+    binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+    picture: dict[str, Any] = dict.fromkeys(
+        ("image/jpeg", "image/png", "image/webp", "application/octet-stream"), binary
+    )
     picture["multipart/form-data"] = {
-        "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "array", "items": binary["schema"]}}}
+        "schema": {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "array", "items": binary["schema"]}},
+        }
     }
     paths: dict[str, Any] = {
         "/v1/embeddings": {"post": _post("Embed texts, token ids or images", "EmbeddingRequest", "EmbeddingResponse")},
@@ -185,12 +191,17 @@ def _paths() -> dict[str, Any]:
         "/docs": {"get": _text("This description as a page", "text/html")},
         "/openapi.json": {"get": _operation("This description", "Any", [])},
     }
-    for prefix, parameters in (("/v2/models/{model}", [model]), ("/v2/models/{model}/versions/{version}", [model, version])):
+    for prefix, parameters in (
+        ("/v2/models/{model}", [model]),
+        ("/v2/models/{model}/versions/{version}", [model, version]),
+    ):
         paths[prefix] = {"get": {**_operation("Model metadata", "Any", [404]), "parameters": parameters}}
         paths[f"{prefix}/ready"] = {
             "get": {**_operation("Model readiness", "Any", [404, 503]), "parameters": parameters}
         }
-        paths[f"{prefix}/infer"] = {"post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": parameters}}
+        paths[f"{prefix}/infer"] = {
+            "post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": parameters}
+        }
     return paths
 
 
