@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,14 +30,16 @@ def status(console: Console, url: str) -> None:
 
 def table(entries: list[dict[str, Any]]) -> Table:
     """One row per version."""
-    result = Table("version", "model", "state", "hash", "precision", "weights", "share", "replicas", "reason")
+    result = Table(box=box.SIMPLE_HEAD)
+    for name in ("version", "state", "hash", "precision", "weights", "share", "replicas"):
+        result.add_column(name, no_wrap=True)
+    result.add_column("reason", overflow="fold")
     for entry in entries:
         colour = COLOURS[entry["state"]]
         result.add_row(
             entry["id"],
-            entry["name"] or "?",
             f"[{colour}]{entry['state']}[/]",
-            (entry["hash"] or "?")[:12],
+            (entry["hash"] or "?")[:8],
             entry["precision"] or "?",
             entry["weights"] or "?",
             f"{entry['share']:.0%}",

@@ -50,12 +50,19 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a user that is no string", {"user": 7}, "user", "string"),
     ("text for the image model", {"model": "image-embedding", "input": "a cat!"}, "input", "base64"),
     ("token ids for the image model", {"model": "image-embedding", "input": [1, 2]}, "input", "images"),
-    ("a URL where fetching is off", {"model": "image-embedding", "input": "https://a.b/c.png"}, "input", "switched off"),
+    (
+        "a URL where fetching is off",
+        {"model": "image-embedding", "input": "https://a.b/c.png"},
+        "input",
+        "switched off",
+    ),
     ("a data URI of another type", {"model": "image-embedding", "input": "data:text/plain,hi"}, "input", "data:image/"),
 ]
 
 
-@pytest.mark.parametrize(("change", "param", "says"), [row[1:] for row in BAD_REQUESTS], ids=[r[0] for r in BAD_REQUESTS])
+@pytest.mark.parametrize(
+    ("change", "param", "says"), [row[1:] for row in BAD_REQUESTS], ids=[r[0] for r in BAD_REQUESTS]
+)
 def test_400_says_what_is_wrong_and_where(client: httpx2.Client, change: dict[str, Any], param: str, says: str) -> None:
     error = problem(post(client, **change), 400)
     assert error["type"] == "invalid_request_error"
@@ -84,7 +91,12 @@ def test_400_for_a_truncated_picture(client: httpx2.Client, jpeg: bytes, cut: in
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/nothing"), ("GET", "/v1/models/nothing"), ("GET", "/v2/models/nothing"), ("GET", "/v1/models/text-embedding@9")],
+    [
+        ("GET", "/nothing"),
+        ("GET", "/v1/models/nothing"),
+        ("GET", "/v2/models/nothing"),
+        ("GET", "/v1/models/text-embedding@9"),
+    ],
 )
 def test_404_for_unknown_routes_and_models(client: httpx2.Client, method: str, path: str) -> None:
     problem(client.request(method, path), 404)
@@ -96,7 +108,9 @@ def test_404_for_an_unknown_model_names_those_there_are(client: httpx2.Client, m
     assert "text-embedding" in message or "1.0.0" in message
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/embeddings"), ("POST", "/v1/models"), ("DELETE", "/health/live")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/embeddings"), ("POST", "/v1/models"), ("DELETE", "/health/live")]
+)
 def test_405_says_what_is_allowed(client: httpx2.Client, method: str, path: str) -> None:
     answer = client.request(method, path)
     problem(answer, 405)
@@ -137,9 +151,7 @@ def test_415_for_a_picture_without_its_type(client: httpx2.Client, jpeg: bytes) 
 
 def test_504_when_the_deadline_passes(client: httpx2.Client) -> None:
     texts = [f"a text of some length, number {i} " * 40 for i in range(200)]
-    answer = client.post(
-        "/v1/embeddings", json={**TEXT, "input": texts}, headers={"x-request-timeout-seconds": "0.05"}
-    )
+    answer = client.post("/v1/embeddings", json={**TEXT, "input": texts}, headers={"x-request-timeout-seconds": "0.05"})
     assert problem(answer, 504)["type"] == "server_error"
 
 
