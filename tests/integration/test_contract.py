@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -114,6 +115,6 @@ def test_metrics_are_prometheus_text_of_serve(client: httpx2.Client) -> None:
 
 def test_everything_listens_on_loopback_where_ray_lets_one_choose(service: Service) -> None:
     """HAProxy's frontend and the replicas follow http_options.host; its metrics and stats ports do not."""
-    listening = [line.split() for line in open("/proc/net/tcp").readlines()[1:]]
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     hosts = {int(row[1].split(":")[1], 16): row[1].split(":")[0] for row in listening if row[3] == "0A"}
     assert hosts[service.port] == "0100007F"
