@@ -125,7 +125,7 @@ def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str) -> Pan
         f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts
     )
     curl = (
-        f"curl {url}/v1/embeddings -H 'content-type: application/json' \\\n"
+        f"curl {url}/v1/embeddings \\\n  -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
     )
     return Panel(
