@@ -25,7 +25,9 @@ def pictures() -> dict[str, bytes]:
 def scene(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
     """A picture without any symmetry: waves of another pitch in each channel, an edge, a patch of noise."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    planes = [127 + 80 * np.sin(x / (9 + 4 * c) + y / (31 - 5 * c)) + 40 * (x + y > width * 0.7) for c in range(channels)]
+    planes = [
+        127 + 80 * np.sin(x / (9 + 4 * c) + y / (31 - 5 * c)) + 40 * (x + y > width * 0.7) for c in range(channels)
+    ]
     picture = np.stack(planes, axis=-1)
     noise = np.random.Generator(np.random.PCG64(width * 10_007 + height)).normal(0, 25, picture.shape)
     corner = (slice(height // 4), slice(width // 3))
@@ -60,7 +62,8 @@ def _modes() -> Iterator[tuple[str, bytes]]:
     la.putalpha(alpha)
     palette = rgb.quantize(32)
     yield "rgb.png", _encode(rgb, "PNG")
-    yield "rgb-colour-key.png", _encode(palette.convert("RGB"), "PNG", transparency=palette.convert("RGB").getpixel((5, 80)))
+    flat = palette.convert("RGB")
+    yield "rgb-colour-key.png", _encode(flat, "PNG", transparency=flat.getpixel((5, 80)))
     yield "l.png", _encode(grey, "PNG")
     yield "l-colour-key.png", _encode(grey.point(lambda v: v // 64 * 64), "PNG", transparency=128)
     yield "la.png", _encode(la, "PNG")

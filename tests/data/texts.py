@@ -1,4 +1,4 @@
-"""The texts that this project's vectors are compared on with the reference's: every kind that has broken a tokeniser."""
+"""The texts on which vectors are compared with the reference: every kind that has broken a tokeniser."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_the_environment_names_another_catalogue(tmp_path: Path, monkeypatch: py
 
 def test_unknown_names_and_versions_say_what_there_is(tmp_path: Path) -> None:
     loaded = Catalog.load(write(tmp_path, document()))
-    with pytest.raises(ModelNotFoundError, match="'txt'.*it has: image, text"):
+    with pytest.raises(ModelNotFoundError, match=r"'txt'.*it has: image, text"):
         loaded.find("txt")
     with pytest.raises(ModelNotFoundError, match=r"'2\.0' of text; it has: 1\.0\.0"):
         loaded.find("text@2.0")
@@ -193,9 +193,7 @@ def test_the_store_moves_with_the_environment(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("path", ["other/tiny.onnx", "./models/storehouse/tiny.onnx"])
-def test_paths_outside_the_store_stay_the_projects(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
+def test_paths_outside_the_store_stay_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setenv("EMBEDSERVE_MODELS", str(tmp_path))
     assert resolve_path(path) == ROOT / path
     assert resolve_path("/somewhere/tiny.onnx") == Path("/somewhere/tiny.onnx")
@@ -224,7 +222,8 @@ def test_equal_files_have_one_hash_wherever_they_lie_and_whatever_they_are_calle
         update={"path": str(graph), "name": "x", "version": "9", "model": "y", "sources": []}
     )
     assert open_artifact(renamed, graph).hash == artifact.hash
-    assert len(artifact.hash) == 64 and set(artifact.hash) <= set("0123456789abcdef")
+    assert len(artifact.hash) == 64
+    assert set(artifact.hash) <= set("0123456789abcdef")
 
 
 @pytest.mark.parametrize("position", [0, 0.5, 1], ids=["first", "middle", "last"])

@@ -15,6 +15,8 @@ from models.image import ImageLimits, decode
 DATA = Path(__file__).resolve().parent.parent / "data"
 PICTURES = DATA / "pictures"
 
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
+
 
 def encoded(width: int, height: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     buffer = io.BytesIO()
@@ -83,7 +85,10 @@ TOO_LARGE = {
     "a PNG that claims 100000 x 100000": (png(100_000, 100_000), "100000×100000"),
     "a PNG that claims the largest size there is": (png(2**31 - 1, 2**31 - 1), f"{2**31 - 1}×{2**31 - 1}"),
     "a PNG that claims 20000 x 20000": (png(20_000, 20_000), "20000×20000"),
-    "a GIF that claims 65535 x 65535": (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\x02D\x01\0;", "65535×65535"),
+    "a GIF that claims 65535 x 65535": (
+        b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\x02D\x01\0;",
+        "65535×65535",
+    ),
     "a side above the limit": (png(20_001, 1), "20001×1"),
     "one pixel more than the limit": (png(7_073, 7_070), "7073×7070"),
 }
@@ -104,7 +109,9 @@ def test_what_claims_too_many_pixels_is_a_limit_error_that_names_them(data: byte
 
 
 @pytest.mark.parametrize("cut", range(0, 100, 4), ids=lambda percent: f"cut at {percent} %")
-@pytest.mark.parametrize("name", ["rgba.png", "exif-6.jpg", "animated.gif", "lossless-clear.webp", "rgba.tiff", "rgb.bmp"])
+@pytest.mark.parametrize(
+    "name", ["rgba.png", "exif-6.jpg", "animated.gif", "lossless-clear.webp", "rgba.tiff", "rgb.bmp"]
+)
 def test_a_cut_picture_is_an_input_error_or_still_a_picture(name: str, cut: int) -> None:
     data = picture(name)
     try:

@@ -16,10 +16,12 @@ REFERENCE: dict[str, dict[str, str]] = json.loads((DATA / "pictures.json").read_
 @pytest.mark.parametrize("name", REFERENCE)
 def test_pixels_are_the_bits_of_the_reference(name: str) -> None:
     pixels = decode((DATA / name).read_bytes())
-    assert pixels.shape == (224, 224, 3) and pixels.dtype == np.uint8
+    assert pixels.shape == (224, 224, 3)
+    assert pixels.dtype == np.uint8
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == REFERENCE[name]["pixels"]
     values = pixel_values([pixels])
-    assert values.shape == (1, 3, 224, 224) and values.dtype == np.float32
+    assert values.shape == (1, 3, 224, 224)
+    assert values.dtype == np.float32
     assert hashlib.sha256(values.astype("<f4").tobytes()).hexdigest() == REFERENCE[name]["pixel_values"]
 
 

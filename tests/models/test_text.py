@@ -29,7 +29,9 @@ def plain(tokenizer: TextTokenizer, text: str) -> list[int]:
     [([], []), ([START], [END]), ([START], []), ([], [END])],
     ids=["without start and end", "with start and end", "with start only", "with end only"],
 )
-@pytest.mark.parametrize("text", ["hello world", "x", "Ünïcödé 漢字 😀"], ids=["two words", "a letter", "other scripts"])
+@pytest.mark.parametrize(
+    "text", ["hello world", "x", "Ünïcödé 漢字 😀"], ids=["two words", "a letter", "other scripts"]
+)
 def test_ids_of_a_text_give_the_texts_own_vector(
     text_embedder: TextEmbedder, text: str, before: list[int], after: list[int]
 ) -> None:
