@@ -34,8 +34,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from models.graph import synthetic
-from tests.data.pictures import pictures
-from tests.data.texts import texts
+from tests.data.picture_cases import pictures
+from tests.data.text_cases import texts
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 WHEEL_SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"

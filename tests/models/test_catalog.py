@@ -15,7 +15,7 @@ from models.artifact import Artifact, content_hash, open_artifact, tokenizer_pat
 from models.catalog import ROOT, Catalog, FileSource, ModelSpec, resolve_path
 from models.errors import ArtifactError, CatalogError, ModelNotFoundError
 from models.store import pull
-from tests.models.conftest import TinyModel
+from tests.data.tiny import TinyModel
 
 SHA = "0" * 64
 TEXT: dict[str, Any] = {

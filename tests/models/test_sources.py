@@ -32,7 +32,7 @@ from models.graph.builder import save
 from models.graph.linear import Fp32Linear
 from models.sources import fetch
 from models.store import is_synthetic, kept_artifact, pull
-from tests.models.conftest import TinyModel
+from tests.data.tiny import TinyModel
 
 WAIT_S = 30.0  # for an event that comes at once unless the code is wrong
 BLOCK = np.random.Generator(np.random.PCG64(7)).bytes(3 << 20)
