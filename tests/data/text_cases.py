@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-WORDS = (
+WORDS = tuple(
     "river engine purple seven market quietly ozone library tomorrow glacier trumpet ledger velvet harbour protein "
-    "shallow compass orchard voltage marble whisper tunnel ribbon cactus signal meadow pepper anchor lantern gravity"
-).split()
+    "shallow compass orchard voltage marble whisper tunnel ribbon cactus signal meadow pepper anchor lantern gravity".split()
+)
 SUBJECTS = ("A red bicycle", "The night train", "Our neighbour's cat", "An old lighthouse", "The quarterly report")
 VERBS = ("waits for", "was painted by", "reminds me of", "costs more than", "explains")
 OBJECTS = ("the harbour", "three loud engineers", "a bowl of soup", "last year's winter")

@@ -467,6 +467,7 @@ def pull_in_a_process(tmp_path: Path, sources: list[dict[str, Any]], **environme
         [sys.executable, "-c", PULL],
         capture_output=True,
         text=True,
+        check=False,
         cwd=ROOT,
         env={**os.environ, "EMBEDSERVE_CATALOG": str(path), **environment},
     )
