@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-WORDS = tuple(
+WORDS = (
     "river engine purple seven market quietly ozone library tomorrow glacier trumpet ledger velvet harbour protein "
-    "shallow compass orchard voltage marble whisper tunnel ribbon cactus signal meadow pepper anchor lantern gravity".split()
+    "shallow compass orchard voltage marble whisper tunnel ribbon cactus signal meadow pepper anchor lantern gravity"
 )
 SUBJECTS = ("A red bicycle", "The night train", "Our neighbour's cat", "An old lighthouse", "The quarterly report")
 VERBS = ("waits for", "was painted by", "reminds me of", "costs more than", "explains")
@@ -152,8 +152,8 @@ def _machine() -> list[str]:
 
 def _long() -> list[str]:
     """Around and far above the 256 pieces that the model takes, words that the tokeniser gives up on, repetitions."""
-    chooser = random.Random(5)
-    collected = [" ".join(chooser.choice(WORDS) for _ in range(n)) for n in (20, 60, 120, 253, 254, 255, 256, 257, 400)]
+    chooser, words = random.Random(5), WORDS.split()
+    collected = [" ".join(chooser.choice(words) for _ in range(n)) for n in (20, 60, 120, 253, 254, 255, 256, 257, 400)]
     collected += ["dog " * n for n in (2, 16, 253, 254, 255, 1000)]
     collected += ["x" * n for n in (99, 100, 101, 5000)]
     collected += ["ab" * 50, "supercalifragilistic" * 5, "a " * 300, ". " * 300, "." * 600, "7" * 90, "7 " * 260]
