@@ -8,7 +8,7 @@ import logging
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
-from ray.serve.schema import ReplicaState
+from ray.serve._private.common import ReplicaState
 
 from deployments.config import DEPLOYMENT_NAMES, GatewayConfig
 from deployments.routing import choose

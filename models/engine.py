@@ -33,7 +33,7 @@ class EngineOptions:
     """How a session runs."""
 
     threads: int = 0  # intra-op threads; 0: one per core that this process may use
-    spinning: bool = False  # spinning threads starve the event loop and the neighbours on shared cores
+    spinning: bool = True  # while a run lasts, threads wait by spinning: 2.9 ms instead of 4.2 for one short text
     provider: str = "CPUExecutionProvider"
 
 
@@ -112,9 +112,10 @@ class Engine:
     def _finish(self, raw: NDArray[Any]) -> Vectors:
         if self._unit:
             vectors: Vectors = raw
-            return vectors
-        wide = raw.astype(np.float64)
-        return (wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        else:
+            wide = raw.astype(np.float64)
+            vectors = (wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        return vectors
 
 
 def _session(path: Path, options: EngineOptions) -> ort.InferenceSession:
@@ -125,6 +126,8 @@ def _session(path: Path, options: EngineOptions) -> ort.InferenceSession:
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
+    # Without this, threads go on spinning between runs and take the cores from the event loop.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return ort.InferenceSession(str(path), settings, providers=[options.provider])
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from models.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
@@ -49,7 +50,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
                     return kept
             try:
                 return _make(spec, source, reporter)
-            except (SourceError, ArtifactError) as error:
+            except (SourceError, ArtifactError, OSError) as error:
                 failures.append(f"{source}: {error}")
                 reporter.note(f"{spec.reference}: {source} failed: {error}")
         raise ArtifactError(_no_source(spec, failures))
@@ -62,7 +63,11 @@ def kept_artifact(spec: ModelSpec) -> Artifact | None:
     except ArtifactError:
         return None
     record = record_of(spec.graph)
-    return artifact if not record or record.get("hash") == artifact.hash else None
+    if not record or record.get("hash") == artifact.hash:
+        return artifact
+    # A graph put in place of a synthetic one is its owner's; the label inside tells a damaged synthetic one.
+    replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
+    return artifact if replaced and not is_synthetic(artifact) else None
 
 
 def is_synthetic(artifact: Artifact) -> bool:
@@ -79,8 +84,11 @@ def record_of(graph: Path) -> dict[str, object]:
     path = graph.with_suffix(".json")
     if not path.is_file():
         return {}
-    record: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
@@ -117,12 +125,17 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
 
 def _build(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
     """Build the serving graph from safetensors weights and their config.json."""
-    weights = {name.removeprefix("bert."): array for name, array in load_file(files["model.safetensors"]).items()}
-    config = json.loads(files["config.json"].read_text(encoding="utf-8"))
     linear = LINEARS[spec.precision]()
-    if spec.type == "text":
-        return text.build(text.BertConfig.from_json(config), weights, linear, spec.config.get("pooling", "mean"))
-    return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
+    try:
+        weights = {name.removeprefix("bert."): array for name, array in load_file(files["model.safetensors"]).items()}
+        config = json.loads(files["config.json"].read_text(encoding="utf-8"))
+        if spec.type == "text":
+            return text.build(text.BertConfig.from_json(config), weights, linear, spec.config.get("pooling", "mean"))
+        return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
+    except KeyError as error:
+        raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
+    except (SafetensorError, ValueError) as error:
+        raise ArtifactError(f"its files do not load: {error}") from error
 
 
 def _label_synthetic(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -135,7 +148,8 @@ def _no_source(spec: ModelSpec, failures: list[str]) -> str:
     return (
         f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
         f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
-        f"finished graph at {spec.graph}."
+        f"finished graph at {spec.graph}"
+        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.type == "text" else ".")
     )
 
 
