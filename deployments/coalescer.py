@@ -8,15 +8,12 @@ call to a replica is paid once for all of them.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
-
-logger = logging.getLogger("ray.serve")
 
 Send = Callable[[list[Item]], Awaitable[EncodeReply]]
 QUANTUM = 16  # items a request may put into a call before the next request's turn

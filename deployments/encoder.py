@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ctypes
 import gc
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ray import serve
 
 from deployments.config import EncoderConfig, Limits, Profile, parse
+from deployments.log import logger
 from deployments.metrics import EncoderMetrics
 from deployments.wire import Card, EncodeReply, Item, ItemError, Label
 from models.artifact import open_artifact
@@ -27,8 +27,6 @@ from models.engine import EngineOptions
 from models.errors import ArtifactError, InputError, LimitError
 from models.image import ImageLimits, decode
 from models.store import is_synthetic, pull
-
-logger = logging.getLogger("ray.serve")
 
 IMAGE_COST = 64  # an image in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
 FLUSH_S = 1.0  # between two hand-overs of metrics to Ray

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from ray import serve
@@ -12,10 +11,9 @@ from starlette.types import ASGIApp
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
 from deployments.http.app import build
+from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
-
-logger = logging.getLogger("ray.serve")
 
 
 @serve.deployment

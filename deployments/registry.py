@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 from ray import serve
@@ -12,11 +11,10 @@ from ray.serve._private.common import ReplicaState
 from ray.serve.exceptions import RayServeException
 
 from deployments.config import DEPLOYMENT_NAMES, GatewayConfig, ModelRoutes
+from deployments.log import logger
 from deployments.routing import route
 from deployments.version import Version
 from models.errors import ModelNotFoundError
-
-logger = logging.getLogger("ray.serve")
 
 REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
 COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
@@ -49,26 +47,28 @@ class Registry:
         self._apply_routes()
 
     def _apply_routes(self) -> None:
-        """Put each model's routes in force once every version that gains weight is ready.
+        """Put each model's routes in force; a version that gains weight before it is ready waits at weight 0.
 
-        Until then the old ones stay, so that no request is sent where nobody answers. A model that had no routes has
-        nothing to lose and takes its own at once.
+        So no request is sent where nobody answers. A model that had no routes has nothing to lose and takes its own.
         """
         self.waiting = {}
         for model, wanted in self.config.models.items():
             current = self.routes.get(model)
-            if current == wanted:
-                continue
-            gone = set(current.versions) - set(wanted.versions) if current else set()
-            gaining = [
-                v for v, weight in wanted.versions.items() if weight > 0 and not (current and current.versions.get(v))
-            ]
-            unready = [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
-            if current is None or not unready or gone:
-                self.routes[model] = wanted
-                logger.info("routes of %s: %s", model, dict(wanted.versions))
-            else:
+            unready = [] if current is None else self._unready(model, wanted, current)
+            weights = {v: 0 if v in unready else weight for v, weight in wanted.versions.items()}
+            if not any(weights.values()) and current is not None:
+                weights = {v: current.versions.get(v, 0) for v in wanted.versions}
+            routes = wanted.model_copy(update={"versions": weights}) if any(weights.values()) else wanted
+            if unready:
                 self.waiting[model] = f"the configured weights wait until {', '.join(unready)} has a ready replica"
+            if routes != current:
+                self.routes[model] = routes
+                logger.info("routes of %s: %s", model, dict(routes.versions))
+
+    def _unready(self, model: str, wanted: ModelRoutes, current: ModelRoutes) -> list[str]:
+        """Versions that are to gain weight from nothing and have no ready replica."""
+        gaining = [v for v, weight in wanted.versions.items() if weight > 0 and not current.versions.get(v)]
+        return [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
 
     def resolve(self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None) -> Version:
         """The version that answers for a name, alias or ``name@version``.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.version import Version
 from deployments.wire import Item
 from models.errors import EmbedserveError
-
-logger = logging.getLogger("ray.serve")
 
 MAX_COPIES = 16  # in flight over all versions; more would compete with traffic that somebody waits for
 MAX_WAITING = 64  # items in the candidate's queue above which copies are dropped

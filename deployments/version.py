@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import Any, Literal
 
@@ -13,10 +12,9 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
+from deployments.log import logger
 from deployments.wire import Card, EncodeReply, Item
 from models.errors import UnavailableError
-
-logger = logging.getLogger("ray.serve")
 
 State = Literal["ready", "loading", "failed"]
 CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
