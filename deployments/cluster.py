@@ -33,6 +33,14 @@ HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STAT
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
 RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
 PORT_BLOCKS = (20000, 32000, 200)  # below the range that Linux gives to outgoing connections
+PORT_OFFSETS = {
+    0: "DIRECT_INGRESS_MIN_HTTP",
+    98: "DIRECT_INGRESS_MAX_HTTP",
+    99: "DIRECT_INGRESS_MIN_GRPC",
+    197: "DIRECT_INGRESS_MAX_GRPC",
+    198: "FALLBACK_PROXY_HTTP",
+    199: "FALLBACK_PROXY_GRPC",
+}
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 POLL_S = 0.2
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
@@ -68,8 +76,8 @@ def free_port() -> int:
 def free_block() -> int:
     """The first of 200 neighbouring ports that nothing listens on.
 
-    Every Serve hands its replicas ports from the same range by default. Two of them on one machine then reuse each
-    other's, and HAProxy of one sends requests to replicas of the other while it still believes the port its own.
+    Every Serve takes the same ports by default, and its fallback proxies even share one (SO_REUSEPORT): of two on one
+    machine, HAProxy of the first then sends requests to the second whenever it believes its own replicas down.
     """
     starts = list(range(*PORT_BLOCKS))
     random.shuffle(starts)
@@ -107,13 +115,8 @@ def start_local(cpus: int | None = None) -> LocalRay:
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
     first = free_block()
-    for name, port in (
-        ("MIN_HTTP", first),
-        ("MAX_HTTP", first + 99),
-        ("MIN_GRPC", first + 100),
-        ("MAX_GRPC", first + 199),
-    ):
-        os.environ.setdefault(f"RAY_SERVE_DIRECT_INGRESS_{name}_PORT", str(port))
+    for offset, name in PORT_OFFSETS.items():
+        os.environ.setdefault(f"RAY_SERVE_{name}_PORT", str(first + offset))
     for name, port in HAPROXY_PORTS.items():
         if name not in os.environ and port_taken(port):
             os.environ[name] = str(free_port())
