@@ -43,6 +43,7 @@ PORT_OFFSETS = {
 }
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 POLL_S = 0.2
+DEPLOY_ATTEMPTS = 3
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
 
 
@@ -170,10 +171,16 @@ class ServeApi:
         Raises:
             ClusterError: it was refused.
         """
-        try:
-            self._client.deploy_applications(config.document)
-        except Exception as error:  # RuntimeError with the server's traceback in it
-            raise ClusterError(f"Serve refused the configuration: {str(error).splitlines()[-1]}") from error
+        for attempt in range(1, DEPLOY_ATTEMPTS + 1):
+            try:
+                self._client.deploy_applications(config.document)
+            except Exception as error:  # RuntimeError with the server's traceback in it
+                # While Serve itself starts on a busy machine the request may time out inside; it is safe to repeat.
+                if attempt == DEPLOY_ATTEMPTS:
+                    raise ClusterError(f"Serve refused the configuration: {_last_line(str(error))}") from error
+                time.sleep(attempt)
+            else:
+                return
 
     def details(self) -> dict[str, Any]:
         """All that Serve says of its applications.
@@ -230,7 +237,7 @@ def wait_until_ready(
 
 def _last_line(message: str) -> str:
     """What went wrong, without the traceback that Ray puts before it."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.strip() for line in message.splitlines() if line.strip(" .\t")]
     named = [i for i, line in enumerate(lines) if ERROR_LINE.match(line)]
     return " ".join(lines[named[-1] : named[-1] + 3]) if named else (lines or ["no reason given"])[-1]
 
