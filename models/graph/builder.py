@@ -11,9 +11,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 17  # the newest opset whose LayerNormalization and ReduceMax signatures every supported ORT optimises
+OPSET = 24  # the first whose Attention takes the lengths of padded rows; its kernel is twice as fast as the contrib one
 MICROSOFT_OPSET = 1  # com.microsoft: ONNX Runtime's fused operators
-IR_VERSION = 8
+IR_VERSION = 11
+ONNX_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
 
 Value = str  # the name of a tensor inside the graph
 
@@ -21,17 +22,38 @@ Value = str  # the name of a tensor inside the graph
 class GraphBuilder:
     """Collects nodes and weights; ``save`` writes a model whose bytes depend on nothing but what was added."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET) -> None:
+        """Start an empty graph whose floating-point weights are stored, and computed with, as ``dtype``."""
+        self.opset = opset
         self._name = name
+        self.dtype = np.dtype(dtype)
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._counter = 0
+
+    @property
+    def nodes(self) -> list[onnx.NodeProto]:
+        """The nodes so far, in order."""
+        return self._nodes
+
+    @property
+    def initializers(self) -> list[onnx.TensorProto]:
+        """The weights so far, in order."""
+        return list(self._initializers.values())
 
     def constant(self, name: str, array: NDArray[Any]) -> Value:
         """Add a weight under ``name`` (once: a second call with the same name returns the first)."""
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
+
+    def weight(self, name: str, array: NDArray[Any]) -> Value:
+        """Add a floating-point weight in the graph's own type."""
+        return self.constant(name, array.astype(self.dtype))
+
+    def cast(self, x: Value, dtype: Any) -> Value:
+        """Convert ``x`` to a floating-point type."""
+        return self.op("Cast", [x], to=ONNX_TYPES[np.dtype(dtype)])
 
     def ints(self, *values: int) -> Value:
         """Add a 1-D int64 constant, as shapes and axes are written."""
@@ -55,17 +77,6 @@ class GraphBuilder:
         """Add one of ONNX Runtime's fused operators (domain ``com.microsoft``) with one output."""
         return self.op(op_type, inputs, domain="com.microsoft", **attributes)
 
-    def skip_layer_norm(self, inputs: Sequence[Value], epsilon: float) -> tuple[Value, Value]:
-        """LayerNorm(input + skip + bias) and the sum itself: outputs 1 and 4 of the fused operator."""
-        self._counter += 1
-        stem = f"SkipLayerNormalization_{self._counter}"
-        outputs = [stem, "", "", f"{stem}_sum"]
-        node = helper.make_node(
-            "SkipLayerNormalization", list(inputs), outputs, name=stem, domain="com.microsoft", epsilon=epsilon
-        )
-        self._nodes.append(node)
-        return outputs[0], outputs[3]
-
     def model(
         self,
         inputs: dict[str, tuple[int, Sequence[str | int]]],
@@ -88,7 +99,7 @@ class GraphBuilder:
             [helper.make_tensor_value_info(public, TensorProto.FLOAT, shape)],
             list(self._initializers.values()),
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", MICROSOFT_OPSET)]
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", MICROSOFT_OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="embedserve")
         for key in sorted(metadata):
             model.metadata_props.add(key=key, value=metadata[key])
