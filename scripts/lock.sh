@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock() {
-  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+  scripts/uv.sh pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
 lock --extra cpu --output-file requirements/cpu.txt

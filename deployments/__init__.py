@@ -1,0 +1,1 @@
+"""What runs on Ray: the gateway, the encoders, their configuration and the command line."""

@@ -1,0 +1,57 @@
+"""The builders that serve_config.yaml names.
+
+Serve reads their annotations as objects to parse ``args``, so that this module does without postponed annotations.
+"""
+
+from typing import Any
+
+from pydantic import Field
+from ray.serve import Application
+
+from deployments.config import Profile, Strict
+from deployments.encoder import ImageEncoder, TextEncoder
+from deployments.gateway import Gateway
+from models.catalog import Catalog
+from models.errors import CatalogError
+
+
+class GatewayArgs(Strict):
+    """``args`` of the gateway's application."""
+
+    profile: Profile = "production"  # forgetting it must not make anything less safe
+
+
+class EncoderArgs(Strict):
+    """``args`` of an encoder's application."""
+
+    model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
+    profile: Profile = "production"
+
+
+def gateway(args: GatewayArgs) -> Application:
+    """The ingress application."""
+    return bind(Gateway, args.profile)
+
+
+def text_encoder(args: EncoderArgs) -> Application:
+    """The application of one version of a text model."""
+    _require(args.model, "text")
+    return bind(TextEncoder, args.model, args.profile)
+
+
+def image_encoder(args: EncoderArgs) -> Application:
+    """The application of one version of an image model."""
+    _require(args.model, "image")
+    return bind(ImageEncoder, args.model, args.profile)
+
+
+def bind(deployment: Any, *args: str) -> Application:
+    """Bind a class that Serve's decorators turned into a deployment, which type checkers do not see."""
+    application: Application = deployment.bind(*args)
+    return application
+
+
+def _require(reference: str, kind: str) -> None:
+    actual = Catalog.load().find(reference).type
+    if actual != kind:
+        raise CatalogError(f"{reference} is of type {actual}; its import_path must be deployments.app:{actual}_encoder")

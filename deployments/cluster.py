@@ -1,0 +1,188 @@
+"""A local Ray with Serve in high-throughput mode, and Serve's REST API on any cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import ray
+from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+
+from deployments.serve_config import ServeConfig
+from models.errors import EmbedserveError
+
+# Read by Ray's head and by every worker node when they start; docs/operations.md lists them for clusters.
+SWITCHES = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests reach the gateway through HAProxy: 0.3 ms instead of 8 ms
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between replicas, one event loop, buffered logs
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 << 20),  # pictures exceed gRPC's 4 MiB
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.http.envelope:middlewares",
+}
+# Ports that HAProxy would share with another Serve on this machine.
+HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}
+LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
+RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
+POLL_S = 0.2
+
+
+class ClusterError(EmbedserveError):
+    """Ray or Serve could not do what was asked."""
+
+
+@dataclass(frozen=True)
+class LocalRay:
+    """A Ray that lives and dies with this process."""
+
+    dashboard: str  # base URL of the dashboard and of Serve's REST API
+    folder: Path  # logs and sockets
+
+
+def port_taken(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def free_port() -> int:
+    """A port that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def running_rays() -> list[str]:
+    """Addresses of the Rays that run on this machine."""
+    from ray._private.services import find_gcs_addresses
+
+    addresses: set[str] = find_gcs_addresses()  # type: ignore[no-untyped-call]
+    return sorted(addresses)
+
+
+def start_local(cpus: int | None = None) -> LocalRay:
+    """Start a Ray of our own in high-throughput mode.
+
+    Raises:
+        ClusterError: it does not start.
+    """
+    for name, value in SWITCHES.items():
+        os.environ.setdefault(name, value)
+    for name, port in HAPROXY_PORTS.items():
+        if name not in os.environ and port_taken(port):
+            os.environ[name] = str(free_port())
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    folder = Path(tempfile.mkdtemp(prefix="embedserve-"))
+    if len(str(folder)) > RAY_SOCKET_PATH:
+        folder = Path(tempfile.mkdtemp(prefix="embedserve-", dir="/tmp"))
+    try:
+        context = ray.init(
+            address="local",
+            num_cpus=cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=free_port(),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    except Exception as error:  # ray.init raises whatever its processes die of
+        raise ClusterError(f"Ray did not start: {str(error).splitlines()[0]}; its logs are in {folder}") from error
+    return LocalRay(f"http://{context.dashboard_url}", folder)
+
+
+class ServeApi:
+    """Serve's REST API; finds Ray's token as Ray's own tools do."""
+
+    def __init__(self, dashboard: str) -> None:
+        """Connect to a dashboard's base URL.
+
+        Raises:
+            ClusterError: nothing answers there.
+        """
+        try:
+            self._client = ServeSubmissionClient(dashboard)
+        except Exception as error:  # ConnectionError, RuntimeError or a version error, by Ray's mood
+            raise ClusterError(f"no Serve REST API answers at {dashboard}: {str(error).splitlines()[0]}") from error
+
+    def deploy(self, config: ServeConfig) -> None:
+        """Ask for a configuration; the cluster converges in the background.
+
+        Raises:
+            ClusterError: it was refused.
+        """
+        try:
+            self._client.deploy_applications(config.document)
+        except Exception as error:  # RuntimeError with the server's traceback in it
+            raise ClusterError(f"Serve refused the configuration: {str(error).splitlines()[-1]}") from error
+
+    def details(self) -> dict[str, Any]:
+        """All that Serve says of its applications.
+
+        Raises:
+            ClusterError: it does not answer.
+        """
+        try:
+            details: dict[str, Any] = self._client.get_serve_details()
+        except Exception as error:
+            raise ClusterError(f"Serve does not answer: {str(error).splitlines()[-1]}") from error
+        return details
+
+    def states(self) -> dict[str, tuple[str, str]]:
+        """Status and message of every application."""
+        applications = self.details().get("applications", {})
+        return {name: (app["status"], app.get("message") or "") for name, app in applications.items()}
+
+
+def wait_until_ready(
+    api: ServeApi, config: ServeConfig, timeout_s: float, tell: Callable[[dict[str, str]], None]
+) -> None:
+    """Wait until every application runs and the gateway says that each routed version embeds.
+
+    Args:
+        api: where to ask.
+        config: what was asked for.
+        timeout_s: how long to wait.
+        tell: hears the status of each application whenever it was asked.
+
+    Raises:
+        ClusterError: an application failed, or time ran out.
+    """
+    wanted = [app["name"] for app in config.applications()]
+    deadline = time.monotonic() + timeout_s
+    states: dict[str, tuple[str, str]] = {}
+    while time.monotonic() < deadline:
+        states = api.states()
+        tell({name: states.get(name, ("NOT_STARTED", ""))[0] for name in wanted})
+        failed = [
+            f"{name}: {_last_line(states[name][1])}" for name in wanted if states.get(name, ("",))[0] == "DEPLOY_FAILED"
+        ]
+        if failed:
+            raise ClusterError("deployment failed: " + "; ".join(failed))
+        if all(states.get(name, ("",))[0] == "RUNNING" for name in wanted) and ready(config.port):
+            return
+        time.sleep(POLL_S)
+    waiting = [f"{name} is {states.get(name, ('NOT_STARTED',))[0]}" for name in wanted]
+    raise ClusterError(f"not ready within {timeout_s:g} s: {', '.join(waiting)}")
+
+
+def _last_line(message: str) -> str:
+    """What went wrong, without the traceback that Ray puts before it."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"
+
+
+def ready(port: int) -> bool:
+    """Whether the service on this machine says that it is ready."""
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/health/ready", timeout=10, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return False

@@ -1,0 +1,146 @@
+"""``embedserve up``: models, Ray, service; in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import ray
+from rich.console import Console
+from rich.panel import Panel
+
+from deployments.cluster import (
+    ClusterError,
+    LocalRay,
+    ServeApi,
+    port_taken,
+    running_rays,
+    start_local,
+    wait_until_ready,
+)
+from deployments.config import Profile
+from deployments.models_cli import console_reporter
+from deployments.serve_config import ServeConfig
+from models.artifact import Artifact
+from models.catalog import Catalog
+from models.errors import CatalogError
+from models.store import is_synthetic, pull
+
+
+def up(
+    console: Console,
+    path: Path | None,
+    port: int | None,
+    profile: str | None,
+    address: str | None,
+    beside: bool,
+    timeout_s: float,
+) -> None:
+    """Start everything and wait for Ctrl-C, then stop what was started.
+
+    Raises:
+        EmbedserveError: a port is taken, a Ray runs already, a model cannot be had, or the service does not get ready.
+    """
+    config = ServeConfig.load(path).with_local(port=port, profile=_profile(profile))
+    if address is None:
+        _require_free(config.port, beside)
+    artifacts = _pull(console, config)
+    if address is not None:
+        _deploy(console, ServeApi(address), config, timeout_s)
+        console.print(_summary(config, artifacts, f"on the Ray at {address}; it goes on when this command ends"))
+        return
+    with console.status("starting Ray"):
+        local = start_local()
+    try:
+        _deploy(console, ServeApi(local.dashboard), config, timeout_s)
+        console.print(_summary(config, artifacts, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"))
+        _wait_for_signal()
+        console.print("stopping")
+    finally:
+        _stop(local)
+
+
+def _profile(name: str | None) -> Profile | None:
+    if name is None or name == "development":
+        return name  # type: ignore[return-value]
+    if name == "production":
+        return "production"
+    raise CatalogError(f"--profile must be development or production, not {name!r}")
+
+
+def _require_free(port: int, beside: bool) -> None:
+    if port_taken(port):
+        raise ClusterError(
+            f"port {port} is taken by another program; choose another one: `make run PORT={port + 1}` or "
+            f"`embedserve up --port {port + 1}`"
+        )
+    rays = [] if beside else running_rays()
+    if rays:
+        raise ClusterError(
+            f"a Ray runs on this machine already ({', '.join(rays)}); deploy onto it with `embedserve up --address "
+            "http://127.0.0.1:8265` (its dashboard), or start one of our own beside it with `make run BESIDE=1` or "
+            "`embedserve up --beside`"
+        )
+
+
+def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
+    catalog = Catalog.load()
+    synthetic_allowed = config.profiles == {"development"}
+    with console_reporter() as reporter:
+        artifacts = [
+            pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter)
+            for name in config.artifacts()
+            if "@" in name
+        ]
+    for artifact in artifacts:
+        if is_synthetic(artifact):
+            console.print(
+                Panel(
+                    f"{artifact.spec.reference} ({artifact.spec.name}) runs on SYNTHETIC weights: no source of the real "
+                    "ones answered. Its vectors carry no meaning; they are good for trying the service and for "
+                    "measuring it. Every answer says so (x-model-weights: synthetic).",
+                    title="warning: synthetic weights",
+                    border_style="bold yellow",
+                )
+            )
+    return artifacts
+
+
+def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> None:
+    with console.status("deploying") as spinner:
+        api.deploy(config)
+        wait_until_ready(
+            api,
+            config,
+            timeout_s,
+            lambda states: spinner.update("deploying: " + ", ".join(f"{n} {s.lower()}" for n, s in states.items())),
+        )
+
+
+def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str) -> Panel:
+    url = f"http://127.0.0.1:{config.port}"
+    served = "\n".join(
+        f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts
+    )
+    curl = (
+        f"curl {url}/v1/embeddings \\\n  -H 'content-type: application/json' \\\n"
+        '  -d \'{"model": "text-embedding", "input": "hello world"}\''
+    )
+    return Panel(
+        f"{served}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False
+    )
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+
+
+def _stop(local: LocalRay) -> None:
+    """End the Ray that was started; its folder goes too, unless a crash left something to read."""
+    ray.shutdown()
+    shutil.rmtree(local.folder, ignore_errors=True)

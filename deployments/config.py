@@ -1,0 +1,119 @@
+"""The schemas of everything that serve_config.yaml hands to our deployments. Each default has its reason beside it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from models.catalog import NAME, VERSION, describe
+from models.errors import CatalogError
+
+Profile = Literal["development", "production"]
+Modality = Literal["text", "image"]
+MIB = 1 << 20
+
+
+class Strict(BaseModel):
+    """A mapping whose unknown keys are errors: Serve itself ignores typing mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRoutes(Strict):
+    """The versions of one model name that the gateway reaches, and the share of traffic of each."""
+
+    type: Modality
+    versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]  # weights, relative to their sum; 0: pinned use only
+
+    @field_validator("versions")
+    @classmethod
+    def _check(cls, versions: dict[str, float]) -> dict[str, float]:
+        for version in versions:
+            if not VERSION.match(version):
+                raise ValueError(f"version {version!r} must be letters, digits, '.' and '-'")
+        if not versions or sum(versions.values()) <= 0:
+            raise ValueError("at least one version needs a weight above 0")
+        return versions
+
+
+class Limits(Strict):
+    """What the gateway refuses before any work is done."""
+
+    body_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB  # 16 phone photos; larger jobs are several requests
+    items: Annotated[int, Field(ge=1)] = 2048  # what the OpenAI API allows in one list
+    characters: Annotated[int, Field(ge=1)] = 200_000  # of one text; beyond it only the first 256 pieces would count
+    tokens: Annotated[int, Field(ge=1)] = 65_536  # ids of one token list, for the same reason
+    image_bytes: Annotated[int, Field(ge=1024)] = 20 * MIB  # a 50-megapixel JPEG
+    image_pixels: Annotated[int, Field(ge=1)] = 50_000_000  # 150 MB decoded
+    image_formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+class Queue(Strict):
+    """How requests wait for a version and leave together."""
+
+    waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; some seconds of work on two cores, then 503
+    call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed
+    call_images: Annotated[int, Field(ge=1)] = 8  # images in one call, for the same reason
+    calls_per_replica: Annotated[int, Field(ge=1)] = 2  # one that computes and one that is prepared meanwhile
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0  # a request's deadline when it brings none
+
+
+class Cache(Strict):
+    """The gateway's cache of vectors."""
+
+    bytes: Annotated[int, Field(ge=0)] = 256 * MIB  # about 150,000 texts at 384 dimensions; 0 switches it off
+
+
+class GatewayConfig(Strict):
+    """``user_config`` of the Gateway deployment; all of it may change while it runs."""
+
+    models: dict[str, ModelRoutes]
+    aliases: dict[str, str] = {}
+    limits: Limits = Limits()
+    queue: Queue = Queue()
+    cache: Cache = Cache()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in self.models:
+            if not NAME.match(name):
+                raise ValueError(f"model name {name!r} must be lower-case letters, digits and '-', at most 40")
+        for alias, target in self.aliases.items():
+            name, _, version = target.partition("@")
+            if name not in self.models or (version and version not in self.models[name].versions):
+                raise ValueError(f"alias {alias!r} points at {target!r}, which is not among the models")
+        return self
+
+
+class EncoderConfig(Strict):
+    """``user_config`` of an encoder deployment; a change swaps the artifact without a restart."""
+
+    artifact: str  # `name@version` of the catalogue, or the path of a graph to serve under this version's label
+    threads: Annotated[int, Field(ge=0, le=256)] = 0  # ONNX Runtime's threads; 0: the replica's cores
+    batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
+    limits: Limits = Limits()
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def parse(schema: type[T], document: Any, where: str) -> T:
+    """Validate a part of the configuration.
+
+    Raises:
+        CatalogError: names each wrong key and what it got.
+    """
+    try:
+        return schema.model_validate(document)
+    except ValidationError as error:
+        raise CatalogError(f"{where} is invalid: {describe(error)}") from error
+
+
+def application_name(model: str, version: str) -> str:
+    """The Serve application of one model version: ``text-embedding--1-0-0``."""
+    return f"{model}--{version.replace('.', '-')}"
+
+
+DEPLOYMENT_NAMES: dict[Modality, str] = {"text": "TextEncoder", "image": "ImageEncoder"}
+GATEWAY_APPLICATION = "gateway"

@@ -1,0 +1,274 @@
+"""The protocol-free heart of the gateway: a model name and inputs in, labelled vectors out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.cache import VectorCache, cache_key
+from deployments.config import Limits
+from deployments.registry import Registry
+from deployments.version import Version
+from deployments.wire import Card, Item, ItemError, Label
+from models.errors import DeadlineError, InputError, LimitError, UnavailableError
+
+CacheState = Literal["hit", "miss", "partial"]
+LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """What every protocol comes down to."""
+
+    model: str
+    items: Sequence[Item]
+    dimensions: int | None = None
+    key: str | None = None  # whom A/B routing keeps with a version
+    timeout_s: float | None = None
+    param: str = "input"  # the field that errors name
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """Unit vectors of one artifact."""
+
+    label: Label
+    vectors: NDArray[np.float32]  # [n, dimensions]
+    tokens: int
+    cache: CacheState
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    label: Label
+    vector: NDArray[np.float32]
+    tokens: int
+
+
+class Embeddings:
+    """Answers from the cache what it holds and lets the version's queue compute the rest."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Serve the versions of ``registry``."""
+        self.registry = registry
+        self.cache = VectorCache(0)
+        self._inflight: dict[bytes, asyncio.Future[_Computed | ItemError]] = {}
+
+    async def embed(self, request: EmbedRequest) -> EmbedResult:
+        """Embed the items of a request, all by one artifact.
+
+        Raises:
+            ModelNotFoundError: no such model or version.
+            InputError: an item or ``dimensions`` is wrong; the message names the item's index.
+            UnavailableError: no capacity, or no ready replica.
+            DeadlineError: the deadline passed.
+        """
+        version = self.registry.resolve(request.model, request.key)
+        timeout = request.timeout_s or self.registry.config.queue.timeout_s
+        try:
+            async with asyncio.timeout(timeout):
+                card = await self._card(version)
+                items = checked_items(request, card, self.registry.config.limits)
+                dimensions = _checked_dimensions(request.dimensions, card.dimensions)
+                computed, cached = await self._compute(version, card, items, request.param)
+        except TimeoutError as error:
+            raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
+        vectors = np.stack([one.vector for one in computed])
+        if dimensions < card.dimensions:
+            vectors = _shortened(vectors, dimensions)
+        state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
+        return EmbedResult(computed[0].label, vectors, sum(one.tokens for one in computed), state)
+
+    async def _card(self, version: Version) -> Card:
+        if version.card is None:
+            await version.refresh()
+        if version.card is None:
+            raise UnavailableError(f"{version.reference} has no ready replica", retry_after_s=2)
+        return version.card
+
+    async def _compute(
+        self, version: Version, card: Card, items: list[Item], param: str
+    ) -> tuple[list[_Computed], int]:
+        """Vectors of all items under one label; a list torn by a swap is completed under the newer artifact."""
+        hash_ = card.label.hash
+        for _ in range(LABEL_ROUNDS):
+            computed, cached = await self._round(version, card.label, hash_, items, param)
+            hashes = Counter(one.label.hash for one in computed)
+            if len(hashes) == 1:
+                return computed, cached
+            newer = [one.label.hash for one in computed if one.label.hash != hash_]
+            hash_ = newer[-1]
+        raise UnavailableError(f"{version.reference} is being swapped; try again")
+
+    async def _round(
+        self, version: Version, label: Label, hash_: str, items: list[Item], param: str
+    ) -> tuple[list[_Computed], int]:
+        results: dict[int, _Computed] = {}
+        owned: dict[bytes, list[int]] = {}
+        joined: list[tuple[int, asyncio.Future[_Computed | ItemError]]] = []
+        for index, item in enumerate(items):
+            key = cache_key(hash_, item)
+            entry = self.cache.get(key)
+            if entry is not None:
+                results[index] = _Computed(Label(label.model, hash_, label.synthetic), entry.vector, entry.tokens)
+            elif key in owned:
+                owned[key].append(index)
+            elif key in self._inflight:
+                joined.append((index, self._inflight[key]))
+            else:
+                owned[key] = [index]
+        cached = len(results)
+        if owned:
+            await self._lead(version, items, owned, results, param)
+        for index, future in joined:
+            results[index] = await self._follow(version, items[index], index, future, param)
+        return [results[i] for i in range(len(items))], cached
+
+    async def _lead(
+        self,
+        version: Version,
+        items: list[Item],
+        owned: dict[bytes, list[int]],
+        results: dict[int, _Computed],
+        param: str,
+    ) -> None:
+        """Compute inputs that nobody computes yet; equal inputs that arrive meanwhile wait for these."""
+        loop = asyncio.get_running_loop()
+        futures = {key: loop.create_future() for key in owned}
+        self._inflight.update(futures)
+        try:
+            outcomes = await version.coalescer.submit([items[indices[0]] for indices in owned.values()])
+            error: tuple[int, ItemError] | None = None
+            for (key, indices), outcome in zip(owned.items(), outcomes, strict=True):
+                if outcome.error is not None:
+                    futures[key].set_result(outcome.error)
+                    error = error or (indices[0], outcome.error)
+                    continue
+                vector, tokens = outcome.reply.vectors[outcome.row], outcome.reply.tokens[outcome.row]
+                one = _Computed(outcome.label, vector, tokens)
+                futures[key].set_result(one)
+                self.cache.put(cache_key(outcome.label.hash, items[indices[0]]), vector, tokens)
+                results.update(dict.fromkeys(indices, one))
+        finally:
+            for key, future in futures.items():
+                self._inflight.pop(key, None)
+                if not future.done():
+                    future.cancel()  # whoever waited computes it alone
+        if error is not None:
+            raise _item_error(*error, len(items), param)
+
+    async def _follow(
+        self, version: Version, item: Item, index: int, future: asyncio.Future[_Computed | ItemError], param: str
+    ) -> _Computed:
+        """Take the vector that another request computes; when that request is gone, compute it."""
+        await asyncio.wait([future])
+        if future.cancelled():
+            outcome = (await version.coalescer.submit([item]))[0]
+            if outcome.error is not None:
+                raise _item_error(index, outcome.error, 2, param)
+            return _Computed(outcome.label, outcome.reply.vectors[outcome.row], outcome.reply.tokens[outcome.row])
+        result = future.result()
+        if isinstance(result, ItemError):
+            raise _item_error(index, result, 2, param)
+        return result
+
+
+def _item_error(index: int, error: ItemError, count: int, param: str) -> InputError:
+    where = f"{param}[{index}]" if count > 1 else param
+    kind = LimitError if error.limit else InputError
+    return kind(f"{where}: {error.message}", param=where, code=error.code)
+
+
+def checked_items(request: EmbedRequest, card: Card, limits: Limits) -> list[Item]:
+    """The items as the model's modality wants them.
+
+    Raises:
+        LimitError: too many items, or one too large.
+        InputError: an item is empty, of the wrong modality, or no base64.
+    """
+    items, param = request.items, request.param
+    if not items:
+        raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
+    if len(items) > limits.items:
+        raise LimitError(f"{param} has {len(items)} items, the limit is {limits.items}", param=param)
+    return [
+        _checked(item, f"{param}[{i}]" if len(items) > 1 else param, card.modality, limits)
+        for i, item in enumerate(items)
+    ]
+
+
+def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
+    if len(item) == 0:
+        raise InputError(f"{where} is empty", param=where, code="empty_input")
+    if modality == "image":
+        if isinstance(item, tuple):
+            raise InputError(
+                f"{where}: token ids are text; this model embeds images", param=where, code="wrong_modality"
+            )
+        data = image_bytes(item, where, limits) if isinstance(item, str) else item
+        if len(data) > limits.image_bytes:
+            raise LimitError(f"{where} has {len(data)} bytes, the limit is {limits.image_bytes}", param=where)
+        return data
+    if isinstance(item, bytes):
+        raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
+    if isinstance(item, str) and len(item) > limits.characters:
+        raise LimitError(f"{where} has {len(item)} characters, the limit is {limits.characters}", param=where)
+    if isinstance(item, tuple) and len(item) > limits.tokens:
+        raise LimitError(f"{where} has {len(item)} token ids, the limit is {limits.tokens}", param=where)
+    return item
+
+
+def image_bytes(text: str, where: str, limits: Limits) -> bytes:
+    """Decode a ``data:image/...;base64,`` URI or bare base64.
+
+    Raises:
+        InputError: it is neither.
+        LimitError: it is longer than the limit allows.
+    """
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise InputError(
+            f"{where}: fetching images by URL is switched off here; send a data: URI or base64",
+            param=where,
+            code="url_not_allowed",
+        )
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+            raise InputError(
+                f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
+            )
+    if len(text) * 3 // 4 > limits.image_bytes + 3:
+        raise LimitError(
+            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
+        )
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"{where}: neither a data:image/...;base64, URI nor base64 of an image", param=where, code="invalid_image"
+        ) from error
+    if not data:
+        raise InputError(f"{where} is empty", param=where, code="empty_input")
+    return data
+
+
+def _checked_dimensions(dimensions: int | None, full: int) -> int:
+    if dimensions is None:
+        return full
+    if not 1 <= dimensions <= full:
+        raise InputError(f"dimensions must be from 1 to {full} for this model, not {dimensions}", param="dimensions")
+    return dimensions
+
+
+def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    cut = vectors[:, :dimensions].astype(np.float64)
+    unit: NDArray[np.float32] = (cut / np.linalg.norm(cut, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
+    return unit

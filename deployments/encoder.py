@@ -1,0 +1,299 @@
+"""Encoder deployments: one model version each, batched under a token or pixel budget, swapped by reconfigure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ray import serve
+
+from deployments.config import EncoderConfig, Limits, Profile, parse
+from deployments.wire import Card, EncodeReply, Item, ItemError, Label
+from models.artifact import open_artifact
+from models.catalog import Catalog, ModelSpec, resolve_path
+from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe
+from models.engine import EngineOptions
+from models.errors import ArtifactError, EmbedserveError, InputError, LimitError
+from models.image import ImageLimits, decode
+from models.store import is_synthetic, pull
+
+logger = logging.getLogger("ray.serve")
+
+IMAGE_COST = 64  # an image in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
+DECODE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An artifact in memory, with the label its vectors carry."""
+
+    embedder: Embedder
+    label: Label
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Prepared inputs of one call that run together."""
+
+    loaded: Loaded
+    rows: list[NDArray[Any]]  # int32 [t] token ids, or uint8 [h, w, 3] pixels
+    cost: int  # tokens, or images × IMAGE_COST
+
+
+def total_cost(chunks: list[Chunk]) -> int:
+    """The size of a batch; pure arithmetic, because an exception here would end @serve.batch's loop (ray #66140)."""
+    return sum(chunk.cost for chunk in chunks)
+
+
+class Encoder:
+    """What text and image encoders share: the artifact's life, batching, and answers that name their artifact."""
+
+    def __init__(self, reference: str, profile: Profile) -> None:
+        """Prepare to serve ``name@version``; the artifact itself comes with the first ``reconfigure``.
+
+        Raises:
+            ModelNotFoundError: the catalogue has no such version.
+        """
+        self._spec = Catalog.load().find(reference)
+        self._profile = profile
+        self._config: EncoderConfig | None = None
+        self._loaded: Loaded | None = None
+        self._swap_error: str | None = None
+        self._proved_at = 0.0  # monotonic seconds of the last embedding that came out right
+        self._engine_lock = asyncio.Lock()
+        self._reconfigure_lock = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="prepare")
+        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Swap to the artifact that ``user_config`` names.
+
+        The new one loads beside the old one and must prove itself on a probe; when it does not, a serving replica
+        keeps the old one and says so, a starting replica fails its start.
+
+        Raises:
+            EmbedserveError: only while nothing serves yet.
+        """
+        async with self._reconfigure_lock:
+            try:
+                config = parse(EncoderConfig, user_config, f"user_config of {self._spec.reference}")
+                if self._loaded is None or self._config != config:
+                    loop = asyncio.get_running_loop()
+                    loaded = await loop.run_in_executor(self._threads, self._load, config)
+                    self._apply(config, loaded)
+                self._swap_error = None
+            except EmbedserveError as error:
+                if self._loaded is None:
+                    raise
+                self._swap_error = str(error)
+                logger.error("swap refused, the old artifact goes on serving: %s", error)
+
+    def _apply(self, config: EncoderConfig, loaded: Loaded) -> None:
+        self._config, self._loaded = config, loaded
+        self._run.set_max_batch_size(config.batch_cost)  # type: ignore[attr-defined]
+        logger.info("serving %s with artifact %s", loaded.label.model, loaded.label.hash)
+
+    def _load(self, config: EncoderConfig) -> Loaded:
+        artifact = self._artifact(config.artifact)
+        synthetic = is_synthetic(artifact)
+        if synthetic and self._profile == "production":
+            raise ArtifactError(f"{artifact.graph.name} has synthetic weights, which the production profile refuses")
+        embedder = open_embedder(artifact, EngineOptions(threads=config.threads))
+        return Loaded(embedder, Label(self._spec.reference, artifact.hash, synthetic), config.limits)
+
+    def _artifact(self, name: str) -> Any:
+        if "@" in name:
+            spec: ModelSpec = Catalog.load().find(name)
+            if (spec.type, spec.dimensions) != (self._spec.type, self._spec.dimensions):
+                raise ArtifactError(
+                    f"{name} is {spec.type} with {spec.dimensions} dimensions; {self._spec.reference} is "
+                    f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
+                )
+            return pull(spec, allow_synthetic=self._profile == "development")
+        return open_artifact(self._spec, resolve_path(name))
+
+    async def describe(self, max_age_s: float = 10.0) -> Card:
+        """What this replica serves right now, proved by an embedding not older than ``max_age_s`` seconds.
+
+        Raises:
+            ArtifactError: the engine does not embed any more.
+        """
+        loaded = self._current()
+        if time.monotonic() - self._proved_at > max_age_s:
+            async with self._engine_lock:
+                await asyncio.get_running_loop().run_in_executor(self._engine_thread, probe, loaded.embedder)
+            self._proved_at = time.monotonic()
+        embedder = loaded.embedder
+        tokenizer = embedder.tokenizer if isinstance(embedder, TextEmbedder) else None
+        return Card(
+            label=loaded.label,
+            name=embedder.artifact.spec.name,
+            modality=self._spec.type,
+            dimensions=self._spec.dimensions,
+            precision=embedder.artifact.spec.precision,
+            provider=embedder.engine.provider,
+            vocabulary=tokenizer.vocabulary if tokenizer else None,
+            max_tokens=tokenizer.max_length if tokenizer else None,
+            swap_error=self._swap_error,
+        )
+
+    async def check_health(self) -> None:
+        """Serve's health check: fails, and so replaces this replica, when the engine does not embed."""
+        await self.describe()
+
+    async def encode(self, items: list[Item]) -> EncodeReply:
+        """Embed items, each failing alone.
+
+        Args:
+            items: texts or token ids for a text encoder, encoded images for an image encoder.
+        """
+        loaded = self._current()
+        rows, errors = await self._prepare(loaded, items)
+        good = [i for i, row in enumerate(rows) if row is not None]
+        chunks = self._chunks(loaded, [row for row in rows if row is not None])
+        parts = await asyncio.gather(*(self._run(chunk) for chunk in chunks))
+        vectors = np.zeros((len(items), self._spec.dimensions), np.float32)
+        if good:
+            vectors[good] = np.concatenate(parts)
+        tokens = [0 if row is None else self._tokens(row) for row in rows]
+        return EncodeReply(loaded.label, vectors, tokens, errors)
+
+    @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=total_cost, max_concurrent_batches=2)
+    async def _run(self, chunks: list[Chunk]) -> list[NDArray[np.float32]]:
+        """Run prepared chunks together: those of one artifact in one go, so that a swap falls between two batches."""
+        results: dict[int, NDArray[np.float32]] = {}
+        async with self._engine_lock:
+            for loaded in {id(chunk.loaded): chunk.loaded for chunk in chunks}.values():
+                mine = [i for i, chunk in enumerate(chunks) if chunk.loaded is loaded]
+                rows = [row for i in mine for row in chunks[i].rows]
+                loop = asyncio.get_running_loop()
+                vectors = await loop.run_in_executor(self._engine_thread, self._embed, loaded.embedder, rows)
+                start = 0
+                for i in mine:
+                    results[i] = vectors[start : start + len(chunks[i].rows)]
+                    start += len(chunks[i].rows)
+        self._proved_at = time.monotonic()
+        return [results[i] for i in range(len(chunks))]
+
+    def _chunks(self, loaded: Loaded, rows: list[NDArray[Any]]) -> list[Chunk]:
+        """Split a call so that no chunk exceeds the batch budget, which @serve.batch could not take."""
+        budget = self._config.batch_cost if self._config else 1
+        chunks: list[Chunk] = []
+        current: list[NDArray[Any]] = []
+        cost = 0
+        for row in rows:
+            own = self._cost(row)
+            if current and cost + own > budget:
+                chunks.append(Chunk(loaded, current, cost))
+                current, cost = [], 0
+            current.append(row)
+            cost += own
+        if current:
+            chunks.append(Chunk(loaded, current, min(cost, budget)))
+        return chunks
+
+    def _current(self) -> Loaded:
+        if self._loaded is None:
+            raise ArtifactError(f"{self._spec.reference} has no artifact yet")
+        return self._loaded
+
+    async def _prepare(
+        self, loaded: Loaded, items: list[Item]
+    ) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
+        """Turn items into rows off the event loop; an item that cannot be turned gets an error instead."""
+        raise NotImplementedError
+
+    def _embed(self, embedder: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def _cost(self, _: NDArray[Any]) -> int:
+        raise NotImplementedError
+
+    def _tokens(self, _: NDArray[Any]) -> int:
+        raise NotImplementedError
+
+
+@serve.deployment
+class TextEncoder(Encoder):
+    """Serves one version of a text model."""
+
+    async def _prepare(
+        self, loaded: Loaded, items: list[Item]
+    ) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
+        embedder = loaded.embedder
+        assert isinstance(embedder, TextEmbedder)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _tokenise, embedder, items)
+
+    def _embed(self, embedder: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = embedder.embed_ids(rows)
+        return vectors
+
+    def _cost(self, row: NDArray[Any]) -> int:
+        return len(row)
+
+    def _tokens(self, row: NDArray[Any]) -> int:
+        return len(row)
+
+
+@serve.deployment
+class ImageEncoder(Encoder):
+    """Serves one version of an image model; decoding runs in threads beside inference."""
+
+    async def _prepare(
+        self, loaded: Loaded, items: list[Item]
+    ) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
+        loop = asyncio.get_running_loop()
+        embedder = loaded.embedder
+        assert isinstance(embedder, ImageEmbedder)
+        limits = loaded.limits
+        accepted = ImageLimits(limits.image_formats, limits.image_pixels)
+        work = partial(_decode, embedder.size, accepted)
+        outcomes = await asyncio.gather(*(loop.run_in_executor(self._threads, work, item) for item in items))
+        errors = {i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, ItemError)}
+        return [None if isinstance(outcome, ItemError) else outcome for outcome in outcomes], errors
+
+    def _embed(self, embedder: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = embedder.embed_pixels(np.stack(rows))
+        return vectors
+
+    def _cost(self, _: NDArray[Any]) -> int:
+        return IMAGE_COST
+
+    def _tokens(self, _: NDArray[Any]) -> int:
+        return 0
+
+
+def _tokenise(embedder: TextEmbedder, items: list[Item]) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:
+    rows: list[NDArray[Any] | None] = [None] * len(items)
+    errors: dict[int, ItemError] = {}
+    texts = [i for i, item in enumerate(items) if isinstance(item, str)]
+    for i, row in zip(texts, embedder.tokenizer.encode([items[i] for i in texts]), strict=True):  # type: ignore[misc]
+        rows[i] = row
+    for i, item in enumerate(items):
+        if isinstance(item, tuple):
+            try:
+                rows[i] = embedder.tokenizer.wrap(item)
+            except InputError as error:
+                errors[i] = ItemError(str(error), error.code)
+        elif isinstance(item, bytes):
+            errors[i] = ItemError("this model embeds text, not images", "wrong_modality")
+    return rows, errors
+
+
+def _decode(size: int, limits: ImageLimits, item: Item) -> NDArray[np.uint8] | ItemError:
+    if not isinstance(item, bytes):
+        return ItemError("this model embeds images, not text", "wrong_modality")
+    try:
+        return decode(item, size, limits)
+    except LimitError as error:
+        return ItemError(str(error), error.code, limit=True)
+    except InputError as error:
+        return ItemError(str(error), error.code)

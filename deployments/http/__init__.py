@@ -1,0 +1,1 @@
+"""Thin adapters between HTTP protocols and ``Embeddings``; no logic of their own."""

@@ -1,0 +1,97 @@
+"""Reading requests: bodies within their limit, JSON, and the headers that every route shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from models.errors import InputError, LimitError, MediaTypeError
+
+TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
+MAX_TIMEOUT_S = 3600.0
+
+
+def media_type(request: Request) -> str:
+    """The content type without its parameters, lower case; empty when absent."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        LimitError: it is longer than ``limit`` bytes, by its header or in fact.
+        InputError: its Content-Length is no number.
+    """
+    declared = request.headers.get("content-length")
+    if declared is not None:
+        if not declared.isdigit():
+            raise InputError("Content-Length must be a number", code="invalid_header")
+        if int(declared) > limit:
+            raise LimitError(f"the body has {declared} bytes, the limit is {limit}", code="body_too_large")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise InputError("the body ended early", code="incomplete_body") from error
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_json(request: Request, limit: int) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        MediaTypeError: the content type is something else.
+        InputError: malformed, or no object.
+        LimitError: too long.
+    """
+    kind = media_type(request)
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise MediaTypeError(
+            f"content type {kind!r} is not accepted; send application/json", code="unsupported_media_type"
+        )
+    return parse_json(await read_body(request, limit))
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        InputError: malformed, or no object.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"the body is no valid JSON: {error}", code="invalid_json") from error
+    if not isinstance(document, dict):
+        raise InputError("the body must be a JSON object", code="invalid_json")
+    return document
+
+
+def timeout_of(request: Request) -> float | None:
+    """The caller's deadline in seconds, when it sent one.
+
+    Raises:
+        InputError: not a number above 0.
+    """
+    for name in TIMEOUT_HEADERS:
+        value = request.headers.get(name)
+        if value is not None:
+            try:
+                seconds = float(value)
+            except ValueError:
+                seconds = -1.0
+            if not 0 < seconds <= MAX_TIMEOUT_S:
+                raise InputError(
+                    f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {value!r:.40}",
+                    param="x-request-timeout-seconds",
+                )
+            return seconds
+    return None

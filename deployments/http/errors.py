@@ -1,0 +1,81 @@
+"""The one mapping of errors to status codes, and their one shape."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from ray.exceptions import RayTaskError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from models.errors import (
+    DeadlineError,
+    EmbedserveError,
+    InputError,
+    LimitError,
+    MediaTypeError,
+    ModelNotFoundError,
+    UnavailableError,
+)
+
+logger = logging.getLogger("ray.serve")
+
+# First match wins: subclasses before their bases.
+STATUS: list[tuple[type[EmbedserveError], int, str]] = [
+    (LimitError, 413, "invalid_request_error"),
+    (MediaTypeError, 415, "invalid_request_error"),
+    (InputError, 400, "invalid_request_error"),
+    (ModelNotFoundError, 404, "invalid_request_error"),
+    (UnavailableError, 503, "server_error"),
+    (DeadlineError, 504, "server_error"),
+]
+CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
+
+
+def error_response(
+    status: int,
+    message: str,
+    kind: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An error in OpenAI's shape."""
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code or CODES.get(status)}}
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def respond(error: Exception) -> Response:
+    """Turn an exception into its answer; what we did not raise on purpose is a 500 that tells nothing of the inside."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    for kind, status, name in STATUS:
+        if isinstance(cause, kind):
+            param = getattr(cause, "param", None)
+            headers = {"retry-after": str(cause.retry_after_s)} if isinstance(cause, UnavailableError) else None
+            return error_response(
+                status, str(cause), name, param=param, code=getattr(cause, "code", None), headers=headers
+            )
+    logger.error("a request failed by a defect of ours", exc_info=error)
+    return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
+
+
+async def on_error(_: Request, error: Exception) -> Response:
+    """Starlette's handler for every exception."""
+    return respond(error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for unknown routes and wrong methods."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers: Any = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+    if status == 404:
+        message = f"no route {request.url.path}; GET /docs lists the routes"
+    elif status == 405:
+        message = f"{request.method} is not allowed on {request.url.path}; allowed: {headers.get('Allow', 'see /docs')}"
+    else:
+        message = getattr(error, "detail", "the request could not be read")
+    return error_response(status, message, "invalid_request_error", headers=headers)

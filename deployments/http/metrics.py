@@ -1,0 +1,60 @@
+"""``/metrics``: what every node's exporter says, as one Prometheus text."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx2
+import ray
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+TIMEOUT_S = 5.0
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def routes() -> list[Route]:
+    """The route of this adapter."""
+
+    async def metrics(_: Request) -> Response:
+        nodes = await asyncio.get_running_loop().run_in_executor(None, ray.nodes)
+        targets = [
+            f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+            for node in nodes
+            if node["Alive"] and node.get("MetricsExportPort")
+        ]
+        async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+            texts = await asyncio.gather(*(_scrape(client, target) for target in targets))
+        return Response(merge(list(texts)), 200, {"content-type": CONTENT_TYPE})
+
+    return [Route("/metrics", metrics)]
+
+
+async def _scrape(client: httpx2.AsyncClient, target: str) -> str:
+    try:
+        answer = await client.get(target)
+        answer.raise_for_status()
+    except httpx2.HTTPError as error:
+        return f"# {target} did not answer: {type(error).__name__}\n"
+    return answer.text
+
+
+def merge(texts: list[str]) -> str:
+    """Join expositions so that each family's lines stand together under one HELP and TYPE, as the format demands."""
+    if len(texts) == 1:
+        return texts[0]
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for text in texts:
+        family = ""
+        for line in text.splitlines():
+            if line.startswith(("# HELP ", "# TYPE ")):
+                family = line.split(" ", 3)[2]
+                head = heads.setdefault(family, [])
+                if line.split(" ", 2)[1] not in {known.split(" ", 2)[1] for known in head}:
+                    head.append(line)
+            elif line and not line.startswith("#"):
+                samples.setdefault(family, []).append(line)
+    lines = [line for family, rows in samples.items() for line in (*heads.get(family, []), *rows)]
+    return "\n".join(lines) + "\n"

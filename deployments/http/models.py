@@ -1,0 +1,69 @@
+"""``/v1/models``: what is served, by whom, in which state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deployments.registry import Registry
+from deployments.routing import shares
+from deployments.version import Version
+from models.errors import ModelNotFoundError
+
+
+def routes(registry: Registry) -> list[Route]:
+    """The routes of this adapter."""
+
+    async def every(_: Request) -> Response:
+        data = [entry(registry, version) for version in registry.versions.values()]
+        return _json({"object": "list", "data": data})
+
+    async def one(request: Request) -> Response:
+        name: str = request.path_params["model"]
+        model, _, pinned = registry.config.aliases.get(name, name).partition("@")
+        versions = registry.of_model(model)
+        if pinned or not versions:
+            version = registry.resolve(name)
+            return _json(entry(registry, version))
+        weights = registry.config.models[model].versions
+        main = max(versions, key=lambda version: weights[version.version])
+        document = entry(registry, main)
+        document["versions"] = [entry(registry, version) for version in versions]
+        return _json(document)
+
+    return [Route("/v1/models", every), Route("/v1/models/{model:path}", one)]
+
+
+def entry(registry: Registry, version: Version) -> dict[str, Any]:
+    """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
+    weights = registry.config.models.get(version.model)
+    if weights is None:
+        raise ModelNotFoundError(f"no model {version.model!r} here")
+    card = version.card
+    return {
+        "id": version.reference,
+        "object": "model",
+        "created": 0,
+        "owned_by": "embedserve",
+        "name": card.name if card else None,
+        "version": version.version,
+        "hash": card.label.hash if card else None,
+        "modality": version.modality,
+        "dimensions": card.dimensions if card else None,
+        "precision": card.precision if card else None,
+        "provider": card.provider if card else None,
+        "max_tokens": card.max_tokens if card else None,
+        "weights": ("synthetic" if card.label.synthetic else "pretrained") if card else None,
+        "state": version.state,
+        "reason": version.error or (card.swap_error if card else None),
+        "share": shares(weights.versions)[version.version],
+        "replicas": version.replicas,
+    }
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), 200, None, "application/json")

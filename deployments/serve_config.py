@@ -1,0 +1,151 @@
+"""serve_config.yaml: read, checked key by key, and changed for a local start."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
+
+from deployments.app import EncoderArgs, GatewayArgs
+from deployments.config import EncoderConfig, GatewayConfig, Profile, application_name, parse
+from models.catalog import ROOT, describe
+from models.errors import CatalogError
+
+GATEWAY_PATH = "deployments.app:gateway"
+ENCODER_PATHS = ("deployments.app:text_encoder", "deployments.app:image_encoder")
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """A checked configuration of the whole service."""
+
+    document: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> ServeConfig:
+        """Read and check a configuration; without a path, ``./serve_config.yaml``, else the project's own.
+
+        Raises:
+            CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
+        """
+        if path is None:
+            here = Path("serve_config.yaml")
+            path = here if here.is_file() else ROOT / "serve_config.yaml"
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise CatalogError(f"cannot read {path}: {error}") from error
+        check(document, str(path))
+        return cls(document)
+
+    @property
+    def port(self) -> int:
+        """Where the service listens."""
+        return int(self.document.get("http_options", {}).get("port", 8000))
+
+    def applications(self) -> Iterator[dict[str, Any]]:
+        """Every application's mapping."""
+        yield from self.document["applications"]
+
+    def encoders(self) -> Iterator[dict[str, Any]]:
+        """Applications of model versions."""
+        return (app for app in self.applications() if app["import_path"] in ENCODER_PATHS)
+
+    def artifacts(self) -> list[str]:
+        """What the encoders will load: ``name@version`` or paths, in order, each once."""
+        names = [
+            deployment["user_config"]["artifact"]
+            for app in self.encoders()
+            for deployment in app.get("deployments", [])
+        ]
+        return list(dict.fromkeys(names))
+
+    def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
+        """The same configuration on another port or in another profile."""
+        document = copy.deepcopy(self.document)
+        if port is not None:
+            document.setdefault("http_options", {})["port"] = port
+        if profile is not None:
+            for app in document["applications"]:
+                app.setdefault("args", {})["profile"] = profile
+        return ServeConfig(document)
+
+    @property
+    def profiles(self) -> set[str]:
+        """The profiles of its applications; more than one is refused by ``check``."""
+        return {app.get("args", {}).get("profile", "production") for app in self.applications()}
+
+
+def check(document: Any, where: str) -> None:
+    """Check a configuration against Serve's schema and ours. Serve ignores unknown keys; here they are errors.
+
+    Raises:
+        CatalogError: names each key that is wrong.
+    """
+    if not isinstance(document, dict):
+        raise CatalogError(f"{where} must be a mapping with the key 'applications'")
+    _known_keys(document, ServeDeploySchema, where)
+    _known_keys(document.get("http_options") or {}, HTTPOptionsSchema, f"{where}: http_options")
+    try:
+        ServeDeploySchema.model_validate(document)
+    except ValidationError as error:
+        raise CatalogError(f"{where} is invalid: {describe(error)}") from error
+    for app in document["applications"]:
+        _check_application(app, f"{where}: application {app.get('name', '?')!r}")
+    profiles = {app.get("args", {}).get("profile", "production") for app in document["applications"]}
+    if len(profiles) > 1:
+        raise CatalogError(f"{where}: applications have different profiles ({', '.join(sorted(profiles))}); use one")
+    _check_routes(document, where)
+
+
+def _check_application(app: dict[str, Any], where: str) -> None:
+    _known_keys(app, ServeApplicationSchema, where)
+    path = app["import_path"]
+    for deployment in app.get("deployments", []):
+        _known_keys(deployment, DeploymentSchema, f"{where}: deployment {deployment.get('name', '?')!r}")
+    if path == GATEWAY_PATH:
+        parse(GatewayArgs, app.get("args", {}), f"{where}: args")
+    elif path in ENCODER_PATHS:
+        args = parse(EncoderArgs, app.get("args", {}), f"{where}: args")
+        wanted = application_name(*args.model.split("@"))
+        if app["name"] != wanted:
+            raise CatalogError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
+    else:
+        allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
+        raise CatalogError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
+    schema = GatewayConfig if path == GATEWAY_PATH else EncoderConfig
+    configs = [deployment.get("user_config") for deployment in app.get("deployments", [])]
+    if not configs:
+        raise CatalogError(f"{where}: deployments is empty; its user_config says what to serve")
+    for config in configs:
+        parse(schema, config or {}, f"{where}: user_config")
+
+
+def _check_routes(document: dict[str, Any], where: str) -> None:
+    """Every routed version needs an application."""
+    names = {app["name"] for app in document["applications"]}
+    for app in document["applications"]:
+        if app["import_path"] != GATEWAY_PATH:
+            continue
+        for deployment in app["deployments"]:
+            for model, routes in deployment["user_config"]["models"].items():
+                for version in routes["versions"]:
+                    if application_name(model, version) not in names:
+                        raise CatalogError(
+                            f"{where}: the gateway routes to {model}@{version}, which no application serves; "
+                            f"add one named {application_name(model, version)!r} or remove the route"
+                        )
+
+
+def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:
+    if not isinstance(mapping, dict):
+        raise CatalogError(f"{where} must be a mapping")
+    unknown = sorted(set(mapping) - set(schema.model_fields))
+    if unknown:
+        raise CatalogError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(schema.model_fields))}")

@@ -1,0 +1,112 @@
+"""One model version as the gateway sees it: its handle, its queue, and what is known of its replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Literal
+
+from ray import serve
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from deployments.coalescer import Coalescer
+from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
+from deployments.wire import Card, EncodeReply, Item
+from models.errors import UnavailableError
+
+logger = logging.getLogger("ray.serve")
+
+State = Literal["ready", "loading", "failed"]
+CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
+DESCRIBE_TIMEOUT_S = 5.0
+CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
+
+
+class Version:
+    """Reaches the application of one model version."""
+
+    def __init__(self, model: str, version: str, modality: Modality) -> None:
+        """Know of a version; nothing is called until it is refreshed or used."""
+        self.model, self.version, self.modality = model, version, modality
+        self.reference = f"{model}@{version}"
+        self.application = application_name(model, version)
+        self.card: Card | None = None
+        self.error: str | None = None
+        self.replicas = 0
+        self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
+        self._handle: Any = None
+        self.coalescer = Coalescer(self.call, text_cost if modality == "text" else image_cost)
+
+    @property
+    def state(self) -> State:
+        """Whether a replica serves this version."""
+        if self.card is not None and self.error is None:
+            return "ready"
+        return "failed" if self.error else "loading"
+
+    def configure(self, queue: Queue) -> None:
+        """Take new queue limits, in proportion to the replicas that are there."""
+        self.coalescer.max_waiting = queue.waiting_items
+        self.coalescer.max_calls = queue.calls_per_replica * max(self.replicas, 1)
+        self.coalescer.call_cost = queue.call_cost if self.modality == "text" else queue.call_images
+
+    async def refresh(self, max_age_s: float = 10.0) -> None:
+        """Ask a replica what it serves; the answer, or why there is none, is kept."""
+        try:
+            request = self._remote().describe.remote(max_age_s)
+            self.card = await asyncio.wait_for(_result(request), DESCRIBE_TIMEOUT_S)
+            self.error = None
+            self.seen_at = time.monotonic()
+        except TimeoutError:
+            self.error = f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
+        except (RayError, RayServeException, BackPressureError, UnavailableError) as error:
+            self.error = _reason(error)
+
+    async def call(self, items: list[Item]) -> EncodeReply:
+        """Send one call to a replica; when the replica dies under it, to another.
+
+        Raises:
+            UnavailableError: no replica took it.
+        """
+        for attempt in range(1, CALL_ATTEMPTS + 1):
+            try:
+                reply: EncodeReply = await self._remote().encode.remote(items)
+            except (RayActorError, BackPressureError) as error:
+                logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
+            except RayServeException as error:
+                self._handle = None
+                raise UnavailableError(f"{self.reference} has no ready replica") from error
+            else:
+                return reply
+        raise UnavailableError(f"{self.reference} lost its replicas; try again")
+
+    def _remote(self) -> Any:
+        if self._handle is None:
+            try:
+                self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
+            except RayServeException as error:
+                raise UnavailableError(f"{self.reference} is not deployed") from error
+        return self._handle
+
+
+async def _result(response: Any) -> Card:
+    card: Card = await response
+    return card
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an error, without the traceback that Ray puts before it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def text_cost(item: Item) -> int:
+    """Tokens that a text item will come to, roughly."""
+    return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, 256)
+
+
+def image_cost(_: Item) -> int:
+    """Every image costs the same."""
+    return 1

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from deployments.coalescer import Coalescer
+from deployments.wire import EncodeReply, Item, ItemError, Label
+from models.errors import UnavailableError
+
+
+class Replica:
+    """Answers calls when told to, and remembers them."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Item]] = []
+        self.gate = asyncio.Event()
+
+    async def __call__(self, items: list[Item]) -> EncodeReply:
+        self.calls.append(items)
+        await self.gate.wait()
+        errors = {i: ItemError("bad", "bad") for i, item in enumerate(items) if item == "bad"}
+        return EncodeReply(Label("m@1", "h"), np.zeros((len(items), 2), np.float32), [1] * len(items), errors)
+
+
+def queue(replica: Replica, *, calls: int = 1, cost: int = 100, waiting: int = 10_000) -> Coalescer:
+    coalescer = Coalescer(replica, lambda _: 1)
+    coalescer.max_calls, coalescer.call_cost, coalescer.max_waiting = calls, cost, waiting
+    return coalescer
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_an_idle_queue_sends_at_once_and_a_busy_one_gathers() -> None:
+    async def scenario() -> list[list[Item]]:
+        replica = Replica()
+        coalescer = queue(replica)
+        tasks = [asyncio.ensure_future(coalescer.submit([f"t{i}"])) for i in range(10)]
+        await settled()
+        assert replica.calls == [["t0"]]
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        return replica.calls
+
+    assert asyncio.run(scenario()) == [["t0"], [f"t{i}" for i in range(1, 10)]]
+
+
+def test_a_single_text_overtakes_a_list_of_a_thousand() -> None:
+    async def scenario() -> int:
+        replica = Replica()
+        coalescer = queue(replica)
+        first = asyncio.ensure_future(coalescer.submit(["first"]))
+        await settled()
+        many = asyncio.ensure_future(coalescer.submit([f"m{i}" for i in range(1000)]))
+        single = asyncio.ensure_future(coalescer.submit(["single"]))
+        replica.gate.set()
+        await asyncio.gather(first, many, single)
+        return next(i for i, call in enumerate(replica.calls) if "single" in call)
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_results_come_back_in_order_however_calls_were_cut() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        replica.gate.set()
+        coalescer = queue(replica, calls=3, cost=7)
+        outcomes = await coalescer.submit([f"{i}" for i in range(50)])
+        sent = {item: call for call in replica.calls for item in call}
+        assert [sent[f"{i}"].index(f"{i}") for i in range(50)] == [one.row for one in outcomes]
+        assert max(len(call) for call in replica.calls) <= 7
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_item_leaves_its_neighbours_alone() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        replica.gate.set()
+        coalescer = queue(replica)
+        good, bad = await asyncio.gather(coalescer.submit(["a"]), coalescer.submit(["bad", "b"]))
+        assert good[0].error is None
+        assert [one.error is None for one in bad] == [False, True]
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_refuses_and_drains_again() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica, waiting=5)
+        first = asyncio.ensure_future(coalescer.submit(["a"]))
+        await settled()
+        second = asyncio.ensure_future(coalescer.submit(["b"] * 5))
+        await settled()
+        with pytest.raises(UnavailableError, match="at capacity"):
+            await coalescer.submit(["c"])
+        replica.gate.set()
+        await asyncio.gather(first, second)
+        assert coalescer.waiting_items == 0
+        assert len(await coalescer.submit(["d"])) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_request_is_never_sent() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica)
+        first = asyncio.ensure_future(coalescer.submit(["a"]))
+        await settled()
+        gone = asyncio.ensure_future(coalescer.submit(["gone"]))
+        await settled()
+        gone.cancel()
+        await settled()
+        replica.gate.set()
+        await first
+        await settled()
+        assert replica.calls == [["a"]]
+        assert coalescer.waiting_items == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
+    async def scenario() -> None:
+        calls = 0
+
+        async def send(items: list[Item]) -> EncodeReply:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise UnavailableError("gone")
+            return EncodeReply(Label("m@1", "h"), np.zeros((len(items), 2), np.float32), [1] * len(items))
+
+        coalescer = Coalescer(send, lambda _: 1)
+        coalescer.max_waiting, coalescer.call_cost = 100, 100
+        with pytest.raises(UnavailableError):
+            await coalescer.submit(["a"])
+        assert len(await coalescer.submit(["b"])) == 1
+
+    asyncio.run(scenario())

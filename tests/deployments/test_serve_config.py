@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.serve_config import ServeConfig, check
+from models.catalog import ROOT
+from models.errors import CatalogError
+
+SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+
+
+def changed(path: list[Any], value: Any) -> dict[str, Any]:
+    document = copy.deepcopy(SHIPPED)
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return document
+
+
+GATEWAY: list[Any] = ["applications", 0, "deployments", 0, "user_config"]
+ENCODER: list[Any] = ["applications", 1, "deployments", 0, "user_config"]
+MISTAKES: list[tuple[str, list[Any], Any, str]] = [
+    ("an unknown key at the top", ["aplications"], [], "unknown key 'aplications'"),
+    ("an unknown key of an application", ["applications", 0, "importpath"], "x", "unknown key 'importpath'"),
+    (
+        "an unknown key of a deployment",
+        ["applications", 1, "deployments", 0, "num_replica"],
+        2,
+        "unknown key 'num_replica'",
+    ),
+    ("an unknown key of http_options", ["http_options", "prot"], 1, "unknown key 'prot'"),
+    ("an unknown key of the gateway's user_config", [*GATEWAY, "alias"], {}, "alias"),
+    ("a negative weight", [*GATEWAY, "models", "text-embedding", "versions"], {"1.0.0": -1}, "versions.1.0.0"),
+    ("weights that are all zero", [*GATEWAY, "models", "text-embedding", "versions"], {"1.0.0": 0}, "above 0"),
+    ("a version that is no string", [*GATEWAY, "models", "text-embedding", "versions"], {1.0: 5}, "versions"),
+    (
+        "a route to a version without application",
+        [*GATEWAY, "models", "text-embedding", "versions"],
+        {"1.0.0": 1, "7.0.0": 1},
+        "text-embedding--7-0-0",
+    ),
+    ("an alias to nothing", [*GATEWAY, "aliases"], {"x": "nothing"}, "alias 'x'"),
+    ("an encoder without artifact", ENCODER, {}, "artifact"),
+    ("an unknown import path", ["applications", 1, "import_path"], "app:main", "allowed: deployments.app:gateway"),
+    ("an application with another name than its version", ["applications", 1, "name"], "text", "text-embedding--1-0-0"),
+    ("a profile that is none", ["applications", 0, "args"], {"profile": "prod"}, "profile"),
+    ("two profiles", ["applications", 0, "args"], {"profile": "production"}, "different profiles"),
+    ("no applications", ["applications"], None, "applications"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "says"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+def test_a_mistake_is_refused_by_the_name_of_its_key(path: list[Any], value: Any, says: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        check(changed(path, value), "serve_config.yaml")
+    assert says in str(caught.value)
+
+
+def test_the_shipped_configuration_is_right_and_pulls_what_it_serves() -> None:
+    config = ServeConfig.load(ROOT / "serve_config.yaml")
+    assert config.artifacts() == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
+    assert config.profiles == {"development"}
+
+
+def test_a_local_start_may_change_port_and_profile_only() -> None:
+    config = ServeConfig.load(ROOT / "serve_config.yaml").with_local(port=8123, profile="production")
+    assert config.port == 8123
+    assert config.profiles == {"production"}
+    assert ServeConfig.load(ROOT / "serve_config.yaml").port == 8000
+
+
+def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="cannot read"):
+        ServeConfig.load(tmp_path / "none.yaml")

@@ -1,0 +1,120 @@
+"""What answers say of themselves, and the routes beside embedding."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.integration.service import Service
+
+HEX = re.compile(r"^[0-9a-f]{64}$")
+
+
+def embed(client: httpx2.Client, text: str, **headers: str) -> httpx2.Response:
+    return client.post("/v1/embeddings", json={"model": "text-embedding", "input": text}, headers=headers)
+
+
+def test_an_answer_names_the_artifact_that_computed_it(client: httpx2.Client) -> None:
+    answer = embed(client, "which artifact am I from")
+    assert answer.headers["x-model"] == answer.json()["model"] == "text-embedding@1.0.0"
+    assert HEX.match(answer.headers["x-model-hash"])
+    assert "x-model-weights" not in answer.headers
+    assert client.get("/v1/models/text-embedding").json()["hash"] == answer.headers["x-model-hash"]
+
+
+def test_synthetic_weights_are_labelled_wherever_a_vector_shows(client: httpx2.Client, png: bytes) -> None:
+    answer = client.post("/v1/embeddings/image", content=png, headers={"content-type": "image/png"})
+    weights = client.get("/v1/models/image-embedding").json()["weights"]
+    assert weights in ("synthetic", "pretrained")
+    assert answer.headers.get("x-model-weights") == ("synthetic" if weights == "synthetic" else None)
+
+
+@pytest.mark.parametrize("alias", ["text-embedding@1.0.0", "all-MiniLM-L6-v2", "text-embedding-3-small"])
+def test_pins_and_aliases_resolve_to_the_same_version(client: httpx2.Client, alias: str) -> None:
+    answer = client.post("/v1/embeddings", json={"model": alias, "input": "a"})
+    assert answer.headers["x-model"] == "text-embedding@1.0.0"
+
+
+def test_the_cache_says_hit_miss_and_partial(client: httpx2.Client) -> None:
+    first = embed(client, "never seen before, one")
+    second = embed(client, "never seen before, one")
+    both = client.post(
+        "/v1/embeddings",
+        json={"model": "text-embedding", "input": ["never seen before, one", "never seen before, two"]},
+    )
+    assert [a.headers["x-cache"] for a in (first, second, both)] == ["miss", "hit", "partial"]
+    assert first.json() == second.json()
+    assert both.json()["data"][0]["embedding"] == first.json()["data"][0]["embedding"]
+
+
+@pytest.mark.parametrize("given", ["order-4711", "a.b:c_d@e/f+g=h"])
+def test_a_valid_request_id_comes_back(client: httpx2.Client, given: str) -> None:
+    answer = embed(client, "a", **{"x-request-id": given})
+    assert answer.headers.get_list("x-request-id") == [given]
+
+
+@pytest.mark.parametrize("given", ["", "two words", "x" * 200, "<script>"])
+def test_an_invalid_request_id_is_replaced(client: httpx2.Client, given: str) -> None:
+    answer = embed(client, "a", **{"x-request-id": given})
+    ids = answer.headers.get_list("x-request-id")
+    assert len(ids) == 1
+    assert ids[0] != given
+    assert len(ids[0]) == 36
+
+
+def test_multipart_takes_any_number_of_pictures(client: httpx2.Client, png: bytes, jpeg: bytes) -> None:
+    files = [("file", ("a.png", png, "image/png")), ("file", ("b.jpg", jpeg, "image/jpeg"))]
+    answer = client.post("/v1/embeddings/image?encoding_format=float&dimensions=16", files=files)
+    assert answer.status_code == 200, answer.text
+    assert [len(row["embedding"]) for row in answer.json()["data"]] == [16, 16]
+
+
+def test_unknown_fields_are_ignored_as_openai_does(client: httpx2.Client) -> None:
+    body = {"model": "text-embedding", "input": "a", "extra": {"b": 1}, "encoding_format": None}
+    assert client.post("/v1/embeddings", json=body).status_code == 200
+
+
+def test_a_thousand_texts_come_back_in_order(client: httpx2.Client) -> None:
+    texts = [f"text {i}" for i in range(1000)]
+    answer = client.post("/v1/embeddings", json={"model": "text-embedding", "input": texts})
+    assert [row["index"] for row in answer.json()["data"]] == list(range(1000))
+    last = embed(client, "text 999").json()["data"][0]["embedding"]
+    assert answer.json()["data"][999]["embedding"] == last
+
+
+def test_models_tell_state_share_and_replicas(client: httpx2.Client) -> None:
+    for entry in client.get("/v1/models").json()["data"]:
+        assert entry["state"] == "ready"
+        assert entry["share"] == 1
+        assert entry["replicas"] == 1
+        assert HEX.match(entry["hash"])
+
+
+def test_health_is_live_and_ready(client: httpx2.Client) -> None:
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").json() == {"status": "ready", "reasons": []}
+
+
+def test_every_described_path_exists_and_the_page_lists_it(client: httpx2.Client) -> None:
+    document = client.get("/openapi.json").json()
+    page = client.get("/docs").text
+    for path, methods in document["paths"].items():
+        assert path in page
+        concrete = path.replace("{model}", "text-embedding").replace("{version}", "1.0.0")
+        for method in methods:
+            assert client.request(method.upper(), concrete).status_code not in (404, 405), path
+
+
+def test_metrics_are_prometheus_text_of_serve(client: httpx2.Client) -> None:
+    text = client.get("/metrics").text
+    assert "# TYPE ray_serve_" in text
+
+
+def test_everything_listens_on_loopback_where_ray_lets_one_choose(service: Service) -> None:
+    """HAProxy's frontend and the replicas follow http_options.host; its metrics and stats ports do not."""
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    hosts = {int(row[1].split(":")[1], 16): row[1].split(":")[0] for row in listening if row[3] == "0A"}
+    assert hosts[service.port] == "0100007F"
