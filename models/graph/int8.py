@@ -2,7 +2,7 @@
 
 ``quantize_dynamic`` scales activations by the maximum over the whole batch, so that a text gets another vector in
 other company. Here nothing is measured across rows: a row is scaled by its own maximum, or, where a LayerNorm has just
-divided it by its own standard deviation and the model was calibrated, by a constant. Outlier channels are moved into
+made it of a known size and the model was calibrated, by a constant. Outlier channels are moved into
 the weights first (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438).
 """
 
@@ -48,8 +48,8 @@ class Int8Linear:
         origin: Origin = Origin.OTHER,
     ) -> Value:
         """See ``Linear``."""
-        measured = self._calibration.products.get(name) if origin is Origin.NORM else None
-        if measured is not None:
+        measured = self._calibration.products.get(name)
+        if measured is not None and measured.exponents.any():
             factors = measured.factors
             weight = (weight * factors[:, None]).astype(np.float32)
             offset = None if offset is None else offset / factors
@@ -59,11 +59,11 @@ class Int8Linear:
         constants = (graph.constant(f"{name}.int8", quantised), graph.constant(f"{name}.scale", scale))
         if origin is Origin.PIXELS:
             product = _product(graph, x, constants, _scalar(graph, 1 / 255), 0)
-        elif measured is not None:
-            step = graph.constant(f"{name}.step", np.array(measured.peak / 127, np.float32))
-            rows = graph.op("QuantizeLinear", [x, step, _zero_point(graph, CENTRE)])
+        elif measured is not None and measured.step:
+            step = graph.constant(f"{name}.step", np.array(measured.step, np.float32))
+            rows = graph.op("QuantizeLinear", [x, step, _zero_point(graph, measured.centre)])
             shift = [] if bias is None else [graph.constant(f"{name}.bias", bias.astype(np.float32))]
-            product, bias = _product(graph, rows, constants, step, CENTRE, shift), None
+            product, bias = _product(graph, rows, constants, step, measured.centre, shift), None
         else:
             product = self._by_row(graph, x, constants, origin)
         if bias is not None:
@@ -86,13 +86,14 @@ class Int8Linear:
 
 
 def row_steps(graph: GraphBuilder, x: Value, origin: Origin) -> Value:
-    """The quantisation step of each row of float32 [rows, k], float32 [rows]; never 0."""
+    """The quantisation step of each row of float32 [rows, k], float32 [rows]."""
     if origin is Origin.GELU:
         highest = _row_maximum(graph, x)
         step = graph.op("Mul", [highest, _scalar(graph, 1 / (255 - GELU_CENTRE))])
         return graph.op("Max", [step, _scalar(graph, GELU_FLOOR / GELU_CENTRE)])
     highest = _row_maximum(graph, graph.op("Abs", [x]))
-    return graph.op("Max", [graph.op("Mul", [highest, _scalar(graph, 1 / 127)]), _scalar(graph, float(TINY))])
+    # A row of zeros has step 0: whatever integers it turns into, the step makes them 0 again.
+    return graph.op("Mul", [highest, _scalar(graph, 1 / 127)])
 
 
 def _row_maximum(graph: GraphBuilder, x: Value) -> Value:
