@@ -18,7 +18,7 @@ from models.build import build_graph
 from models.graph.builder import GraphBuilder, Value
 from models.graph.calibration import STEPS_PER_OCTAVE, Calibration, Product
 from models.graph.int8 import quantise_columns
-from models.graph.linear import FloatLinear, Origin, Vector, Weights
+from models.graph.linear import Fp32Linear, Origin, Vector, Weights
 from models.text import Ids
 
 Rows = NDArray[np.float32]
@@ -26,16 +26,14 @@ Rows = NDArray[np.float32]
 ROWS = 3000  # of hidden states per product that candidates are compared on
 STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)  # SmoothQuant's a: how much of an outlier moves into the weights
 WORTH = 1.6  # what a step per row must gain over a constant one: the factor of the error
-MARGIN = 1.25  # on the largest attention output that was seen
 PERCENTILES = (100.0, 99.99, 99.9)  # of a channel's magnitudes: the rest is clipped
 
 
-class ObservingLinear(FloatLinear):
+class ObservingLinear(Fp32Linear):
     """float32 products that remember their inputs."""
 
     def __init__(self) -> None:
         """Start with nothing seen."""
-        super().__init__("fp32")
         self.inputs: dict[str, tuple[Value, Rows, Origin]] = {}
 
     def __call__(
@@ -85,15 +83,7 @@ def calibrate(config: dict[str, Any], weights: Weights, rows: Sequence[Ids], poo
         inputs = np.concatenate(seen.pop(value))
         if origin is Origin.NORM:
             products[name] = _choose(inputs, weight)
-        elif origin is Origin.OTHER:
-            products[name] = _with_margin(inputs)
     return Calibration(products)
-
-
-def _with_margin(rows: Rows) -> Product:
-    """A constant step for attention's output: averages of value rows, whose rounding hardly shows in a vector."""
-    step = float(np.float32(np.abs(rows).max() * MARGIN / 127))
-    return Product(np.zeros(rows.shape[1], np.int8), step, 128)
 
 
 def _choose(rows: Rows, weight: Rows) -> Product:
@@ -110,7 +100,9 @@ def _choose(rows: Rows, weight: Rows) -> Product:
     ]
     candidates += [replace(candidate, step=0.0, centre=128) for candidate in candidates]
     errors = [float(np.square(_simulate(sample, weight, candidate) - exact).mean()) for candidate in candidates]
-    weighted = [error * (WORTH if candidate.step == 0 else 1) for error, candidate in zip(errors, candidates, strict=True)]
+    weighted = [
+        error * (WORTH if candidate.step == 0 else 1) for error, candidate in zip(errors, candidates, strict=True)
+    ]
     return candidates[int(np.argmin(weighted))]
 
 

@@ -112,3 +112,12 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(model.SerializeToString(deterministic=True))
     partial.replace(path)
+
+
+def properties_of(path: Path) -> dict[str, str]:
+    """The metadata properties of an ONNX file, without its weights' content; empty when it is no ONNX."""
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception:  # protobuf raises its own types; the runtime says it better when it loads the file
+        return {}
+    return {p.key: p.value for p in model.metadata_props}

@@ -101,8 +101,7 @@ def mean_over_tokens(graph: GraphBuilder, x: Value, mask: Value) -> Value:
         x = graph.cast(x, np.float32)  # a sum of 256 half-precision rows would lose what the layers kept
     row = graph.op("Unsqueeze", [graph.op("Cast", [mask], to=TensorProto.FLOAT), graph.ints(1)])
     rows = graph.op("Concat", [row, row], axis=1)
-    pooled = first_row(graph, graph.op("MatMul", [rows, x]))
-    return pooled
+    return first_row(graph, graph.op("MatMul", [rows, x]))
 
 
 def project_rows(graph: GraphBuilder, x: Value, name: str, weights: Weights) -> Value:

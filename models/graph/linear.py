@@ -56,13 +56,11 @@ class Linear(Protocol):
         ...
 
 
-class FloatLinear:
+class Fp32Linear:
     """One Gemm: bias or residual are where its accumulation starts."""
 
-    def __init__(self, precision: str = "fp32") -> None:
-        """Compute in ``fp32`` or ``fp16``."""
-        self.precision = precision
-        self.dtype: type[np.floating[Any]] = np.float16 if precision == "fp16" else np.float32
+    precision = "fp32"
+    dtype: type[np.floating[Any]] = np.float32
 
     def __call__(
         self,
@@ -88,6 +86,13 @@ class FloatLinear:
             return graph.op("Gemm", [*inputs, start])
         product = graph.op("Gemm", [*inputs, graph.weight(f"{name}.bias", bias)])
         return graph.op("Add", [product, residual])
+
+
+class Fp16Linear(Fp32Linear):
+    """The same with weights and hidden states in half precision, for GPUs."""
+
+    precision = "fp16"
+    dtype: type[np.floating[Any]] = np.float16
 
 
 def shifted_bias(bias: Vector | None, offset: Vector | None, weight: Vector) -> Vector | None:

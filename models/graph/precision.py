@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.errors import ArtifactError
 from models.graph.calibration import Calibration
 from models.graph.int8 import Int8Linear
-from models.graph.linear import FloatLinear, Linear
+from models.graph.linear import Fp16Linear, Fp32Linear, Linear
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -19,5 +19,5 @@ def linear_of(precision: str, calibration: Calibration | None = None) -> Linear:
     if precision == "int8":
         return Int8Linear(calibration)
     if precision in PRECISIONS:
-        return FloatLinear(precision)
+        return Fp16Linear() if precision == "fp16" else Fp32Linear()
     raise ArtifactError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
