@@ -17,7 +17,7 @@ from models.build import build_random, build_weights, recipe
 from models.catalog import ModelSpec, Source, SyntheticSource, store
 from models.download import Reporter, Silent
 from models.errors import ArtifactError, SourceError
-from models.graph.builder import save
+from models.graph.builder import properties_of, save
 from models.graph.rewrite import quantise_model
 from models.sources import fetch
 from models.tokenizer_file import clip_tokenizer
@@ -72,8 +72,7 @@ def is_synthetic(artifact: Artifact) -> bool:
     record = record_of(artifact.graph)
     if record.get("graph") == file_sha256(artifact.graph):
         return bool(record.get("synthetic"))
-    properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
-    return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
+    return properties_of(artifact.graph).get("embedserve.weights") == "synthetic"
 
 
 def record_of(graph: Path) -> dict[str, object]:

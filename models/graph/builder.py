@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,6 +17,9 @@ OPSET = 24  # the first whose Attention takes the lengths of padded rows; its ke
 MICROSOFT_OPSET = 1  # com.microsoft: ONNX Runtime's fused operators
 IR_VERSION = 11
 ONNX_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
+
+VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
+METADATA_FIELD = 14  # of ModelProto in onnx.proto
 
 Value = str  # the name of a tensor inside the graph
 
@@ -115,9 +120,36 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def properties_of(path: Path) -> dict[str, str]:
-    """The metadata properties of an ONNX file, without its weights' content; empty when it is no ONNX."""
+    """The metadata properties of an ONNX file, read without its weights; empty when it is no ONNX.
+
+    A protobuf message is a row of fields, each with its length: the graph's hundreds of megabytes are stepped over.
+    """
+    properties: dict[str, str] = {}
     try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception:  # protobuf raises its own types; the runtime says it better when it loads the file
+        with path.open("rb") as file:
+            while (tag := _varint(file)) is not None:
+                field, kind = tag >> 3, tag & 7
+                length = _varint(file) or 0
+                if kind == LENGTH_DELIMITED and field == METADATA_FIELD:
+                    entry = onnx.StringStringEntryProto.FromString(file.read(length))
+                    properties[entry.key] = entry.value
+                elif kind == LENGTH_DELIMITED:
+                    file.seek(length, os.SEEK_CUR)
+                elif kind != VARINT:
+                    return {}
+    except (OSError, DecodeError):
         return {}
-    return {p.key: p.value for p in model.metadata_props}
+    return properties
+
+
+def _varint(file: BinaryIO) -> int | None:
+    """The next base-128 number, or nothing at the end of the file."""
+    value = shift = 0
+    while byte := file.read(1):
+        value |= (byte[0] & 127) << shift
+        if byte[0] < 128:
+            return value
+        shift += 7
+        if shift > 63:
+            break
+    return None
