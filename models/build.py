@@ -48,12 +48,15 @@ def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onn
     Raises:
         ArtifactError: the architecture is not one of ours, or weights are missing.
     """
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"its files do not load: {error}") from error
     weights = load_weights(weights_path)
     try:
         return build_graph(config, weights, linear_for(spec), spec.config.get("pooling", "mean"))
     except KeyError as error:
-        raise ArtifactError(f"{weights_path.name} lacks the weight {error}") from error
+        raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
 
 
 def load_weights(path: Path) -> Weights:
@@ -65,7 +68,7 @@ def load_weights(path: Path) -> Weights:
     try:
         arrays = load_file(path)
     except Exception as error:  # safetensors raises its own type, OSError and ValueError
-        raise ArtifactError(f"{path.name} is no safetensors file: {error}") from error
+        raise ArtifactError(f"its files do not load: {error}") from error
     return {name.removeprefix("bert."): array.astype("float32") for name, array in arrays.items()}
 
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictInt,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from models.errors import CatalogError, ModelNotFoundError
 
@@ -72,7 +83,38 @@ class SyntheticSource(_Strict):
         return f"synthetic {self.synthetic}"
 
 
-Source = HubSource | PackageSource | FileSource | SyntheticSource
+def _source_kind(value: Any) -> str | None:
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    return next((kind for kind in ("hub", "package", "synthetic", "folder") if kind in keys), None)
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[PackageSource, Tag("package")]
+    | Annotated[SyntheticSource, Tag("synthetic")]
+    | Annotated[FileSource, Tag("folder")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="source_kind",
+        custom_error_message="a source needs one of the keys hub, package, folder, synthetic",
+    ),
+]
+
+
+class TextConfig(_Strict):
+    """What ``config`` of a text model may say."""
+
+    max_sequence_length: Annotated[StrictInt, Field(ge=1, le=8192)]
+    do_lower_case: StrictBool | None = None
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class ImageConfig(_Strict):
+    """What ``config`` of an image model may say."""
+
+    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
+    patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
+    num_channels: Literal[3] = 3
 
 
 class Golden(_Strict):
@@ -107,10 +149,11 @@ class ModelSpec(_Strict):
 
     @model_validator(mode="after")
     def _check_config(self) -> Self:
-        key = "max_sequence_length" if self.type == "text" else "image_size"
-        value = self.config.get(key)
-        if not isinstance(value, int) or not 1 <= value <= 8192:
-            raise ValueError(f"config.{key} must be an integer from 1 to 8192 for type: {self.type}, not {value!r}")
+        schema = TextConfig if self.type == "text" else ImageConfig
+        try:
+            schema.model_validate(self.config)
+        except ValidationError as error:
+            raise ValueError(describe(error, prefix="config.")) from error
         return self
 
     @property
@@ -159,7 +202,7 @@ class Catalog(_Strict):
         path = path or Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise CatalogError(f"cannot read the catalogue {path}: {error}") from error
         try:
             return cls.model_validate(document)
@@ -177,6 +220,8 @@ class Catalog(_Strict):
         if versions is None:
             raise ModelNotFoundError(f"no model {model!r} in the catalogue; it has: {', '.join(sorted(self.models))}")
         if not version:
+            if len(versions) > 1:
+                raise ModelNotFoundError(f"{model} has several versions, name one: {', '.join(versions)}")
             version = next(iter(versions))
         if version not in versions:
             raise ModelNotFoundError(f"no version {version!r} of {model}; it has: {', '.join(versions)}")
@@ -200,10 +245,10 @@ def resolve_path(path: str) -> Path:
     return (ROOT / Path(path).expanduser()).absolute()
 
 
-def describe(error: ValidationError) -> str:
+def describe(error: ValidationError, prefix: str = "") -> str:
     """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
     problems = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "document"
+        key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
         problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
     return "; ".join(problems)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -41,12 +45,18 @@ def download(url: str, target: Path, sha256: str, reporter: Reporter, headers: d
     Raises:
         SourceError: the server does not answer, refuses, or sends other bytes than ``sha256`` names.
     """
-    if target.is_file():
+    if is_whole(target, sha256):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target):
+        if not is_whole(target, sha256):
+            _download(url, target, sha256, reporter, headers or {})
+
+
+def _download(url: str, target: Path, sha256: str, reporter: Reporter, headers: dict[str, str]) -> None:
     partial = target.with_name(target.name + ".partial")
     try:
-        _stream(url, partial, target.name, reporter, headers or {})
+        _stream(url, partial, target.name, reporter, headers)
     except httpx2.HTTPStatusError as error:
         raise SourceError(
             f"{error.request.url.host} answered {error.response.status_code} for {target.name}"
@@ -78,14 +88,34 @@ def _stream(url: str, partial: Path, label: str, reporter: Reporter, headers: di
                 reporter.progress(label, done, total)
 
 
+def is_whole(path: Path, sha256: str) -> bool:
+    """Whether a file is there with the right bytes: a copied or mended store may hold half of one."""
+    return path.is_file() and _sha256(path) == sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """One process and thread at a time makes a file; the lock dies with its process."""
+    descriptor = os.open(target.with_name(target.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def adopt(partial: Path, target: Path, sha256: str) -> None:
     """Give a finished file its name once its bytes are right; remove it where they are not.
 
     Raises:
         SourceError: the sha256 differs.
     """
-    with partial.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = _sha256(partial)
     if actual != sha256:
         partial.unlink()
         raise SourceError(f"{target.name} has sha256 {actual}, the catalogue says {sha256}")

@@ -20,7 +20,13 @@ from models.errors import InputError, LimitError
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+RESIZED_PIXELS = 50_000_000  # the reference resizes all of a narrow picture before it crops; 200 MB as RGB
+
 Pixels = NDArray[np.uint8]
+
+Image.MAX_IMAGE_PIXELS = None  # ImageLimits decide, and name the size
+# Once and not around each call: the filters belong to the process, and pictures are decoded in many threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,11 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None) -> P
     """
     limits = limits or ImageLimits()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of bombs and odd metadata; limits below decide
-            with Image.open(io.BytesIO(data), formats=limits.formats) as image:
-                _check(image, limits)
-                image.load()
-                return crop(image, size)
-    except (LimitError, MemoryError):
+        with Image.open(io.BytesIO(data), formats=limits.formats) as image:
+            _check(image, limits)
+            image.load()
+            return crop(image, size)
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
         accepted = ", ".join(limits.formats)
@@ -71,13 +75,20 @@ def _check(image: Image.Image, limits: ImageLimits) -> None:
 
 
 def crop(image: Image.Image, size: int = 224) -> Pixels:
-    """Turn a decoded picture into the model's square, uint8 [size, size, 3]."""
+    """Turn a decoded picture into the model's square, uint8 [size, size, 3].
+
+    Raises:
+        LimitError: the picture is so narrow that resizing its short side would take more than ``RESIZED_PIXELS``.
+    """
     rgb = to_rgb(ImageOps.exif_transpose(image))
     width, height = rgb.size
     short, long = min(width, height), max(width, height)
     longer = int(size * long / short)
-    if longer > size * 200:
-        raise InputError(f"image of {width}×{height} pixels is too narrow to embed", code="invalid_image")
+    if longer * size > RESIZED_PIXELS:
+        raise LimitError(
+            f"image of {width}×{height} pixels is too narrow: with a short side of {size} it exceeds the limit of "
+            f"{RESIZED_PIXELS} pixels"
+        )
     target = (size, longer) if width <= height else (longer, size)
     resized = np.asarray(rgb.resize(target, Image.Resampling.BICUBIC))
     top, left = (resized.shape[0] - size) // 2, (resized.shape[1] - size) // 2

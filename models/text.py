@@ -45,8 +45,16 @@ class TextTokenizer:
         self._start, self._end = empty[0], empty[-1]
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Token ids of each text, truncated to ``max_length``, int32 [t]."""
-        return [np.array(e.ids, np.int32) for e in self._tokenizer.encode_batch_fast(list(texts))]
+        """Token ids of each text, truncated to ``max_length``, int32 [t].
+
+        Raises:
+            InputError: a text is not valid Unicode.
+        """
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(texts))
+        except TypeError as error:  # a lone surrogate, which JSON can write and UTF-8 cannot
+            raise InputError("text must be valid Unicode, without lone surrogates", code="invalid_text") from error
+        return [np.array(e.ids, np.int32) for e in encodings]
 
     def wrap(self, ids: Sequence[int]) -> Ids:
         """Ready-made ids as the model wants them, int32 [t].

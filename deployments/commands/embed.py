@@ -14,6 +14,7 @@ from models.embedder import TextEmbedder, open_embedder
 from models.errors import ArtifactError, InputError
 from models.store import is_synthetic, pull
 
+DEFAULTS = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
@@ -25,7 +26,7 @@ def embed(source: str, model: str | None, output: Path | None, profile: str) -> 
     """
     path = Path(source)
     picture = path.suffix.lower() in PICTURES
-    spec = Catalog.load().find(model or ("image-embedding" if picture else "text-embedding"))
+    spec = Catalog.load().find(model or DEFAULTS["image" if picture else "text"])
     if spec.type == "image" and not path.is_file():
         raise InputError(f"{source} is no file; {spec.reference} embeds pictures")
     stderr = Console(stderr=True)

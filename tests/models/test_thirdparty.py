@@ -115,7 +115,9 @@ def test_a_graph_that_ends_in(change: Change, tmp_path: Path) -> None:
 def test_a_graph_with_half_precision_pixels_and_vectors(tmp_path: Path) -> None:
     pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT16, ["n", 3, 8, 8])
     output = helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT16, ["n", 192])
-    graph = helper.make_graph([helper.make_node("Flatten", ["pixel_values"], ["image_embeds"])], "g", [pixels], [output])
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["pixel_values"], ["image_embeds"])], "g", [pixels], [output]
+    )
     path = tmp_path / "vision.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     vectors = Engine(path).run_image(np.full((2, 8, 8, 3), 200, np.uint8))
