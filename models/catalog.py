@@ -199,7 +199,7 @@ class Catalog(_Strict):
         Raises:
             CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
         """
-        path = path or Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
+        path = path or catalog_path()
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -230,6 +230,11 @@ class Catalog(_Strict):
     def specs(self) -> list[ModelSpec]:
         """Every entry, in the catalogue's order."""
         return [spec for versions in self.models.values() for spec in versions.values()]
+
+
+def catalog_path() -> Path:
+    """The catalogue in force: ``$EMBEDSERVE_CATALOG``, or the one that ships with the project."""
+    return Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
 
 
 def store() -> Path:
