@@ -47,7 +47,8 @@ def run(count):
         engine.run_text(ids, np.ones_like(ids))
     return resident()
 ids = np.full((8, 64), 2023)
-engine.run_text(ids, np.ones_like(ids))
+for _ in range(10):  # so that each thread of the pool has computed a largest piece
+    engine.run_text(ids, np.ones_like(ids))
 print(resident(), run(30), run(30))
 """
 
@@ -64,7 +65,7 @@ def test_engines_of_one_artifact_share_a_session_and_the_last_one_frees_it() -> 
     options = EngineOptions(threads=1, arena=True)
     first, second = Engine(graph, options), Engine(graph, options)
     assert first.graph.session is second.graph.session
-    other = Engine(graph, EngineOptions(threads=1, arena=True, spinning=True))
+    other = Engine(graph, EngineOptions(threads=1, arena=True, spinning=False))
     assert other.graph.session is not first.graph.session
     shared = weakref.ref(first.graph.session)
     del first, second
