@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeVar
 
+import onnx
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -14,8 +16,14 @@ from rich.panel import Panel
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.catalog import Catalog, ModelSpec
-from models.errors import EmbedserveError
+from models.card import embed_sample, milliseconds, parameters, plot_cosines, read_sample
+from models.catalog import Catalog, ModelSpec, catalog_path
+from models.custom import add_entry, describe_folder
+from models.embedder import open_embedder
+from models.errors import ArtifactError, EmbedserveError
+from models.fidelity import compare, cosines
+from models.graph.builder import save
+from models.graph.rewrite import quantise_model
 from models.store import is_synthetic, kept_artifact, pull
 from models.verify import Check, verify
 
@@ -171,6 +179,76 @@ def verify_models(references: References = None) -> None:
     Console().print(table)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("build")
+def build_models(references: References = None) -> None:
+    """Build versions again from their sources, whatever the store holds."""
+    for spec in _or_fail(lambda: selected(references)):
+        spec.graph.unlink(missing_ok=True)
+    pull_models(references)
+
+
+@app.command("add")
+def add_model(
+    reference: Annotated[str, typer.Argument(help="NAME@VERSION to serve it under.")],
+    origin: Annotated[
+        Path,
+        typer.Option("--from", exists=True, help="A sentence-transformers or CLIP folder, or an .onnx file."),
+    ],
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+) -> None:
+    """Build a model of one's own, verify it, print its card and add it to the catalogue."""
+    spec = _or_fail(lambda: describe_folder(reference, origin, precision))
+    with console_reporter() as reporter:
+        artifact = _or_fail(lambda: pull(spec, allow_synthetic=False, reporter=reporter))
+    checks = verify(spec)
+    for check in checks:
+        Console().print(f"{check.name}: {_mark(check)} {escape(check.detail)}", highlight=False)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+    _or_fail(lambda: add_entry(catalog_path(), spec))
+    card = Table("model", "dimensions", "parameters", "size", "speed here", "hash")
+    size = f"{artifact.graph.stat().st_size / 1e6:.0f} MB"
+    count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"
+    card.add_row(spec.reference, str(spec.dimensions), count, size, speed, artifact.hash)
+    Console().print(card)
+
+
+@app.command("quantize")
+def quantize_file(source: Annotated[Path, typer.Argument(exists=True)], target: Path) -> None:
+    """Write the int8 form of any ONNX file, its rows scaled one by one."""
+    model = _or_fail(lambda: quantise_model(onnx.load(str(source))))
+    save(model, target)
+    before, after = source.stat().st_size / 1e6, target.stat().st_size / 1e6
+    Console().print(f"{target}: {after:.1f} MB instead of {before:.1f} MB", highlight=False)
+
+
+@app.command("compare")
+def compare_models(
+    first: str,
+    second: str,
+    sample: Annotated[Path, typer.Argument(exists=True, help="A text file, one a line, or a folder of pictures.")],
+    plot: Annotated[Path | None, typer.Option(help="Write the distribution of cosines here, PNG.")] = None,
+) -> None:
+    """Say how alike two versions' vectors are, and how fast both are."""
+    pair = _or_fail(
+        lambda: [open_embedder(pull(Catalog.load().find(r), allow_synthetic=True)) for r in (first, second)]
+    )
+    inputs = read_sample(sample, pair[0])
+    vectors = [_or_fail(lambda e=e: embed_sample(e, inputs)) for e in pair]  # type: ignore[misc]
+    if vectors[0].shape != vectors[1].shape:
+        raise fail(ArtifactError(f"{first} and {second} give vectors of different sizes"))
+    result = compare(*vectors)
+    table = Table(
+        "inputs", "cosine, mean", "1st percentile", "lowest", "top-10 overlap", f"{first}, ms", f"{second}, ms"
+    )
+    times = [f"{milliseconds(embedder):.2f}" for embedder in pair]
+    numbers = [f"{v:.5f}" for v in (result.mean, result.percentile, result.lowest, result.overlap)]
+    table.add_row(str(result.count), *numbers, *times)
+    Console().print(table)
+    if plot is not None:
+        _or_fail(lambda: plot_cosines(cosines(*vectors), plot, f"{first} and {second}"))
 
 
 def _mark(check: Check) -> str:

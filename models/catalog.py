@@ -75,7 +75,8 @@ class FileSource(_Strict):
 class SyntheticSource(_Strict):
     """Seeded random weights of an exact architecture; allowed in the development profile only."""
 
-    synthetic: Literal["clip-vision"]
+    synthetic: Literal["clip-vision", "clip-text"]
+    tokenizer: PackageSource | None = None  # the real one may be had where the weights are not
 
     def __str__(self) -> str:
         """The architecture."""
@@ -140,7 +141,8 @@ class ModelSpec(_Strict):
     path: str
     type: Literal["text", "image"]
     dimensions: Annotated[int, Field(ge=1, le=16384)]
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    calibration: str | None = None  # measurements that ship with the project, for int8
     config: dict[str, Any] = {}
     sources: list[Source] = []
     golden: Golden | None = None
@@ -197,7 +199,7 @@ class Catalog(_Strict):
         Raises:
             CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
         """
-        path = path or Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
+        path = path or catalog_path()
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -228,6 +230,11 @@ class Catalog(_Strict):
     def specs(self) -> list[ModelSpec]:
         """Every entry, in the catalogue's order."""
         return [spec for versions in self.models.values() for spec in versions.values()]
+
+
+def catalog_path() -> Path:
+    """The catalogue in force: ``$EMBEDSERVE_CATALOG``, or the one that ships with the project."""
+    return Path(os.environ.get("EMBEDSERVE_CATALOG") or Path(__file__).with_name("catalog.yaml"))
 
 
 def store() -> Path:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from models.artifact import Artifact
-from models.engine import Engine, EngineOptions, Vectors
+from models.engine import Engine, Vectors
 from models.errors import ArtifactError
 from models.image import ImageLimits, Pixels, decode
+from models.session import EngineOptions
 from models.text import Ids, TextTokenizer, pad
 
 BATCH_TOKENS = 4096  # padded tokens per run: above it speed stays flat and activations only take memory
@@ -130,7 +131,7 @@ def _probe_vector(embedder: Embedder) -> Vectors:
 
 
 def _require_kind(engine: Engine, kind: Any, path: Path) -> None:
-    if engine.kind != kind:
+    if not engine.options.lazy and engine.kind != kind:
         raise ArtifactError(f"{path.name} is a graph for {engine.kind}, the catalogue says type: {kind}")
 
 

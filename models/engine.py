@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.errors import ArtifactError
+from models.graph.builder import properties_of
 from models.image import Pixels, pixel_values
+from models.session import EngineOptions, shared_session
+
+__all__ = ["Engine", "EngineOptions", "Vectors"]
 
 Vectors = NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
@@ -19,7 +25,8 @@ Pooling = Literal["mean", "cls"]
 # Outputs that hold one vector per input, and outputs that hold one per token, most specific name first.
 POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
-NUMPY_TYPES = {
+TOKENS_PER_THREAD = 64  # fewer are computed sooner than another thread wakes
+NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
     "tensor(float)": np.float32,
@@ -28,20 +35,11 @@ NUMPY_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class EngineOptions:
-    """How a session runs."""
-
-    threads: int = 0  # intra-op threads; 0: one per core that this process may use
-    spinning: bool = True  # while a run lasts, threads wait by spinning: 2.9 ms instead of 4.2 for one short text
-    provider: str = "CPUExecutionProvider"
-
-
 class Engine:
-    """A loaded graph. Thread-safe: ONNX Runtime runs one session from many threads."""
+    """A graph and its session. Thread-safe: ONNX Runtime runs one session from many threads."""
 
     def __init__(self, path: Path, options: EngineOptions | None = None, *, pooling: Pooling = "mean") -> None:
-        """Load a serving graph or a ready-made one.
+        """Load a serving graph or a ready-made one; with ``options.lazy``, at the first use.
 
         Args:
             path: the ``.onnx`` file.
@@ -51,92 +49,154 @@ class Engine:
         Raises:
             ArtifactError: the file is missing, no ONNX, or has inputs or outputs that are not understood.
         """
-        self._options = options or EngineOptions()
+        self.options = options or EngineOptions()
+        self._path = path
         self._pooling = pooling
-        self._session = _session(path, self._options)
-        self._inputs = {i.name: i for i in self._session.get_inputs()}
-        self._output, self._per_token = self._choose_output(path)
-        self._types = {name: NUMPY_TYPES.get(i.type) for name, i in self._inputs.items()}
-        unknown = [f"{n}: {self._inputs[n].type}" for n, t in self._types.items() if t is None]
-        if unknown:
-            raise ArtifactError(f"{path.name} has inputs of unsupported type: {', '.join(unknown)}")
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._unit = self.metadata.get("embedserve.output") == "unit"
-        self.kind = self._kind(path)
-        self.provider = self._session.get_providers()[0]
+        self._lock = threading.Lock()
+        if not self.options.lazy:
+            self.load()
 
-    def _choose_output(self, path: Path) -> tuple[str, bool]:
-        shapes = {o.name: len(o.shape) for o in self._session.get_outputs()}
-        for name in (*POOLED_OUTPUTS, *TOKEN_OUTPUTS):
-            if shapes.get(name) in (2, 3):
-                return name, shapes[name] == 3
-        wanted = ", ".join((*POOLED_OUTPUTS, *TOKEN_OUTPUTS))
-        raise ArtifactError(f"{path.name} has outputs {sorted(shapes)}; one of these is needed: {wanted}")
+    def load(self) -> None:
+        """Load the graph unless it is loaded.
 
-    def _kind(self, path: Path) -> Literal["text", "image"]:
-        if "input_ids" in self._inputs:
-            extra = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
-            kind: Literal["text", "image"] = "text"
-        else:
-            extra = set(self._inputs) - {"pixels", "pixel_values", "image"}
-            kind = "image"
-        if extra or not self._inputs or (kind == "image" and len(self._inputs) != 1):
-            raise ArtifactError(
-                f"{path.name} has inputs {sorted(self._inputs)}; text graphs take input_ids, attention_mask and "
-                "optionally token_type_ids, image graphs take pixels, pixel_values or image"
-            )
-        return kind
+        Raises:
+            ArtifactError: as for the constructor.
+        """
+        with self._lock:
+            if "_graph" not in self.__dict__:
+                self._graph = _open(self._path, self.options)
+
+    @property
+    def graph(self) -> Graph:
+        """The loaded graph."""
+        self.load()
+        return self._graph
+
+    @property
+    def kind(self) -> Literal["text", "image"]:
+        """What the graph takes."""
+        return self.graph.kind
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The properties written in the file."""
+        return self.graph.metadata
+
+    @property
+    def provider(self) -> str:
+        """What computes it."""
+        provider: str = self.graph.session.get_providers()[0]
+        return provider
 
     def run_text(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
         """Embed padded token ids, int64 [n, t] with its mask, to unit vectors float32 [n, d]."""
-        available = {"input_ids": ids, "attention_mask": mask}
-        if "token_type_ids" in self._inputs:
-            available["token_type_ids"] = np.zeros_like(ids)
-        feeds = {
-            name: value.astype(self._types[name], copy=False)
-            for name, value in available.items()
-            if name in self._inputs
-        }
-        raw = self._session.run([self._output], feeds)[0]
-        if self._per_token:
+        pool = self.graph.pool
+        parts = 1 if pool is None else min(self.options.thread_count, len(ids), ids.size // TOKENS_PER_THREAD)
+        if pool is None or parts < 2:
+            return self._run_text(ids, mask)
+        pieces = [(i, m) for i, m in zip(np.array_split(ids, parts), np.array_split(mask, parts), strict=True)]
+        return np.concatenate(list(pool.map(lambda piece: self._run_text(*_trim(*piece)), pieces)))
+
+    def _run_text(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
+        graph = self.graph
+        available = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        feeds = {name: available[name].astype(kind, copy=False) for name, kind in graph.inputs.items()}
+        raw = graph.session.run([graph.output], feeds)[0]
+        if graph.per_token:
             raw = _pool(raw.astype(np.float32), mask, self._pooling)
         return self._finish(raw)
 
     def run_image(self, pixels: Pixels) -> Vectors:
         """Embed uint8 pixels [n, h, w, 3] to unit vectors float32 [n, d]."""
-        name = next(iter(self._inputs))
-        value: NDArray[Any] = pixels if self._types[name] == np.uint8 else pixel_values(pixels)
-        raw = self._session.run([self._output], {name: value.astype(self._types[name], copy=False)})[0]
+        graph = self.graph
+        name, kind = next(iter(graph.inputs.items()))
+        value: NDArray[Any] = pixels if kind == np.uint8 else pixel_values(pixels)
+        raw = graph.session.run([graph.output], {name: value.astype(kind, copy=False)})[0]
         return self._finish(raw if raw.ndim == 2 else raw[:, 0])
 
     def _finish(self, raw: NDArray[Any]) -> Vectors:
-        if self._unit:
+        if self.graph.unit:
             vectors: Vectors = raw
-        else:
-            wide = raw.astype(np.float64)
-            vectors = (wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-        return vectors
+            return vectors
+        wide = raw.astype(np.float64)
+        lengths = np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+        unit: Vectors = (wide / lengths).astype(np.float32)
+        return unit
 
 
-def _session(path: Path, options: EngineOptions) -> ort.InferenceSession:
-    if not path.is_file():
-        raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
-    # Without this, threads go on spinning between runs and take the cores from the event loop.
-    settings.add_session_config_entry("session.force_spinning_stop", "1")
-    try:
-        return ort.InferenceSession(str(path), settings, providers=[options.provider])
-    except Exception as error:  # the bindings raise a different type for each of ORT's status codes
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
+@dataclass(frozen=True)
+class Graph:
+    """A session and what its inputs and outputs mean."""
+
+    session: ort.InferenceSession
+    inputs: dict[str, type[np.generic]]
+    output: str
+    per_token: bool
+    unit: bool  # whether vectors leave the graph at length 1
+    kind: Literal["text", "image"]
+    metadata: dict[str, str]
+    pool: ThreadPoolExecutor | None  # for graphs whose threads each compute inputs of their own
+
+
+def _open(path: Path, options: EngineOptions) -> Graph:
+    """Load a graph; the session's thread count depends on what its file says it is."""
+    by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
+    session = shared_session(path, options, 1 if by_input else options.thread_count)
+    inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
+    unknown = [f"{i.name}: {i.type}" for i in session.get_inputs() if inputs[i.name] is None]
+    if unknown:
+        raise ArtifactError(f"{path.name} has inputs of unsupported type: {', '.join(unknown)}")
+    metadata = dict(session.get_modelmeta().custom_metadata_map)
+    output, per_token = _output(session, path)
+    return Graph(
+        session=session,
+        inputs={name: kind for name, kind in inputs.items() if kind is not None},
+        output=output,
+        per_token=per_token,
+        unit=metadata.get("embedserve.output") == "unit",
+        kind=_kind(set(inputs), path),
+        metadata=metadata,
+        pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
+    )
+
+
+def _prefers_inputs(path: Path, options: EngineOptions) -> bool:
+    if options.provider != "CPUExecutionProvider" or not path.is_file():
+        return False
+    properties = properties_of(path)
+    return properties.get("embedserve.precision") == "int8" and "embedserve.pooling" in properties
+
+
+def _output(session: ort.InferenceSession, path: Path) -> tuple[str, bool]:
+    """The output to take, and whether it holds a vector per token."""
+    shapes = {o.name: len(o.shape) for o in session.get_outputs()}
+    for name in (*POOLED_OUTPUTS, *TOKEN_OUTPUTS):
+        if shapes.get(name) in (2, 3):
+            return name, shapes[name] == 3
+    wanted = ", ".join((*POOLED_OUTPUTS, *TOKEN_OUTPUTS))
+    raise ArtifactError(f"{path.name} has outputs {sorted(shapes)}; one of these is needed: {wanted}")
+
+
+def _kind(inputs: set[str], path: Path) -> Literal["text", "image"]:
+    if "input_ids" in inputs and inputs <= {"input_ids", "attention_mask", "token_type_ids"}:
+        return "text"
+    if len(inputs) == 1 and inputs <= {"pixels", "pixel_values", "image"}:
+        return "image"
+    raise ArtifactError(
+        f"{path.name} has inputs {sorted(inputs)}; text graphs take input_ids, attention_mask and "
+        "optionally token_type_ids, image graphs take pixels, pixel_values or image"
+    )
+
+
+def _trim(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut the padding that no row of this piece needs."""
+    longest = max(1, int(mask.sum(axis=1).max()))
+    return ids[:, :longest], mask[:, :longest]
 
 
 def _pool(tokens: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:
     """[n, t, d] to [n, d]; sums each row alone, so that padding and neighbours leave its bits as they are."""
     if pooling == "cls":
-        return tokens[:, 0]
+        first: NDArray[np.float32] = tokens[:, 0]
+        return first
     return np.stack([row[: int(m.sum())].mean(axis=0) for row, m in zip(tokens, mask, strict=True)])

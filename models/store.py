@@ -11,17 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from models.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
+from models.build import build_random, build_weights, recipe
 from models.catalog import ModelSpec, Source, SyntheticSource, store
 from models.download import Reporter, Silent
 from models.errors import ArtifactError, SourceError
-from models.graph import synthetic, text, vision
 from models.graph.builder import save
-from models.graph.linear import LINEARS
+from models.graph.rewrite import quantise_model
 from models.sources import fetch
+from models.tokenizer_file import clip_tokenizer
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
@@ -57,13 +56,13 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
 
 
 def kept_artifact(spec: ModelSpec) -> Artifact | None:
-    """The artifact in the store, or nothing when it is missing or is not what was built there."""
+    """The artifact in the store, or nothing when it is missing or is not what would be built there."""
     try:
         artifact = open_artifact(spec, spec.graph)
     except ArtifactError:
         return None
     record = record_of(spec.graph)
-    if not record or record.get("hash") == artifact.hash:
+    if not record or (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
         return artifact
     # A graph put in place of a synthetic one is its owner's; the label inside tells a damaged synthetic one.
     replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
@@ -99,51 +98,37 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, SyntheticSource):
         reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
-        save(
-            _label_synthetic(
-                vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), LINEARS[spec.precision]())
-            ),
-            target,
-        )
+        if source.tokenizer is not None:
+            files = fetch(source.tokenizer, store() / "files", reporter)
+            _write(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
+        save(build_random(spec, source.synthetic), target)
     else:
-        files = fetch(source, store() / "files", reporter)
-        if "tokenizer.json" in files:
-            _copy(files["tokenizer.json"], tokenizer_path(target))
-        ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
-        if ready is not None:
-            _copy(ready, target)
-        else:
-            reporter.note(f"{spec.reference}: building its {spec.precision} graph")
-            save(_build(spec, files), target)
+        _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
     artifact = open_artifact(spec, target)
     record = {
         "hash": artifact.hash,
         "graph": file_sha256(target),
         "source": str(source),
         "synthetic": isinstance(source, SyntheticSource),
+        "recipe": recipe(spec),
     }
     _write(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
     return artifact
 
 
-def _build(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
-    """Build the serving graph from safetensors weights and their config.json."""
-    linear = LINEARS[spec.precision]()
-    try:
-        weights = {name.removeprefix("bert."): array for name, array in load_file(files["model.safetensors"]).items()}
-        config = json.loads(files["config.json"].read_text(encoding="utf-8"))
-        if spec.type == "text":
-            return text.build(text.BertConfig.from_json(config), weights, linear, spec.config.get("pooling", "mean"))
-        return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
-    except KeyError as error:
-        raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
-    except (SafetensorError, ValueError) as error:
-        raise ArtifactError(f"its files do not load: {error}") from error
-
-
-def _label_synthetic(model: onnx.ModelProto) -> onnx.ModelProto:
-    model.metadata_props.add(key="embedserve.weights", value="synthetic")
-    return model
+def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
+    target = spec.graph
+    if "tokenizer.json" in files:
+        _copy(files["tokenizer.json"], tokenizer_path(target))
+    ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
+    if ready is None:
+        reporter.note(f"{spec.reference}: building its {spec.precision} graph")
+        save(build_weights(spec, files["model.safetensors"], files["config.json"]), target)
+    elif spec.precision == "int8":
+        reporter.note(f"{spec.reference}: quantising {ready.name}")
+        save(quantise_model(onnx.load(str(ready))), target)
+    else:
+        _copy(ready, target)
 
 
 def _no_source(spec: ModelSpec, failures: list[str]) -> str:

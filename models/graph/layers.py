@@ -1,4 +1,4 @@
-"""Operators that several architectures share, in ONNX Runtime's fused forms."""
+"""Operators that several architectures share. Hidden states are [rows, h]: all tokens of all inputs, one a row."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import numpy as np
 from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
-from models.graph.linear import Linear, Weights
+from models.graph.linear import Linear, Origin, Vector, Weights
 
 
-def layer_norm(graph: GraphBuilder, x: Value, weights: Weights, prefix: str, epsilon: float) -> Value:
-    """LayerNorm over the last axis; ``weights`` holds ``prefix.weight`` and ``prefix.bias``."""
-    gamma, beta = f"{prefix}.weight", f"{prefix}.bias"
-    inputs = [x, graph.constant(gamma, weights[gamma]), graph.constant(beta, weights[beta])]
+def layer_norm(
+    graph: GraphBuilder, x: Value, weights: Weights, prefix: str, epsilon: float, *, carry: Vector | None = None
+) -> Value:
+    """LayerNorm over the last axis; ``weights`` holds ``prefix.weight`` and ``prefix.bias``.
+
+    Args:
+        graph: where the nodes go.
+        x: [..., h].
+        weights: the model's.
+        prefix: of the two weights.
+        epsilon: added to the variance.
+        carry: [h] added to the result for free: the bias of a product that this result will be the residual of.
+    """
+    gamma, beta = weights[f"{prefix}.weight"], weights[f"{prefix}.bias"]
+    shifted = beta if carry is None else beta + carry
+    inputs = [x, graph.weight(f"{prefix}.weight", gamma), graph.weight(f"{prefix}.bias", shifted)]
     return graph.op("LayerNormalization", inputs, axis=-1, epsilon=epsilon)
 
 
@@ -24,34 +36,57 @@ def self_attention(
     heads: int,
     linear: Linear,
     *,
+    shape: Value,
+    offset: Vector | None = None,
     lengths: Value | None = None,
+    causal: bool = False,
 ) -> Value:
-    """Multi-head self-attention up to, and without, its output projection.
+    """Multi-head self-attention of normalised rows up to, and without, its output projection, [rows, h].
 
-    The three projections are one product: one read of ``x``, one quantisation of it.
+    The three projections are one product: one read of ``x``, one quantisation of it. The key's bias adds the same to
+    all scores of a query and drops out of the softmax; the value's bias is the same for every row and belongs into
+    the output projection's (``output_bias``).
 
     Args:
         graph: where the nodes go.
-        x: [n, t, h] hidden states.
+        x: [rows, h] hidden states, from a LayerNorm.
         weights: holds ``<name>.weight`` [h, h] (PyTorch's [out, in]) and ``<name>.bias`` [h] for each of ``names``.
         names: the query, key and value projections.
         heads: number of attention heads.
         linear: how products are computed.
-        lengths: int32 [n], how many leading positions are tokens; all of them when absent.
+        shape: int64 [3]: n, t, -1, the rows' arrangement.
+        offset: what ``x`` carries for a later layer.
+        lengths: int64 [n], how many leading positions are tokens; all of them when absent.
+        causal: whether a position sees only itself and those before it.
     """
-    hidden = weights[f"{names[0]}.bias"].shape[0]
-    weight = np.concatenate([weights[f"{name}.weight"].T for name in names], axis=1)
-    bias = np.concatenate([weights[f"{name}.bias"] for name in names])
-    packed = linear(graph, x, f"{names[0]}_key_value.weight", weight)
-    query, key, value = graph.ops("Split", [packed, graph.ints(hidden, hidden, hidden)], 3, axis=-1)
-    inputs = [query, key, value, graph.constant(f"{names[0]}_key_value.bias", bias)]
-    if lengths is not None:
-        inputs.append(lengths)
-    return graph.fused("MultiHeadAttention", inputs, num_heads=heads)
+    query, key, value = (weights[f"{name}.weight"].T for name in names)
+    hidden = query.shape[1]
+    weight = np.concatenate([query, key, value], axis=1)
+    bias = np.concatenate([weights[f"{names[0]}.bias"], np.zeros(2 * hidden, np.float32)])
+    packed = linear(graph, x, f"{names[0]}_key_value", weight, bias=bias, offset=offset, origin=Origin.NORM)
+    arranged = graph.op("Reshape", [packed, shape])
+    parts = graph.ops("Split", [arranged, graph.ints(hidden, hidden, hidden)], 3, axis=-1)
+    optional = [] if lengths is None else ["", "", "", lengths]
+    context = graph.op("Attention", [*parts, *optional], q_num_heads=heads, kv_num_heads=heads, is_causal=int(causal))
+    return graph.op("Reshape", [context, graph.ints(-1, hidden)])
+
+
+def output_bias(weights: Weights, value: str, output: str) -> Vector:
+    """The output projection's bias with the value projection's pushed through it, float64 [h]."""
+    through = weights[f"{value}.bias"].astype(np.float64) @ weights[f"{output}.weight"].T.astype(np.float64)
+    return weights[f"{output}.bias"] + through
+
+
+def arrangement(graph: GraphBuilder, batch: Value) -> Value:
+    """int64 [3]: the leading two dimensions of ``batch`` and -1, to turn rows back into [n, t, h]."""
+    leading = graph.op("Shape", [batch], end=2)
+    return graph.op("Concat", [leading, graph.ints(-1)], axis=0)
 
 
 def unit_rows(graph: GraphBuilder, x: Value) -> Value:
-    """Scale each row of [n, d] to L2 norm 1."""
+    """Scale each row of [n, d] to L2 norm 1, as float32."""
+    if graph.dtype != np.float32:
+        x = graph.cast(x, np.float32)
     return graph.op("LpNormalization", [x], axis=-1, p=2)
 
 
@@ -62,6 +97,8 @@ def mean_over_tokens(graph: GraphBuilder, x: Value, mask: Value) -> Value:
     n = 1 than for n > 1, and a one-row product adds in another order when t = 4k + 3. Both would give a text another
     vector in other company (measured: 56 of 64 texts).
     """
+    if graph.dtype != np.float32:
+        x = graph.cast(x, np.float32)  # a sum of 256 half-precision rows would lose what the layers kept
     row = graph.op("Unsqueeze", [graph.op("Cast", [mask], to=TensorProto.FLOAT), graph.ints(1)])
     rows = graph.op("Concat", [row, row], axis=1)
     return first_row(graph, graph.op("MatMul", [rows, x]))
@@ -71,7 +108,7 @@ def project_rows(graph: GraphBuilder, x: Value, name: str, weights: Weights) -> 
     """``x @ W.T`` for [n, k] rows, computed as pairs so that n = 1 takes the same kernel as n > 1."""
     row = graph.op("Unsqueeze", [x, graph.ints(1)])
     pair = graph.op("Concat", [row, row], axis=1)
-    product = graph.op("MatMul", [pair, graph.constant(name, weights[name].T)])
+    product = graph.op("MatMul", [pair, graph.weight(name, weights[name].T)])
     return first_row(graph, product)
 
 

@@ -2,70 +2,102 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from enum import Enum
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
 
 Weights = dict[str, NDArray[np.float32]]
+Vector = NDArray[Any]
+
+
+class Origin(Enum):
+    """What made the rows that a product takes; it decides how they are quantised."""
+
+    PIXELS = "pixels"  # uint8 as they came, standing for x / 255: nothing to quantise
+    NORM = "norm"  # a LayerNorm, which has divided each row by its own standard deviation
+    GELU = "gelu"  # an activation that is never below -0.17
+    OTHER = "other"
 
 
 class Linear(Protocol):
-    """Computes products with constant weights; biases are left to the caller, whose next operator fuses them."""
+    """Computes products with constant weights."""
 
     precision: str
+    dtype: type[np.floating[Any]]  # of everything outside the products
 
-    def __call__(self, graph: GraphBuilder, x: Value, name: str, weight: NDArray[np.float32]) -> Value:
-        """Return ``x @ weight`` as float32; ``x`` is [..., k], ``weight`` is [k, m]."""
+    def __call__(
+        self,
+        graph: GraphBuilder,
+        x: Value,
+        name: str,
+        weight: NDArray[np.float32],
+        *,
+        bias: Vector | None = None,
+        offset: Vector | None = None,
+        residual: Value | None = None,
+        origin: Origin = Origin.OTHER,
+    ) -> Value:
+        """Return ``(x - offset) @ weight + bias + residual``.
+
+        Args:
+            graph: where the nodes go.
+            x: [rows, k].
+            name: of the weight, unique in the graph.
+            weight: [k, m].
+            bias: [m], nothing when absent.
+            offset: [k], what an earlier layer has added to ``x`` on behalf of a later one.
+            residual: [rows, m].
+            origin: what made ``x``.
+        """
         ...
 
 
 class Fp32Linear:
-    """One float32 MatMul."""
+    """One Gemm: bias or residual are where its accumulation starts."""
 
     precision = "fp32"
+    dtype: type[np.floating[Any]] = np.float32
 
-    def __call__(self, graph: GraphBuilder, x: Value, name: str, weight: NDArray[np.float32]) -> Value:
+    def __call__(
+        self,
+        graph: GraphBuilder,
+        x: Value,
+        name: str,
+        weight: NDArray[np.float32],
+        *,
+        bias: Vector | None = None,
+        offset: Vector | None = None,
+        residual: Value | None = None,
+        origin: Origin = Origin.OTHER,
+    ) -> Value:
         """See ``Linear``."""
-        return graph.op("MatMul", [x, graph.constant(name, weight)])
+        if origin is Origin.PIXELS:
+            x = graph.op("Mul", [graph.cast(x, graph.dtype), graph.weight("1/255", np.array(1 / 255))])
+        bias = shifted_bias(bias, offset, weight)
+        inputs = [x, graph.weight(name, weight)]
+        if bias is None and residual is None:
+            return graph.op("MatMul", inputs)
+        if bias is None or residual is None:
+            start = residual or graph.weight(f"{name}.bias", np.asarray(bias))
+            return graph.op("Gemm", [*inputs, start])
+        product = graph.op("Gemm", [*inputs, graph.weight(f"{name}.bias", bias)])
+        return graph.op("Add", [product, residual])
 
 
-class Int8Linear:
-    """Per-row dynamic int8: every row of ``x`` is scaled by its own maximum.
+class Fp16Linear(Fp32Linear):
+    """The same with weights and hidden states in half precision, for GPUs."""
 
-    ``quantize_dynamic`` scales over the whole batch, so that a text's vector depends on its neighbours; a row's own
-    maximum depends on that row alone. Activations are uint8 around 128 because signed × signed ``MatMulInteger`` is
-    seven times slower than unsigned × signed; weights are int8 per output channel.
-    """
-
-    precision = "int8"
-
-    def __call__(self, graph: GraphBuilder, x: Value, name: str, weight: NDArray[np.float32]) -> Value:
-        """See ``Linear``."""
-        scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / np.float32(127)
-        quantised = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
-        rows, row_scale = self._quantise_rows(graph, x)
-        product = graph.op("MatMulInteger", [rows, graph.constant(f"{name}.int8", quantised), _zero_point(graph)])
-        as_float = graph.op("Cast", [product], to=TensorProto.FLOAT)
-        scaled = graph.op("Mul", [as_float, row_scale])
-        return graph.op("Mul", [scaled, graph.constant(f"{name}.scale", scale.astype(np.float32))])
-
-    @staticmethod
-    def _quantise_rows(graph: GraphBuilder, x: Value) -> tuple[Value, Value]:
-        """Return ``x`` as uint8 around 128 and the float32 scale of each row, [..., 1]."""
-        maximum = graph.op("ReduceMax", [graph.op("Abs", [x])], axes=[-1], keepdims=1)
-        maximum = graph.op("Max", [maximum, graph.constant("tiny", np.array(1e-12, np.float32))])
-        scale = graph.op("Mul", [maximum, graph.constant("1/127", np.array(1 / 127, np.float32))])
-        steps = graph.op("Round", [graph.op("Div", [x, scale])])
-        shifted = graph.op("Add", [steps, graph.constant("128", np.array(128, np.float32))])
-        return graph.op("Cast", [shifted], to=TensorProto.UINT8), scale
+    precision = "fp16"
+    dtype: type[np.floating[Any]] = np.float16
 
 
-def _zero_point(graph: GraphBuilder) -> Value:
-    return graph.constant("zero_point", np.array(128, np.uint8))
-
-
-LINEARS: dict[str, type[Linear]] = {"fp32": Fp32Linear, "int8": Int8Linear}
+def shifted_bias(bias: Vector | None, offset: Vector | None, weight: Vector) -> Vector | None:
+    """The bias that also takes ``offset @ weight`` away again, float64 [m]."""
+    if offset is None:
+        return bias
+    correction = np.asarray(offset, np.float64) @ np.asarray(weight, np.float64)
+    return (0 if bias is None else np.asarray(bias, np.float64)) - correction

@@ -1,50 +1,73 @@
-"""Seeded random weights of an exact architecture, for machines that reach no hub. Their vectors carry no meaning."""
+"""Seeded random weights of an exact architecture, for machines that reach no hub. Their vectors carry no meaning.
+
+Standard deviations follow ``CLIPPreTrainedModel._init_weights``, so that activations have the size that a network has
+before training.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.graph.clip_text import ClipTextConfig
 from models.graph.linear import Weights
 from models.graph.vision import ClipVisionConfig
 
 SEED = 20210105  # any constant: equal seeds give equal bytes on every machine
 
 
+class _Random:
+    """Draws weights in a fixed order."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self.weights: Weights = {}
+
+    def normal(self, name: str, std: float, *shape: int) -> None:
+        values: NDArray[np.float32] = self._generator.standard_normal(shape, dtype=np.float32)
+        self.weights[name] = (values * np.float32(std)).astype(np.float32)
+
+    def norm(self, name: str, size: int) -> None:
+        self.weights[f"{name}.weight"] = np.ones(size, np.float32)
+        self.weights[f"{name}.bias"] = np.zeros(size, np.float32)
+
+    def layers(self, model: str, count: int, hidden: int, inner: int) -> None:
+        depth = (2 * count) ** -0.5
+        for layer in range(count):
+            prefix = f"{model}.encoder.layers.{layer}"
+            for name in ("q_proj", "k_proj", "v_proj"):
+                self.normal(f"{prefix}.self_attn.{name}.weight", hidden**-0.5 * depth, hidden, hidden)
+            self.normal(f"{prefix}.self_attn.out_proj.weight", hidden**-0.5, hidden, hidden)
+            self.normal(f"{prefix}.mlp.fc1.weight", (2 * hidden) ** -0.5, inner, hidden)
+            self.normal(f"{prefix}.mlp.fc2.weight", hidden**-0.5 * depth, hidden, inner)
+            for name in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc2"):
+                self.weights[f"{prefix}.{name}.bias"] = np.zeros(hidden, np.float32)
+            self.weights[f"{prefix}.mlp.fc1.bias"] = np.zeros(inner, np.float32)
+            for norm in ("layer_norm1", "layer_norm2"):
+                self.norm(f"{prefix}.{norm}", hidden)
+
+
 def clip_vision(config: ClipVisionConfig | None = None) -> Weights:
-    """Weights of a CLIP vision tower, named as in ``CLIPVisionModelWithProjection``'s state dict.
-
-    Standard deviations follow ``CLIPPreTrainedModel._init_weights``, so that activations have the size that a
-    network has before training.
-    """
+    """Weights of a CLIP vision tower, named as in ``CLIPVisionModelWithProjection``'s state dict."""
     config = config or ClipVisionConfig()
-    generator = np.random.Generator(np.random.PCG64(SEED))
+    random, hidden, model = _Random(SEED), config.hidden, "vision_model"
+    random.normal(f"{model}.embeddings.class_embedding", hidden**-0.5, hidden)
+    random.normal(f"{model}.embeddings.patch_embedding.weight", 0.02, hidden, 3, config.patch, config.patch)
+    random.normal(f"{model}.embeddings.position_embedding.weight", 0.02, config.positions, hidden)
+    random.normal("visual_projection.weight", hidden**-0.5, config.projection, hidden)
+    random.layers(model, config.layers, hidden, config.inner)
+    for norm in (f"{model}.pre_layrnorm", f"{model}.post_layernorm"):
+        random.norm(norm, hidden)
+    return random.weights
 
-    def normal(std: float, *shape: int) -> NDArray[np.float32]:
-        return (generator.standard_normal(shape, dtype=np.float32) * np.float32(std)).astype(np.float32)
 
-    hidden, inner = config.hidden, config.inner
-    model = "vision_model."
-    weights: Weights = {
-        f"{model}embeddings.class_embedding": normal(hidden**-0.5, hidden),
-        f"{model}embeddings.patch_embedding.weight": normal(0.02, hidden, 3, config.patch, config.patch),
-        f"{model}embeddings.position_embedding.weight": normal(0.02, config.positions, hidden),
-        "visual_projection.weight": normal(hidden**-0.5, config.projection, hidden),
-    }
-    depth = (2 * config.layers) ** -0.5
-    for layer in range(config.layers):
-        prefix = f"{model}encoder.layers.{layer}."
-        for name in ("q_proj", "k_proj", "v_proj"):
-            weights[f"{prefix}self_attn.{name}.weight"] = normal(hidden**-0.5 * depth, hidden, hidden)
-        weights[f"{prefix}self_attn.out_proj.weight"] = normal(hidden**-0.5, hidden, hidden)
-        weights[f"{prefix}mlp.fc1.weight"] = normal((2 * hidden) ** -0.5, inner, hidden)
-        weights[f"{prefix}mlp.fc2.weight"] = normal(hidden**-0.5 * depth, hidden, inner)
-        for name in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc2"):
-            weights[f"{prefix}{name}.bias"] = np.zeros(hidden, np.float32)
-        weights[f"{prefix}mlp.fc1.bias"] = np.zeros(inner, np.float32)
-    norms = [f"{model}pre_layrnorm", f"{model}post_layernorm"]
-    norms += [f"{model}encoder.layers.{i}.layer_norm{j}" for i in range(config.layers) for j in (1, 2)]
-    for norm in norms:
-        weights[f"{norm}.weight"] = np.ones(hidden, np.float32)
-        weights[f"{norm}.bias"] = np.zeros(hidden, np.float32)
-    return weights
+def clip_text(config: ClipTextConfig | None = None) -> Weights:
+    """Weights of a CLIP text tower, named as in ``CLIPTextModelWithProjection``'s state dict."""
+    config = config or ClipTextConfig()
+    random, hidden, model = _Random(SEED + 1), config.hidden, "text_model"
+    random.normal(f"{model}.embeddings.token_embedding.weight", 0.02, config.vocabulary, hidden)
+    random.normal(f"{model}.embeddings.position_embedding.weight", 0.02, config.positions, hidden)
+    random.normal("text_projection.weight", hidden**-0.5, config.projection, hidden)
+    random.layers(model, config.layers, hidden, config.inner)
+    random.norm(f"{model}.final_layer_norm", hidden)
+    return random.weights

@@ -11,8 +11,9 @@ from onnx import TensorProto
 
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
-from models.graph.layers import first_row, layer_norm, project_rows, self_attention, unit_rows
-from models.graph.linear import Linear, Weights
+from models.graph.clip import clip_layer
+from models.graph.layers import arrangement, first_row, layer_norm, project_rows, unit_rows
+from models.graph.linear import Linear, Origin, Weights
 from models.image import CLIP_MEAN, CLIP_STD
 
 
@@ -62,13 +63,16 @@ def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.Mo
     Computes what Hugging Face's ``CLIPVisionModelWithProjection`` does in inference on normalised pixels, then the
     L2 norm. ``weights`` are named as in that model's state dict.
     """
-    graph = GraphBuilder("vision_encoder")
+    graph = GraphBuilder("vision_encoder", linear.dtype)
     x = _patches(graph, config, weights, linear)
+    shape = arrangement(graph, x)
     x = layer_norm(graph, x, weights, "vision_model.pre_layrnorm", config.epsilon)
-    normed = layer_norm(graph, x, weights, "vision_model.encoder.layers.0.layer_norm1", config.epsilon)
+    x = graph.op("Reshape", [x, graph.ints(-1, config.hidden)])
     for layer in range(config.layers):
-        x, normed = _layer(graph, x, normed, weights, layer, config, linear)
-    pooled = layer_norm(graph, first_row(graph, x), weights, "vision_model.post_layernorm", config.epsilon)
+        prefix = f"vision_model.encoder.layers.{layer}"
+        x = clip_layer(graph, x, weights, prefix, config.heads, config.epsilon, linear, shape=shape)
+    first = first_row(graph, graph.op("Reshape", [x, shape]))
+    pooled = layer_norm(graph, first, weights, "vision_model.post_layernorm", config.epsilon)
     projected = project_rows(graph, pooled, "visual_projection.weight", weights)
     return graph.model(
         {"pixels": (TensorProto.UINT8, ["n", config.image, config.image, 3])},
@@ -82,61 +86,19 @@ def _patches(graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, li
     side, patch = config.image // config.patch, config.patch
     kernel = weights["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)  # [hidden, 3, patch, patch]
     mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (CLIP_MEAN, CLIP_STD))
-    # (x / 255 - mean) / std is linear, so that it folds into the kernel: no float image is ever stored.
-    folded = kernel / (255 * std)
+    # (x / 255 - mean) / std is linear, so that it folds into the kernel: no float image is ever stored. The kernel
+    # stays in the size of a weight (half precision would lose numbers 255 times smaller), the pixels come as x / 255.
+    matrix = (kernel / std).transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
     offset = -(kernel * mean / std).sum(axis=(1, 2, 3))
-    matrix = folded.transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
     grid = graph.op("Reshape", ["pixels", graph.ints(-1, side, patch, side, patch * 3)])
     grid = graph.op("Transpose", [grid], perm=[0, 1, 3, 2, 4])
-    flat = graph.op("Reshape", [grid, graph.ints(-1, side * side, patch * patch * 3)])
-    x = graph.op("Cast", [flat], to=TensorProto.FLOAT)
-    x = linear(graph, x, "patch_embedding", matrix)
+    flat = graph.op("Reshape", [grid, graph.ints(-1, patch * patch * 3)])
+    x = linear(graph, flat, "patch_embedding", matrix, origin=Origin.PIXELS)
+    x = graph.op("Reshape", [x, graph.ints(-1, side * side, config.hidden)])
     positions = weights["vision_model.embeddings.position_embedding.weight"].copy()
     positions[1:] += offset.astype(np.float32)
     first = (weights["vision_model.embeddings.class_embedding"] + positions[0])[None, None]
-    x = graph.op("Add", [x, graph.constant("positions", positions[1:])])
-    count = graph.op("Gather", [graph.op("Shape", ["pixels"]), graph.ints(0)])
-    shape = graph.op("Concat", [count, graph.ints(1, config.hidden)], axis=0)
-    classes = graph.op("Expand", [graph.constant("class", first.astype(np.float32)), shape])
-    return graph.op("Concat", [classes, x], axis=1)
-
-
-def _layer(
-    graph: GraphBuilder,
-    x: Value,
-    normed: Value,
-    weights: Weights,
-    layer: int,
-    config: ClipVisionConfig,
-    linear: Linear,
-) -> tuple[Value, Value]:
-    """One pre-norm block; takes and returns the residual stream and its next normalised form."""
-    prefix = f"vision_model.encoder.layers.{layer}"
-    this = f"{prefix}.self_attn"
-    names = (f"{this}.q_proj", f"{this}.k_proj", f"{this}.v_proj")
-    context = self_attention(graph, normed, weights, names, config.heads, linear)
-    out = linear(graph, context, f"{this}.out_proj.weight", weights[f"{this}.out_proj.weight"].T)
-    x, normed = _add_and_norm(graph, out, x, weights, f"{this}.out_proj", f"{prefix}.layer_norm2", config)
-    up, down = f"{prefix}.mlp.fc1", f"{prefix}.mlp.fc2"
-    inner = linear(graph, normed, f"{up}.weight", weights[f"{up}.weight"].T)
-    inner = graph.op("Add", [inner, graph.constant(f"{up}.bias", weights[f"{up}.bias"])])
-    inner = graph.fused("QuickGelu", [inner], alpha=1.702)
-    out = linear(graph, inner, f"{down}.weight", weights[f"{down}.weight"].T)
-    last = layer + 1 == config.layers
-    following = "vision_model.post_layernorm" if last else f"vision_model.encoder.layers.{layer + 1}.layer_norm1"
-    return _add_and_norm(graph, out, x, weights, down, following, config)
-
-
-def _add_and_norm(
-    graph: GraphBuilder,
-    product: Value,
-    residual: Value,
-    weights: Weights,
-    dense: str,
-    norm: str,
-    config: ClipVisionConfig,
-) -> tuple[Value, Value]:
-    """Return residual + product + bias, and its LayerNorm."""
-    constants = [graph.constant(n, weights[n]) for n in (f"{norm}.weight", f"{norm}.bias", f"{dense}.bias")]
-    normed, total = graph.skip_layer_norm([product, residual, *constants], config.epsilon)
-    return total, normed
+    x = graph.op("Add", [x, graph.weight("positions", positions[1:])])
+    count = graph.op("Shape", ["pixels"], start=0, end=1)
+    classes = graph.op("Concat", [count, graph.ints(1, config.hidden)], axis=0)
+    return graph.op("Concat", [graph.op("Expand", [graph.weight("class", first), classes]), x], axis=1)

@@ -1,0 +1,35 @@
+"""The pre-norm transformer block of both CLIP towers."""
+
+from __future__ import annotations
+
+from models.graph.builder import GraphBuilder, Value
+from models.graph.layers import layer_norm, output_bias, self_attention
+from models.graph.linear import Linear, Origin, Weights
+
+
+def clip_layer(
+    graph: GraphBuilder,
+    x: Value,
+    weights: Weights,
+    prefix: str,
+    heads: int,
+    epsilon: float,
+    linear: Linear,
+    *,
+    shape: Value,
+    causal: bool = False,
+) -> Value:
+    """Attention and feed-forward, each normalised before and added after; [rows, h] to [rows, h]."""
+    this, up, down = f"{prefix}.self_attn", f"{prefix}.mlp.fc1", f"{prefix}.mlp.fc2"
+    normed = layer_norm(graph, x, weights, f"{prefix}.layer_norm1", epsilon)
+    names = (f"{this}.q_proj", f"{this}.k_proj", f"{this}.v_proj")
+    context = self_attention(graph, normed, weights, names, heads, linear, shape=shape, causal=causal)
+    output = f"{this}.out_proj"
+    bias = output_bias(weights, names[2], output)
+    x = linear(graph, context, output, weights[f"{output}.weight"].T, bias=bias, residual=x)
+    normed = layer_norm(graph, x, weights, f"{prefix}.layer_norm2", epsilon)
+    bias = weights[f"{up}.bias"]
+    inner = linear(graph, normed, up, weights[f"{up}.weight"].T, bias=bias, origin=Origin.NORM)
+    inner = graph.fused("QuickGelu", [inner], alpha=1.702)
+    bias = weights[f"{down}.bias"]
+    return linear(graph, inner, down, weights[f"{down}.weight"].T, bias=bias, residual=x, origin=Origin.GELU)

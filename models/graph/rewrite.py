@@ -1,0 +1,100 @@
+"""Quantises a ready-made ONNX graph: products with constant weights become int8 products row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.version_converter
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from models.errors import ArtifactError
+from models.graph.builder import GraphBuilder
+from models.graph.int8 import Int8Linear, quantise_rows
+
+SMALLEST = 64  # a side of a weight below which int8 saves nothing worth its error
+
+
+def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph with int8 products and lookup tables; inputs, outputs and names stay.
+
+    A row's result depends on that row alone: each is scaled by its own maximum.
+
+    Raises:
+        ArtifactError: the graph holds no float32 product with a constant weight, or an operator that has no
+            meaning in the opset that the int8 operators need.
+    """
+    model = _modern(model)
+    weights = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    graph = GraphBuilder("rewritten", opset=_opset(model))
+    nodes: list[onnx.NodeProto] = []
+    replaced: set[str] = set()
+    for node in model.graph.node:
+        weight = _constant(node, weights)
+        if weight is None:
+            nodes.append(node)
+            continue
+        replaced.add(weight.name)
+        nodes += _rewrite(graph, node, weight.name, numpy_helper.to_array(weight))
+    if not replaced:
+        raise ArtifactError("the graph holds no float32 product with a constant weight; it may be quantised already")
+    _replace(model, nodes, graph, replaced)
+    return model
+
+
+def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
+    opset = _opset(model)
+    if opset >= 13:  # per-row QuantizeLinear exists: leave the operators as their exporter meant them
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, 17)
+    except Exception as error:  # the converter raises RuntimeError and its own types
+        raise ArtifactError(f"opset {opset} cannot be converted to one with int8 rows: {error}") from error
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _constant(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
+    """The weight that a node multiplies by or looks up in, when it is one to quantise."""
+    index = {"MatMul": 1, "Gather": 0}.get(node.op_type)
+    tensor = weights.get(node.input[index]) if index is not None and node.domain == "" else None
+    if tensor is None or len(tensor.dims) != 2 or min(tensor.dims) < SMALLEST:
+        return None
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+    return None if node.op_type == "Gather" and axis != 0 else tensor
+
+
+def _rewrite(graph: GraphBuilder, node: onnx.NodeProto, name: str, weight: NDArray[np.float32]) -> list[onnx.NodeProto]:
+    start = len(graph.nodes)
+    if node.op_type == "Gather":
+        quantised, scale = quantise_rows(weight)
+        rows = graph.op("Gather", [graph.constant(f"{name}.int8", quantised), node.input[1]], axis=0)
+        scales = graph.op("Gather", [graph.constant(f"{name}.row_scale", scale), node.input[1]], axis=0)
+        result = graph.op("Mul", [graph.cast(rows, np.float32), scales])
+    else:
+        flat = graph.op("Reshape", [node.input[0], graph.ints(-1, weight.shape[0])])
+        product = Int8Linear()(graph, flat, name, weight)
+        shape = graph.op("Concat", [_leading(graph, node.input[0]), graph.ints(weight.shape[1])], axis=0)
+        result = graph.op("Reshape", [product, shape])
+    made = graph.nodes[start:]
+    made.append(helper.make_node("Identity", [result], list(node.output), name=f"{node.name or name}_int8"))
+    return made
+
+
+def _leading(graph: GraphBuilder, x: str) -> str:
+    """All dimensions of ``x`` but the last."""
+    shape = graph.op("Shape", [x])
+    return graph.op("Slice", [shape, graph.ints(0), graph.ints(-1), graph.ints(0)])
+
+
+def _replace(model: onnx.ModelProto, nodes: list[onnx.NodeProto], graph: GraphBuilder, replaced: set[str]) -> None:
+    used = {name for node in nodes for name in node.input}
+    kept = [t for t in model.graph.initializer if t.name not in replaced or t.name in used]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend([*kept, *graph.initializers])
+    if not any(o.domain == "com.microsoft" for o in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    model.metadata_props.add(key="embedserve.precision", value="int8")

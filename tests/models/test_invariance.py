@@ -1,0 +1,102 @@
+"""A vector is a function of its input alone: the same bits alone, in company, at any position, with any padding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.embedder import ImageEmbedder, TextEmbedder
+from models.text import pad
+from tests.models.loading import embedder_of
+
+TEXT_VERSIONS = [
+    "text-embedding@1.0.0",
+    "text-embedding@1.1.0",
+    "text-embedding@1.2.0",
+    "clip-text-embedding@1.0.0",
+    "clip-text-embedding@1.1.0",
+]
+IMAGE_VERSIONS = ["image-embedding@1.0.0", "image-embedding@1.1.0", "image-embedding@1.2.0"]
+RELAXED = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+BATCH = 64
+
+
+def random_rows(version: str, seed: int, longest: int, count: int) -> list[np.ndarray]:
+    """Token ids of mixed lengths, with the tokenizer's own start and end."""
+    model = text_model(version)
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(0, longest - 1, count)
+    return [model.tokenizer.wrap(generator.integers(1000, 20000, n).tolist()) for n in lengths]
+
+
+def text_model(version: str) -> TextEmbedder:
+    """The text model of a version."""
+    model = embedder_of(version)
+    assert isinstance(model, TextEmbedder)
+    return model
+
+
+def padded(model: TextEmbedder, rows: list[np.ndarray], extra: int) -> np.ndarray:
+    """Embed rows with ``extra`` columns of padding beyond the longest."""
+    ids, mask = (np.pad(a, ((0, 0), (0, extra))) for a in pad(rows))
+    return model.engine.run_text(ids, mask)
+
+
+@pytest.mark.parametrize("version", TEXT_VERSIONS)
+def test_every_text_of_a_batch_of_64_has_the_bits_it_has_alone(version: str) -> None:
+    model = text_model(version)
+    rows = random_rows(version, 0, model.tokenizer.max_length, BATCH)
+    together = padded(model, rows, 0)
+    for row, vector in zip(rows, together, strict=True):
+        np.testing.assert_array_equal(model.engine.run_text(*pad([row]))[0], vector)
+
+
+@pytest.mark.parametrize("version", TEXT_VERSIONS)
+def test_text_bits_do_not_depend_on_company_position_or_padding(version: str) -> None:
+    model = text_model(version)
+
+    @RELAXED
+    @given(
+        seed=st.integers(0, 2**31),
+        count=st.integers(1, BATCH),
+        longest=st.integers(2, 70),
+        extra=st.integers(0, 7),
+        data=st.data(),
+    )
+    def check(seed: int, count: int, longest: int, extra: int, data: st.DataObject) -> None:
+        rows = random_rows(version, seed, longest, count)
+        position = data.draw(st.integers(0, count - 1))
+        alone = model.engine.run_text(*pad([rows[position]]))[0]
+        np.testing.assert_array_equal(padded(model, rows, extra)[position], alone)
+        np.testing.assert_array_equal(padded(model, rows[::-1], 0)[count - 1 - position], alone)
+
+    check()
+
+
+@pytest.mark.parametrize("version", IMAGE_VERSIONS)
+def test_image_bits_do_not_depend_on_company_or_position(version: str) -> None:
+    model = embedder_of(version)
+    assert isinstance(model, ImageEmbedder)
+
+    @settings(RELAXED, max_examples=3)
+    @given(seed=st.integers(0, 2**31), count=st.integers(1, 9), data=st.data())
+    def check(seed: int, count: int, data: st.DataObject) -> None:
+        pixels = np.random.default_rng(seed).integers(0, 256, (count, model.size, model.size, 3), np.uint8)
+        position = data.draw(st.integers(0, count - 1))
+        together = model.engine.run_image(pixels)
+        np.testing.assert_array_equal(model.engine.run_image(pixels[position : position + 1])[0], together[position])
+
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", IMAGE_VERSIONS)
+def test_every_image_of_a_batch_of_64_has_the_bits_it_has_alone(version: str) -> None:
+    model = embedder_of(version)
+    assert isinstance(model, ImageEmbedder)
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, model.size, model.size, 3), np.uint8)
+    together = model.engine.run_image(pixels)
+    for index, vector in enumerate(together):
+        np.testing.assert_array_equal(model.engine.run_image(pixels[index : index + 1])[0], vector)
