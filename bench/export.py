@@ -50,7 +50,9 @@ def main(weights: Path, target: Path) -> None:
     axes = {name: {0: "n", 1: "t"} for name in [*TEXT_INPUTS, "last_hidden_state"]}
     path = str(target / "plain_text.onnx")
     names = {"input_names": TEXT_INPUTS, "output_names": ["last_hidden_state"]}
-    torch.onnx.export(Text(model), (ids, ids, ids * 0), path, dynamic_axes=axes, opset_version=OPSET, dynamo=False, **names)
+    torch.onnx.export(
+        Text(model), (ids, ids, ids * 0), path, dynamic_axes=axes, opset_version=OPSET, dynamo=False, **names
+    )
     config = CLIPVisionConfig(projection_dim=512, attn_implementation="eager")
     model = CLIPVisionModelWithProjection(config).eval()
     axes = {name: {0: "n"} for name in ("pixel_values", "image_embeds")}
