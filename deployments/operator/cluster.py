@@ -1,0 +1,90 @@
+"""The two sides of a running service that operators' commands use: Serve's REST API, and the service itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from ray._private.authentication import authentication_token_setup
+
+from deployments.cluster import ServeApi
+from deployments.operator.document import Document, from_details
+from deployments.serve_config import ServeConfig
+from models.errors import UnavailableError
+
+TIMEOUT_S = 15.0
+Entry = dict[str, Any]
+
+
+class Cluster:
+    """A running service."""
+
+    def __init__(self, dashboard: str, url: str | None = None) -> None:
+        """Connect to Ray's dashboard; without ``url`` the service is looked for on the dashboard's host.
+
+        Raises:
+            ClusterError: no Serve answers there.
+        """
+        _use_token()
+        self._api = ServeApi(dashboard)
+        self._dashboard = dashboard
+        self._url = url
+
+    def details(self) -> dict[str, Any]:
+        """All that Serve says of its applications."""
+        return self._api.details()
+
+    def read(self) -> Document:
+        """The document that the cluster was last asked for.
+
+        Raises:
+            UnavailableError: nothing is deployed.
+        """
+        document = from_details(self.details())
+        if not document["applications"]:
+            raise UnavailableError(f"nothing is deployed at {self._dashboard}; `embedserve up --address` deploys")
+        return document
+
+    def write(self, document: Document) -> None:
+        """Ask for a document; the cluster converges in the background."""
+        self._api.deploy(ServeConfig(document))
+
+    def url(self, document: Document) -> str:
+        """Where the service answers."""
+        if self._url:
+            return self._url.rstrip("/")
+        port = document.get("http_options", {}).get("port", 8000)
+        return f"http://{urlsplit(self._dashboard).hostname}:{port}"
+
+    def models(self, document: Document) -> list[Entry]:
+        """The entries of ``/v1/models``, from whichever gateway replica answers.
+
+        Raises:
+            UnavailableError: none does.
+        """
+        return models(self.url(document))
+
+
+def models(url: str) -> list[Entry]:
+    """The entries of ``/v1/models``. A new connection each time, so that the replicas take turns.
+
+    Raises:
+        UnavailableError: nothing answers at ``url``, or something else than this service.
+    """
+    try:
+        answer = httpx2.get(f"{url.rstrip('/')}/v1/models", timeout=TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        entries: list[Entry] = answer.json()["data"]
+    except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise UnavailableError(
+            f"no service answers at {url}: {error}; --url says where it is, `make run` starts one"
+        ) from error
+    return entries
+
+
+def _use_token() -> None:
+    """Send Ray's token where this machine has one, as Ray's own command line does."""
+    logging.getLogger(authentication_token_setup.__name__).setLevel(logging.ERROR)
+    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
