@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import tempfile
 import time
@@ -31,6 +32,7 @@ HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STAT
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
 RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
 POLL_S = 0.2
+ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
 
 
 class ClusterError(EmbedserveError):
@@ -137,9 +139,12 @@ class ServeApi:
         return details
 
     def states(self) -> dict[str, tuple[str, str]]:
-        """Status and message of every application."""
-        applications = self.details().get("applications", {})
-        return {name: (app["status"], app.get("message") or "") for name, app in applications.items()}
+        """Status and message of every application; the message ends in what its deployments say."""
+        states = {}
+        for name, app in self.details().get("applications", {}).items():
+            said = [app.get("message"), *(d.get("message") for d in app.get("deployments", {}).values())]
+            states[name] = (app["status"], "\n".join(text for text in said if text))
+        return states
 
 
 def wait_until_ready(
@@ -177,7 +182,8 @@ def wait_until_ready(
 def _last_line(message: str) -> str:
     """What went wrong, without the traceback that Ray puts before it."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
+    named = [i for i, line in enumerate(lines) if ERROR_LINE.match(line)]
+    return " ".join(lines[named[-1] : named[-1] + 3]) if named else (lines or ["no reason given"])[-1]
 
 
 def ready(port: int) -> bool:

@@ -20,11 +20,29 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Override(Strict):
+    """Requests that a version answers whatever the weights say: those of one routing key, or with one header value."""
+
+    version: str
+    key: str | None = None
+    header: str | None = None
+    value: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.key is None) == (self.header is None) or (self.header is None) != (self.value is None):
+            raise ValueError("an override has either a key, or a header and its value")
+        return self
+
+
 class ModelRoutes(Strict):
     """The versions of one model name that the gateway reaches, and the share of traffic of each."""
 
     type: Modality
     versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]  # weights, relative to their sum; 0: pinned use only
+    overrides: list[Override] = []  # the first that matches counts
+    shadow: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}  # percent of requests copied to a version, unanswered
+    fallback: str | None = None  # answers when the chosen version has no replica; none: 503, for its space is another
 
     @field_validator("versions")
     @classmethod
@@ -35,6 +53,15 @@ class ModelRoutes(Strict):
         if not versions or sum(versions.values()) <= 0:
             raise ValueError("at least one version needs a weight above 0")
         return versions
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        named = {*self.shadow, *(override.version for override in self.overrides)}
+        named |= {self.fallback} if self.fallback else set()
+        unknown = sorted(named - set(self.versions))
+        if unknown:
+            raise ValueError(f"version {unknown[0]!r} is not among the versions; list it there with weight 0")
+        return self
 
 
 class Limits(Strict):
@@ -73,6 +100,8 @@ class GatewayConfig(Strict):
     limits: Limits = Limits()
     queue: Queue = Queue()
     cache: Cache = Cache()
+    revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
+    previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 
 from deployments.cache import VectorCache, cache_key
 from deployments.config import Limits
+from deployments.metrics import GatewayMetrics
 from deployments.registry import Registry
+from deployments.shadow import Shadow
+from deployments.status import status_of
 from deployments.version import Version
 from deployments.wire import Card, Item, ItemError, Label
 from models.errors import DeadlineError, InputError, LimitError, UnavailableError
 
 CacheState = Literal["hit", "miss", "partial"]
+SHED = {503: "capacity", 504: "deadline"}
 LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
 
 
@@ -32,6 +37,7 @@ class EmbedRequest:
     items: Sequence[Item]
     dimensions: int | None = None
     key: str | None = None  # whom A/B routing keeps with a version
+    headers: Mapping[str, str] = field(default_factory=dict)  # what routing overrides may match
     timeout_s: float | None = None
     param: str = "input"  # the field that errors name
 
@@ -56,9 +62,11 @@ class _Computed:
 class Embeddings:
     """Answers from the cache what it holds and lets the version's queue compute the rest."""
 
-    def __init__(self, registry: Registry) -> None:
-        """Serve the versions of ``registry``."""
+    def __init__(self, registry: Registry, metrics: GatewayMetrics) -> None:
+        """Serve the versions of ``registry`` and count into ``metrics``."""
         self.registry = registry
+        self.metrics = metrics
+        self._shadow = Shadow(metrics)
         self.cache = VectorCache(0)
         self._inflight: dict[bytes, asyncio.Future[_Computed | ItemError]] = {}
 
@@ -71,7 +79,27 @@ class Embeddings:
             UnavailableError: no capacity, or no ready replica.
             DeadlineError: the deadline passed.
         """
-        version = self.registry.resolve(request.model, request.key)
+        version = self.registry.resolve(request.model, request.key, request.headers)
+        labels = (version.model, version.version)
+        start = time.perf_counter()
+        try:
+            result = await self._embed(request, version)
+        except asyncio.CancelledError:
+            self.metrics.requests.add((*labels, "499"))
+            raise
+        except Exception as error:
+            status = status_of(error)
+            self.metrics.requests.add((*labels, str(status)))
+            if status in SHED:
+                self.metrics.shed.add((*labels, SHED[status]))
+            raise
+        self.metrics.requests.add((*labels, "200"))
+        self.metrics.items.add(labels, len(result.vectors))
+        self.metrics.tokens.add(labels, result.tokens)
+        self.metrics.latency.observe(labels, (time.perf_counter() - start) * 1000)
+        return result
+
+    async def _embed(self, request: EmbedRequest, version: Version) -> EmbedResult:
         timeout = request.timeout_s or self.registry.config.queue.timeout_s
         try:
             async with asyncio.timeout(timeout):
@@ -82,10 +110,38 @@ class Embeddings:
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
         vectors = np.stack([one.vector for one in computed])
+        self._account(request, version, items, cached, vectors)
         if dimensions < card.dimensions:
             vectors = _shortened(vectors, dimensions)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
         return EmbedResult(computed[0].label, vectors, sum(one.tokens for one in computed), state)
+
+    def _account(
+        self, request: EmbedRequest, version: Version, items: list[Item], cached: int, vectors: NDArray[np.float32]
+    ) -> None:
+        """Count cache lookups, and copy unpinned requests to shadow versions."""
+        labels = (version.model, version.version)
+        if cached:
+            self.metrics.lookups.add((*labels, "hit"), cached)
+        if cached < len(items):
+            self.metrics.lookups.add((*labels, "miss"), len(items) - cached)
+        shadows = self.registry.routes[version.model].shadow
+        if shadows and "@" not in request.model:
+            for name, percent in shadows.items():
+                candidate = self.registry.versions[f"{version.model}@{name}"]
+                if candidate is not version:
+                    self._shadow.offer(percent, version, candidate, items, vectors)
+
+    def report(self) -> None:
+        """Hand what was counted to the metrics' exporter."""
+        for version in self.registry.versions.values():
+            labels = {"model": version.model, "version": version.version}
+            self.metrics.ready.set(float(version.state == "ready"), labels)
+            self.metrics.queue.set(version.coalescer.waiting_items, labels)
+            if version.card is not None:
+                self.metrics.artifact.set(1, {**labels, "hash": version.card.label.hash})
+        self.metrics.cache.set(self.cache.used_bytes)
+        self.metrics.flush()
 
     async def _card(self, version: Version) -> Card:
         if version.card is None:

@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from ray import serve
 
 from deployments.config import EncoderConfig, Limits, Profile, parse
+from deployments.metrics import EncoderMetrics
 from deployments.wire import Card, EncodeReply, Item, ItemError, Label
 from models.artifact import open_artifact
 from models.catalog import Catalog, ModelSpec, resolve_path
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe
 from models.engine import EngineOptions
-from models.errors import ArtifactError, EmbedserveError, InputError, LimitError
+from models.errors import ArtifactError, InputError, LimitError
 from models.image import ImageLimits, decode
 from models.store import is_synthetic, pull
 
 logger = logging.getLogger("ray.serve")
 
 IMAGE_COST = 64  # an image in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
+FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
 DECODE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
 
 
@@ -46,6 +48,7 @@ class Chunk:
     loaded: Loaded
     rows: list[NDArray[Any]]  # int32 [t] token ids, or uint8 [h, w, 3] pixels
     cost: int  # tokens, or images × IMAGE_COST
+    since: float  # perf_counter seconds when it was ready to run
 
 
 def total_cost(chunks: list[Chunk]) -> int:
@@ -67,6 +70,9 @@ class Encoder:
         self._config: EncoderConfig | None = None
         self._loaded: Loaded | None = None
         self._swap_error: str | None = None
+        self._metrics = EncoderMetrics()
+        self._labels = (self._spec.model, self._spec.version)
+        self._flushed_at = 0.0
         self._proved_at = 0.0  # monotonic seconds of the last embedding that came out right
         self._engine_lock = asyncio.Lock()
         self._reconfigure_lock = asyncio.Lock()
@@ -90,10 +96,12 @@ class Encoder:
                     loaded = await loop.run_in_executor(self._threads, self._load, config)
                     self._apply(config, loaded)
                 self._swap_error = None
-            except EmbedserveError as error:
+                self._metrics.swaps.add((*self._labels, "success"))
+            except Exception as error:  # a raise would make Serve stop this replica, which still serves well
                 if self._loaded is None:
                     raise
                 self._swap_error = str(error)
+                self._metrics.swaps.add((*self._labels, "refused"))
                 logger.error("swap refused, the old artifact goes on serving: %s", error)
 
     def _apply(self, config: EncoderConfig, loaded: Loaded) -> None:
@@ -156,7 +164,10 @@ class Encoder:
             items: texts or token ids for a text encoder, encoded images for an image encoder.
         """
         loaded = self._current()
+        start = time.perf_counter()
         rows, errors = await self._prepare(loaded, items)
+        prepared = time.perf_counter()
+        self._metrics.stage.observe((*self._labels, "preprocess"), (prepared - start) * 1000)
         good = [i for i, row in enumerate(rows) if row is not None]
         chunks = self._chunks(loaded, [row for row in rows if row is not None])
         parts = await asyncio.gather(*(self._run(chunk) for chunk in chunks))
@@ -175,13 +186,25 @@ class Encoder:
                 mine = [i for i, chunk in enumerate(chunks) if chunk.loaded is loaded]
                 rows = [row for i in mine for row in chunks[i].rows]
                 loop = asyncio.get_running_loop()
+                start = time.perf_counter()
                 vectors = await loop.run_in_executor(self._engine_thread, self._embed, loaded.embedder, rows)
+                self._note_batch(chunks, len(rows), start)
                 start = 0
                 for i in mine:
                     results[i] = vectors[start : start + len(chunks[i].rows)]
                     start += len(chunks[i].rows)
         self._proved_at = time.monotonic()
         return [results[i] for i in range(len(chunks))]
+
+    def _note_batch(self, chunks: list[Chunk], rows: int, start: float) -> None:
+        now = time.perf_counter()
+        self._metrics.batch.observe(self._labels, rows)
+        self._metrics.stage.observe((*self._labels, "inference"), (now - start) * 1000)
+        for chunk in chunks:
+            self._metrics.stage.observe((*self._labels, "queue"), (start - chunk.since) * 1000)
+        if now - self._flushed_at > FLUSH_S:
+            self._metrics.flush()
+            self._flushed_at = now
 
     def _chunks(self, loaded: Loaded, rows: list[NDArray[Any]]) -> list[Chunk]:
         """Split a call so that no chunk exceeds the batch budget, which @serve.batch could not take."""
@@ -192,12 +215,12 @@ class Encoder:
         for row in rows:
             own = self._cost(row)
             if current and cost + own > budget:
-                chunks.append(Chunk(loaded, current, cost))
+                chunks.append(Chunk(loaded, current, cost, time.perf_counter()))
                 current, cost = [], 0
             current.append(row)
             cost += own
         if current:
-            chunks.append(Chunk(loaded, current, min(cost, budget)))
+            chunks.append(Chunk(loaded, current, min(cost, budget), time.perf_counter()))
         return chunks
 
     def _current(self) -> Loaded:

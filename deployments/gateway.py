@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
 from ray import serve
@@ -10,7 +12,10 @@ from starlette.types import ASGIApp
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
 from deployments.http.app import build
-from deployments.registry import Registry
+from deployments.metrics import GatewayMetrics
+from deployments.registry import REFRESH_S, Registry
+
+logger = logging.getLogger("ray.serve")
 
 
 @serve.deployment
@@ -22,7 +27,10 @@ class Gateway:
         """Start without any model; ``reconfigure`` brings them."""
         self._profile = profile
         self._registry = Registry()
-        self._embeddings = Embeddings(self._registry)
+        self._metrics = GatewayMetrics()
+        self._embeddings = Embeddings(self._registry, self._metrics)
+        self._configured = False
+        self._task: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
@@ -31,11 +39,30 @@ class Gateway:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new routing table, limits and cache size without a restart.
 
+        A wrong configuration leaves a serving gateway as it is, for Serve would stop a replica that raised here.
+
         Raises:
-            CatalogError: the configuration is invalid; the old one stays.
+            CatalogError: the configuration is invalid and none was valid before.
         """
-        config = parse(GatewayConfig, user_config, "user_config of the gateway")
+        try:
+            config = parse(GatewayConfig, user_config, "user_config of the gateway")
+        except Exception as error:
+            if not self._configured:
+                raise
+            logger.error("configuration refused, the old one stays in force: %s", error)
+            return
         self._registry.configure(config)
         self._embeddings.cache.limit_bytes = config.cache.bytes
         self._embeddings.cache.trim()
-        self._registry.start()
+        self._configured = True
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._work_in_background())
+
+    async def _work_in_background(self) -> None:
+        while True:
+            try:
+                await self._registry.refresh()
+                self._embeddings.report()
+            except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
+                logger.exception("refreshing the registry failed")
+            await asyncio.sleep(REFRESH_S)

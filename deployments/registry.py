@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 from ray.serve._private.common import ReplicaState
+from ray.serve.exceptions import RayServeException
 
-from deployments.config import DEPLOYMENT_NAMES, GatewayConfig
-from deployments.routing import choose
+from deployments.config import DEPLOYMENT_NAMES, GatewayConfig, ModelRoutes
+from deployments.routing import route
 from deployments.version import Version
 from models.errors import ModelNotFoundError
 
 logger = logging.getLogger("ray.serve")
 
-REFRESH_S = 2.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
+REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
+COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
 
 
 class Registry:
@@ -27,7 +29,9 @@ class Registry:
         """Know no model yet."""
         self.config = GatewayConfig(models={})
         self.versions: dict[str, Version] = {}
-        self._task: asyncio.Task[None] | None = None
+        self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
+        self.waiting: dict[str, str] = {}  # why a model's configured routes are not in force yet
+        self._rounds = 0
 
     def configure(self, config: GatewayConfig) -> None:
         """Take a new configuration; versions that stay keep their queues and what is known of them."""
@@ -39,15 +43,34 @@ class Registry:
         kept = {ref: v for ref, v in self.versions.items() if ref in wanted and v.modality == wanted[ref][2]}
         self.versions = {ref: kept.get(ref) or Version(*parts) for ref, parts in wanted.items()}
         self.config = config
+        self.routes = {model: routes for model, routes in self.routes.items() if model in config.models}
         for version in self.versions.values():
             version.configure(config.queue)
+        self._apply_routes()
 
-    def start(self) -> None:
-        """Begin to refresh in the background."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._refresh_forever())
+    def _apply_routes(self) -> None:
+        """Put each model's routes in force once every version that gains weight is ready.
 
-    def resolve(self, name: str, key: str | None = None) -> Version:
+        Until then the old ones stay, so that no request is sent where nobody answers. A model that had no routes has
+        nothing to lose and takes its own at once.
+        """
+        self.waiting = {}
+        for model, wanted in self.config.models.items():
+            current = self.routes.get(model)
+            if current == wanted:
+                continue
+            gone = set(current.versions) - set(wanted.versions) if current else set()
+            gaining = [
+                v for v, weight in wanted.versions.items() if weight > 0 and not (current and current.versions.get(v))
+            ]
+            unready = [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
+            if current is None or not unready or gone:
+                self.routes[model] = wanted
+                logger.info("routes of %s: %s", model, dict(wanted.versions))
+            else:
+                self.waiting[model] = f"the configured weights wait until {', '.join(unready)} has a ready replica"
+
+    def resolve(self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None) -> Version:
         """The version that answers for a name, alias or ``name@version``.
 
         Raises:
@@ -55,34 +78,37 @@ class Registry:
         """
         target = self.config.aliases.get(name, name)
         model, _, version = target.partition("@")
-        routes = self.config.models.get(model)
+        routes = self.routes.get(model)
         if routes is None:
             known = ", ".join([*self.config.models, *self.config.aliases])
             raise ModelNotFoundError(f"no model {name!r} here; there are: {known}")
         if "@" in target:
-            if version not in routes.versions:
-                raise ModelNotFoundError(
-                    f"no version {version!r} of {model} here; there are: {', '.join(routes.versions)}"
-                )
-            return self.versions[target]
-        return self.versions[f"{model}@{choose(routes.versions, key)}"]
+            pinned = self.versions.get(target)
+            if pinned is None:
+                there = ", ".join(self.config.models[model].versions)
+                raise ModelNotFoundError(f"no version {version!r} of {model} here; there are: {there}")
+            return pinned
+        chosen = self.versions[f"{model}@{route(routes, key, headers or {})}"]
+        if routes.fallback and chosen.state != "ready":
+            return self.versions[f"{model}@{routes.fallback}"]
+        return chosen
 
     def of_model(self, model: str) -> list[Version]:
         """All versions of a model name."""
         return [version for version in self.versions.values() if version.model == model]
 
-    async def refresh(self, max_age_s: float = 10.0) -> None:
-        """Ask every version's replicas once, and Serve how many there are."""
-        await self._count_replicas()
-        await asyncio.gather(*(version.refresh(max_age_s) for version in self.versions.values()))
+    def share(self, version: Version) -> float:
+        """The part of unpinned, unkeyed traffic that a version gets right now."""
+        weights = self.routes[version.model].versions if version.model in self.routes else {}
+        return weights.get(version.version, 0) / (sum(weights.values()) or 1)
 
-    async def _refresh_forever(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-            except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
-                logger.exception("refreshing the registry failed")
-            await asyncio.sleep(REFRESH_S)
+    async def refresh(self) -> None:
+        """Ask every version's replicas once and, now and then, Serve how many there are."""
+        if self._rounds % COUNT_EVERY == 0 or any(v.state != "ready" for v in self.versions.values()):
+            await self._count_replicas()
+        self._rounds += 1
+        await asyncio.gather(*(version.refresh() for version in self.versions.values()))
+        self._apply_routes()
 
     async def _count_replicas(self) -> None:
         try:

@@ -7,6 +7,8 @@ import math
 import random
 from collections.abc import Mapping
 
+from deployments.config import ModelRoutes
+
 
 def choose(weights: Mapping[str, float], key: str | None = None) -> str:
     """Pick a version in proportion to its weight.
@@ -31,6 +33,17 @@ def _score(key: str, version: str, weight: float) -> float:
     digest = hashlib.blake2b(f"{version}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     uniform = (int.from_bytes(digest, "big") + 0.5) / 2**64  # in (0, 1), never at its ends
     return weight / -math.log(uniform)
+
+
+def route(routes: ModelRoutes, key: str | None, headers: Mapping[str, str]) -> str:
+    """The version that answers a request which pinned none: an override that matches, else by weight."""
+    for override in routes.overrides:
+        if override.header is None:
+            if key is not None and override.key == key:
+                return override.version
+        elif headers.get(override.header) == override.value:
+            return override.version
+    return choose(routes.versions, key)
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:

@@ -58,8 +58,11 @@ def up(
         console.print(_summary(config, artifacts, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"))
         _wait_for_signal()
         console.print("stopping")
-    finally:
-        _stop(local)
+    except BaseException:
+        ray.shutdown()
+        console.print(f"the logs are kept in {local.folder}/session_latest/logs/serve", highlight=False)
+        raise
+    _stop(local)
 
 
 def _profile(name: str | None) -> Profile | None:
@@ -141,6 +144,6 @@ def _wait_for_signal() -> None:
 
 
 def _stop(local: LocalRay) -> None:
-    """End the Ray that was started; its folder goes too, unless a crash left something to read."""
+    """End the Ray that was started; its folder goes too."""
     ray.shutdown()
     shutil.rmtree(local.folder, ignore_errors=True)

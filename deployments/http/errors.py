@@ -11,27 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.errors import (
-    DeadlineError,
-    EmbedserveError,
-    InputError,
-    LimitError,
-    MediaTypeError,
-    ModelNotFoundError,
-    UnavailableError,
-)
+from deployments.status import status_of
+from models.errors import EmbedserveError, UnavailableError
 
 logger = logging.getLogger("ray.serve")
 
-# First match wins: subclasses before their bases.
-STATUS: list[tuple[type[EmbedserveError], int, str]] = [
-    (LimitError, 413, "invalid_request_error"),
-    (MediaTypeError, 415, "invalid_request_error"),
-    (InputError, 400, "invalid_request_error"),
-    (ModelNotFoundError, 404, "invalid_request_error"),
-    (UnavailableError, 503, "server_error"),
-    (DeadlineError, 504, "server_error"),
-]
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
 
@@ -52,13 +36,12 @@ def error_response(
 def respond(error: Exception) -> Response:
     """Turn an exception into its answer; what we did not raise on purpose is a 500 that tells nothing of the inside."""
     cause = error.cause if isinstance(error, RayTaskError) else error
-    for kind, status, name in STATUS:
-        if isinstance(cause, kind):
-            param = getattr(cause, "param", None)
-            headers = {"retry-after": str(cause.retry_after_s)} if isinstance(cause, UnavailableError) else None
-            return error_response(
-                status, str(cause), name, param=param, code=getattr(cause, "code", None), headers=headers
-            )
+    status = status_of(cause)
+    if isinstance(cause, EmbedserveError) and status != 500:
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        headers = {"retry-after": str(cause.retry_after_s)} if isinstance(cause, UnavailableError) else None
+        param, code = getattr(cause, "param", None), getattr(cause, "code", None)
+        return error_response(status, str(cause), kind, param=param, code=code, headers=headers)
     logger.error("a request failed by a defect of ours", exc_info=error)
     return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
 

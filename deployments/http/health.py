@@ -36,11 +36,7 @@ def routes(registry: Registry) -> list[Route]:
 
 async def unready(registry: Registry) -> list[str]:
     """Why the service is not ready: one line for each routed version whose replica did not just embed something."""
-    routed = [
-        version
-        for version in registry.versions.values()
-        if registry.config.models[version.model].versions[version.version] > 0
-    ]
+    routed = [version for version in registry.versions.values() if registry.share(version) > 0]
     if not routed:
         return ["no model is routed: the gateway's user_config names none"]
     for version in routed:

@@ -63,6 +63,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 model=_reference(request),
                 items=items,
                 key=request.headers.get(ROUTING_HEADER),
+                headers=request.headers,
                 timeout_s=timeout_of(request),
                 param=modality,
             )

@@ -10,9 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.registry import Registry
-from deployments.routing import shares
 from deployments.version import Version
-from models.errors import ModelNotFoundError
 
 
 def routes(registry: Registry) -> list[Route]:
@@ -29,8 +27,7 @@ def routes(registry: Registry) -> list[Route]:
         if pinned or not versions:
             version = registry.resolve(name)
             return _json(entry(registry, version))
-        weights = registry.config.models[model].versions
-        main = max(versions, key=lambda version: weights[version.version])
+        main = max(versions, key=registry.share)
         document = entry(registry, main)
         document["versions"] = [entry(registry, version) for version in versions]
         return _json(document)
@@ -40,9 +37,6 @@ def routes(registry: Registry) -> list[Route]:
 
 def entry(registry: Registry, version: Version) -> dict[str, Any]:
     """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
-    weights = registry.config.models.get(version.model)
-    if weights is None:
-        raise ModelNotFoundError(f"no model {version.model!r} here")
     card = version.card
     return {
         "id": version.reference,
@@ -59,8 +53,8 @@ def entry(registry: Registry, version: Version) -> dict[str, Any]:
         "max_tokens": card.max_tokens if card else None,
         "weights": ("synthetic" if card.label.synthetic else "pretrained") if card else None,
         "state": version.state,
-        "reason": version.error or (card.swap_error if card else None),
-        "share": shares(weights.versions)[version.version],
+        "reason": version.error or (card.swap_error if card else None) or registry.waiting.get(version.model),
+        "share": registry.share(version),
         "replicas": version.replicas,
     }
 

@@ -35,6 +35,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 items=parse_input(body.get("input"), limits.items),
                 dimensions=_dimensions(body.get("dimensions")),
                 key=_routing_key(request, body),
+                headers=request.headers,
                 timeout_s=timeout_of(request),
             )
         )
@@ -50,6 +51,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 items=items,
                 dimensions=_dimensions(query.get("dimensions"), text=True),
                 key=_routing_key(request, {}),
+                headers=request.headers,
                 timeout_s=timeout_of(request),
                 param=param,
             )

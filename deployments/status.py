@@ -1,0 +1,28 @@
+"""The one mapping of errors to HTTP status codes."""
+
+from __future__ import annotations
+
+from models.errors import (
+    DeadlineError,
+    EmbedserveError,
+    InputError,
+    LimitError,
+    MediaTypeError,
+    ModelNotFoundError,
+    UnavailableError,
+)
+
+# First match wins: subclasses before their bases.
+STATUS: list[tuple[type[EmbedserveError], int]] = [
+    (LimitError, 413),
+    (MediaTypeError, 415),
+    (InputError, 400),
+    (ModelNotFoundError, 404),
+    (UnavailableError, 503),
+    (DeadlineError, 504),
+]
+
+
+def status_of(error: BaseException) -> int:
+    """The status code an error is answered with; 500 for everything that was not raised on purpose."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
