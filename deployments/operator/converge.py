@@ -15,8 +15,9 @@ from deployments.routing import shares
 from models.errors import EmbedserveError, UnavailableError
 
 POLL_S = 0.2
-REFRESH_S = 2.0  # how often a gateway replica asks the encoders what they serve
+REFRESH_S = 2.0  # within it a gateway replica asks the encoders what they serve, on a busy machine too
 STALE_S = 3 * REFRESH_S  # after it a reason is no remnant of an earlier swap
+WAITING = "the configured weights wait"  # how the gateway begins to say that new routes are not in force yet
 ASKS = 3  # answers per gateway replica that must agree: a proxy gives each connection to one of them
 
 
@@ -96,7 +97,7 @@ def require_accepted(entries: list[Entry], expected: Expected, age_s: float) -> 
     """
     for entry in entries:
         reason = entry.get("reason")
-        if entry["id"] not in expected.hashes or entry["state"] != "ready" or not reason:
+        if entry["id"] not in expected.hashes or entry["state"] != "ready" or not reason or reason.startswith(WAITING):
             continue
         if reason != expected.reasons.get(entry["id"]) or age_s > STALE_S:
             raise NotHealthyError(f"{entry['id']} refused the swap and goes on with {entry['hash'][:12]}: {reason}")

@@ -87,9 +87,7 @@ def remove(document: Document, reference: str, *, drain: bool) -> Document:
     target = copy.deepcopy(document)
     table = routes(target, model)
     weight = table["versions"].pop(version)
-    pinned = [alias for alias, to in gateway(target).get("aliases", {}).items() if to == reference]
-    if pinned:
-        raise CatalogError(f"alias {pinned[0]!r} points at {reference}; change or remove the alias first")
+    _require_unused(target, reference)
     if sum(table["versions"].values()) <= 0:
         raise CatalogError(f"{reference} is the only version of {model} with traffic; route to another one first")
     if weight > 0 and not drain:
@@ -101,6 +99,16 @@ def remove(document: Document, reference: str, *, drain: bool) -> Document:
     name = encoder(target, model, version)["name"]
     target["applications"] = [app for app in target["applications"] if app["name"] != name]
     return target
+
+
+def _require_unused(document: Document, reference: str) -> None:
+    model, version = split(reference)
+    table = routes(document, model)
+    uses = [f"alias {alias!r}" for alias, to in gateway(document).get("aliases", {}).items() if to == reference]
+    uses += ["an override" for override in table.get("overrides", []) if override.get("version") == version]
+    uses += ["the fallback"] if table.get("fallback") == version else []
+    if uses:
+        raise CatalogError(f"{uses[0]} points at {reference}; change that in serve_config.yaml and deploy it first")
 
 
 def past_of(document: Document, model: str) -> dict[str, Any]:
