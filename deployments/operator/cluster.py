@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 from ray._private.authentication import authentication_token_setup
 
-from deployments.cluster import ServeApi
+from deployments.cluster import ClusterError, ServeApi
 from deployments.operator.document import Document, from_details
 from deployments.serve_config import ServeConfig
 from models.errors import UnavailableError
 
 TIMEOUT_S = 15.0
+RETRY_S = 0.5
+T = TypeVar("T")
 Entry = dict[str, Any]
 
 
@@ -32,24 +37,26 @@ class Cluster:
         self._dashboard = dashboard
         self._url = url
 
-    def details(self) -> dict[str, Any]:
-        """All that Serve says of its applications."""
-        return self._api.details()
-
-    def read(self) -> Document:
-        """The document that the cluster was last asked for.
+    def look(self) -> tuple[dict[str, Any], Document]:
+        """What Serve says of its applications, and the document that the cluster was last asked for.
 
         Raises:
-            UnavailableError: nothing is deployed.
+            ClusterError: Serve does not answer.
+            UnavailableError: nothing is deployed, which Serve also says while its controller restarts.
         """
-        document = from_details(self.details())
+        details = self._api.details()
+        document = from_details(details)
         if not document["applications"]:
             raise UnavailableError(f"nothing is deployed at {self._dashboard}; `embedserve up --address` deploys")
-        return document
+        return details, document
 
-    def write(self, document: Document) -> None:
+    def read(self, patience_s: float = 0) -> Document:
+        """The document that the cluster was last asked for; with patience also while Serve's controller restarts."""
+        return _patiently(self.look, patience_s)[1]
+
+    def write(self, document: Document, patience_s: float = 0) -> None:
         """Ask for a document; the cluster converges in the background."""
-        self._api.deploy(ServeConfig(document))
+        _patiently(partial(self._api.deploy, ServeConfig(document)), patience_s)
 
     def url(self, document: Document) -> str:
         """Where the service answers."""
@@ -65,6 +72,18 @@ class Cluster:
             UnavailableError: none does.
         """
         return models(self.url(document))
+
+
+def _patiently(step: Callable[[], T], patience_s: float) -> T:
+    """Try again for a while what failed because something restarts."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return step()
+        except (ClusterError, UnavailableError):
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_S)
 
 
 def models(url: str) -> list[Entry]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.cluster import ClusterError
+from deployments.config import application_name
 from deployments.operator.cluster import Cluster, Entry
-from deployments.operator.document import Document, from_details, gateway, gateway_name
+from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.ledger import SETTLE_S, Mark, require_ours
 from deployments.routing import shares
 from models.errors import EmbedserveError, UnavailableError
@@ -49,8 +50,8 @@ def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[
     missing = "nothing was asked yet"
     while time.monotonic() - began < timeout_s:
         try:
-            details = cluster.details()
-            require_ours(from_details(details), expected.mark)
+            details, document = cluster.look()
+            require_ours(document, expected.mark)
             missing = unsettled(details, expected.document)
             settled_at = (settled_at or time.monotonic()) if not missing else None
             if settled_at is not None:
@@ -143,7 +144,7 @@ def replicas(details: Mapping[str, Any], application: str) -> int:
 
 def hold_s(details: Mapping[str, Any], expected: Expected) -> float:
     """How long the answers must agree: gateways ask one encoder replica at a time what it serves."""
-    names = {f"{ref.replace('@', '--').replace('.', '-')}" for ref in expected.hashes}
+    names = {application_name(*split(reference)) for reference in expected.hashes}
     most = max((replicas(details, name) for name in names), default=1)
     return 0.0 if most == 1 else min(most, 5) * REFRESH_S
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.yaml_file import YamlFile
 from deployments.serve_config import check
 from models.errors import EmbedserveError
+
+PATIENCE_S = 30.0  # Serve's controller restarts within it
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,11 @@ class Execution:
 
     def _apply(self, prepared: Plan) -> None:
         before = prepared.current
-        ledger.require_same(before, self._cluster.read())
         previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
         number = ledger.revision(before) + 1
         reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.models(before)}
         written = False
+        ledger.require_same(before, self._cluster.read())
         try:
             for step in prepared.steps:
                 document = ledger.stamp(step.document, number, self._mark, previous)
@@ -117,8 +120,8 @@ class Execution:
     def _write(self, document: Document, written: bool) -> bool:
         """Write after a last look that nobody else did: there is no compare-and-swap."""
         if written:
-            ledger.require_ours(self._cluster.read(), self._mark)
-        self._cluster.write(document)
+            ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+        self._cluster.write(document, PATIENCE_S if written else 0)
         return True
 
     def _hashes(self, step: Step) -> dict[str, str | None]:
@@ -146,8 +149,8 @@ class Execution:
         self._console.print(f"[bold red]not healthy:[/] {reason}\ngoing back to what was there before")
         mark = self._mark.ended("went back")
         document = ledger.stamp(before, number, mark, gateway(before).get("previous", {}))
-        ledger.require_ours(self._cluster.read(), self._mark)
-        self._cluster.write(document)
+        ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+        self._cluster.write(document, PATIENCE_S)
         try:
             self._wait("going back", Expected(document, mark))
         except NotHealthyError as error:
@@ -161,4 +164,6 @@ def execute(console: Console, cluster: Cluster, current: Document, change: Chang
     Raises:
         EmbedserveError: it was refused, another operator was faster, or it was undone.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends a change as Ctrl-C does: by going back
+        signal.signal(number, signal.default_int_handler)
     Execution(console, cluster, change, options).run(current)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,12 @@ def _walk(text: str, node: Any, old: Any, new: Any, edits: list[tuple[int, int, 
     mapping = isinstance(node, yaml.MappingNode) and isinstance(new, dict)
     if mapping and (not node.flow_style or old.keys() == new.keys()):
         _walk_mapping(text, node, old, new, edits)
+    elif mapping:
+        edits.append((node.start_mark.index, _end(text, node), _flow_mapping(text, node, old, new)))
     elif isinstance(node, yaml.SequenceNode) and not node.flow_style and _named(old) and _named(new):
         _walk_items(text, node, old, new, edits)
     else:
-        edits.append((node.start_mark.index, _end(node), _flow(new)))
+        edits.append((node.start_mark.index, _end(text, node), _flow(new)))
 
 
 def _walk_mapping(text: str, node: Any, old: Any, new: Any, edits: list[tuple[int, int, str]]) -> None:
@@ -95,11 +98,25 @@ def _walk_mapping(text: str, node: Any, old: Any, new: Any, edits: list[tuple[in
         if name in new:
             _walk(text, value, old[name], new[name], edits)
         else:
-            edits.append((_line_start(text, key.start_mark.index), _line_end(text, _end(value)) + 1, ""))
-    at = _line_end(text, _end(node))
+            edits.append((_line_start(text, key.start_mark.index), _line_end(text, _end(text, value)) + 1, ""))
+    at = _line_end(text, _end(text, node))
     indent = " " * node.start_mark.column
     for name in [name for name in new if name not in old]:
         edits.append((at, at, f"\n{indent}{_flow(name)}: {_flow(new[name])}"))
+
+
+def _flow_mapping(text: str, node: Any, old: Any, new: Any) -> str:
+    """A mapping between braces, with the keys and values that stay as they are written; new keys quoted like the rest."""
+    written = {}
+    for key, value in node.value:
+        source = text[key.start_mark.index : key.end_mark.index]
+        written[yaml.safe_load(source)] = source, text[value.start_mark.index : _end(text, value)]
+    quoted = any(source.startswith(('"', "'")) for source, _ in written.values())
+    pairs = []
+    for name, value in new.items():
+        source, same = written.get(name, (json.dumps(name) if quoted else _flow(name), ""))
+        pairs.append(f"{source}: {same if name in old and old[name] == value else _flow(value)}")
+    return "{" + ", ".join(pairs) + "}"
 
 
 def _walk_items(text: str, node: Any, old: list[Any], new: list[Any], edits: list[tuple[int, int, str]]) -> None:
@@ -111,9 +128,9 @@ def _walk_items(text: str, node: Any, old: list[Any], new: list[Any], edits: lis
         else:
             start = _line_start(text, item.start_mark.index)
             blank = start >= 2 and text[start - 2 : start] == "\n\n"
-            edits.append((start - blank, _line_end(text, _end(item)) + 1, ""))
+            edits.append((start - blank, _line_end(text, _end(text, item)) + 1, ""))
     have = {value["name"] for value in old}
-    at = _line_end(text, _end(node))
+    at = _line_end(text, _end(text, node))
     indent = " " * node.start_mark.column
     for item in [item for item in new if item["name"] not in have]:
         lines = str(yaml.safe_dump([item], sort_keys=False, default_flow_style=None, width=110)).splitlines()
@@ -129,12 +146,13 @@ def _flow(value: Any) -> str:
     return dumped.removesuffix("...\n").strip()
 
 
-def _end(node: Any) -> int:
-    """Where a node's last character is; a block's own end mark lies behind the comments that follow it."""
+def _end(text: str, node: Any) -> int:
+    """Behind a node's last character; a block's own end mark lies behind the comments that follow it."""
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
-        return int(node.end_mark.index)
+        start = int(node.start_mark.index)
+        return start + len(text[start : node.end_mark.index].rstrip())
     last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
+    return _end(text, last[1] if isinstance(last, tuple) else last)
 
 
 def _line_start(text: str, index: int) -> int:
