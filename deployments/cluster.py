@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
 import socket
 import tempfile
@@ -31,6 +32,8 @@ SWITCHES = {
 HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
 RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
+PORT_BLOCKS = (20000, 32000, 200)  # below the range that Linux gives to outgoing connections
+LISTEN = "0A"  # as /proc/net/tcp writes the state
 POLL_S = 0.2
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
 
@@ -62,6 +65,31 @@ def free_port() -> int:
         return port
 
 
+def free_block() -> int:
+    """The first of 200 neighbouring ports that nothing listens on.
+
+    Every Serve hands its replicas ports from the same range by default. Two of them on one machine then reuse each
+    other's, and HAProxy of one sends requests to replicas of the other while it still believes the port its own.
+    """
+    starts = list(range(*PORT_BLOCKS))
+    random.shuffle(starts)
+    taken = listening_ports()
+    return next(start for start in starts if taken.isdisjoint(range(start, start + PORT_BLOCKS[2])))
+
+
+def listening_ports() -> set[int]:
+    """Local TCP ports in use."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in _table(name)]
+    return {int(fields[1].rpartition(":")[2], 16) for fields in lines if fields[3] == LISTEN}
+
+
+def _table(name: str) -> list[str]:
+    try:
+        return Path(f"/proc/net/{name}").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return []
+
+
 def running_rays() -> list[str]:
     """Addresses of the Rays that run on this machine."""
     from ray._private.services import find_gcs_addresses
@@ -78,10 +106,19 @@ def start_local(cpus: int | None = None) -> LocalRay:
     """
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
+    first = free_block()
+    for name, port in (
+        ("MIN_HTTP", first),
+        ("MAX_HTTP", first + 99),
+        ("MIN_GRPC", first + 100),
+        ("MAX_GRPC", first + 199),
+    ):
+        os.environ.setdefault(f"RAY_SERVE_DIRECT_INGRESS_{name}_PORT", str(port))
     for name, port in HAPROXY_PORTS.items():
         if name not in os.environ and port_taken(port):
             os.environ[name] = str(free_port())
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.umask(0o077)  # Ray writes its token and its logs with the umask it finds
     folder = Path(tempfile.mkdtemp(prefix="embedserve-"))
     if len(str(folder)) > RAY_SOCKET_PATH:
         folder = Path(tempfile.mkdtemp(prefix="embedserve-", dir="/tmp"))
@@ -101,6 +138,14 @@ def start_local(cpus: int | None = None) -> LocalRay:
     return LocalRay(f"http://{context.dashboard_url}", folder)
 
 
+def use_token_if_there() -> None:
+    """Let Ray's REST client send the token that a local Ray leaves in the home folder, unless RAY_AUTH_MODE decides."""
+    from ray._private.authentication import authentication_token_setup
+
+    authentication_token_setup.logger.setLevel(logging.ERROR)
+    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
 class ServeApi:
     """Serve's REST API; finds Ray's token as Ray's own tools do."""
 
@@ -110,6 +155,7 @@ class ServeApi:
         Raises:
             ClusterError: nothing answers there.
         """
+        use_token_if_there()
         try:
             self._client = ServeSubmissionClient(dashboard)
         except Exception as error:  # ConnectionError, RuntimeError or a version error, by Ray's mood

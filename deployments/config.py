@@ -119,6 +119,7 @@ class EncoderConfig(Strict):
     """``user_config`` of an encoder deployment; a change swaps the artifact without a restart."""
 
     artifact: str  # `name@version` of the catalogue, or the path of a graph to serve under this version's label
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # refuse an artifact with another content hash
     threads: Annotated[int, Field(ge=0, le=256)] = 0  # ONNX Runtime's threads; 0: the replica's cores
     batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
     limits: Limits = Limits()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import gc
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -95,6 +98,8 @@ class Encoder:
                     loop = asyncio.get_running_loop()
                     loaded = await loop.run_in_executor(self._threads, self._load, config)
                     self._apply(config, loaded)
+                    del loaded
+                    await self._release()
                 self._swap_error = None
                 self._metrics.swaps.add((*self._labels, "success"))
             except Exception as error:  # a raise would make Serve stop this replica, which still serves well
@@ -104,6 +109,11 @@ class Encoder:
                 self._metrics.swaps.add((*self._labels, "refused"))
                 logger.error("swap refused, the old artifact goes on serving: %s", error)
 
+    async def _release(self) -> None:
+        """Give the old artifact's memory back once the batch that may still use it is over."""
+        async with self._engine_lock:
+            await asyncio.get_running_loop().run_in_executor(self._threads, trim_memory)
+
     def _apply(self, config: EncoderConfig, loaded: Loaded) -> None:
         self._config, self._loaded = config, loaded
         self._run.set_max_batch_size(config.batch_cost)  # type: ignore[attr-defined]
@@ -111,6 +121,10 @@ class Encoder:
 
     def _load(self, config: EncoderConfig) -> Loaded:
         artifact = self._artifact(config.artifact)
+        if config.hash is not None and config.hash != artifact.hash:
+            raise ArtifactError(
+                f"{artifact.graph.name} has content hash {artifact.hash}, user_config asks for {config.hash}"
+            )
         synthetic = is_synthetic(artifact)
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{artifact.graph.name} has synthetic weights, which the production profile refuses")
@@ -292,6 +306,13 @@ class ImageEncoder(Encoder):
 
     def _tokens(self, _: NDArray[Any]) -> int:
         return 0
+
+
+def trim_memory() -> None:
+    """Collect what nothing refers to, and hand free heap pages back to the system, which glibc keeps otherwise."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # musl and macOS have no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tokenise(embedder: TextEmbedder, items: list[Item]) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:

@@ -75,7 +75,10 @@ def is_synthetic(artifact: Artifact) -> bool:
     record = record_of(artifact.graph)
     if record.get("graph") == file_sha256(artifact.graph):
         return bool(record.get("synthetic"))
-    properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
+    try:
+        properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
+    except Exception as error:  # protobuf's DecodeError, which differs between its implementations
+        raise ArtifactError(f"{artifact.graph.name} does not load: {error}") from error
     return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
 
 
