@@ -27,6 +27,6 @@ def swap(console: Console, reference: str, to: str, checked: bool, options: Opti
     require_idle(current)
     require_routed(current, model, version)
     digest = artifact_hash(reference, artifact, profile(current)) if checked else None
-    operation = partial(operations.swap, reference=reference, artifact=artifact)
+    operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
     execute(console, cluster, current, change, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from ray._private.authentication import authentication_token_setup
 
 from deployments.cluster import ClusterError, ServeApi
 from deployments.operator.document import Document, from_details
@@ -32,7 +30,6 @@ class Cluster:
         Raises:
             ClusterError: no Serve answers there.
         """
-        _use_token()
         self._api = ServeApi(dashboard)
         self._dashboard = dashboard
         self._url = url
@@ -101,9 +98,3 @@ def models(url: str) -> list[Entry]:
             f"no service answers at {url}: {error}; --url says where it is, `make run` starts one"
         ) from error
     return entries
-
-
-def _use_token() -> None:
-    """Send Ray's token where this machine has one, as Ray's own command line does."""
-    logging.getLogger(authentication_token_setup.__name__).setLevel(logging.ERROR)
-    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)

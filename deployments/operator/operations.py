@@ -23,12 +23,16 @@ from models.errors import CatalogError
 Operation = Callable[[Document], Document]
 
 
-def swap(document: Document, reference: str, artifact: str) -> Document:
-    """Let a version load another artifact under the same label."""
+def swap(document: Document, reference: str, artifact: str, digest: str | None = None) -> Document:
+    """Let a version load another artifact under the same label; a pinned hash is pinned to the new one where known."""
     model, version = split(reference)
     require_routed(document, model, version)
     target = copy.deepcopy(document)
-    user_config(encoder(target, model, version))["artifact"] = artifact
+    config = user_config(encoder(target, model, version))
+    pinned = config.pop("hash", None) is not None
+    config["artifact"] = artifact
+    if pinned and digest:
+        config["hash"] = digest
     return target
 
 
@@ -76,7 +80,9 @@ def _application(sibling: Mapping[str, Any], model: str, version: str) -> dict[s
     app: dict[str, Any] = copy.deepcopy(dict(sibling))
     app["name"] = application_name(model, version)
     app["args"]["model"] = f"{model}@{version}"
-    user_config(app)["artifact"] = f"{model}@{version}"
+    config = user_config(app)
+    config["artifact"] = f"{model}@{version}"
+    config.pop("hash", None)
     return app
 
 
@@ -139,7 +145,11 @@ def rollback(document: Document, model: str, past: Mapping[str, Any]) -> Documen
             kept = past.get("applications", {}).get(version)
             present[version] = copy.deepcopy(kept) or _application(next(iter(present.values())), model, version)
             target["applications"].append(present[version])
-        user_config(present[version])["artifact"] = artifact
+        config = user_config(present[version])
+        config["artifact"] = artifact
+        config.pop("hash", None)
+        if version in past.get("hashes", {}):
+            config["hash"] = past["hashes"][version]
     gone = {app["name"] for version, app in present.items() if version not in past["artifacts"]}
     target["applications"] = [app for app in target["applications"] if app["name"] not in gone]
     return target
@@ -152,6 +162,9 @@ def remember(current: Document, target: Document, model: str) -> Document:
     past: dict[str, Any] = {"versions": dict(table["versions"]), "artifacts": artifacts(current, model)}
     if table.get("shadow"):
         past["shadow"] = dict(table["shadow"])
+    hashes = {v: user_config(app)["hash"] for v, app in encoders(current, model) if user_config(app).get("hash")}
+    if hashes:
+        past["hashes"] = hashes
     dropped = {version: copy.deepcopy(app) for version, app in encoders(current, model) if version not in kept}
     if dropped:
         past["applications"] = dropped

@@ -25,6 +25,18 @@ def test_swap_changes_the_artifact_and_keeps_the_label() -> None:
     assert before == one_version()
 
 
+def test_a_pinned_hash_follows_the_swap_and_comes_back_with_the_rollback() -> None:
+    before = one_version()
+    config = encoder(before, TEXT, "1.0.0")["deployments"][0]["user_config"]
+    config["hash"] = "0" * 64
+    after = swap(before, "text-embedding@1.0.0", "text-embedding@1.1.0", "1" * 64)
+    check(after, "after")
+    assert encoder(after, TEXT, "1.0.0")["deployments"][0]["user_config"]["hash"] == "1" * 64
+    assert "hash" not in encoder(add(before, V1), TEXT, "1.1.0")["deployments"][0]["user_config"]
+    noted = remember(before, after, TEXT)
+    assert without_notes(rollback(noted, TEXT, past_of(noted, TEXT))) == before
+
+
 def test_route_gives_versions_that_are_not_named_nothing() -> None:
     after = route(two_versions(), TEXT, {"1.1.0": 10}, {})
     check(after, "after")
