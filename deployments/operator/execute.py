@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from deployments.operator import ledger
 from deployments.operator.checks import require_ready
@@ -73,7 +74,9 @@ class Execution:
             self._console.print(coloured(file.diff()), end="")
         elif file:
             file.save()
-            self._console.print(f"wrote {file.path}" + (f"; {file.note}" if file.note else ""), highlight=False)
+            self._console.print(
+                f"wrote {escape(str(file.path))}" + (f"; {file.note}" if file.note else ""), highlight=False
+            )
 
     def _prepare(self, current: Document) -> Plan:
         ledger.require_idle(current)
@@ -85,7 +88,7 @@ class Execution:
         return prepared
 
     def _show(self, prepared: Plan) -> None:
-        self._console.print(f"[bold]plan:[/] {self._change.command}", highlight=False)
+        self._console.print(f"[bold]plan:[/] {escape(self._change.command)}", highlight=False)
         self._console.print(coloured(diff(prepared.current, prepared.target)), end="")
         for number, step in enumerate(prepared.steps, 1):
             self._console.print(f"step {number}: {step.title}; wait until the cluster has converged", highlight=False)
@@ -112,10 +115,10 @@ class Execution:
             raise
         except (EmbedserveError, KeyboardInterrupt) as error:
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-            if not written:
+            if not self._deployed():
                 raise
             self._go_back(before, number + 1, reason)
-        self._console.print(f"[green]done:[/] {self._change.command} (revision {number})", highlight=False)
+        self._console.print(f"[green]done:[/] {escape(self._change.command)} (revision {number})", highlight=False)
 
     def _write(self, document: Document, written: bool) -> bool:
         """Write after a last look that nobody else did: there is no compare-and-swap."""
@@ -123,6 +126,11 @@ class Execution:
             ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
         self._cluster.write(document, PATIENCE_S if written else 0)
         return True
+
+    def _deployed(self) -> bool:
+        """Whether anything of this command is in effect."""
+        last = ledger.mark(self._cluster.read(PATIENCE_S))
+        return last is not None and last.id == self._mark.id
 
     def _hashes(self, step: Step) -> dict[str, str | None]:
         """Only versions that the step's gateway lists can be asked for their hash."""
@@ -133,7 +141,12 @@ class Execution:
 
     def _wait(self, title: str, expected: Expected) -> None:
         with self._console.status(title) as spinner:
-            wait(self._cluster, expected, self._options.timeout_s, lambda text: spinner.update(f"{title}: {text}"))
+            wait(
+                self._cluster,
+                expected,
+                self._options.timeout_s,
+                lambda text: spinner.update(f"{title}: {escape(text)}"),
+            )
 
     def _drain(self, step: Step) -> None:
         if step.drain:
@@ -146,7 +159,7 @@ class Execution:
         Raises:
             NotHealthyError: always; it says why and what stands now.
         """
-        self._console.print(f"[bold red]not healthy:[/] {reason}\ngoing back to what was there before")
+        self._console.print(f"[bold red]not healthy:[/] {escape(reason)}\ngoing back to what was there before")
         mark = self._mark.ended("went back")
         document = ledger.stamp(before, number, mark, gateway(before).get("previous", {}))
         ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
