@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ COLOURS = {"ready": "green", "loading": "yellow", "failed": "red"}
 COLUMNS = ("version", "state", "hash", "precision", "weights", "share", "replicas")
 TRAFFIC = ("req/s", "p50 ms", "p99 ms", "errors")
 ABSENT = "–"
+WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
 
 def status(console: Console, url: str, interval_s: float | None = None) -> None:
@@ -34,27 +36,30 @@ def status(console: Console, url: str, interval_s: float | None = None) -> None:
     if interval_s is None:
         console.print(table(entries, counts, None))
         return
+    looks = deque([(time.monotonic(), counts)])
     try:
         with Live(table(entries, counts, None), console=console, auto_refresh=False) as live:
             while True:
-                began = time.monotonic()
                 time.sleep(interval_s)
-                view, counts = look(url, counts, began)
-                live.update(view, refresh=True)
+                live.update(look(url, looks), refresh=True)
     except KeyboardInterrupt:
         return
 
 
-def look(url: str, earlier: Mapping[str, Counts], began: float) -> tuple[RenderableType, Mapping[str, Counts]]:
-    """One more table, with rates since ``began``."""
+def look(url: str, looks: deque[tuple[float, Mapping[str, Counts]]]) -> RenderableType:
+    """One more table, with rates over the last ``WINDOW_S`` seconds."""
     try:
         entries = models(url)
     except UnavailableError as error:
-        return Text(str(error), style="bold red"), earlier
-    counts = metrics(url)
-    between = {name: now.since(earlier.get(name, Counts())) for name, now in counts.items()}
-    clock = Text(time.strftime("%H:%M:%S") + "   Ctrl-C ends", style="dim")
-    return Group(table(entries, between, time.monotonic() - began), clock), counts
+        return Text(str(error), style="bold red")
+    counts, now = metrics(url), time.monotonic()
+    looks.append((now, counts))
+    while len(looks) > 2 and now - looks[1][0] >= WINDOW_S:
+        looks.popleft()
+    since, earlier = looks[0]
+    between = {name: new.since(earlier.get(name, Counts())) for name, new in counts.items()}
+    clock = Text(f"{time.strftime('%H:%M:%S')}   over {now - since:.0f} s   Ctrl-C ends", style="dim")
+    return Group(table(entries, between, now - since), clock)
 
 
 def metrics(url: str) -> dict[str, Counts]:
