@@ -1,49 +1,105 @@
-"""``embedserve status``: what a running service serves."""
+"""``embedserve status``: what a running service serves, and how it fares."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
+from deployments.operator.cluster import TIMEOUT_S, models
+from deployments.operator.traffic import Counts, parse
 from models.errors import UnavailableError
 
 COLOURS = {"ready": "green", "loading": "yellow", "failed": "red"}
+COLUMNS = ("version", "state", "hash", "precision", "weights", "share", "replicas")
+TRAFFIC = ("req/s", "p50 ms", "p99 ms", "errors")
+ABSENT = "–"
+WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
 
-def status(console: Console, url: str) -> None:
-    """Print a table of the versions served.
+def status(console: Console, url: str, interval_s: float | None = None) -> None:
+    """Print a table of the versions served, once or until Ctrl-C.
 
     Raises:
-        UnavailableError: nothing answers at ``url``.
+        UnavailableError: nothing answers at ``url``; while watching, the table says so instead.
     """
+    entries = models(url)
+    counts: Mapping[str, Counts] = metrics(url)
+    if interval_s is None:
+        console.print(table(entries, counts, None))
+        return
+    looks = deque([(time.monotonic(), counts)])
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/v1/models", timeout=10, trust_env=False)
+        with Live(table(entries, counts, None), console=console, auto_refresh=False) as live:
+            while True:
+                time.sleep(interval_s)
+                live.update(look(url, looks), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def look(url: str, looks: deque[tuple[float, Mapping[str, Counts]]]) -> RenderableType:
+    """One more table, with rates over the last ``WINDOW_S`` seconds."""
+    try:
+        entries = models(url)
+    except UnavailableError as error:
+        return Text(str(error), style="bold red")
+    counts, now = metrics(url), time.monotonic()
+    looks.append((now, counts))
+    while len(looks) > 2 and now - looks[1][0] >= WINDOW_S:
+        looks.popleft()
+    since, earlier = looks[0]
+    between = {name: new.since(earlier.get(name, Counts())) for name, new in counts.items()}
+    clock = Text(f"{time.strftime('%H:%M:%S')}   over {now - since:.0f} s   Ctrl-C ends", style="dim")
+    return Group(table(entries, between, now - since), clock)
+
+
+def metrics(url: str) -> dict[str, Counts]:
+    """What each version counted; empty when the service exports nothing of the kind."""
+    try:
+        answer = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
-    except httpx2.HTTPError as error:
-        raise UnavailableError(f"no service answers at {url}: {error}; `make run` starts one") from error
-    console.print(table(answer.json()["data"]))
+    except httpx2.HTTPError:
+        return {}
+    return parse(answer.text)
 
 
-def table(entries: list[dict[str, Any]]) -> Table:
-    """One row per version."""
+def table(
+    entries: list[dict[str, Any]], counts: Mapping[str, Counts] | None = None, seconds: float | None = None
+) -> Table:
+    """One row per version; without ``seconds`` the counts are those since the start, and no rate is known."""
     result = Table(box=box.SIMPLE_HEAD)
-    for name in ("version", "state", "hash", "precision", "weights", "share", "replicas"):
-        result.add_column(name, no_wrap=True)
+    for name in (*COLUMNS, *TRAFFIC):
+        result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
     result.add_column("reason", overflow="fold")
     for entry in entries:
-        colour = COLOURS[entry["state"]]
+        shadow = entry.get("shadow")
         result.add_row(
             entry["id"],
-            f"[{colour}]{entry['state']}[/]",
+            Text(entry["state"], style=COLOURS.get(entry["state"], "")),
             (entry["hash"] or "?")[:8],
             entry["precision"] or "?",
             entry["weights"] or "?",
-            f"{entry['share']:.0%}",
+            f"{entry['share']:.0%}" + (f" +{shadow:g}% shadow" if isinstance(shadow, int | float) and shadow else ""),
             str(entry["replicas"]),
-            entry["reason"] or "",
+            *traffic((counts or {}).get(entry["id"]), seconds),
+            Text(entry["reason"] or ""),
         )
     return result
+
+
+def traffic(counts: Counts | None, seconds: float | None) -> list[str]:
+    """Rate, median, 99th percentile and errors as cells."""
+    if counts is None:
+        return [ABSENT] * len(TRAFFIC)
+    rate = ABSENT if seconds is None else f"{counts.answered / seconds:.1f}"
+    latencies = [counts.quantile_ms(part) for part in (0.5, 0.99)]
+    return [rate, *(ABSENT if value is None else f"{value:.3g}" for value in latencies), f"{counts.failed:.0f}"]

@@ -1,0 +1,30 @@
+"""``embedserve add``: one more version of a model beside the others, without traffic yet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rich.console import Console
+
+from deployments.operator import operations
+from deployments.operator.checks import artifact_hash
+from deployments.operator.cluster import Cluster
+from deployments.operator.document import profile, routes, split
+from deployments.operator.execute import Change, Options, execute
+from deployments.operator.ledger import require_idle
+
+
+def add(console: Console, reference: str, checked: bool, options: Options) -> None:
+    """Deploy a version in the shape of its most used sibling, with weight 0.
+
+    Raises:
+        EmbedserveError: it was refused, another operator was faster, or it was undone.
+    """
+    model, _ = split(reference)
+    cluster = Cluster(options.dashboard, options.url)
+    current = cluster.read()
+    require_idle(current)
+    routes(current, model)
+    digest = artifact_hash(reference, reference, profile(current)) if checked else None
+    change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
+    execute(console, cluster, current, change, options)

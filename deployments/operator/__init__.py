@@ -1,0 +1,1 @@
+"""What operators do to a running service: change its configuration through Serve's REST API, safely."""

@@ -1,0 +1,154 @@
+"""Waiting until the cluster is what it was asked to be, and noticing when it will not be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployments.cluster import ClusterError
+from deployments.config import application_name
+from deployments.operator.cluster import Cluster, Entry
+from deployments.operator.document import Document, gateway, gateway_name, split
+from deployments.operator.ledger import SETTLE_S, Mark, require_ours
+from deployments.routing import shares
+from models.errors import EmbedserveError, UnavailableError
+
+POLL_S = 0.2
+REFRESH_S = 2.0  # within it a gateway replica asks the encoders what they serve, on a busy machine too
+STALE_S = 3 * REFRESH_S  # after it a reason is no remnant of an earlier swap
+WAITING = "the configured weights wait"  # how the gateway begins to say that new routes are not in force yet
+ASKS = 3  # answers per gateway replica that must agree: a proxy gives each connection to one of them
+
+
+class NotHealthyError(EmbedserveError):
+    """The new state does not get healthy; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the service must say of itself."""
+
+    document: Document
+    mark: Mark
+    hashes: Mapping[str, str | None] = field(default_factory=dict)  # of changed versions; None: not known here
+    reasons: Mapping[str, str | None] = field(default_factory=dict)  # as they were before the change
+
+
+def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[[str], None]) -> None:
+    """Wait until every application runs and the gateway's replicas agree with the document.
+
+    Raises:
+        NotHealthyError: an application failed, a swap was refused, or time ran out.
+        ConflictError: another operator's document took the place of ours.
+    """
+    began = time.monotonic()
+    settled_at: float | None = None  # when Serve said that all is deployed
+    agreed_at: float | None = None
+    agreed = 0
+    missing = "nothing was asked yet"
+    while time.monotonic() - began < timeout_s:
+        try:
+            details, document = cluster.look()
+            require_ours(document, expected.mark)
+            missing = unsettled(details, expected.document)
+            settled_at = (settled_at or time.monotonic()) if not missing else None
+            if settled_at is not None:
+                entries = cluster.models(expected.document)
+                age = time.monotonic() - settled_at
+                require_accepted(entries, expected, age)
+                missing = disagreement(entries, expected, age)
+        except (UnavailableError, ClusterError) as error:  # a controller or gateway that restarts
+            missing = str(error)
+        agreed = 0 if missing else agreed + 1
+        agreed_at = (agreed_at or time.monotonic()) if agreed else None
+        if agreed_at is not None and agreed >= ASKS * replicas(details, gateway_name(expected.document)):
+            now = time.monotonic()
+            if now - began > SETTLE_S and now - agreed_at >= hold_s(details, expected):
+                return
+        tell(missing or "asking every replica")
+        time.sleep(POLL_S)
+    raise NotHealthyError(f"not healthy within {timeout_s:g} s: {missing or 'its replicas do not agree'}")
+
+
+def unsettled(details: Mapping[str, Any], document: Document) -> str:
+    """What Serve has not finished; empty when nothing.
+
+    Raises:
+        NotHealthyError: an application failed.
+    """
+    reported = details.get("applications", {})
+    wanted = [app["name"] for app in document["applications"]]
+    for name in wanted:
+        if reported.get(name, {}).get("status") == "DEPLOY_FAILED":
+            raise NotHealthyError(f"{name} failed to deploy: {_last_line(reported[name].get('message'))}")
+    states = {name: reported.get(name, {}).get("status", "NOT_STARTED") for name in wanted}
+    left = [f"{name} is {state.lower()}" for name, state in states.items() if state != "RUNNING"]
+    ours = [name for name, app in reported.items() if app.get("source") == "declarative"]
+    left += [f"{name} is being removed" for name in ours if name not in wanted]
+    return ", ".join(left)
+
+
+def require_accepted(entries: list[Entry], expected: Expected, age_s: float) -> None:
+    """Notice a swap that the encoder refused: it serves, and gives a reason why not what was asked for.
+
+    Raises:
+        NotHealthyError: with that reason.
+    """
+    for entry in entries:
+        reason = entry.get("reason")
+        if entry["id"] not in expected.hashes or entry["state"] != "ready" or not reason or reason.startswith(WAITING):
+            continue
+        if reason != expected.reasons.get(entry["id"]) or age_s > STALE_S:
+            raise NotHealthyError(f"{entry['id']} refused the swap and goes on with {entry['hash'][:12]}: {reason}")
+
+
+def disagreement(entries: list[Entry], expected: Expected, age_s: float) -> str:
+    """What a gateway replica says differently from what was asked; empty when nothing."""
+    said = {entry["id"]: entry for entry in entries}
+    wanted: dict[str, float] = {}
+    for model, table in gateway(expected.document)["models"].items():
+        wanted |= {f"{model}@{version}": share for version, share in shares(table["versions"]).items()}
+    for reference in said.keys() - wanted.keys():
+        return f"{reference} is still listed"
+    for reference, share in wanted.items():
+        entry = said.get(reference)
+        if entry is None:
+            return f"{reference} is not listed yet"
+        if abs(entry["share"] - share) > 1e-6:
+            return f"{reference} has {entry['share']:.0%} of the traffic, not {share:.0%} yet"
+        if reference not in expected.hashes and share == 0:
+            continue  # what gets no traffic and was not changed may be broken as it was
+        if entry["state"] != "ready":
+            return f"{reference} is {entry['state']}: {entry.get('reason') or 'no reason given'}"
+        if reference in expected.hashes and (waiting := _artifact(entry, expected.hashes[reference], age_s)):
+            return waiting
+    return ""
+
+
+def _artifact(entry: Entry, wanted: str | None, age_s: float) -> str:
+    """Why a changed version is not known to serve the new artifact; empty when it is."""
+    if entry.get("reason"):
+        return f"{entry['id']}: {entry['reason']}"
+    if wanted is None:
+        return "" if age_s > STALE_S else f"{entry['id']} has not been asked again yet"
+    return "" if entry["hash"] == wanted else f"{entry['id']} serves {entry['hash'][:12]}, not {wanted[:12]} yet"
+
+
+def replicas(details: Mapping[str, Any], application: str) -> int:
+    """Running replicas of an application, at least 1."""
+    deployments = details.get("applications", {}).get(application, {}).get("deployments", {})
+    return max([len(deployment.get("replicas", [])) for deployment in deployments.values()], default=1) or 1
+
+
+def hold_s(details: Mapping[str, Any], expected: Expected) -> float:
+    """How long the answers must agree: gateways ask one encoder replica at a time what it serves."""
+    names = {application_name(*split(reference)) for reference in expected.hashes}
+    most = max((replicas(details, name) for name in names), default=1)
+    return 0.0 if most == 1 else min(most, 5) * REFRESH_S
+
+
+def _last_line(message: str | None) -> str:
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "no reason given"

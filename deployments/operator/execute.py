@@ -1,0 +1,182 @@
+"""Carrying a change out: check, show the plan, apply it step by step, wait, and go back when it does not get healthy."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from deployments.operator import ledger
+from deployments.operator.checks import require_ready
+from deployments.operator.cluster import Cluster
+from deployments.operator.converge import Expected, NotHealthyError, wait
+from deployments.operator.document import Document, gateway
+from deployments.operator.operations import Operation, remember
+from deployments.operator.plan import Plan, Step, coloured, diff, plan
+from deployments.operator.yaml_file import YamlFile
+from deployments.serve_config import check
+from models.errors import EmbedserveError
+
+PATIENCE_S = 30.0  # Serve's controller restarts within it
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every command takes."""
+
+    dashboard: str
+    url: str | None = None
+    dry_run: bool = False
+    write: Path | None = None
+    timeout_s: float = 120.0
+    drain_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one command wants."""
+
+    command: str  # as the operator typed it, for others to read
+    model: str
+    operation: Operation
+    hashes: Mapping[str, str | None] = field(default_factory=dict)  # of versions whose artifact changes
+    routed: frozenset[str] = frozenset()  # versions that must be able to take traffic already
+
+
+class Execution:
+    """One command at work."""
+
+    def __init__(self, console: Console, cluster: Cluster, change: Change, options: Options) -> None:
+        """Prepare; nothing is read or written yet."""
+        self._console, self._cluster, self._change, self._options = console, cluster, change, options
+        self._mark = ledger.sign(change.command, lease_s=4 * options.timeout_s + options.drain_s)
+
+    def run(self, current: Document) -> None:
+        """Carry the change out on what was read.
+
+        Raises:
+            EmbedserveError: it was refused, another operator was faster, or it was undone.
+        """
+        prepared = self._prepare(current)
+        file = YamlFile.changed(self._options.write, self._change.operation) if self._options.write else None
+        if not prepared.steps:
+            self._console.print("nothing to change: the service is already what was asked for")
+        else:
+            self._show(prepared)
+            if not self._options.dry_run:
+                self._apply(prepared)
+        if file and self._options.dry_run:
+            self._console.print(coloured(file.diff()), end="")
+        elif file:
+            file.save()
+            self._console.print(
+                f"wrote {escape(str(file.path))}" + (f"; {file.note}" if file.note else ""), highlight=False
+            )
+
+    def _prepare(self, current: Document) -> Plan:
+        ledger.require_idle(current)
+        target = self._change.operation(current)
+        check(target, "the new configuration")
+        prepared = plan(current, target)
+        if prepared.steps:
+            require_ready(self._cluster.models(current), sorted(self._change.routed))
+        return prepared
+
+    def _show(self, prepared: Plan) -> None:
+        self._console.print(f"[bold]plan:[/] {escape(self._change.command)}", highlight=False)
+        self._console.print(coloured(diff(prepared.current, prepared.target)), end="")
+        for number, step in enumerate(prepared.steps, 1):
+            self._console.print(f"step {number}: {step.title}; wait until the cluster has converged", highlight=False)
+        if self._options.dry_run:
+            self._console.print("dry run: nothing was changed")
+
+    def _apply(self, prepared: Plan) -> None:
+        before = prepared.current
+        previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
+        number = ledger.revision(before) + 1
+        reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.models(before)}
+        written = False
+        ledger.require_same(before, self._cluster.read())
+        try:
+            for step in prepared.steps:
+                document = ledger.stamp(step.document, number, self._mark, previous)
+                written = self._write(document, written)
+                self._wait(step.title, Expected(document, self._mark, self._hashes(step), reasons))
+                self._drain(step)
+            done = ledger.stamp(prepared.target, number, self._mark.ended("done"), previous)
+            self._write(done, written)
+            self._wait("finish", Expected(done, self._mark, self._hashes(prepared.steps[-1]), reasons))
+        except ledger.ConflictError:
+            raise
+        except (EmbedserveError, KeyboardInterrupt) as error:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+            if not self._deployed():
+                raise
+            self._go_back(before, number + 1, reason)
+        self._console.print(f"[green]done:[/] {escape(self._change.command)} (revision {number})", highlight=False)
+
+    def _write(self, document: Document, written: bool) -> bool:
+        """Write after a last look that nobody else did: there is no compare-and-swap."""
+        if written:
+            ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+        self._cluster.write(document, PATIENCE_S if written else 0)
+        return True
+
+    def _deployed(self) -> bool:
+        """Whether anything of this command is in effect."""
+        last = ledger.mark(self._cluster.read(PATIENCE_S))
+        return last is not None and last.id == self._mark.id
+
+    def _hashes(self, step: Step) -> dict[str, str | None]:
+        """Only versions that the step's gateway lists can be asked for their hash."""
+        listed = {
+            f"{model}@{v}" for model, table in gateway(step.document)["models"].items() for v in table["versions"]
+        }
+        return {reference: digest for reference, digest in self._change.hashes.items() if reference in listed}
+
+    def _wait(self, title: str, expected: Expected) -> None:
+        with self._console.status(title) as spinner:
+            wait(
+                self._cluster,
+                expected,
+                self._options.timeout_s,
+                lambda text: spinner.update(f"{title}: {escape(text)}"),
+            )
+
+    def _drain(self, step: Step) -> None:
+        if step.drain:
+            with self._console.status(f"draining: requests under way have {self._options.drain_s:g} s"):
+                time.sleep(self._options.drain_s)
+
+    def _go_back(self, before: Document, number: int, reason: str) -> None:
+        """Deploy what was there before.
+
+        Raises:
+            NotHealthyError: always; it says why and what stands now.
+        """
+        self._console.print(f"[bold red]not healthy:[/] {escape(reason)}\ngoing back to what was there before")
+        mark = self._mark.ended("went back")
+        document = ledger.stamp(before, number, mark, gateway(before).get("previous", {}))
+        ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+        self._cluster.write(document, PATIENCE_S)
+        try:
+            self._wait("going back", Expected(document, mark))
+        except NotHealthyError as error:
+            raise NotHealthyError(f"{reason}; the earlier configuration was deployed again, but: {error}") from None
+        raise NotHealthyError(f"{reason}; the service is back to what it was: nothing else changed")
+
+
+def execute(console: Console, cluster: Cluster, current: Document, change: Change, options: Options) -> None:
+    """Carry out a change of a running service.
+
+    Raises:
+        EmbedserveError: it was refused, another operator was faster, or it was undone.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends a change as Ctrl-C does: by going back
+        signal.signal(number, signal.default_int_handler)
+    Execution(console, cluster, change, options).run(current)
