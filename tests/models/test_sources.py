@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 from models.artifact import Artifact, file_sha256, tokenizer_path
+from models.build import recipe
 from models.catalog import ROOT, Catalog, FileSource, ModelSpec, PackageSource, Source, SyntheticSource
 from models.download import Silent, download
 from models.errors import ArtifactError, SourceError
@@ -565,6 +566,7 @@ def kept_synthetic() -> ModelSpec:
     artifact = kept_artifact(spec)
     assert artifact is not None
     written = {"hash": artifact.hash, "graph": file_sha256(spec.graph), "source": "synthetic", "synthetic": True}
+    written["recipe"] = recipe(spec)
     record(artifact).write_text(json.dumps(written))
     return spec
 
