@@ -1,8 +1,8 @@
 """The Serve configuration inside the Kubernetes manifests, generated from serve_config.yaml.
 
-    python scripts/k8s_config.py --check         # exit code 1 and names where the manifests differ
-    python scripts/k8s_config.py --write         # renews them
-    python scripts/k8s_config.py --print base    # the configuration alone, as `serve deploy` reads it
+python scripts/k8s_config.py --check         # exit code 1 and names where the manifests differ
+python scripts/k8s_config.py --write         # renews them
+python scripts/k8s_config.py --print base    # the configuration alone, as `serve deploy` reads it
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _place(deployment: dict[str, Any], variant: Variant) -> None:
 class _Plain(yaml.SafeDumper):
     """No anchors: a reader of the manifest sees every value where it counts."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's name
         """Write equal values out each time."""
         return True
 
@@ -110,9 +110,7 @@ def drifted(source: Path = SOURCE, manifests: Path = MANIFESTS) -> dict[Path, st
     document = yaml.safe_load(source.read_text(encoding="utf-8"))
     wanted = {manifests / variant.folder / FILE: manifest(document, variant) for variant in VARIANTS}
     return {
-        path: text
-        for path, text in wanted.items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
+        path: text for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
 
 
@@ -120,7 +118,9 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="The Serve configuration inside the Kubernetes manifests.")
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="exit code 1 where manifests differ from serve_config.yaml")
+    action.add_argument(
+        "--check", action="store_true", help="exit code 1 where manifests differ from serve_config.yaml"
+    )
     action.add_argument("--write", action="store_true", help="renew the manifests")
     action.add_argument("--print", dest="folder", choices=[variant.folder for variant in VARIANTS])
     options = parser.parse_args()

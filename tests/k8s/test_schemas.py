@@ -60,7 +60,9 @@ def test_monitoring_builds_and_every_field_is_known():
 BROKEN = {
     "an unknown field of the service": lambda s: s["spec"].update(upgradeStrategi={}),
     "a misspelt field inside a pod template": lambda s: pods(s)["cpu"]["spec"]["containers"][0].update(volumeMount=[]),
-    "an upgrade strategy that does not exist": lambda s: s["spec"].update(upgradeStrategy={"type": "Rolling"}),
+    "upgrade options without a gateway class": lambda s: s["spec"].update(
+        upgradeStrategy={"clusterUpgradeOptions": {"stepSizePercent": 1, "intervalSeconds": 1}}
+    ),
     "an unknown authentication mode": lambda s: s["spec"]["rayClusterConfig"]["authOptions"].update(mode="tokens"),
     "an unknown field of the autoscaler": lambda s: s["spec"]["rayClusterConfig"]["autoscalerOptions"].update(v=2),
 }

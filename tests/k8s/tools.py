@@ -110,7 +110,12 @@ def builtin_problem(resource: Manifest, version: str) -> str | None:
 
 def pod(template: Manifest) -> Manifest:
     """A pod template as the pod that is made of it."""
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", **template["metadata"]}, "spec": template["spec"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", **template["metadata"]},
+        "spec": template["spec"],
+    }
 
 
 def environment(container: Manifest) -> dict[str, str]:
