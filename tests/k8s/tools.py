@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
+from deployments.serve_config import ServeConfig
+
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 CRDS = Path(os.environ.get("KUBERAY_CRDS") or ROOT.parent / "shared" / "kuberay-crds")
@@ -106,6 +108,24 @@ def builtin_problem(resource: Manifest, version: str) -> str | None:
     except validate.ValidationError as error:
         return f"{'.'.join(map(str, error.path))}: {error.message}"
     return None
+
+
+def service(folder: str) -> Manifest:
+    """The RayService of an overlay."""
+    return only(built(folder), "RayService")
+
+
+def serve_config(folder: str) -> ServeConfig:
+    """What an overlay's cluster serves."""
+    return ServeConfig(yaml.safe_load(service(folder)["spec"]["serveConfigV2"]))
+
+
+def containers(template: Manifest) -> list[Manifest]:
+    """All containers of a pod template."""
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+
+
+everywhere = pytest.mark.parametrize("folder", OVERLAYS)
 
 
 def pod(template: Manifest) -> Manifest:
