@@ -1,0 +1,144 @@
+"""The Serve configuration inside the Kubernetes manifests, generated from serve_config.yaml.
+
+python scripts/k8s_config.py --check         # exit code 1 and names where the manifests differ
+python scripts/k8s_config.py --write         # renews them
+python scripts/k8s_config.py --print base    # the configuration alone, as `serve deploy` reads it
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "serve_config.yaml"
+MANIFESTS = ROOT / "k8s"
+FILE = "serve-config.yaml"
+SERVICE = "embedserve"
+GPU_PLACEMENT = {"num_cpus": 3, "num_gpus": 1}  # of the 4 cores beside each GPU, one stays for HAProxy and the raylet
+HEADER = """\
+# Generated from serve_config.yaml: change that and run `python scripts/k8s_config.py --write`.
+apiVersion: ray.io/v1
+kind: RayService
+metadata:
+  name: {service}
+spec:
+  serveConfigV2: |
+{config}"""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one folder of manifests changes."""
+
+    folder: str
+    profile: str = "production"
+    gpu: bool = False  # CLIP on GPUs
+    replicas: int = 1  # at least this many of everything that does not scale to zero
+
+
+VARIANTS = (
+    Variant("base"),
+    Variant("overlays/dev", profile="development"),
+    Variant("overlays/gpu", gpu=True),
+    Variant("overlays/ha", replicas=2),
+    Variant("overlays/ha-gpu", gpu=True, replicas=2),
+)
+
+
+def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]:
+    """The configuration that a cluster of this variant runs."""
+    changed = copy.deepcopy(document)
+    # On loopback, neither the Service nor the gateways of other pods would reach HAProxy.
+    changed.setdefault("http_options", {})["host"] = "0.0.0.0"
+    for app in changed["applications"]:
+        app.setdefault("args", {})["profile"] = variant.profile
+        for deployment in app.get("deployments", []):
+            _place(deployment, variant)
+    return changed
+
+
+def _place(deployment: dict[str, Any], variant: Variant) -> None:
+    if variant.gpu and deployment["name"] == "ImageEncoder":
+        deployment.setdefault("ray_actor_options", {}).update(GPU_PLACEMENT)
+    if variant.replicas == 1:
+        return
+    scaling = deployment.get("autoscaling_config", {})
+    if scaling.get("min_replicas", 1) > 0 and scaling:
+        scaling["min_replicas"] = max(scaling.get("min_replicas", 1), variant.replicas)
+        scaling["max_replicas"] = max(scaling.get("max_replicas", 1), variant.replicas)
+    if deployment["name"] == "Gateway":
+        deployment["max_replicas_per_node"] = 1  # two gateways on one node would fall with it
+
+
+class _Plain(yaml.SafeDumper):
+    """No anchors: a reader of the manifest sees every value where it counts."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's name
+        """Write equal values out each time."""
+        return True
+
+
+def serve_yaml(document: dict[str, Any]) -> str:
+    """A configuration as text."""
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False, width=100, default_flow_style=False)
+
+
+def manifest(document: dict[str, Any], variant: Variant) -> str:
+    """The patch that puts a variant's configuration into the RayService."""
+    text = serve_yaml(cluster_config(document, variant))
+    return HEADER.format(service=SERVICE, config="".join(f"    {line}\n" for line in text.splitlines()))
+
+
+def embedded(text: str) -> dict[str, Any]:
+    """The Serve configuration inside a manifest, or inside the RayService of a built overlay."""
+    for resource in yaml.safe_load_all(text):
+        if resource and resource.get("kind") == "RayService" and "serveConfigV2" in resource.get("spec", {}):
+            config: dict[str, Any] = yaml.safe_load(resource["spec"]["serveConfigV2"])
+            return config
+    raise ValueError("no RayService with serveConfigV2 among the documents")
+
+
+def drifted(source: Path = SOURCE, manifests: Path = MANIFESTS) -> dict[Path, str]:
+    """The manifests that differ from what the source would give, with what they should hold."""
+    document = yaml.safe_load(source.read_text(encoding="utf-8"))
+    wanted = {manifests / variant.folder / FILE: manifest(document, variant) for variant in VARIANTS}
+    return {
+        path: text for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="The Serve configuration inside the Kubernetes manifests.")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
+        "--check", action="store_true", help="exit code 1 where manifests differ from serve_config.yaml"
+    )
+    action.add_argument("--write", action="store_true", help="renew the manifests")
+    action.add_argument("--print", dest="folder", choices=[variant.folder for variant in VARIANTS])
+    options = parser.parse_args()
+    if options.folder:
+        document = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
+        variant = next(variant for variant in VARIANTS if variant.folder == options.folder)
+        sys.stdout.write(serve_yaml(cluster_config(document, variant)))
+        return 0
+    changes = drifted()
+    for path, text in changes.items():
+        name = path.relative_to(ROOT)
+        if options.write:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
+        else:
+            print(f"{name} differs from serve_config.yaml; run `python scripts/k8s_config.py --write`")
+    return 1 if changes and not options.write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Alerts fire when they should and stay silent when they should."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+
+import pytest
+import yaml
+
+from tests.k8s.tools import K8S, ROOT, require
+
+RULES = yaml.safe_load((K8S / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))["spec"]
+CASES = sorted((ROOT / "tests" / "k8s").glob("alerts*.yaml"))
+ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
+
+
+def promtool(folder, *arguments):
+    command = [require("promtool", "prometheus"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def run_cases(folder, rules):
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
+    for cases in CASES:
+        shutil.copy(cases, folder)
+    return promtool(folder, "test", "rules", *(cases.name for cases in CASES))
+
+
+def test_prometheus_accepts_the_rules(tmp_path):
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES), encoding="utf-8")
+    checked = promtool(tmp_path, "check", "rules", "rules.yaml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_each_alert_fires_and_stays_silent_on_the_series_that_say_so(tmp_path):
+    tested = run_cases(tmp_path, RULES)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_the_series_notice_that_an_alert_can_no_longer_fire(alert, tmp_path):
+    rules = yaml.safe_load(yaml.safe_dump(RULES))
+    for rule in rules["groups"][0]["rules"]:
+        if rule["alert"] == alert:
+            rule["expr"] = f"({rule['expr']}) and on() vector(1) == 2"
+    tested = run_cases(tmp_path, rules)
+    assert tested.returncode != 0
+    assert alert in tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_there_are_series_for_both_sides_of(alert):
+    expected = defaultdict(set)
+    cases = [case for file in CASES for case in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]]
+    for step in (step for case in cases for step in case["alert_rule_test"]):
+        expected[step["alertname"]].add(bool(step["exp_alerts"]))
+    assert expected[alert] == {True, False}
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_operations_md_has_the_runbook_that_the_alert_links(alert):
+    rule = next(rule for group in RULES["groups"] for rule in group["rules"] if rule["alert"] == alert)
+    page, anchor = rule["annotations"]["runbook_url"].split("#")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert anchor == alert.lower()
+    assert alert in headings

@@ -1,0 +1,81 @@
+"""Every overlay builds, and every field of it is known to Kubernetes or to KubeRay."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.k8s import operator_kinds
+from tests.k8s.tools import K8S, KUBERNETES, OVERLAYS, built, builtin_problem, kustomize, only, pod, pods
+from tests.k8s.tools import rayservice_problems as problems
+
+COMPONENTS = ("shared-models", "baked-models")
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_ray_service_is_as_kuberay_defines_it(folder):
+    assert problems(only(built(folder), "RayService")) == []
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_pod_templates_and_built_in_kinds_are_as_kubernetes_defines_them(folder, version):
+    resources = built(folder)
+    service = only(resources, "RayService")
+    resources.remove(service)
+    resources += [pod(template) for template in pods(service).values()]
+    found = {f"{r['kind']}/{r['metadata']['name']}": builtin_problem(r, version) for r in resources}
+    assert {name: problem for name, problem in found.items() if problem} == {}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_changes_the_gpu_overlay_validly(tmp_path, component):
+    folder = K8S / "overlays" / "gpu"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    kustomization["components"] = [f"../../components/{component}"]
+    for source in K8S.rglob("*.yaml"):
+        copy = tmp_path / source.relative_to(K8S)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "overlays" / "gpu" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    resources = kustomize(tmp_path / "overlays" / "gpu")
+    service = only(resources, "RayService")
+    assert problems(service) == []
+    for name, template in pods(service).items():
+        assert builtin_problem(pod(template), KUBERNETES[0]) is None
+        kinds = {key for volume in template["spec"].get("volumes", []) for key in volume if key != "name"}
+        if name != "head":
+            assert ("persistentVolumeClaim" in kinds, "emptyDir" in kinds) == (component == "shared-models", False)
+            assert ("initContainers" in template["spec"]) == (component == "shared-models")
+
+
+def test_monitoring_builds_and_every_field_is_known():
+    for resource in built("monitoring"):
+        if resource["kind"] in operator_kinds.KINDS:
+            operator_kinds.check(resource)
+        else:
+            assert builtin_problem(resource, KUBERNETES[0]) is None
+
+
+BROKEN = {
+    "an unknown field of the service": lambda s: s["spec"].update(upgradeStrategi={}),
+    "a misspelt field inside a pod template": lambda s: pods(s)["cpu"]["spec"]["containers"][0].update(volumeMount=[]),
+    "upgrade options without a gateway class": lambda s: s["spec"].update(
+        upgradeStrategy={"clusterUpgradeOptions": {"stepSizePercent": 1, "intervalSeconds": 1}}
+    ),
+    "an unknown authentication mode": lambda s: s["spec"]["rayClusterConfig"]["authOptions"].update(mode="tokens"),
+    "an unknown field of the autoscaler": lambda s: s["spec"]["rayClusterConfig"]["autoscalerOptions"].update(v=2),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+def test_kuberays_definition_refuses(change):
+    service = only(built("base"), "RayService")
+    change(service)
+    assert len(problems(service)) == 1
+
+
+def test_kubernetes_refuses_a_misspelt_field_inside_a_pod_template():
+    template = pods(only(built("base"), "RayService"))["cpu"]
+    template["spec"]["containers"][0]["volumeMount"] = []
+    assert "volumeMount" in (builtin_problem(pod(template), KUBERNETES[0]) or "")

@@ -1,0 +1,143 @@
+"""The tools that read the manifests as a cluster would: kustomize, strict schemas, promtool."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from deployments.serve_config import ServeConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "k8s"
+CRDS = Path(os.environ.get("KUBERAY_CRDS") or ROOT.parent / "shared" / "kuberay-crds")
+OVERLAYS = ("base", "overlays/dev", "overlays/gpu", "overlays/ha", "overlays/ha-gpu")
+KUBERNETES = ("1.30", "1.37")  # the oldest and the newest version that the manifests are checked against
+Manifest = dict[str, Any]
+
+
+def require(tool: str, package: str) -> str:
+    """The path of a program; the test is skipped, and says why, where it is not installed."""
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"{tool} is not installed (Debian package {package}): nothing here was checked")
+    return path
+
+
+def kustomize(folder: Path) -> list[Manifest]:
+    """What ``kubectl kustomize`` makes of a folder."""
+    if shutil.which("kustomize"):
+        command = ["kustomize", "build", str(folder)]
+    else:
+        command = [require("kubectl", "kubectl or kustomize"), "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
+
+
+@functools.cache
+def _built(folder: str) -> list[Manifest]:
+    return kustomize(K8S / folder)
+
+
+def built(folder: str) -> list[Manifest]:
+    """The resources of an overlay, built once."""
+    return copy.deepcopy(_built(folder))
+
+
+def only(resources: list[Manifest], kind: str, name: str | None = None) -> Manifest:
+    """The one resource of a kind (and name)."""
+    found = [r for r in resources if r["kind"] == kind and name in (None, r["metadata"]["name"])]
+    assert len(found) == 1, f"{len(found)} resources of kind {kind}"
+    return found[0]
+
+
+def pods(service: Manifest) -> dict[str, Manifest]:
+    """The pod templates of a RayService: ``head`` and each worker group."""
+    cluster = service["spec"]["rayClusterConfig"]
+    workers = {group["groupName"]: group["template"] for group in cluster["workerGroupSpecs"]}
+    return {"head": cluster["headGroupSpec"]["template"], **workers}
+
+
+def closed(schema: Any) -> Any:
+    """An OpenAPI schema in which every field that it does not name is an error."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        strict["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
+        if "additionalProperties" not in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            strict["additionalProperties"] = False
+    return strict
+
+
+@functools.cache
+def _rayservice_schema(file: Path) -> Manifest:
+    definition = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    version = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")
+    schema = closed(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+def rayservice_problems(service: Manifest) -> list[str]:
+    """What KubeRay's definition has against a RayService."""
+    file = CRDS / "ray.io_rayservices.yaml"
+    if not file.is_file():
+        pytest.skip(f"no {file.name} in {CRDS} (KUBERAY_CRDS names another folder): RayService was not checked")
+    validator = jsonschema.Draft202012Validator(_rayservice_schema(file))
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(service)]
+
+
+def builtin_problem(resource: Manifest, version: str) -> str | None:
+    """What Kubernetes' own schema has against a resource of a built-in kind."""
+    package = "kubernetes_validate"
+    validate = pytest.importorskip(package, reason="kubernetes-validate is not installed: built-in kinds unchecked")
+    try:
+        validate.validate(resource, version, strict=True)
+    except validate.ValidationError as error:
+        return f"{'.'.join(map(str, error.path))}: {error.message}"
+    return None
+
+
+def service(folder: str) -> Manifest:
+    """The RayService of an overlay."""
+    return only(built(folder), "RayService")
+
+
+def serve_config(folder: str) -> ServeConfig:
+    """What an overlay's cluster serves."""
+    return ServeConfig(yaml.safe_load(service(folder)["spec"]["serveConfigV2"]))
+
+
+def containers(template: Manifest) -> list[Manifest]:
+    """All containers of a pod template."""
+    return [*template["spec"].get("initContainers", []), *template["spec"]["containers"]]
+
+
+everywhere = pytest.mark.parametrize("folder", OVERLAYS)
+
+
+def pod(template: Manifest) -> Manifest:
+    """A pod template as the pod that is made of it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", **template["metadata"]},
+        "spec": template["spec"],
+    }
+
+
+def environment(container: Manifest) -> dict[str, str]:
+    """The plain variables of a container."""
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
