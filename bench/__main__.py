@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     begin = time.monotonic()
+    machine = _machine()
     plan = quick_plan() if quick else full_plan()
 
     def tell(message: str) -> None:
@@ -66,8 +67,8 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     finally:
         killed = bench.stop()
         tell(f"stopped; killed: {killed}")
-    document = {
-        "machine": _machine(),
+    document: dict[str, Any] = {
+        "machine": machine,
         "quick": quick,
         "seconds": time.monotonic() - begin,
         "killed": killed,
@@ -75,7 +76,7 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
         "bars": [{**bar.__dict__, "verdict": bar.verdict} for bar in bars(bench.cells, overloads)],
         "overloads": [one.document() for one in overloads],
     }
-    text = _summary(bench, overloads, document["machine"])
+    text = _summary(bench, overloads, machine)
     print(text)
     _write(document, text, quick, publish)
     return 0

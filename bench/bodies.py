@@ -13,6 +13,7 @@ from bench.texts import BASE, PREFIX, Texts
 
 POOL = 64  # inputs that a cached load repeats
 JSON = "application/json"
+SLOT = "<input>"
 
 
 class Body(Protocol):
@@ -60,7 +61,7 @@ class TextBody:
 
     def script(self, folder: Path, first: int) -> str:
         """The same bodies, written by Lua."""
-        head, tail = self.around(["@"]).decode().split('"@"')
+        head, tail = self.around([SLOT]).decode().split(f'"{SLOT}"')
         (folder / "words").write_text("\n".join(self.texts.words), encoding="utf-8")
         (folder / "fillers").write_text("\n".join(self.texts.fillers), encoding="utf-8")
         return f"""
@@ -111,10 +112,10 @@ class PictureBody:
     def _parts(self, scene: Scene) -> tuple[bytes, bytes]:
         if not self.as_base64:
             return scene.head, scene.rest
-        document = {"model": self.model, "input": ["data:image/jpeg;base64,@"]}
+        document = {"model": self.model, "input": [f"data:image/jpeg;base64,{SLOT}"]}
         if self.modality:
             document["modality"] = "image"
-        before, after = json.dumps(document, separators=(",", ":")).split("@")
+        before, after = json.dumps(document, separators=(",", ":")).split(SLOT)
         return (before + scene.head_base64).encode(), (scene.rest_base64 + after).encode()
 
     def script(self, folder: Path, first: int) -> str:

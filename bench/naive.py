@@ -50,7 +50,7 @@ class Encoder:
 
     async def __call__(self, text: str) -> list[float]:
         """Embed one text."""
-        vector: Any = await self.embed(text)  # type: ignore[arg-type]
+        vector: Any = await self.embed(text)
         return list(vector)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 def export_text(folder: Path, target: Path) -> None:
     """The weights as ONNX in fp32, as optimum exports them; the peer's own optimiser does the rest."""
-    from optimum.exporters.onnx import main_export
+    from optimum.exporters.onnx import main_export  # type: ignore[import-not-found]
 
     main_export(str(folder), str(target), task="feature-extraction", library_name="transformers", device="cpu")
     for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
@@ -31,7 +31,13 @@ def quantize_text(source: Path, target: Path) -> None:
 
 def export_clip(target: Path) -> None:
     """ViT-B/32 with random weights and the processor of the real one; its text half is as small as can be."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+    from transformers import (  # type: ignore[import-not-found]
+        CLIPConfig,
+        CLIPImageProcessor,
+        CLIPModel,
+        CLIPProcessor,
+        CLIPTokenizer,
+    )
 
     target.mkdir(parents=True)
     (target / "vocab.json").write_text(json.dumps({"<|startoftext|>": 0, "<|endoftext|>": 1, "a</w>": 2, "a": 3}))

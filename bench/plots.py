@@ -28,7 +28,9 @@ def throughput(cells: list[dict[str, Any]], path: Path) -> None:
         shares = [rates.get((load, target), 0) / top for load, top in zip(loads, best, strict=True)]
         system, _, variant = target.partition(" ")
         places = [row + index * height for row in range(len(loads))]
-        axes.barh(places, shares, height, label=target, color=COLOURS[system], hatch=HATCHES.get(variant, ""), alpha=0.85)
+        axes.barh(
+            places, shares, height, label=target, color=COLOURS[system], hatch=HATCHES.get(variant, ""), alpha=0.85
+        )
     axes.set_yticks([row + 0.4 for row in range(len(loads))], loads)
     axes.invert_yaxis()
     axes.set_xlabel("items per second, as a share of the fastest model alone")
@@ -40,7 +42,11 @@ def latency(cells: list[dict[str, Any]], path: Path) -> None:
     """p50 and p99 by clients, one text of 13 tokens per request."""
     figure, axes = plt.subplots(figsize=(7, 4))
     for target in dict.fromkeys(c["target"] for c in cells if not c["target"].startswith("ceiling")):
-        chosen = [c for c in cells if c["target"] == target and c["load"].startswith("text 1×13") and "cached" not in c["load"]]
+        chosen = [
+            c
+            for c in cells
+            if c["target"] == target and c["load"].startswith("text 1×13") and "cached" not in c["load"]
+        ]
         points = sorted((int(c["load"].rsplit("c", 1)[1]), c["medians"]["p50"], c["medians"]["p99"]) for c in chosen)
         if points:
             clients, p50, p99 = zip(*points, strict=True)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bench.bodies import PictureBody, TextBody
-from bench.loads import Load
 from bench.pictures import scenes
 from bench.servers import Server
 from bench.systems import Target
@@ -65,7 +64,7 @@ class Probes:
         self._worker = worker
         self._reference = {"fp32": "1.0.0", "int8": "1.1.0"}
 
-    def prepare(self, target: Target, load: Load, texts: Texts, first: int) -> Probe:
+    def prepare(self, target: Target, texts: Texts, first: int) -> Probe:
         """Probes for a target in a load; a peer's pictures have other random weights and are not compared."""
         if target.modality == "image" and target.system != "ours":
             return Probe([], target.path, "", [])

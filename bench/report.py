@@ -32,7 +32,7 @@ def number(value: float, digits: int = 2) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with padded columns."""
     columns = list(zip(head, *rows, strict=True))
-    widths = [max(len(cell) for cell in column) for column in columns]
+    widths = [max(3, *(len(cell) for cell in column)) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
@@ -87,7 +87,17 @@ def latencies(cells: Cells) -> str:
         ]
         for (load, target), cell in cells.items()
     ]
-    head = ["load", "target", "p50 ms", "p99 ms", "failed", "wrk CPU %", "server's count / wrk's", "same bits", "cosine"]
+    head = [
+        "load",
+        "target",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "wrk CPU %",
+        "server's count / wrk's",
+        "same bits",
+        "cosine",
+    ]
     return table(head, rows)
 
 

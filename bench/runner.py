@@ -156,7 +156,7 @@ class Bench:
 
     def _target(self, server: Server, target: Target, body: Body, load: Load, warm_s: float) -> None:
         wrk.run(server.url, body, load.clients, warm_s, self.first())
-        probe = self._probes.prepare(target, load, self.texts(13), self.first())
+        probe = self._probes.prepare(target, self.texts(13), self.first())
         cell = self.cell(load, target.name)
         before, counted = server.mark.cpu_seconds(), server.requests_counted()
         thread = threading.Thread(target=probe.send, args=(server, load.seconds))
