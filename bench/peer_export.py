@@ -10,10 +10,25 @@ from typing import Any
 
 
 def export_text(folder: Path, target: Path) -> None:
-    """The weights as ONNX in fp32, as optimum exports them; the peer's own optimiser does the rest."""
-    from optimum.exporters.onnx import main_export  # type: ignore[import-not-found]
+    """The weights as ONNX in fp32, with the inputs and output that optimum gives it; the peer's optimiser does the rest."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer  # type: ignore[import-not-found]
 
-    main_export(str(folder), str(target), task="feature-extraction", library_name="transformers", device="cpu")
+    target.mkdir(parents=True)
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager", return_dict=False).eval()
+    example = AutoTokenizer.from_pretrained(folder)(["one text", "and another one"], padding=True, return_tensors="pt")
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    ragged = {name: {0: "batch", 1: "tokens"} for name in [*names, "last_hidden_state"]}
+    torch.onnx.export(
+        model,
+        tuple(example[name] for name in names),
+        str(target / "model.onnx"),
+        input_names=names,
+        output_names=["last_hidden_state"],
+        dynamic_axes=ragged,
+        opset_version=17,
+        dynamo=False,
+    )
     for name in ("tokenizer.json", "tokenizer_config.json", "config.json"):
         shutil.copyfile(folder / name, target / name)
 

@@ -41,7 +41,7 @@ class Cell:
     probes: int = 0
     identical: int = 0
     least_cosine: float = 1.0
-    counted: list[float] = field(default_factory=list)  # the server's own count of requests over wrk's
+    uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -173,7 +173,7 @@ class Bench:
         cell.probes += probe.sent
         cell.identical += probe.identical
         cell.least_cosine = min(cell.least_cosine, probe.least_cosine)
-        if counted is not None and counted_after is not None and sample.requests:
-            cell.counted.append((counted_after - counted - probe.sent) / sample.requests)
+        if counted is not None and counted_after is not None:
+            cell.uncounted.append(counted_after - counted - probe.sent - sample.requests)
         if sample.failed + sample.broken:
             print(f"{target.name}: {sample.failed} failed, {sample.broken} broken in {load.name}", file=sys.stderr)
