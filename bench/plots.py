@@ -1,0 +1,90 @@
+"""Draws a run's JSON: ``plots.py RESULT.json STEM`` writes STEM-*.png. Runs in the bench's own environment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+COLOURS = {"ceiling": "#9aa0a6", "ours": "#1a73e8", "naive": "#e8710a", "infinity": "#188038"}
+HATCHES = {"int8": "//", "onnx": ".."}
+
+
+def throughput(cells: list[dict[str, Any]], path: Path) -> None:
+    """Rates of each load as shares of its best ceiling."""
+    loads = list(dict.fromkeys(c["load"] for c in cells if c["target"].startswith("ceiling")))
+    targets = list(dict.fromkeys(c["target"] for c in cells))
+    rates = {(c["load"], c["target"]): c["medians"]["rate"] or 0 for c in cells}
+    height = 0.85 / len(targets)
+    figure, axes = plt.subplots(figsize=(9, 1 + 0.9 * len(loads)))
+    for index, target in enumerate(targets):
+        best = [max(rates.get((load, t), 0) for t in targets if t.startswith("ceiling")) or 1 for load in loads]
+        shares = [rates.get((load, target), 0) / top for load, top in zip(loads, best, strict=True)]
+        system, _, variant = target.partition(" ")
+        places = [row + index * height for row in range(len(loads))]
+        axes.barh(
+            places, shares, height, label=target, color=COLOURS[system], hatch=HATCHES.get(variant, ""), alpha=0.85
+        )
+    axes.set_yticks([row + 0.4 for row in range(len(loads))], loads)
+    axes.invert_yaxis()
+    axes.set_xlabel("items per second, as a share of the fastest model alone")
+    axes.legend(fontsize=7, loc="lower right")
+    _save(figure, path)
+
+
+def latency(cells: list[dict[str, Any]], path: Path) -> None:
+    """p50 and p99 by clients, one text of 13 tokens per request."""
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for target in dict.fromkeys(c["target"] for c in cells if not c["target"].startswith("ceiling")):
+        chosen = [
+            c
+            for c in cells
+            if c["target"] == target and c["load"].startswith("text 1×13") and "cached" not in c["load"]
+        ]
+        points = sorted((int(c["load"].rsplit("c", 1)[1]), c["medians"]["p50"], c["medians"]["p99"]) for c in chosen)
+        if points:
+            clients, p50, p99 = zip(*points, strict=True)
+            line = axes.plot(clients, p50, marker="o", label=f"{target} p50")[0]
+            axes.plot(clients, p99, marker="^", linestyle=":", color=line.get_color())
+    axes.set(xscale="log", yscale="log", xlabel="clients", ylabel="ms (dotted: p99)")
+    axes.legend(fontsize=7)
+    _save(figure, path)
+
+
+def open_loop(overloads: list[dict[str, Any]], path: Path) -> None:
+    """Goodput and p99 by offered rate."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5))
+    for one in overloads:
+        stages = sorted([*one["steps"], [one["sustainable"] * 4, one["overload"]]], key=lambda stage: stage[0])
+        offered = [rate for rate, _ in stages]
+        left.plot(offered, [result["goodput"] for _, result in stages], marker="o", label=one["target"])
+        right.plot(offered, [result["p99_ms"] for _, result in stages], marker="o", label=one["target"])
+    left.set(xlabel="offered requests/s", ylabel="answered well, per second")
+    right.set(xlabel="offered requests/s", ylabel="p99 of accepted, ms", yscale="log")
+    left.legend(fontsize=7)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Draw everything that the run has."""
+    document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    throughput(document["cells"], Path(f"{sys.argv[2]}-throughput.png"))
+    latency(document["cells"], Path(f"{sys.argv[2]}-latency.png"))
+    if document["overloads"]:
+        open_loop(document["overloads"], Path(f"{sys.argv[2]}-open-loop.png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Measures every load on every target, by turns: what the machine does meanwhile hits all alike."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import wrk
+from bench.bodies import Body
+from bench.loads import Load, Plan
+from bench.probes import Probes
+from bench.servers import Server
+from bench.stats import median
+from bench.systems import STARTERS, Target, targets
+from bench.texts import Texts
+from bench.worker import Worker
+from models.catalog import Catalog
+
+NUMBERS = 10_000_000  # inputs that one measurement may use up
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Cell:
+    """All rounds of one load on one target."""
+
+    load: str
+    target: str
+    rates: list[float] = field(default_factory=list)  # texts or pictures per second
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    failed: int = 0
+    generator_cpu: list[float] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)  # cores that each kind of process took, last round
+    probes: int = 0
+    identical: int = 0
+    least_cosine: float = 1.0
+    uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """The median round."""
+        return median(self.rates)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        medians = {"rate": self.rate, "p50": median(self.p50_ms), "p99": median(self.p99_ms)}
+        return {**asdict(self), "medians": {k: None if math.isnan(v) else v for k, v in medians.items()}}
+
+
+class Bench:
+    """The systems, the worker and the numbering of inputs."""
+
+    def __init__(self, folder: Path, systems: list[str], tell: Tell) -> None:
+        """Start nothing yet.
+
+        Args:
+            folder: for logs and configurations.
+            systems: which of ours, naive, infinity.
+            tell: hears what happens.
+        """
+        self.worker = Worker()
+        self.cells: dict[tuple[str, str], Cell] = {}
+        self.servers: dict[str, Server] = {}
+        self.failures: dict[str, str] = {}
+        self.targets = [t for t in targets() if t.system in systems]
+        self._systems, self._folder, self._tell = systems, folder, tell
+        self._numbers = itertools.count(1)
+        tokenizer = next(s for s in Catalog.load().specs() if s.type == "text").graph.with_suffix(".tokenizer.json")
+        self.tokenizer = tokenizer
+        self._texts: dict[int, Texts] = {}
+        self._probes = Probes(self.worker)
+
+    def first(self) -> int:
+        """A number from which nobody has used inputs."""
+        return next(self._numbers) * NUMBERS
+
+    def texts(self, tokens: int) -> Texts:
+        """Texts of a length."""
+        if tokens not in self._texts:
+            self._texts[tokens] = Texts.of(self.tokenizer, tokens or 13)
+        return self._texts[tokens]
+
+    def start(self) -> None:
+        """Start every system, one after the other, each frozen as soon as it answers."""
+        for system in self._systems:
+            self._tell(f"starting {system}")
+            server = STARTERS[system](self._folder)
+            self.servers[system] = server
+            for target in (t for t in self.targets if t.system == system):
+                body = self._probe_body(target)
+                server.wait(body.path, body.data(self.first()), body.content_type)
+            server.freeze()
+
+    def _probe_body(self, target: Target) -> Body:
+        kind = "text" if target.modality == "text" else "image-base64"
+        body = target.body(Load(kind, 1, 13, 1, 1, 1), self.texts(13))  # type: ignore[arg-type]
+        assert body is not None
+        return body
+
+    def stop(self) -> dict[str, int]:
+        """End every system.
+
+        Returns:
+            How many processes of each had to be killed.
+        """
+        self.worker.stop()
+        return {name: server.stop() for name, server in self.servers.items()}
+
+    def measure(self, plan: Plan) -> None:
+        """All rounds of all loads."""
+        for load in plan.loads:
+            for turn in range(load.rounds):
+                self._tell(f"{load.name}, round {turn + 1} of {load.rounds}")
+                self._ceilings(load)
+                for system in self._systems:
+                    self._system(system, load, plan.warm_s)
+
+    def cell(self, load: Load, target: str) -> Cell:
+        """The place of a result."""
+        return self.cells.setdefault((load.name, target), Cell(load.name, target))
+
+    def _ceilings(self, load: Load) -> None:
+        if load.cached:
+            return
+        for spec in Catalog.load().specs():
+            if spec.type != load.modality:
+                continue
+            question = {"model": spec.reference, "tokens": load.tokens, "outstanding": load.clients * load.items}
+            result = self.worker.ask({**question, "seconds": load.seconds, "first": self.first()})
+            cell = self.cell(load, f"ceiling {spec.precision}")
+            cell.rates.append(result["rate"])
+            cell.p50_ms.append(result["p50_ms"])
+            cell.p99_ms.append(result["p99_ms"])
+            cell.notes = {"batch": result["batch"], "spinning": result["spinning"]}
+
+    def _system(self, system: str, load: Load, warm_s: float) -> None:
+        pairs = [(t, t.body(load, self.texts(load.tokens))) for t in self.targets if t.system == system]
+        if not any(body for _, body in pairs):
+            return
+        server = self.servers[system]
+        server.thaw()
+        try:
+            for target, body in pairs:
+                if body is not None:
+                    self._target(server, target, body, load, warm_s)
+        finally:
+            server.freeze()
+
+    def _target(self, server: Server, target: Target, body: Body, load: Load, warm_s: float) -> None:
+        wrk.run(server.url, body, load.clients, warm_s, self.first())
+        probe = self._probes.prepare(target, self.texts(13), self.first())
+        cell = self.cell(load, target.name)
+        before, counted = server.mark.cpu_seconds(), server.requests_counted()
+        thread = threading.Thread(target=probe.send, args=(server, load.seconds))
+        thread.start()
+        sample = wrk.run(server.url, body, load.clients, load.seconds, self.first())
+        thread.join()
+        after, counted_after = server.mark.cpu_seconds(), server.requests_counted()
+        cell.rates.append(sample.rate * load.items)
+        cell.p50_ms.append(sample.p50_ms)
+        cell.p99_ms.append(sample.p99_ms)
+        cell.failed += sample.failed + sample.broken
+        cell.generator_cpu.append(sample.generator_cpu)
+        cell.cpu = {k: round((v - before.get(k, 0)) / sample.seconds, 3) for k, v in after.items()}
+        cell.probes += probe.sent
+        cell.identical += probe.identical
+        cell.least_cosine = min(cell.least_cosine, probe.least_cosine)
+        if counted is not None and counted_after is not None:
+            cell.uncounted.append(counted_after - counted - probe.sent - sample.requests)
+        if sample.failed + sample.broken:
+            print(f"{target.name}: {sample.failed} failed, {sample.broken} broken in {load.name}", file=sys.stderr)

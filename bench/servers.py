@@ -1,0 +1,120 @@
+"""A system under test as processes of its own: started on a free port, paused while others run, ended by id."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from bench.processes import Mark
+
+START_S = 300
+STOP_S = 60
+POLL_S = 0.2
+SETTLE_S = 0.3
+
+
+class ServerError(RuntimeError):
+    """A system did not start or does not answer."""
+
+
+class Server:
+    """One server process and whatever it starts."""
+
+    def __init__(self, name: str, command: list[str], port: int, log: Path, environment: dict[str, str | None]) -> None:
+        """Start it.
+
+        Args:
+            name: for messages.
+            command: what to run.
+            port: where it will listen on loopback.
+            log: where its output goes.
+            environment: variables to set, or to remove where the value is None.
+        """
+        self.name, self.port, self.log = name, port, log
+        self.statistics_port: int | None = None  # where it counts its requests, if it does
+        self.url = f"http://127.0.0.1:{port}"
+        self.mark = Mark()
+        variables = {**self.mark.environment(), **{k: v for k, v in environment.items() if v is not None}}
+        for gone in (k for k, v in environment.items() if v is None):
+            variables.pop(gone, None)
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=variables, start_new_session=True
+            )
+
+    def wait(self, path: str, body: bytes, content_type: str, seconds: float = START_S) -> None:
+        """Wait until a request is answered with 200.
+
+        Raises:
+            ServerError: it ended, or time ran out.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ServerError(f"{self.name} ended: {self._tail()}")
+            if self.post(path, body, content_type) is not None:
+                return
+            time.sleep(POLL_S)
+        raise ServerError(f"{self.name} did not answer within {seconds:g} s: {self._tail()}")
+
+    def post(self, path: str, body: bytes, content_type: str, timeout_s: float = 30) -> bytes | None:
+        """The answer to one request, or nothing when it was not a good one."""
+        request = urllib.request.Request(self.url + path, body, {"content-type": content_type})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=timeout_s) as answer:
+                data: bytes = answer.read()
+                return data
+        except (urllib.error.URLError, OSError):
+            return None
+
+    def requests_counted(self) -> int | None:
+        """How many requests the server's HAProxy says it got, where it has one."""
+        if self.statistics_port is None:
+            return None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://127.0.0.1:{self.statistics_port}/metrics", timeout=10) as answer:
+                text: str = answer.read().decode()
+        except OSError:
+            return None
+        return requests_in(text)
+
+    def freeze(self) -> None:
+        """Take no more processor time."""
+        self.mark.freeze()
+
+    def thaw(self) -> None:
+        """Go on."""
+        self.mark.thaw()
+        time.sleep(SETTLE_S)
+
+    def stop(self) -> int:
+        """Press Ctrl-C and end what stays behind.
+
+        Returns:
+            How many processes had to be killed.
+        """
+        self.mark.thaw()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.mark.end()
+
+    def _tail(self) -> str:
+        return self.log.read_text(errors="replace")[-1500:]
+
+
+def requests_in(exposition: str) -> int | None:
+    """The frontends' requests in HAProxy's Prometheus text; nothing where it has no such line."""
+    lines = [line for line in exposition.splitlines() if line.startswith("haproxy_frontend_http_requests_total")]
+    traffic = [line for line in lines if "stats" not in line and "prometheus" not in line]
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in traffic) if traffic else None

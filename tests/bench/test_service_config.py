@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import yaml
+
+from bench.service_config import bench_config
+from deployments.serve_config import check
+from models.catalog import ROOT, Catalog
+
+
+def test_every_version_of_the_catalogue_is_served_on_one_replica() -> None:
+    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    specs = Catalog.load().specs()
+    changed = bench_config(document, specs)
+    check(changed, "bench")
+    assert {app["args"].get("model") for app in changed["applications"]} - {None} == {s.reference for s in specs}
+    scaling = [d["autoscaling_config"] for app in changed["applications"] for d in app["deployments"]]
+    assert {(s["min_replicas"], s["max_replicas"]) for s in scaling} == {(1, 1)}
