@@ -5,7 +5,9 @@ PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format lock setup clean
+.PHONY: run test test-slow lint format lock setup clean bench bench-profile bench-models
+
+PLAIN := bench/results/plain
 
 run: setup ## set up, get the models, serve on 127.0.0.1:8000 (PORT=8001 elsewhere, BESIDE=1 beside another Ray)
 	@exec $(BIN)/embedserve up $(if $(PORT),--port $(PORT)) $(if $(BESIDE),--beside) $(if $(PROFILE),--profile $(PROFILE))
@@ -27,6 +29,25 @@ format: ## rewrite files in the project's style
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+test-slow: ## the tests that take minutes each
+	@scripts/setup.sh dev "$(PYTHON)"
+	$(BIN)/python -m pytest -m slow --timeout=1800
+
+bench: ## this service beside the bare model and its peers (QUICK=1: four minutes)
+	@scripts/setup.sh dev "$(PYTHON)"
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+bench-profile: ## where each microsecond of a one-text request goes
+	@scripts/setup.sh dev "$(PYTHON)"
+	$(BIN)/python -m bench --profile
+
+bench-models: ## our graphs beside the plain torch exports of the same weights
+	@scripts/setup.sh dev "$(PYTHON)"
+	@test -x .env-export/bin/python || { $(PYTHON) -m venv .env-export && .env-export/bin/pip install -q torch==2.13.0 transformers onnx onnxscript safetensors; }
+	$(BIN)/embedserve models pull text-embedding image-embedding
+	.env-export/bin/python bench/export.py models/store/files $(PLAIN)
+	$(BIN)/python -m bench.models $(PLAIN)
 
 lock: ## lock the dependencies of pyproject.toml again
 	scripts/lock.sh

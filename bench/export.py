@@ -6,6 +6,7 @@ image model random ones, which take the same time.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -43,8 +44,12 @@ class Vision(torch.nn.Module):
 
 
 def main(weights: Path, target: Path) -> None:
-    """Write plain_text.onnx and plain_vision.onnx into ``target``."""
+    """Write plain_text.onnx and plain_vision.onnx into ``target``; ``weights`` may be the store's folder of files."""
     target.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        if not (weights / name).exists():
+            shutil.copyfile(next(weights.glob(f"*-{name}")), target / name)
+    weights = weights if (weights / "config.json").exists() else target
     ids = torch.ones(2, 7, dtype=torch.long)
     model = BertModel.from_pretrained(weights, attn_implementation="eager").eval()
     axes = {name: {0: "n", 1: "t"} for name in [*TEXT_INPUTS, "last_hidden_state"]}

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deployments import models_cli
 from models.errors import EmbedserveError
@@ -180,7 +181,7 @@ def main() -> None:
     try:
         app()
     except EmbedserveError as error:
-        console.print(f"[bold red]error:[/] {error}", markup=True, highlight=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         raise SystemExit(1) from None
 
 

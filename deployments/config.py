@@ -101,7 +101,7 @@ class GatewayConfig(Strict):
     queue: Queue = Queue()
     cache: Cache = Cache()
     revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
-    previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model
+    previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -38,6 +38,8 @@ def routes(registry: Registry) -> list[Route]:
 def entry(registry: Registry, version: Version) -> dict[str, Any]:
     """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
     card = version.card
+    swap_error = card.swap_error if card else None
+    routes = registry.config.models.get(version.model)
     return {
         "id": version.reference,
         "object": "model",
@@ -53,8 +55,10 @@ def entry(registry: Registry, version: Version) -> dict[str, Any]:
         "max_tokens": card.max_tokens if card else None,
         "weights": ("synthetic" if card.label.synthetic else "pretrained") if card else None,
         "state": version.state,
-        "reason": version.error or (card.swap_error if card else None) or registry.waiting.get(version.model),
+        "reason": version.error or swap_error or registry.waiting.get(version.model),
+        "swap_error": swap_error,
         "share": registry.share(version),
+        "shadow": routes.shadow.get(version.version, 0) if routes else 0,
         "replicas": version.replicas,
     }
 
