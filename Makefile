@@ -46,7 +46,7 @@ bench-models: ## our graphs beside the plain torch exports of the same weights
 	@scripts/setup.sh dev "$(PYTHON)"
 	@test -x .env-export/bin/python || { $(PYTHON) -m venv .env-export && .env-export/bin/pip install -q torch==2.13.0 transformers onnx onnxscript safetensors; }
 	$(BIN)/embedserve models pull text-embedding image-embedding
-	.env-export/bin/python bench/export.py models/store/files $(PLAIN)
+	.env-export/bin/python -P bench/export.py models/store/files $(PLAIN)
 	$(BIN)/python -m bench.models $(PLAIN)
 
 lock: ## lock the dependencies of pyproject.toml again
