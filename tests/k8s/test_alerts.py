@@ -18,7 +18,7 @@ ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
 
 
 def promtool(folder, *arguments):
-    command = [require("promtool", "prometheus"), *arguments]
+    command = [require("promtool", "Debian package prometheus"), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
