@@ -68,6 +68,7 @@ class Embeddings:
         self.metrics = metrics
         self._shadow = Shadow(metrics)
         self.cache = VectorCache(0)
+        self._artifacts: dict[str, str] = {}  # the hash last reported of each version
         self._inflight: dict[bytes, asyncio.Future[_Computed | ItemError]] = {}
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
@@ -139,9 +140,18 @@ class Embeddings:
             self.metrics.ready.set(float(version.state == "ready"), labels)
             self.metrics.queue.set(version.coalescer.waiting_items, labels)
             if version.card is not None:
-                self.metrics.artifact.set(1, {**labels, "hash": version.card.label.hash})
+                self._report_artifact(version, version.card.label.hash)
         self.metrics.cache.set(self.cache.used_bytes)
         self.metrics.flush()
+
+    def _report_artifact(self, version: Version, current: str) -> None:
+        """Set the hash served to 1 and the one before it to 0, which would stand for ever otherwise."""
+        labels = {"model": version.model, "version": version.version}
+        before = self._artifacts.get(version.reference)
+        if before not in (None, current):
+            self.metrics.artifact.set(0, {**labels, "hash": before})
+        self._artifacts[version.reference] = current
+        self.metrics.artifact.set(1, {**labels, "hash": current})
 
     async def _card(self, version: Version) -> Card:
         if version.card is None:
