@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from bench import wrk
 from bench.bodies import Body
 from bench.loads import Load, Plan
 from bench.probes import Probes
-from bench.servers import Server
+from bench.servers import Server, ServerError
 from bench.stats import median
 from bench.systems import STARTERS, Target, targets
 from bench.texts import Texts
 from bench.worker import Worker
 from models.catalog import Catalog
+from models.errors import SourceError
 
 NUMBERS = 10_000_000  # inputs that one measurement may use up
 Tell = Callable[[str], None]
@@ -89,15 +91,23 @@ class Bench:
         return self._texts[tokens]
 
     def start(self) -> None:
-        """Start every system, one after the other, each frozen as soon as it answers."""
+        """Start every system, one after the other, each frozen as soon as it answers; one that fails is left out."""
         for system in self._systems:
             self._tell(f"starting {system}")
-            server = STARTERS[system](self._folder)
-            self.servers[system] = server
-            for target in (t for t in self.targets if t.system == system):
-                body = self._probe_body(target)
-                server.wait(body.path, body.data(self.first()), body.content_type)
-            server.freeze()
+            try:
+                self._start(system)
+            except (ServerError, SourceError, subprocess.CalledProcessError) as error:
+                self.failures[system] = str(error)
+                self._tell(f"{system} is left out: {error}")
+        self._systems = [system for system in self._systems if system not in self.failures]
+        self.targets = [target for target in self.targets if target.system in self._systems]
+
+    def _start(self, system: str) -> None:
+        server = self.servers[system] = STARTERS[system](self._folder)
+        for target in (t for t in self.targets if t.system == system):
+            body = self._probe_body(target)
+            server.wait(body.path, body.data(self.first()), body.content_type)
+        server.freeze()
 
     def _probe_body(self, target: Target) -> Body:
         kind = "text" if target.modality == "text" else "image-base64"
@@ -111,8 +121,9 @@ class Bench:
         Returns:
             How many processes of each had to be killed.
         """
+        killed = {name: server.stop() for name, server in self.servers.items()}
         self.worker.stop()
-        return {name: server.stop() for name, server in self.servers.items()}
+        return killed
 
     def measure(self, plan: Plan) -> None:
         """All rounds of all loads."""
@@ -121,7 +132,7 @@ class Bench:
                 self._tell(f"{load.name}, round {turn + 1} of {load.rounds}")
                 self._ceilings(load)
                 for system in self._systems:
-                    self._system(system, load, plan.warm_s)
+                    self._system(system, load, plan.warm_s if turn == 0 else 0)
 
     def cell(self, load: Load, target: str) -> Cell:
         """The place of a result."""
@@ -155,7 +166,8 @@ class Bench:
             server.freeze()
 
     def _target(self, server: Server, target: Target, body: Body, load: Load, warm_s: float) -> None:
-        wrk.run(server.url, body, load.clients, warm_s, self.first())
+        if warm_s:
+            wrk.run(server.url, body, load.clients, warm_s, self.first())
         probe = self._probes.prepare(target, self.texts(13), self.first())
         cell = self.cell(load, target.name)
         before, counted = server.mark.cpu_seconds(), server.requests_counted()
