@@ -63,12 +63,14 @@ def measure(bench: Bench, target: Target, closed_rate: float, plan: Plan, tell: 
         return run_open(load)
 
     server.thaw()
+    server.settle()
     try:
         unloaded = at(max(5.0, closed_rate * UNLOADED), plan.unloaded_s)
         steps: list[tuple[float, OpenResult]] = []
         for step in STEPS:
             result = at(closed_rate * step, plan.search_s)
             steps.append((closed_rate * step, result))
+            server.settle()
             if sustained(result, unloaded):
                 break
         sustainable = steps[-1][0]

@@ -43,6 +43,7 @@ class Cell:
     probes: int = 0
     identical: int = 0
     least_cosine: float = 1.0
+    unanswered: int = 0  # probes that got no good answer
     uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -162,12 +163,14 @@ class Bench:
             for target, body in pairs:
                 if body is not None:
                     self._target(server, target, body, load, warm_s)
+            server.settle()
         finally:
             server.freeze()
 
     def _target(self, server: Server, target: Target, body: Body, load: Load, warm_s: float) -> None:
         if warm_s:
             wrk.run(server.url, body, load.clients, warm_s, self.first())
+        server.settle()
         probe = self._probes.prepare(target, self.texts(13), self.first())
         cell = self.cell(load, target.name)
         before, counted = server.mark.cpu_seconds(), server.requests_counted()
@@ -184,6 +187,7 @@ class Bench:
         cell.cpu = {k: round((v - before.get(k, 0)) / sample.seconds, 3) for k, v in after.items()}
         cell.probes += probe.sent
         cell.identical += probe.identical
+        cell.unanswered += probe.unanswered
         cell.least_cosine = min(cell.least_cosine, probe.least_cosine)
         if counted is not None and counted_after is not None:
             cell.uncounted.append(counted_after - counted - probe.sent - sample.requests)
