@@ -24,6 +24,7 @@ from bench.worker import Worker
 from models.catalog import Catalog
 from models.errors import SourceError
 
+START_ATTEMPTS = 2
 NUMBERS = 10_000_000  # inputs that one measurement may use up
 Tell = Callable[[str], None]
 
@@ -95,11 +96,16 @@ class Bench:
         """Start every system, one after the other, each frozen as soon as it answers; one that fails is left out."""
         for system in self._systems:
             self._tell(f"starting {system}")
-            try:
-                self._start(system)
-            except (ServerError, SourceError, subprocess.CalledProcessError) as error:
-                self.failures[system] = str(error)
-                self._tell(f"{system} is left out: {error}")
+            for attempt in range(1, START_ATTEMPTS + 1):
+                try:
+                    self._start(system)
+                    break
+                except (ServerError, SourceError, subprocess.CalledProcessError) as error:
+                    self._tell(f"{system} did not start, attempt {attempt}: {error}")
+                    if attempt == START_ATTEMPTS:
+                        self.failures[system] = str(error)
+                    if system in self.servers:
+                        self.servers.pop(system).stop()
         self._systems = [system for system in self._systems if system not in self.failures]
         self.targets = [target for target in self.targets if target.system in self._systems]
 
