@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from models.catalog import ROOT, Catalog
 from models.store import pull
 
 RESULTS = ROOT / "bench" / "results"
+QUIET_S = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     begin = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is stopped on the way out
     machine = _machine()
     plan = quick_plan() if quick else full_plan()
 
@@ -72,6 +75,7 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
         "quick": quick,
         "seconds": time.monotonic() - begin,
         "killed": killed,
+        "left_out": bench.failures,
         "cells": [cell.document() for cell in bench.cells.values()],
         "bars": [{**bar.__dict__, "verdict": bar.verdict} for bar in bars(bench.cells, overloads)],
         "overloads": [one.document() for one in overloads],
@@ -88,13 +92,27 @@ def _machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "cpu": cpu.partition(":")[2].strip(),
         "python": platform.python_version(),
-        "load_before": os.getloadavg(),
+        "others": round(_others(), 2),
     }
+
+
+def _others() -> float:
+    """Cores that the rest of the machine takes before anything is started."""
+
+    def busy() -> float:
+        ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+    before = busy()
+    time.sleep(QUIET_S)
+    return (busy() - before) / QUIET_S
 
 
 def _summary(bench: Bench, overloads: list[Overload], machine: dict[str, Any]) -> str:
     parts = [
-        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}",
+        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}; before the run, everything else "
+        f"on the machine took {machine['others']:.2f} cores"
+        + "".join(f"\n\n{system} was left out: {reason}" for system, reason in bench.failures.items()),
         report.verdicts(bars(bench.cells, overloads)),
         report.ratios(bench.cells),
         report.rates(bench.cells),

@@ -107,5 +107,5 @@ def _good(one: Overload) -> int:
 
 def _exact(cells: Cells) -> list[Bar]:
     ours = [cell for (_, target), cell in cells.items() if target.startswith("ours")]
-    share = ratio(sum(c.identical for c in ours), sum(c.probes for c in ours))
+    share = ratio(sum(c.identical for c in ours), sum(c.probes - c.unanswered for c in ours))
     return [Bar("vectors under load with the bits of those alone, share", share, 1.0)]

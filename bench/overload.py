@@ -15,6 +15,7 @@ from bench.systems import Target
 
 STEPS = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # of the closed loop's rate
 KEPT = 0.99  # of requests answered well, for a rate to count as sustained
+IN_TIME = 0.95  # of requests answered before the last arrives
 PATIENCE = 10.0  # a sustained rate's p99 over the unloaded one: above it a queue is growing
 UNLOADED = 0.1  # of the sustainable rate
 FACTOR = 4
@@ -63,12 +64,14 @@ def measure(bench: Bench, target: Target, closed_rate: float, plan: Plan, tell: 
         return run_open(load)
 
     server.thaw()
+    server.settle()
     try:
         unloaded = at(max(5.0, closed_rate * UNLOADED), plan.unloaded_s)
         steps: list[tuple[float, OpenResult]] = []
         for step in STEPS:
             result = at(closed_rate * step, plan.search_s)
             steps.append((closed_rate * step, result))
+            server.settle()
             if sustained(result, unloaded):
                 break
         sustainable = steps[-1][0]
@@ -82,4 +85,6 @@ def measure(bench: Bench, target: Target, closed_rate: float, plan: Plan, tell: 
 def sustained(result: OpenResult, unloaded: OpenResult) -> bool:
     """Whether a rate was answered without losses and without a queue that grows."""
     good = result.statuses.get("200", 0)
-    return good >= KEPT * result.sent and result.p99_ms <= PATIENCE * unloaded.p99_ms
+    in_time = result.goodput * result.seconds
+    fast = result.p99_ms <= PATIENCE * unloaded.p99_ms
+    return good >= KEPT * result.sent and in_time >= IN_TIME * result.sent and fast

@@ -12,7 +12,7 @@ from typing import Any
 def export_text(folder: Path, target: Path) -> None:
     """The weights as ONNX in fp32, with the inputs and output that optimum gives it; the peer's optimiser does the rest."""
     import torch
-    from transformers import AutoModel, AutoTokenizer  # type: ignore[import-not-found]
+    from transformers import AutoModel, AutoTokenizer
 
     target.mkdir(parents=True)
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", return_dict=False).eval()
@@ -46,7 +46,7 @@ def quantize_text(source: Path, target: Path) -> None:
 
 def export_clip(target: Path) -> None:
     """ViT-B/32 with random weights and the processor of the real one; its text half is as small as can be."""
-    from transformers import (  # type: ignore[import-not-found]
+    from transformers import (
         CLIPConfig,
         CLIPImageProcessor,
         CLIPModel,

@@ -31,6 +31,7 @@ class Probe:
     references: list[Any]
     sent: int = 0
     identical: int = 0
+    unanswered: int = 0
     least_cosine: float = 1.0
     answers: list[Any] = field(default_factory=list)
 
@@ -41,7 +42,7 @@ class Probe:
             answer = server.post(self.path, body, self.content_type, PATIENCE_S)
             self.sent += 1
             if answer is None:
-                self.least_cosine = 0.0
+                self.unanswered += 1
                 continue
             vector = np.array(json.loads(answer)["data"][0]["embedding"], np.float32)
             self.compare(vector, np.array(reference, np.float32))

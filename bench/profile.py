@@ -24,6 +24,8 @@ SECONDS = 10
 CLIENTS = 32
 FIRST = 9 * 10**11
 TOP = 18
+# Native waits that py-spy takes for work. `Thread.run` stays: it is the event loop's own C code.
+WAITING = ("Worker.main_loop (", "_worker (concurrent/")
 WATCHED = ("Gateway", "TextEncoder")
 
 
@@ -40,7 +42,7 @@ class Profile:
         for line in lines:
             stack, _, count = line.rpartition(" ")
             frames = [frame.rsplit(":", 1)[0] for frame in stack.split(";")]
-            if not count.strip().isdigit() or not frames:
+            if not count.strip().isdigit() or any(frames[-1].startswith(waiting) for waiting in WAITING):
                 continue
             self.total += int(count)
             self.own[frames[-1]] += int(count)

@@ -82,7 +82,7 @@ def latencies(cells: Cells) -> str:
             str(cell.failed),
             number(100 * median(cell.generator_cpu)) if cell.generator_cpu else "–",
             number(median(cell.uncounted), 0),
-            f"{cell.identical}/{cell.probes}" if cell.probes else "–",
+            f"{cell.identical}/{cell.probes - cell.unanswered}" if cell.probes else "–",
             f"{cell.least_cosine:.4f}" if cell.probes else "–",
         ]
         for (load, target), cell in cells.items()

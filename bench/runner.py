@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from bench import wrk
 from bench.bodies import Body
 from bench.loads import Load, Plan
 from bench.probes import Probes
-from bench.servers import Server
+from bench.servers import Server, ServerError
 from bench.stats import median
 from bench.systems import STARTERS, Target, targets
 from bench.texts import Texts
 from bench.worker import Worker
 from models.catalog import Catalog
+from models.errors import SourceError
 
+START_ATTEMPTS = 2
 NUMBERS = 10_000_000  # inputs that one measurement may use up
 Tell = Callable[[str], None]
 
@@ -41,6 +44,7 @@ class Cell:
     probes: int = 0
     identical: int = 0
     least_cosine: float = 1.0
+    unanswered: int = 0  # probes that got no good answer
     uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -89,15 +93,28 @@ class Bench:
         return self._texts[tokens]
 
     def start(self) -> None:
-        """Start every system, one after the other, each frozen as soon as it answers."""
+        """Start every system, one after the other, each frozen as soon as it answers; one that fails is left out."""
         for system in self._systems:
             self._tell(f"starting {system}")
-            server = STARTERS[system](self._folder)
-            self.servers[system] = server
-            for target in (t for t in self.targets if t.system == system):
-                body = self._probe_body(target)
-                server.wait(body.path, body.data(self.first()), body.content_type)
-            server.freeze()
+            for attempt in range(1, START_ATTEMPTS + 1):
+                try:
+                    self._start(system)
+                    break
+                except (ServerError, SourceError, subprocess.CalledProcessError) as error:
+                    self._tell(f"{system} did not start, attempt {attempt}: {error}")
+                    if attempt == START_ATTEMPTS:
+                        self.failures[system] = str(error)
+                    if system in self.servers:
+                        self.servers.pop(system).stop()
+        self._systems = [system for system in self._systems if system not in self.failures]
+        self.targets = [target for target in self.targets if target.system in self._systems]
+
+    def _start(self, system: str) -> None:
+        server = self.servers[system] = STARTERS[system](self._folder)
+        for target in (t for t in self.targets if t.system == system):
+            body = self._probe_body(target)
+            server.wait(body.path, body.data(self.first()), body.content_type)
+        server.freeze()
 
     def _probe_body(self, target: Target) -> Body:
         kind = "text" if target.modality == "text" else "image-base64"
@@ -111,8 +128,9 @@ class Bench:
         Returns:
             How many processes of each had to be killed.
         """
+        killed = {name: server.stop() for name, server in self.servers.items()}
         self.worker.stop()
-        return {name: server.stop() for name, server in self.servers.items()}
+        return killed
 
     def measure(self, plan: Plan) -> None:
         """All rounds of all loads."""
@@ -121,7 +139,7 @@ class Bench:
                 self._tell(f"{load.name}, round {turn + 1} of {load.rounds}")
                 self._ceilings(load)
                 for system in self._systems:
-                    self._system(system, load, plan.warm_s)
+                    self._system(system, load, plan.warm_s if turn == 0 else 0)
 
     def cell(self, load: Load, target: str) -> Cell:
         """The place of a result."""
@@ -151,11 +169,14 @@ class Bench:
             for target, body in pairs:
                 if body is not None:
                     self._target(server, target, body, load, warm_s)
+            server.settle()
         finally:
             server.freeze()
 
     def _target(self, server: Server, target: Target, body: Body, load: Load, warm_s: float) -> None:
-        wrk.run(server.url, body, load.clients, warm_s, self.first())
+        if warm_s:
+            wrk.run(server.url, body, load.clients, warm_s, self.first())
+        server.settle()
         probe = self._probes.prepare(target, self.texts(13), self.first())
         cell = self.cell(load, target.name)
         before, counted = server.mark.cpu_seconds(), server.requests_counted()
@@ -172,6 +193,7 @@ class Bench:
         cell.cpu = {k: round((v - before.get(k, 0)) / sample.seconds, 3) for k, v in after.items()}
         cell.probes += probe.sent
         cell.identical += probe.identical
+        cell.unanswered += probe.unanswered
         cell.least_cosine = min(cell.least_cosine, probe.least_cosine)
         if counted is not None and counted_after is not None:
             cell.uncounted.append(counted_after - counted - probe.sent - sample.requests)

@@ -15,6 +15,8 @@ START_S = 300
 STOP_S = 60
 POLL_S = 0.2
 SETTLE_S = 0.3
+SETTLE_MOST_S = 20
+IDLE_CORES = 0.35  # an idle Ray takes a tenth of a core, more while it wakes
 
 
 class ServerError(RuntimeError):
@@ -87,6 +89,15 @@ class Server:
     def freeze(self) -> None:
         """Take no more processor time."""
         self.mark.freeze()
+
+    def settle(self) -> None:
+        """Wait until what earlier clients left behind is done: not every server drops it when they hang up."""
+        deadline = time.monotonic() + SETTLE_MOST_S
+        while time.monotonic() < deadline:
+            before = sum(self.mark.cpu_seconds().values())
+            time.sleep(SETTLE_S)
+            if sum(self.mark.cpu_seconds().values()) - before < SETTLE_S * IDLE_CORES:
+                return
 
     def thaw(self) -> None:
         """Go on."""

@@ -21,12 +21,14 @@ def test_schedule_is_evenly_spaced_and_complete(rate: float, seconds: float, cou
 
 
 @pytest.mark.parametrize(
-    ("good", "p99_ms", "expected"),
-    [(100, 20.0, True), (98, 20.0, False), (100, 500.0, False)],
-    ids=["a kept rate", "losses", "a growing queue"],
+    ("good", "in_time", "p99_ms", "expected"),
+    [(100, 98, 20.0, True), (98, 98, 20.0, False), (100, 60, 20.0, False), (100, 98, 500.0, False)],
+    ids=["a kept rate", "losses", "a backlog", "a growing queue"],
 )
-def test_a_rate_is_sustained_without_losses_and_without_a_queue(good: int, p99_ms: float, expected: bool) -> None:
-    result = OpenResult(sent=100, statuses={"200": good}, p99_ms=p99_ms)
+def test_a_rate_is_sustained_without_losses_and_without_a_queue(
+    good: int, in_time: int, p99_ms: float, expected: bool
+) -> None:
+    result = OpenResult(sent=100, seconds=2, statuses={"200": good}, goodput=in_time / 2, p99_ms=p99_ms)
     assert sustained(result, OpenResult(p99_ms=10.0)) is expected
 
 
