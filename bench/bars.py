@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bench.cell import Cell
 from bench.overload import Overload
-from bench.runner import Cell
 from bench.stats import median, ratio
 
 Cells = dict[tuple[str, str], Cell]

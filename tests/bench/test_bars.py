@@ -5,10 +5,10 @@ import math
 import pytest
 
 from bench.bars import ONE, Bar, bars
+from bench.cell import Cell
 from bench.open_loop import OpenResult
 from bench.overload import Overload
 from bench.report import number, table
-from bench.runner import Cell
 
 
 def cell(target: str, *rates: float, load: str = ONE) -> tuple[tuple[str, str], Cell]:

@@ -1,0 +1,39 @@
+"""What was measured of one load on one target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.stats import median
+
+
+@dataclass
+class Cell:
+    """All rounds of one load on one target."""
+
+    load: str
+    target: str
+    rates: list[float] = field(default_factory=list)  # texts or pictures per second
+    p50_ms: list[float] = field(default_factory=list)
+    p99_ms: list[float] = field(default_factory=list)
+    failed: int = 0
+    generator_cpu: list[float] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)  # cores that each kind of process took, last round
+    probes: int = 0
+    identical: int = 0
+    least_cosine: float = 1.0
+    unanswered: int = 0  # probes that got no good answer
+    uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """The median round."""
+        return median(self.rates)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        medians = {"rate": self.rate, "p50": median(self.p50_ms), "p99": median(self.p99_ms)}
+        return {**asdict(self), "medians": {k: None if math.isnan(v) else v for k, v in medians.items()}}
