@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from deployments.config import EncoderConfig, Limits, Profile, parse
 from deployments.log import logger
 from deployments.metrics import EncoderMetrics
 from deployments.wire import Card, EncodeReply, Item, ItemError, Label
+from models import memory
 from models.artifact import open_artifact
 from models.catalog import Catalog, ModelSpec, resolve_path
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe
@@ -110,7 +108,7 @@ class Encoder:
     async def _release(self) -> None:
         """Give the old artifact's memory back once the batch that may still use it is over."""
         async with self._engine_lock:
-            await asyncio.get_running_loop().run_in_executor(self._threads, trim_memory)
+            await asyncio.get_running_loop().run_in_executor(self._threads, memory.release)
 
     def _apply(self, config: EncoderConfig, loaded: Loaded) -> None:
         self._config, self._loaded = config, loaded
@@ -304,13 +302,6 @@ class ImageEncoder(Encoder):
 
     def _tokens(self, _: NDArray[Any]) -> int:
         return 0
-
-
-def trim_memory() -> None:
-    """Collect what nothing refers to, and hand free heap pages back to the system, which glibc keeps otherwise."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # musl and macOS have no malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tokenise(embedder: TextEmbedder, items: list[Item]) -> tuple[list[NDArray[Any] | None], dict[int, ItemError]]:

@@ -19,8 +19,8 @@ from deployments.operator.traffic import Counts, parse
 from models.errors import UnavailableError
 
 COLOURS = {"ready": "green", "loading": "yellow", "failed": "red"}
-COLUMNS = ("version", "state", "hash", "precision", "weights", "share", "replicas")
-TRAFFIC = ("req/s", "p50 ms", "p99 ms", "errors")
+COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
+TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
 ABSENT = "–"
 WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
@@ -76,22 +76,22 @@ def table(
     entries: list[dict[str, Any]], counts: Mapping[str, Counts] | None = None, seconds: float | None = None
 ) -> Table:
     """One row per version; without ``seconds`` the counts are those since the start, and no rate is known."""
-    result = Table(box=box.SIMPLE_HEAD)
+    reasons = [f"{entry['id']}: {entry['reason']}" for entry in entries if entry["reason"]]
+    if any(entry["weights"] == "synthetic" for entry in entries):
+        reasons.append("* synthetic weights: their vectors carry no meaning")
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=Text("\n".join(reasons)), caption_justify="left")
     for name in (*COLUMNS, *TRAFFIC):
         result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
-    result.add_column("reason", overflow="fold")
     for entry in entries:
         shadow = entry.get("shadow")
         result.add_row(
             entry["id"],
             Text(entry["state"], style=COLOURS.get(entry["state"], "")),
             (entry["hash"] or "?")[:8],
-            entry["precision"] or "?",
-            entry["weights"] or "?",
-            f"{entry['share']:.0%}" + (f" +{shadow:g}% shadow" if isinstance(shadow, int | float) and shadow else ""),
+            (entry["precision"] or "?") + ("*" if entry["weights"] == "synthetic" else ""),
+            f"{entry['share']:.0%}" + (f" +{shadow:g}%" if isinstance(shadow, int | float) and shadow else ""),
             str(entry["replicas"]),
             *traffic((counts or {}).get(entry["id"]), seconds),
-            Text(entry["reason"] or ""),
         )
     return result
 

