@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.cache import VectorCache, cache_key
-from deployments.config import Limits
+from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
 from deployments.registry import Registry
 from deployments.shadow import Shadow
@@ -105,8 +103,8 @@ class Embeddings:
         try:
             async with asyncio.timeout(timeout):
                 card = await self._card(version)
-                items = checked_items(request, card, self.registry.config.limits)
-                dimensions = _checked_dimensions(request.dimensions, card.dimensions)
+                items = checked_items(request.items, request.param, card, self.registry.config.limits)
+                dimensions = checked_dimensions(request.dimensions, card.dimensions)
                 computed, cached = await self._compute(version, card, items, request.param)
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
@@ -251,87 +249,6 @@ def _item_error(index: int, error: ItemError, count: int, param: str) -> InputEr
     where = f"{param}[{index}]" if count > 1 else param
     kind = LimitError if error.limit else InputError
     return kind(f"{where}: {error.message}", param=where, code=error.code)
-
-
-def checked_items(request: EmbedRequest, card: Card, limits: Limits) -> list[Item]:
-    """The items as the model's modality wants them.
-
-    Raises:
-        LimitError: too many items, or one too large.
-        InputError: an item is empty, of the wrong modality, or no base64.
-    """
-    items, param = request.items, request.param
-    if not items:
-        raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
-    if len(items) > limits.items:
-        raise LimitError(f"{param} has {len(items)} items, the limit is {limits.items}", param=param)
-    return [
-        _checked(item, f"{param}[{i}]" if len(items) > 1 else param, card.modality, limits)
-        for i, item in enumerate(items)
-    ]
-
-
-def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
-    if len(item) == 0:
-        raise InputError(f"{where} is empty", param=where, code="empty_input")
-    if modality == "image":
-        if isinstance(item, tuple):
-            raise InputError(
-                f"{where}: token ids are text; this model embeds images", param=where, code="wrong_modality"
-            )
-        data = image_bytes(item, where, limits) if isinstance(item, str) else item
-        if len(data) > limits.image_bytes:
-            raise LimitError(f"{where} has {len(data)} bytes, the limit is {limits.image_bytes}", param=where)
-        return data
-    if isinstance(item, bytes):
-        raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
-    if isinstance(item, str) and len(item) > limits.characters:
-        raise LimitError(f"{where} has {len(item)} characters, the limit is {limits.characters}", param=where)
-    if isinstance(item, tuple) and len(item) > limits.tokens:
-        raise LimitError(f"{where} has {len(item)} token ids, the limit is {limits.tokens}", param=where)
-    return item
-
-
-def image_bytes(text: str, where: str, limits: Limits) -> bytes:
-    """Decode a ``data:image/...;base64,`` URI or bare base64.
-
-    Raises:
-        InputError: it is neither.
-        LimitError: it is longer than the limit allows.
-    """
-    if text[:8].lower().startswith(("http://", "https://")):
-        raise InputError(
-            f"{where}: fetching images by URL is switched off here; send a data: URI or base64",
-            param=where,
-            code="url_not_allowed",
-        )
-    if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
-            raise InputError(
-                f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
-            )
-    if len(text) * 3 // 4 > limits.image_bytes + 3:
-        raise LimitError(
-            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
-        )
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InputError(
-            f"{where}: neither a data:image/...;base64, URI nor base64 of an image", param=where, code="invalid_image"
-        ) from error
-    if not data:
-        raise InputError(f"{where} is empty", param=where, code="empty_input")
-    return data
-
-
-def _checked_dimensions(dimensions: int | None, full: int) -> int:
-    if dimensions is None:
-        return full
-    if not 1 <= dimensions <= full:
-        raise InputError(f"dimensions must be from 1 to {full} for this model, not {dimensions}", param="dimensions")
-    return dimensions
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
