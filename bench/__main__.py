@@ -68,6 +68,8 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
                 closed = rate(bench.cells, ONE, target.name)
                 overloads.append(overload.measure(bench, target, closed, plan, tell))
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave servers behind
         killed = bench.stop()
         tell(f"stopped; killed: {killed}")
     document: dict[str, Any] = {
