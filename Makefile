@@ -36,7 +36,7 @@ test-slow: ## the tests that take minutes each
 
 bench: ## this service beside the bare model and its peers (QUICK=1: four minutes)
 	@scripts/setup.sh dev "$(PYTHON)"
-	$(BIN)/python -m bench $(if $(QUICK),--quick)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(PUBLISH),--publish)
 
 bench-profile: ## where each microsecond of a one-text request goes
 	@scripts/setup.sh dev "$(PYTHON)"
@@ -56,4 +56,4 @@ lock: ## lock the dependencies of pyproject.toml again
 	scripts/lock.sh
 
 clean: ## remove the environment and caches; models stay
-	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-uv .env-bench .env-export .mypy_cache .ruff_cache .pytest_cache

@@ -17,7 +17,7 @@ OPSET = 17
 TEXT_INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
 
 
-class Text(torch.nn.Module):
+class Text(torch.nn.Module):  # type: ignore[misc]
     """Token ids to hidden states."""
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -30,7 +30,7 @@ class Text(torch.nn.Module):
         return self.model(input_ids=ids, attention_mask=mask, token_type_ids=types).last_hidden_state
 
 
-class Vision(torch.nn.Module):
+class Vision(torch.nn.Module):  # type: ignore[misc]
     """Normalised pixels to projected vectors."""
 
     def __init__(self, model: torch.nn.Module) -> None:

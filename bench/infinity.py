@@ -36,7 +36,7 @@ POOLING = {
 }
 # name → engine; one server holds all of them, and the one that is asked computes
 ENGINES = {"torch": "torch", "onnx": "optimum", "int8": "optimum", "clip": "torch"}
-BATCH_SIZE = 32  # its default and its fastest here
+BATCH_SIZE = 32  # its default
 
 
 def prepare() -> Path:
