@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.catalog import store
 from tests.integration.service import Service
 
 PROGRAM = str(Path(sys.executable).with_name("embedserve"))
@@ -73,3 +75,10 @@ def test_up_says_that_a_ray_is_running_and_what_to_do(service: Service) -> None:
     assert done.returncode == 1
     assert "a Ray runs on this machine already" in done.stderr.replace("\n", " ")
     assert "--beside" in done.stderr.replace("\n", " ")
+
+
+def test_embedding_leaves_no_runtime_events_in_the_home_folder(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "EMBEDSERVE_MODELS": str(store())}
+    done = subprocess.run([PROGRAM, "embed", "hi"], capture_output=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []
