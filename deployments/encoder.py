@@ -20,7 +20,7 @@ from deployments.wire import Card, EncodeReply, Item, ItemError, Label
 from models import memory
 from models.artifact import open_artifact
 from models.catalog import Catalog, ModelSpec, resolve_path
-from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe
+from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe, warm_up
 from models.engine import EngineOptions
 from models.errors import ArtifactError, InputError, LimitError
 from models.image import ImageLimits, decode
@@ -125,6 +125,7 @@ class Encoder:
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{artifact.graph.name} has synthetic weights, which the production profile refuses")
         embedder = open_embedder(artifact, EngineOptions(threads=config.threads))
+        warm_up(embedder)
         return Loaded(embedder, Label(self._spec.reference, artifact.hash, synthetic), config.limits)
 
     def _artifact(self, name: str) -> Any:

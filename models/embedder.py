@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from models.session import EngineOptions
 from models.text import Ids, TextTokenizer, pad
 
 BATCH_TOKENS = 4096  # padded tokens per run: above it speed stays flat and activations only take memory
+WARM_TEXTS = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
+WARM_IMAGES = (1, 4)
+WARM_TOKEN = 100  # any id that every vocabulary has
 BATCH_IMAGES = 16  # images per run, for the same reason
 
 
@@ -128,6 +131,33 @@ def _probe_vector(embedder: Embedder) -> Vectors:
     ramp = np.arange(embedder.size * embedder.size * 3, dtype=np.uint32) % 251
     pixels = ramp.astype(np.uint8).reshape(1, embedder.size, embedder.size, 3)
     return embedder.engine.run_image(pixels)
+
+
+def warm_up(embedder: Embedder) -> None:
+    """Run the shapes of batch that traffic brings, so that the first requests find memory and threads in place.
+
+    Raises:
+        ArtifactError: a shape does not run, or gives numbers that are not finite.
+    """
+    try:
+        for vectors in _warm_vectors(embedder):
+            if not np.isfinite(vectors).all():
+                raise ArtifactError(f"{embedder.artifact.graph.name} gives vectors that are not finite")
+    except ArtifactError:
+        raise
+    except Exception as error:  # as for the probe
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{embedder.artifact.graph.name} does not embed a batch: {reason}") from error
+
+
+def _warm_vectors(embedder: Embedder) -> Iterator[Vectors]:
+    if isinstance(embedder, TextEmbedder):
+        for count, length in WARM_TEXTS:
+            row = np.full(min(length, embedder.tokenizer.max_length), WARM_TOKEN, np.int32)
+            yield embedder.embed_ids([row] * count)
+    else:
+        for count in WARM_IMAGES:
+            yield embedder.embed_pixels(np.zeros((count, embedder.size, embedder.size, 3), np.uint8))
 
 
 def _require_kind(engine: Engine, kind: Any, path: Path) -> None:
