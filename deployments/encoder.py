@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from models.image import ImageLimits, decode
 from models.store import is_synthetic, pull
 
 IMAGE_COST = 64  # an image in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
+RELEASE_POLL_S = 0.05
 FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
 DECODE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
 
@@ -71,6 +73,7 @@ class Encoder:
         self._swap_error: str | None = None
         self._metrics = EncoderMetrics()
         self._labels = (self._spec.model, self._spec.version)
+        self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
         self._flushed_at = 0.0
         self._proved_at = 0.0  # monotonic seconds of the last embedding that came out right
         self._engine_lock = asyncio.Lock()
@@ -93,9 +96,11 @@ class Encoder:
                 if self._loaded is None or self._config != config:
                     loop = asyncio.get_running_loop()
                     loaded = await loop.run_in_executor(self._threads, self._load, config)
+                    old, self._releasing = self._loaded, None
                     self._apply(config, loaded)
-                    del loaded
-                    await self._release()
+                    if old is not None:
+                        self._releasing = asyncio.ensure_future(self._release(weakref.ref(old)))
+                    del old, loaded
                 self._swap_error = None
                 self._metrics.swaps.add((*self._labels, "success"))
             except Exception as error:  # a raise would make Serve stop this replica, which still serves well
@@ -105,10 +110,11 @@ class Encoder:
                 self._metrics.swaps.add((*self._labels, "refused"))
                 logger.error("swap refused, the old artifact goes on serving: %s", error)
 
-    async def _release(self) -> None:
-        """Give the old artifact's memory back once the batch that may still use it is over."""
-        async with self._engine_lock:
-            await asyncio.get_running_loop().run_in_executor(self._threads, memory.release)
+    async def _release(self, old: weakref.ref[Loaded]) -> None:
+        """Give the old artifact's memory back once the last batch that was prepared for it is over."""
+        while old() is not None:  # noqa: ASYNC110 - a weak reference has no event to wait for
+            await asyncio.sleep(RELEASE_POLL_S)
+        await asyncio.get_running_loop().run_in_executor(self._threads, memory.release)
 
     def _apply(self, config: EncoderConfig, loaded: Loaded) -> None:
         self._config, self._loaded = config, loaded
