@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ Pooling = Literal["mean", "cls"]
 POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
 TOKENS_PER_THREAD = 64  # fewer are computed sooner than another thread wakes
+# Of one run, per core: what a layer computes then stays in its cache. 4,096 tokens on 2 cores take 190 ms in one run
+# and 121 in runs of 256 (int8; fp32: 421 and 362).
+TOKENS_PER_RUN = 256
 NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
@@ -91,11 +95,13 @@ class Engine:
     def run_text(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
         """Embed padded token ids, int64 [n, t] with its mask, to unit vectors float32 [n, d]."""
         pool = self.graph.pool
-        parts = 1 if pool is None else min(self.options.thread_count, len(ids), ids.size // TOKENS_PER_THREAD)
-        if pool is None or parts < 2:
+        count, length = ids.shape
+        parts = run_parts(count, length, self.options, by_input=pool is not None)
+        if parts < 2:
             return self._run_text(ids, mask)
-        pieces = [(i, m) for i, m in zip(np.array_split(ids, parts), np.array_split(mask, parts), strict=True)]
-        return np.concatenate(list(pool.map(lambda piece: self._run_text(*_trim(*piece)), pieces)))
+        pieces = zip(np.array_split(ids, parts), np.array_split(mask, parts), strict=True)
+        runs = (pool.map if pool else map)(lambda piece: self._run_text(*_trim(*piece)), pieces)
+        return np.concatenate(list(runs))
 
     def _run_text(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
         graph = self.graph
@@ -186,6 +192,25 @@ def _kind(inputs: set[str], path: Path) -> Literal["text", "image"]:
         f"{path.name} has inputs {sorted(inputs)}; text graphs take input_ids, attention_mask and "
         "optionally token_type_ids, image graphs take pixels, pixel_values or image"
     )
+
+
+def run_parts(count: int, length: int, options: EngineOptions, *, by_input: bool) -> int:
+    """How many runs a batch of texts is split into.
+
+    Args:
+        count: texts.
+        length: tokens of each, padding included.
+        options: threads and provider.
+        by_input: whether each thread computes texts of its own.
+    """
+    if options.provider != "CPUExecutionProvider":
+        return 1
+    size, threads = count * length, options.thread_count
+    if by_input:
+        parts = max(min(threads, size // TOKENS_PER_THREAD), math.ceil(size / TOKENS_PER_RUN))
+    else:
+        parts = math.ceil(size / (TOKENS_PER_RUN * threads))
+    return min(parts, count)
 
 
 def _trim(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
