@@ -5,7 +5,7 @@ PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format lock setup clean bench bench-profile bench-models manifests
+.PHONY: run test test-slow lint format lock setup clean bench bench-profile bench-models fidelity manifests
 
 PLAIN := bench/results/plain
 
@@ -48,6 +48,10 @@ bench-models: ## our graphs beside the plain torch exports of the same weights
 	$(BIN)/embedserve models pull text-embedding image-embedding
 	.env-export/bin/python -P bench/export.py models/store/files $(PLAIN)
 	$(BIN)/python -m bench.models $(PLAIN)
+
+fidelity: ## how far int8 and fp16 vectors lie from fp32, and both from what people judged
+	@scripts/setup.sh dev "$(PYTHON)"
+	$(BIN)/python -m bench.fidelity
 
 manifests: ## the Serve configuration inside k8s/, renewed from serve_config.yaml
 	$(BIN)/python scripts/k8s_config.py --write

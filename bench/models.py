@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import onnxruntime as ort
 from rich.console import Console
 from rich.table import Table
 
+from bench.memory import measure
 from models.catalog import Catalog
 from models.engine import Engine
 from models.image import pixel_values
@@ -87,6 +89,15 @@ def image_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: i
     return runs | {name: partial(engine.run_image, pixels) for name, engine in shipped.items()}
 
 
+def footprints() -> Table:
+    """Resident memory of each version, in a process of its own."""
+    table = Table("version", "process, MB", "loaded, at most", "unloaded once", "unloaded 20 times")
+    for reference in (*TEXT.values(), *IMAGE.values()):
+        memory = measure(pull(Catalog.load().find(reference), allow_synthetic=True).graph)
+        table.add_row(reference, *(f"{value:.0f}" for value in astuple(memory)))
+    return table
+
+
 def main(folder: Path) -> None:
     """Print the table; ``folder`` holds plain_text.onnx and plain_vision.onnx."""
     table = Table("input", *(f"{name}, ms" for name in ("plain", "fp32", "int8")), "fp32 / plain", "int8 / plain")
@@ -101,7 +112,7 @@ def main(folder: Path) -> None:
         times = race(candidates)
         ratios = [f"{times['plain'] / times[name]:.2f}×" for name in ("fp32", "int8")]
         table.add_row(label, *(f"{value:.2f}" for value in times.values()), *ratios)
-    Console().print(table)
+    Console().print(table, footprints())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from models.card import embed_sample, milliseconds, parameters, plot_cosines, read_sample
 from models.catalog import Catalog, ModelSpec, catalog_path
-from models.custom import add_entry, describe_folder
+from models.custom import add_entry, describe_folder, require_new
 from models.embedder import open_embedder
 from models.errors import ArtifactError, EmbedserveError
 from models.fidelity import compare, cosines
@@ -41,6 +41,13 @@ class Profile(StrEnum):
 
     development = "development"
     production = "production"
+
+
+class Tower(StrEnum):
+    """The half of a whole CLIP that a version serves."""
+
+    image = "image"
+    text = "text"
 
 
 class ConsoleReporter:
@@ -197,9 +204,11 @@ def add_model(
         typer.Option("--from", exists=True, help="A sentence-transformers or CLIP folder, or an .onnx file."),
     ],
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    tower: Annotated[Tower, typer.Option(help="Which half of a whole CLIP.")] = Tower.image,
 ) -> None:
     """Build a model of one's own, verify it, print its card and add it to the catalogue."""
-    spec = _or_fail(lambda: describe_folder(reference, origin, precision))
+    _or_fail(lambda: require_new(catalog_path(), reference))
+    spec = _or_fail(lambda: describe_folder(reference, origin, precision, tower.value))
     with console_reporter() as reporter:
         artifact = _or_fail(lambda: pull(spec, allow_synthetic=False, reporter=reporter))
     checks = verify(spec)

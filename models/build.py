@@ -54,7 +54,7 @@ def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onn
         raise ArtifactError(f"its files do not load: {error}") from error
     weights = load_weights(weights_path)
     try:
-        return build_graph(config, weights, linear_for(spec), spec.config.get("pooling", "mean"))
+        return build_graph(config, weights, linear_for(spec), spec.config.get("pooling", "mean"), spec.type)
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
 
@@ -72,8 +72,10 @@ def load_weights(path: Path) -> Weights:
     return {name.removeprefix("bert."): array.astype("float32") for name, array in arrays.items()}
 
 
-def build_graph(config: dict[str, Any], weights: Weights, linear: Linear, pooling: str = "mean") -> onnx.ModelProto:
-    """Build the graph of a Hugging Face ``config.json`` and its weights.
+def build_graph(
+    config: dict[str, Any], weights: Weights, linear: Linear, pooling: str = "mean", modality: str | None = None
+) -> onnx.ModelProto:
+    """Build the graph of a Hugging Face ``config.json`` and its weights; ``modality`` chooses a tower of a whole CLIP.
 
     Raises:
         ArtifactError: the architecture is not one of ours, or it pools in an unknown way.
@@ -84,10 +86,10 @@ def build_graph(config: dict[str, Any], weights: Weights, linear: Linear, poolin
         if pooling not in ("mean", "cls"):
             raise ArtifactError(f"pooling is {pooling!r}; the text graph pools by 'mean' or 'cls'")
         return text.build(text.BertConfig.from_json(config), weights, linear, "cls" if pooling == "cls" else "mean")
-    if kind in ("clip", "clip_vision_model") and "visual_projection.weight" in weights:
+    if kind in ("clip", "clip_vision_model") and modality != "text" and "visual_projection.weight" in weights:
         return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
     if kind in ("clip", "clip_text_model") and "text_projection.weight" in weights:
         return clip_text.build(clip_text.ClipTextConfig.from_json(config), weights, linear)
     raise ArtifactError(
-        f"model_type is {kind!r}; graphs are built for bert, clip_vision_model and clip_text_model (with projection)"
+        f"model_type is {kind!r}; graphs are built for bert, clip, clip_vision_model and clip_text_model (with projection)"
     )

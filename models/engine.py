@@ -18,7 +18,7 @@ from models.graph.builder import properties_of
 from models.image import Pixels, pixel_values
 from models.session import EngineOptions, shared_session
 
-__all__ = ["Engine", "EngineOptions", "Vectors"]
+__all__ = ["Engine", "EngineOptions", "Pooling", "Vectors"]
 
 Vectors = NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
@@ -80,6 +80,13 @@ class Engine:
     def kind(self) -> Literal["text", "image"]:
         """What the graph takes."""
         return self.graph.kind
+
+    @property
+    def image_size(self) -> int | None:
+        """The side of the pictures that an image graph takes, where the graph fixes it."""
+        shape = self.graph.session.get_inputs()[0].shape
+        side = shape[2] if len(shape) == 4 else None
+        return side if self.kind == "image" and isinstance(side, int) else None
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -27,9 +27,15 @@ Value = str  # the name of a tensor inside the graph
 class GraphBuilder:
     """Collects nodes and weights; ``save`` writes a model whose bytes depend on nothing but what was added."""
 
-    def __init__(self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET) -> None:
-        """Start an empty graph whose floating-point weights are stored, and computed with, as ``dtype``."""
+    def __init__(
+        self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET, *, prefix: str = ""
+    ) -> None:
+        """Start an empty graph whose floating-point weights are stored, and computed with, as ``dtype``.
+
+        ``prefix`` goes before every name, so that the nodes can join a graph that has names of its own.
+        """
         self.opset = opset
+        self._prefix = prefix
         self._name = name
         self.dtype = np.dtype(dtype)
         self._nodes: list[onnx.NodeProto] = []
@@ -48,6 +54,7 @@ class GraphBuilder:
 
     def constant(self, name: str, array: NDArray[Any]) -> Value:
         """Add a weight under ``name`` (once: a second call with the same name returns the first)."""
+        name = self._prefix + name
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
@@ -73,7 +80,7 @@ class GraphBuilder:
     ) -> list[Value]:
         """Add a node with several outputs and return them."""
         self._counter += 1
-        stem = f"{op_type}_{self._counter}"
+        stem = f"{self._prefix}{op_type}_{self._counter}"
         names = [f"{stem}_{i}" if outputs > 1 else stem for i in range(outputs)]
         self._nodes.append(helper.make_node(op_type, list(inputs), names, name=stem, domain=domain, **attributes))
         return names

@@ -26,7 +26,7 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = _modern(model)
     weights = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
-    graph = GraphBuilder("rewritten", opset=_opset(model))
+    graph = GraphBuilder("rewritten", opset=_opset(model), prefix="int8/")
     nodes: list[onnx.NodeProto] = []
     replaced: set[str] = set()
     for node in model.graph.node:
@@ -34,8 +34,9 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
         if weight is None:
             nodes.append(node)
             continue
+        name = f"{weight.name}.{len(nodes)}" if weight.name in replaced else weight.name  # tied weights come twice
         replaced.add(weight.name)
-        nodes += _rewrite(graph, node, weight.name, numpy_helper.to_array(weight))
+        nodes += _rewrite(graph, node, name, numpy_helper.to_array(weight))
     if not replaced:
         raise ArtifactError("the graph holds no float32 product with a constant weight; it may be quantised already")
     _replace(model, nodes, graph, replaced)
@@ -58,12 +59,13 @@ def _opset(model: onnx.ModelProto) -> int:
 
 def _constant(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
     """The weight that a node multiplies by or looks up in, when it is one to quantise."""
-    index = {"MatMul": 1, "Gather": 0}.get(node.op_type)
+    index = {"MatMul": 1, "Gemm": 1, "Gather": 0}.get(node.op_type)
     tensor = weights.get(node.input[index]) if index is not None and node.domain == "" else None
     if tensor is None or len(tensor.dims) != 2 or min(tensor.dims) < SMALLEST:
         return None
-    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-    return None if node.op_type == "Gather" and axis != 0 else tensor
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    plain = {"axis": 0, "alpha": 1.0, "beta": 1.0, "transA": 0}
+    return tensor if all(attributes.get(name, value) == value for name, value in plain.items()) else None
 
 
 def _rewrite(graph: GraphBuilder, node: onnx.NodeProto, name: str, weight: NDArray[np.float32]) -> list[onnx.NodeProto]:
@@ -73,6 +75,11 @@ def _rewrite(graph: GraphBuilder, node: onnx.NodeProto, name: str, weight: NDArr
         rows = graph.op("Gather", [graph.constant(f"{name}.int8", quantised), node.input[1]], axis=0)
         scales = graph.op("Gather", [graph.constant(f"{name}.row_scale", scale), node.input[1]], axis=0)
         result = graph.op("Mul", [graph.cast(rows, np.float32), scales])
+    elif node.op_type == "Gemm":
+        transposed = any(a.name == "transB" and a.i for a in node.attribute)
+        result = Int8Linear()(graph, node.input[0], name, weight.T if transposed else weight)
+        if len(node.input) == 3 and node.input[2]:
+            result = graph.op("Add", [result, node.input[2]])
     else:
         flat = graph.op("Reshape", [node.input[0], graph.ints(-1, weight.shape[0])])
         product = Int8Linear()(graph, flat, name, weight)
@@ -97,4 +104,5 @@ def _replace(model: onnx.ModelProto, nodes: list[onnx.NodeProto], graph: GraphBu
     model.graph.initializer.extend([*kept, *graph.initializers])
     if not any(o.domain == "com.microsoft" for o in model.opset_import):
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    model.metadata_props.add(key="embedserve.precision", value="int8")
+    properties = {p.key: p.value for p in model.metadata_props} | {"embedserve.precision": "int8"}
+    helper.set_model_props(model, properties)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.corpus import texts
 from models.embedder import TextEmbedder
 from models.fidelity import Fidelity, compare
-from tests.models.corpus import texts
 from tests.models.loading import embedder_of
 
 

@@ -8,37 +8,17 @@ import sys
 import weakref
 from pathlib import Path
 
+from bench.memory import measure
 from models.engine import Engine, EngineOptions
 from tests.models.loading import artifact_of
 
 ROOT = Path(__file__).resolve().parents[2]
-CYCLES = """
-import sys
-from pathlib import Path
-import numpy as np
-from models import memory
-from models.engine import Engine, EngineOptions
-def resident():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
-def cycle():
-    engine = Engine(Path(sys.argv[1]), EngineOptions(threads=2))
-    for length in (3, 60, 17):
-        ids = np.full((4, length), 2023)
-        engine.run_text(ids, np.ones_like(ids))
-    peak = resident()
-    del engine
-    memory.release()
-    return peak, resident()
-cycle_peaks = [cycle() for _ in range(21)]
-middle = lambda some: sorted(after for _, after in some)[len(some) // 2]
-print(cycle_peaks[0][0], middle(cycle_peaks[:5]), cycle_peaks[-1][0], middle(cycle_peaks[-5:]))
-"""
 SHAPES = """
 import sys
 from pathlib import Path
 import numpy as np
 from models import memory
+from bench.memory import measure
 from models.engine import Engine, EngineOptions
 def resident():
     memory.release()  # what grows without bound stays; what glibc merely keeps goes
@@ -86,8 +66,9 @@ def test_a_lazy_engine_loads_at_its_first_use() -> None:
 
 
 def test_twenty_cycles_of_loading_and_unloading_end_where_the_first_ended() -> None:
-    _, first, _, last = measured(CYCLES, artifact_of("text-embedding@1.1.0").graph)
-    assert last <= first * 1.1
+    result = measure(artifact_of("text-embedding@1.1.0").graph)
+    assert result.last <= result.first * 1.1
+    assert result.loaded > result.before + 20  # the weights alone are 23 MB
 
 
 def test_sixty_batches_of_varied_shapes_take_no_more_than_the_largest() -> None:

@@ -1,4 +1,4 @@
-"""Real texts and pictures from installed packages."""
+"""Real texts from installed packages."""
 
 from __future__ import annotations
 
@@ -38,11 +38,3 @@ def _docstrings(path: Path) -> set[str]:
 def _paragraphs(document: str) -> set[str]:
     joined = (" ".join(part.split()) for part in re.split(r"\n\s*\n", document))
     return {part for part in joined if len(part) in LENGTHS}
-
-
-@cache
-def pictures() -> list[bytes]:
-    """The photographs and drawings that scikit-image and scikit-learn ship in their wheels."""
-    folders = [SITE / "skimage" / "data", SITE / "sklearn" / "datasets" / "images"]
-    endings = {".png", ".jpg", ".jpeg"}
-    return [p.read_bytes() for folder in folders for p in sorted(folder.glob("*")) if p.suffix in endings]
