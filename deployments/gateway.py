@@ -14,6 +14,7 @@ from deployments.http.app import build
 from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
+from deployments.router import keep_replicas_that_reconfigure
 
 
 @serve.deployment
@@ -23,6 +24,7 @@ class Gateway:
 
     def __init__(self, profile: Profile) -> None:
         """Start without any model; ``reconfigure`` brings them."""
+        keep_replicas_that_reconfigure()
         self._profile = profile
         self._registry = Registry()
         self._metrics = GatewayMetrics()

@@ -30,6 +30,7 @@ class Traffic:
     calls: list[Call]
     references: References
     clients: int = 16
+    pause: float = 0  # seconds that each client rests after an answer
     failures: list[str] = field(default_factory=list)
     answers: list[tuple[float, float, str, str]] = field(default_factory=list)  # start, seconds, x-model, hash
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -52,6 +53,7 @@ class Traffic:
             while not self._stop.is_set():
                 self._one(client, self.calls[turn % len(self.calls)])
                 turn += 1
+                self._stop.wait(self.pause)
 
     def _one(self, client: httpx2.Client, call: Call) -> None:
         start = time.monotonic()
