@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import os
 import re
 import time
@@ -24,7 +25,7 @@ from models.artifact import tokenizer_path
 from models.catalog import ROOT, Catalog
 from models.embedder import TextEmbedder, open_embedder
 from models.store import pull
-from tests.integration.service import Service
+from tests.integration.service import Service, children
 from tests.integration.traffic import Call, References, Traffic
 
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
@@ -45,6 +46,7 @@ class Operator:
     """Changes the deployed configuration step by step, as `serve deploy` does."""
 
     def __init__(self, service: Service, document: dict[str, Any]) -> None:
+        self.service = service
         dashboard = re.search(r"dashboard: (http://\S+)", service.log.read_text())
         assert dashboard
         self.api = ServeApi(dashboard[1])
@@ -74,6 +76,11 @@ class Operator:
         answer = self.client.get(f"/v1/models/{reference}")
         found: dict[str, Any] = answer.json()
         return found
+
+    def replica_states(self) -> list[str]:
+        """What Serve says of the replicas of the first text version."""
+        application = self.api.details()["applications"]["text-embedding--1-0-0"]
+        return [replica["state"] for replica in application["deployments"]["TextEncoder"]["replicas"]]
 
     def wait(self, what: str, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S
@@ -109,7 +116,6 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     service = Service(folder / "log", "--config", str(folder / "config.yaml")).wait()
     document["http_options"]["port"] = service.port
     running = Operator(service, document)
-    running.service = service  # type: ignore[attr-defined]
     yield running
     assert service.stop() == 0, service.log.read_text()
 
@@ -142,6 +148,24 @@ def test_a_swap_changes_the_hash_and_fails_nothing(
     operator.swap(target)
     operator.wait("the swap", served(operator, hashes[target]))
     traffic.wait_for(30, label=hashes[target])
+
+
+def test_requests_are_answered_all_the_while_a_new_artifact_loads(
+    operator: Operator, traffic: Traffic, hashes: dict[str, str]
+) -> None:
+    """The store's lock holds the load up for as long as the test likes."""
+    lock = os.open(Catalog.load().find(INT8).graph.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        operator.swap(INT8)
+        operator.wait("the swap to begin", lambda: "UPDATING" in operator.replica_states())
+        traffic.wait_for(50, label=hashes[FP32])
+        assert "UPDATING" in operator.replica_states()
+    finally:
+        os.close(lock)
+    operator.wait("the swap", served(operator, hashes[INT8]))
+    operator.swap(FP32)
+    operator.wait("the way back", served(operator, hashes[FP32]))
 
 
 def broken_graph(folder: Path, kind: str) -> Path:
@@ -257,16 +281,16 @@ def test_weights_wait_for_a_version_that_is_not_ready(operator: Operator, traffi
     operator.wait("the reason to go", lambda: operator.entry(FP32)["reason"] is None)
 
 
-def replica_memory() -> int:
+def replica_process(service: Service) -> int:
+    """The process of the text encoder's replica."""
+    titles = children(service)
+    return next(pid for pid, title in titles.items() if title.startswith("ray::ServeReplica:text-embedding--1-0-0"))
+
+
+def replica_memory(service: Service) -> int:
     """Resident bytes of the text encoder's replica."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if b"ray::ServeReplica:text-embedding--1-0-0" in (folder / "cmdline").read_bytes():
-                    return int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            except OSError:
-                continue
-    raise AssertionError("no replica")
+    pages = (Path("/proc") / str(replica_process(service)) / "statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_twenty_swaps_in_a_row_give_their_memory_back(
@@ -277,9 +301,11 @@ def test_twenty_swaps_in_a_row_give_their_memory_back(
         for target in (INT8, FP32):
             operator.swap(target)
             operator.wait("the swap", served(operator, hashes[target]))
-        sizes.append(replica_memory())
+        sizes.append(replica_memory(operator.service))
     # Memory goes back when the last batch of the old artifact is over, a moment after the new one answers.
-    operator.wait(f"memory of {[size >> 20 for size in sizes]} MiB", lambda: replica_memory() <= sizes[0] * 1.10)
+    operator.wait(
+        f"memory of {[size >> 20 for size in sizes]} MiB", lambda: replica_memory(operator.service) <= sizes[0] * 1.10
+    )
 
 
 def test_overlapping_changes_end_in_the_last_one(operator: Operator, traffic: Traffic, hashes: dict[str, str]) -> None:
@@ -289,3 +315,27 @@ def test_overlapping_changes_end_in_the_last_one(operator: Operator, traffic: Tr
     operator.swap(FP32)
     operator.wait("the way back", served(operator, hashes[FP32]))
     traffic.wait_for(30, label=hashes[FP32])
+
+
+def test_swaps_and_refusals_are_counted_and_said_in_the_logs(operator: Operator, traffic: Traffic) -> None:
+    def counted(result: str) -> float:
+        text = operator.client.get("/metrics").text
+        lines = [line for line in text.splitlines() if line.startswith("ray_embedserve_swaps_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if f'result="{result}"' in line)
+
+    operator.wait("the refusals in the metrics", lambda: counted("refused") >= len(BAD_SWAPS))
+    operator.wait("the swaps in the metrics", lambda: counted("success") >= 20)
+    logs = logs_of(operator)
+    for said in (
+        "swap refused, the old artifact goes on serving",
+        "does not exist",
+        "serving text-embedding@1.0.0 with",
+    ):
+        assert said in logs
+
+
+def logs_of(operator: Operator) -> str:
+    """What the text encoder's replica has written into its own log file."""
+    folder = Path("/proc") / str(replica_process(operator.service)) / "fd"
+    files = {os.readlink(link) for link in folder.iterdir() if link.is_symlink()}
+    return "".join(Path(file).read_text() for file in files if "/logs/serve/replica_text-embedding" in file)

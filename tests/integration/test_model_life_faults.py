@@ -8,7 +8,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,7 +20,7 @@ from deployments.serve_config import ServeConfig
 from models.catalog import ROOT, Catalog
 from models.embedder import TextEmbedder, open_embedder
 from models.store import pull
-from tests.integration.service import Service
+from tests.integration.service import Service, children
 
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
 WAIT_S = 120
@@ -49,23 +48,6 @@ def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Se
     assert service.stop() == 0, service.log.read_text()
 
 
-def children(service: Service) -> dict[int, str]:
-    """Process ids and titles below this service's own process."""
-    parents: dict[int, int] = {}
-    titles: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                titles[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    below = {service.process.pid}
-    while more := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= more
-    return {pid: titles[pid] for pid in below if pid in titles}
-
-
 def kill(service: Service, title: str) -> None:
     victims = [pid for pid, name in children(service).items() if name.startswith(title)]
     assert victims, f"no process {title}"
@@ -82,12 +64,22 @@ def wait(what: str, holds: Callable[[], bool]) -> None:
 
 def served_hash(url: str, **headers: str) -> str | None:
     """The hash of an answer to a request made now, or nothing while there is none."""
+    return answered(url, "x-model-hash", headers)
+
+
+def served_by(url: str, **headers: str) -> str | None:
+    """The version that answers a request made now, or nothing while none does."""
+    return answered(url, "x-model", headers)
+
+
+def answered(url: str, wanted: str, headers: dict[str, str]) -> str | None:
+    """One header of an answer."""
     body = {"model": "text-embedding", "input": "hello world"}
     try:
         answer = httpx2.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=30, trust_env=False)
     except httpx2.HTTPError:
         return None
-    return answer.headers["x-model-hash"] if answer.status_code == 200 else None
+    return answer.headers[wanted] if answer.status_code == 200 else None
 
 
 @pytest.mark.parametrize(
@@ -109,6 +101,28 @@ def test_a_kill_in_the_middle_of_a_swap_ends_in_the_asked_for_state(
     kill(service, victim)
     wait(f"{target} is not served after the kill", lambda: served_hash(service.url) == wanted)
     wait("not ready again", lambda: httpx2.get(f"{service.url}/health/ready", trust_env=False).status_code == 200)
+
+
+def test_a_key_stays_with_its_version_when_the_gateway_is_replaced(
+    lone: tuple[Service, ServeApi, dict[str, Any]],
+) -> None:
+    service, api, document = lone
+    routes = document["applications"][0]["deployments"][0]["user_config"]["models"]["text-embedding"]
+    routes["versions"] = {"1.0.0": 50, "1.1.0": 50}
+    api.deploy(ServeConfig(document))
+    keys = [f"customer-{i}" for i in range(40)]
+
+    def versions() -> list[str | None]:
+        return [served_by(service.url, **{"x-routing-key": key}) for key in keys]
+
+    wait("both versions in use", lambda: set(versions()) == {FP32, INT8})
+    before = versions()
+    kill(service, "ray::ServeReplica:gateway")
+    wait("every key is answered again", lambda: None not in versions())
+    assert versions() == before
+    routes["versions"] = {"1.0.0": 100, "1.1.0": 0}
+    api.deploy(ServeConfig(document))
+    wait("all traffic back", lambda: set(versions()) == {FP32})
 
 
 def test_an_override_by_header_reaches_its_version(lone: tuple[Service, ServeApi, dict[str, Any]]) -> None:
