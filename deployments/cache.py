@@ -16,10 +16,11 @@ OVERHEAD = 300  # bytes of bookkeeping per entry: key, dictionary slot, array he
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cached vector and the tokens its input had."""
+    """A cached vector, the tokens its input had, and whether the weights behind it were random."""
 
     vector: NDArray[np.float32]
     tokens: int
+    synthetic: bool = False
 
 
 class VectorCache:
@@ -42,13 +43,13 @@ class VectorCache:
             self._entries.move_to_end(key)
         return entry
 
-    def put(self, key: bytes, vector: NDArray[np.float32], tokens: int) -> None:
-        """Keep a copy of a vector, evicting what was unused longest."""
-        size = vector.nbytes + OVERHEAD
+    def put(self, key: bytes, entry: Entry) -> None:
+        """Keep a copy of an entry, evicting what was unused longest."""
+        size = entry.vector.nbytes + OVERHEAD
         if size > self.limit_bytes or key in self._entries:
             return
         # A row of a batch would keep the whole batch alive.
-        self._entries[key] = Entry(vector.copy(), tokens)
+        self._entries[key] = Entry(entry.vector.copy(), entry.tokens, entry.synthetic)
         self.used_bytes += size
         self.trim()
 

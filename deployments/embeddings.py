@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.cache import VectorCache, cache_key
+from deployments.cache import Entry, cache_key
+from deployments.cache_levels import CacheLevels
 from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
 from deployments.registry import Registry
@@ -65,7 +66,7 @@ class Embeddings:
         self.registry = registry
         self.metrics = metrics
         self._shadow = Shadow(metrics)
-        self.cache = VectorCache(0)
+        self.cache = CacheLevels(metrics)
         self._artifacts: dict[str, str] = {}  # the hash last reported of each version
         self._inflight: dict[bytes, asyncio.Future[_Computed | ItemError]] = {}
 
@@ -139,7 +140,7 @@ class Embeddings:
             self.metrics.queue.set(version.coalescer.waiting_items, labels)
             if version.card is not None:
                 self._report_artifact(version, version.card.label.hash)
-        self.metrics.cache.set(self.cache.used_bytes)
+        self.cache.report()
         self.metrics.flush()
 
     def _report_artifact(self, version: Version, current: str) -> None:
@@ -164,7 +165,7 @@ class Embeddings:
         """Vectors of all items under one label; a list torn by a swap is completed under the newer artifact."""
         hash_ = card.label.hash
         for _ in range(LABEL_ROUNDS):
-            computed, cached = await self._round(version, card.label, hash_, items, param)
+            computed, cached = await self._round(version, card, hash_, items, param)
             hashes = Counter(one.label.hash for one in computed)
             if len(hashes) == 1:
                 return computed, cached
@@ -173,7 +174,7 @@ class Embeddings:
         raise UnavailableError(f"{version.reference} is being swapped; try again")
 
     async def _round(
-        self, version: Version, label: Label, hash_: str, items: list[Item], param: str
+        self, version: Version, card: Card, hash_: str, items: list[Item], param: str
     ) -> tuple[list[_Computed], int]:
         results: dict[int, _Computed] = {}
         owned: dict[bytes, list[int]] = {}
@@ -182,7 +183,7 @@ class Embeddings:
             key = cache_key(hash_, item)
             entry = self.cache.get(key)
             if entry is not None:
-                results[index] = _Computed(Label(label.model, hash_, label.synthetic), entry.vector, entry.tokens)
+                results[index] = _cached(card, hash_, entry)
             elif key in owned:
                 owned[key].append(index)
             elif key in self._inflight:
@@ -191,7 +192,7 @@ class Embeddings:
                 owned[key] = [index]
         cached = len(results)
         if owned:
-            await self._lead(version, items, owned, results, param)
+            cached += await self._lead(version, card, hash_, items, owned, results, param)
         for index, future in joined:
             results[index] = await self._follow(version, items[index], index, future, param)
         return [results[i] for i in range(len(items))], cached
@@ -199,28 +200,29 @@ class Embeddings:
     async def _lead(
         self,
         version: Version,
+        card: Card,
+        hash_: str,
         items: list[Item],
         owned: dict[bytes, list[int]],
         results: dict[int, _Computed],
         param: str,
-    ) -> None:
-        """Compute inputs that nobody computes yet; equal inputs that arrive meanwhile wait for these."""
+    ) -> int:
+        """Fetch or compute inputs that nobody computes yet; equal inputs that arrive meanwhile wait for these.
+
+        Returns:
+            How many of the items the shared cache held.
+        """
         loop = asyncio.get_running_loop()
         futures = {key: loop.create_future() for key in owned}
         self._inflight.update(futures)
         try:
-            outcomes = await version.coalescer.submit([items[indices[0]] for indices in owned.values()])
-            error: tuple[int, ItemError] | None = None
-            for (key, indices), outcome in zip(owned.items(), outcomes, strict=True):
-                if outcome.error is not None:
-                    futures[key].set_result(outcome.error)
-                    error = error or (indices[0], outcome.error)
-                    continue
-                vector, tokens = outcome.reply.vectors[outcome.row], outcome.reply.tokens[outcome.row]
-                one = _Computed(outcome.label, vector, tokens)
+            shared = await self.cache.fetch((version.model, version.version), list(owned), card.dimensions)
+            for key, entry in shared.items():
+                one = _cached(card, hash_, entry)
                 futures[key].set_result(one)
-                self.cache.put(cache_key(outcome.label.hash, items[indices[0]]), vector, tokens)
-                results.update(dict.fromkeys(indices, one))
+                results.update(dict.fromkeys(owned[key], one))
+            rest = {key: indices for key, indices in owned.items() if key not in shared}
+            error = await self._send(version, items, rest, futures, results) if rest else None
         finally:
             for key, future in futures.items():
                 self._inflight.pop(key, None)
@@ -228,6 +230,31 @@ class Embeddings:
                     future.cancel()  # whoever waited computes it alone
         if error is not None:
             raise _item_error(*error, len(items), param)
+        return sum(len(owned[key]) for key in shared)
+
+    async def _send(
+        self,
+        version: Version,
+        items: list[Item],
+        owned: dict[bytes, list[int]],
+        futures: dict[bytes, asyncio.Future[_Computed | ItemError]],
+        results: dict[int, _Computed],
+    ) -> tuple[int, ItemError] | None:
+        """Compute inputs and keep their vectors; returns the first that failed."""
+        outcomes = await version.coalescer.submit([items[indices[0]] for indices in owned.values()])
+        error: tuple[int, ItemError] | None = None
+        for (key, indices), outcome in zip(owned.items(), outcomes, strict=True):
+            if outcome.error is not None:
+                futures[key].set_result(outcome.error)
+                error = error or (indices[0], outcome.error)
+                continue
+            vector, tokens = outcome.reply.vectors[outcome.row], outcome.reply.tokens[outcome.row]
+            one = _Computed(outcome.label, vector, tokens)
+            futures[key].set_result(one)
+            kept = cache_key(outcome.label.hash, items[indices[0]])
+            self.cache.put(kept, Entry(vector, tokens, outcome.label.synthetic))
+            results.update(dict.fromkeys(indices, one))
+        return error
 
     async def _follow(
         self, version: Version, item: Item, index: int, future: asyncio.Future[_Computed | ItemError], param: str
@@ -243,6 +270,10 @@ class Embeddings:
         if isinstance(result, ItemError):
             raise _item_error(index, result, 2, param)
         return result
+
+
+def _cached(card: Card, hash_: str, entry: Entry) -> _Computed:
+    return _Computed(Label(card.label.model, hash_, entry.synthetic), entry.vector, entry.tokens)
 
 
 def _item_error(index: int, error: ItemError, count: int, param: str) -> InputError:

@@ -37,7 +37,7 @@ class Gateway:
         return build(self._embeddings)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take a new routing table, limits and cache size without a restart.
+        """Take a new routing table, limits and caches without a restart.
 
         A wrong configuration leaves a serving gateway as it is, for Serve would stop a replica that raised here.
 
@@ -46,14 +46,13 @@ class Gateway:
         """
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
+            self._embeddings.cache.configure(config.cache)
         except Exception as error:
             if not self._configured:
                 raise
             logger.error("configuration refused, the old one stays in force: %s", error)
             return
         self._registry.configure(config)
-        self._embeddings.cache.limit_bytes = config.cache.bytes
-        self._embeddings.cache.trim()
         self._configured = True
         if self._task is None:
             self._task = asyncio.ensure_future(self._work_in_background())

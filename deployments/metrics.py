@@ -68,6 +68,9 @@ class GatewayMetrics:
         self.items = Counters("embedserve_items", "inputs embedded or taken from the cache", VERSION)
         self.tokens = Counters("embedserve_tokens", "tokens of those inputs", VERSION)
         self.lookups = Counters("embedserve_cache_lookups", "inputs looked up in the cache", (*VERSION, "result"))
+        shared = "inputs that memory lacked, looked up in the shared cache"
+        self.shared_lookups = Counters("embedserve_shared_cache_lookups", shared, (*VERSION, "result"))
+        self.shared_writes = Counters("embedserve_shared_cache_writes", "vectors for the shared cache", ("result",))
         self.shed = Counters("embedserve_shed", "requests refused for load", (*VERSION, "reason"))
         self.latency = Distribution("embedserve_request_latency_ms", "body read to answer, ms", MILLISECONDS, VERSION)
         cosines = [0.25, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999]
@@ -77,11 +80,13 @@ class GatewayMetrics:
         self.ready = metrics.Gauge("embedserve_version_ready", "1 when a replica embeds", tag_keys=VERSION)  # type: ignore[arg-type]
         self.queue = metrics.Gauge("embedserve_queue_items", "inputs that wait for a call", tag_keys=VERSION)  # type: ignore[arg-type]
         self.cache = metrics.Gauge("embedserve_cache_bytes", "bytes of cached vectors")
+        self.shared_up = metrics.Gauge("embedserve_shared_cache_up", "0 while left alone", tag_keys=("operation",))
         self.artifact = metrics.Gauge("embedserve_artifact_info", "1 for the hash served", tag_keys=(*VERSION, "hash"))  # type: ignore[arg-type]
 
     def flush(self) -> None:
         """Hand everything to Ray."""
-        for counters in (self.requests, self.items, self.tokens, self.lookups, self.shed):
+        lookups = (self.lookups, self.shared_lookups, self.shared_writes)
+        for counters in (self.requests, self.items, self.tokens, self.shed, *lookups):
             counters.flush()
         self.latency.flush()
         self.shadow.flush()

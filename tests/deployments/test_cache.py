@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from deployments.cache import OVERHEAD, VectorCache, cache_key
+from deployments.cache import OVERHEAD, Entry, VectorCache, cache_key
 
 
-def vector(value: float) -> np.ndarray:
-    return np.full(4, value, np.float32)
+def entry(value: float) -> Entry:
+    return Entry(np.full(4, value, np.float32), 1)
 
 
 def test_a_key_differs_by_artifact_input_and_kind_of_input() -> None:
@@ -23,10 +23,10 @@ def test_a_key_differs_by_artifact_input_and_kind_of_input() -> None:
 
 def test_the_limit_in_bytes_evicts_what_was_unused_longest() -> None:
     cache = VectorCache(2 * (16 + OVERHEAD))
-    cache.put(b"a", vector(1), 1)
-    cache.put(b"b", vector(2), 1)
+    cache.put(b"a", entry(1))
+    cache.put(b"b", entry(2))
     assert cache.get(b"a") is not None
-    cache.put(b"c", vector(3), 1)
+    cache.put(b"c", entry(3))
     assert cache.get(b"b") is None
     assert cache.get(b"a") is not None
     assert cache.used_bytes <= cache.limit_bytes
@@ -35,13 +35,13 @@ def test_the_limit_in_bytes_evicts_what_was_unused_longest() -> None:
 def test_an_entry_does_not_keep_its_batch_alive() -> None:
     batch = np.zeros((64, 4), np.float32)
     cache = VectorCache(10_000)
-    cache.put(b"a", batch[3], 1)
-    entry = cache.get(b"a")
-    assert entry is not None
-    assert entry.vector.base is None
+    cache.put(b"a", Entry(batch[3], 1))
+    kept = cache.get(b"a")
+    assert kept is not None
+    assert kept.vector.base is None
 
 
 def test_a_limit_of_zero_keeps_nothing() -> None:
     cache = VectorCache(0)
-    cache.put(b"a", vector(1), 1)
+    cache.put(b"a", entry(1))
     assert len(cache) == 0
