@@ -97,6 +97,7 @@ class GatewayConfig(Strict):
 
     models: dict[str, ModelRoutes]
     aliases: dict[str, str] = {}
+    auth: Literal["keys", "none"] = "keys"  # asked for where they are configured; production does not start without
     limits: Limits = Limits()
     queue: Queue = Queue()
     cache: Cache = Cache()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from models.errors import (
+    AuthenticationError,
     DeadlineError,
     EmbedserveError,
+    ForbiddenError,
     InputError,
     LimitError,
     MediaTypeError,
@@ -17,6 +19,8 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (LimitError, 413),
     (MediaTypeError, 415),
     (InputError, 400),
+    (AuthenticationError, 401),
+    (ForbiddenError, 403),
     (ModelNotFoundError, 404),
     (UnavailableError, 503),
     (DeadlineError, 504),

@@ -25,6 +25,20 @@ class MediaTypeError(InputError):
     """The request's content type is not accepted by the route."""
 
 
+class AuthenticationError(EmbedserveError):
+    """The caller sent no API key where one is needed."""
+
+    code = "missing_api_key"
+
+
+class ForbiddenError(EmbedserveError):
+    """The caller's API key is unknown, expired, or lacks a scope; ``code`` says which."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ModelNotFoundError(EmbedserveError):
     """No such model, version or alias."""
 

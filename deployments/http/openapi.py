@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from typing import Any
 
@@ -9,6 +11,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+
+from deployments.auth import Auth, Needed
+from deployments.http.guard import needed
 
 JSON = "application/json"
 REFERENCE: dict[str, Any] = {"type": "string", "minLength": 1, "description": "name, name@version, or an alias"}
@@ -127,6 +132,8 @@ SCHEMAS: dict[str, Any] = {
 }
 ERRORS = {
     400: "the input is wrong; the message says what and where",
+    401: "no API key",
+    403: "the API key is unknown or expired, or lacks the scope",
     404: "unknown model, version or route",
     413: "larger than a limit, which the message names",
     415: "content type not accepted",
@@ -142,14 +149,32 @@ ORIGIN_HEADERS = {
 }
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
-    return {
+def document(*, keys: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service that asks for API keys, or of one that does not."""
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "embedserve", "version": "1", "description": "Text and image embeddings as unit vectors."},
         "paths": _paths(),
         "components": {"schemas": SCHEMAS},
     }
+    if keys:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, methods in described["paths"].items():
+            for method, operation in methods.items():
+                _ask_for_key(operation, needed(method.upper(), path))
+    return described
+
+
+def _ask_for_key(operation: dict[str, Any], scope: Needed | None) -> None:
+    if scope is None:
+        return
+    operation["security"] = [{"key": []}]
+    operation["description"] = f"Needs an API key{'' if scope == 'any' else f' with the scope {scope}'}."
+    for status in (401, 403):
+        operation["responses"][str(status)] = {
+            "description": ERRORS[status],
+            "content": {JSON: {"schema": _ref("Error")}},
+        }
 
 
 def _paths() -> dict[str, Any]:
@@ -239,16 +264,16 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def routes() -> list[Route]:
-    """The routes of this adapter; both answers are made once."""
-    described = document()
-    encoded, page = orjson.dumps(described), _page(described)
+def routes(auth: Auth) -> list[Route]:
+    """The routes of this adapter; the answers are made once, without and with API keys."""
+    documents = [document(keys=keys) for keys in (False, True)]
+    encoded, pages = [orjson.dumps(each) for each in documents], [_page(each) for each in documents]
 
     async def openapi(_: Request) -> Response:
-        return Response(encoded, 200, None, JSON)
+        return Response(encoded[auth.required], 200, None, JSON)
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(page)
+        return HTMLResponse(pages[auth.required], headers={"content-security-policy": PAGE_POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]
 
@@ -259,6 +284,9 @@ STYLE = (
     "pre{background:#f6f8fa;padding:1rem;overflow:auto}b{display:inline-block;width:4rem;color:#0550ae}"
     "table{border-collapse:collapse}td{padding:.15rem 1rem .15rem 0;vertical-align:top}"
 )
+# The page has this one style, no script, and loads nothing.
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
 
 
 def _page(described: dict[str, Any]) -> str:
@@ -272,8 +300,9 @@ def _page(described: dict[str, Any]) -> str:
             )
             content = operation.get("requestBody", {}).get("content", {})
             accepts = f"<p>Accepts {html.escape(', '.join(content))}</p>" if content else ""
+            asks = html.escape(operation.get("description", ""))
             title = f"<b>{method.upper()}</b><code>{html.escape(path)}</code> — {html.escape(operation['summary'])}"
-            sections.append(f"<details><summary>{title}</summary>{accepts}<table>{rows}</table></details>")
+            sections.append(f"<details><summary>{title}</summary><p>{asks}</p>{accepts}<table>{rows}</table></details>")
     example = html.escape(
         "curl http://127.0.0.1:8000/v1/embeddings -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
