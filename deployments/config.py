@@ -80,10 +80,24 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; some seconds of work on two cores, then 503
+    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = (
+        0.5  # part of it above which bulk is refused: the rest is for users
+    )
+    bulk_share: Annotated[float, Field(gt=0, le=1)] = (
+        0.1  # part of the work that bulk gets while users wait: never none
+    )
     call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed
     call_images: Annotated[int, Field(ge=1)] = 8  # images in one call, for the same reason
     calls_per_replica: Annotated[int, Field(ge=1)] = 2  # one that computes and one that is prepared meanwhile
     timeout_s: Annotated[float, Field(gt=0)] = 30.0  # a request's deadline when it brings none
+
+
+class Rate(Strict):
+    """How many inputs each API key may send to one gateway replica; callers without a key share one allowance."""
+
+    items_per_second: Annotated[float, Field(gt=0)] | None = None  # none: queues shed what no machine can take anyway
+    burst_s: Annotated[float, Field(gt=0, le=3600)] = 10.0  # unused seconds that may come at once: a job's first lists
+    keys: dict[str, Annotated[float, Field(gt=0)]] = {}  # another rate for a key, by its name
 
 
 class Cache(Strict):
@@ -100,6 +114,7 @@ class GatewayConfig(Strict):
     auth: Literal["keys", "none"] = "keys"  # asked for where they are configured; production does not start without
     limits: Limits = Limits()
     queue: Queue = Queue()
+    rate: Rate = Rate()
     cache: Cache = Cache()
     revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
     previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.cache import VectorCache, cache_key
+from deployments.coalescer import BULK
 from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
+from deployments.rate import Rates
 from deployments.registry import Registry
 from deployments.shadow import Shadow
 from deployments.status import status_of
@@ -23,7 +25,7 @@ from deployments.wire import Card, Item, ItemError, Label
 from models.errors import DeadlineError, InputError, LimitError, UnavailableError
 
 CacheState = Literal["hit", "miss", "partial"]
-SHED = {503: "capacity", 504: "deadline"}
+SHED = {429: "rate", 503: "capacity", 504: "deadline"}
 LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
 
 
@@ -37,6 +39,8 @@ class EmbedRequest:
     key: str | None = None  # whom A/B routing keeps with a version
     headers: Mapping[str, str] = field(default_factory=dict)  # what routing overrides may match
     timeout_s: float | None = None
+    client: str | None = None  # the name of its API key: whose rate it counts against
+    bulk: bool = False  # nobody waits for it: it lets others pass
     param: str = "input"  # the field that errors name
 
 
@@ -62,6 +66,7 @@ class Embeddings:
 
     def __init__(self, registry: Registry, metrics: GatewayMetrics) -> None:
         """Serve the versions of ``registry`` and count into ``metrics``."""
+        self._rates = Rates()
         self.registry = registry
         self.metrics = metrics
         self._shadow = Shadow(metrics)
@@ -77,11 +82,14 @@ class Embeddings:
             InputError: an item or ``dimensions`` is wrong; the message names the item's index.
             UnavailableError: no capacity, or no ready replica.
             DeadlineError: the deadline passed.
+            RateLimitError: the client is over its rate.
         """
         version = self.registry.resolve(request.model, request.key, request.headers)
         labels = (version.model, version.version)
         start = time.perf_counter()
         try:
+            self._rates.take(request.client, len(request.items), self.registry.config.rate)
+            BULK.set(request.bulk)
             result = await self._embed(request, version)
         except asyncio.CancelledError:
             self.metrics.requests.add((*labels, "499"))
@@ -207,7 +215,8 @@ class Embeddings:
         """Compute inputs that nobody computes yet; equal inputs that arrive meanwhile wait for these."""
         loop = asyncio.get_running_loop()
         futures = {key: loop.create_future() for key in owned}
-        self._inflight.update(futures)
+        if not BULK.get():  # whoever is in a hurry must not come to wait for bulk
+            self._inflight.update(futures)
         try:
             outcomes = await version.coalescer.submit([items[indices[0]] for indices in owned.values()])
             error: tuple[int, ItemError] | None = None

@@ -11,6 +11,7 @@ from models.errors import (
     LimitError,
     MediaTypeError,
     ModelNotFoundError,
+    RateLimitError,
     UnavailableError,
 )
 
@@ -22,6 +23,7 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (AuthenticationError, 401),
     (ForbiddenError, 403),
     (ModelNotFoundError, 404),
+    (RateLimitError, 429),
     (UnavailableError, 503),
     (DeadlineError, 504),
 ]

@@ -51,6 +51,16 @@ class UnavailableError(EmbedserveError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimitError(EmbedserveError):
+    """This caller asks for more than it may; worth a retry after ``retry_after_s`` seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class DeadlineError(EmbedserveError):
     """The request's deadline passed before its vectors were computed."""
 

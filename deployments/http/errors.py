@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from deployments.log import logger
 from deployments.status import status_of
-from models.errors import AuthenticationError, EmbedserveError, UnavailableError
+from models.errors import AuthenticationError, EmbedserveError, RateLimitError, UnavailableError
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
@@ -45,7 +45,7 @@ def respond(error: Exception) -> Response:
 
 
 def _headers(error: EmbedserveError) -> dict[str, str] | None:
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | RateLimitError):
         return {"retry-after": str(error.retry_after_s)}
     return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
 

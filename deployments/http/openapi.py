@@ -137,8 +137,15 @@ ERRORS = {
     404: "unknown model, version or route",
     413: "larger than a limit, which the message names",
     415: "content type not accepted",
+    429: "over the rate limit of this API key; see Retry-After",
     503: "at capacity, or no replica is ready; see Retry-After",
     504: "the deadline passed",
+}
+PRIORITY: dict[str, Any] = {
+    "name": "x-priority",
+    "in": "header",
+    "description": "bulk lets interactive requests pass, and is refused first",
+    "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
 }
 ORIGIN_HEADERS = {
     "x-model": "resolved name@version",
@@ -200,8 +207,10 @@ def _paths() -> dict[str, Any]:
         "/v1/embeddings": {"post": _post("Embed texts, token ids or images", "EmbeddingRequest", "EmbeddingResponse")},
         "/v1/embeddings/image": {
             "post": {
-                **_operation("Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 413, 415, 503, 504]),
-                "parameters": query,
+                **_operation(
+                    "Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 413, 415, 429, 503, 504]
+                ),
+                "parameters": [*query, PRIORITY],
                 "requestBody": {"required": True, "content": picture},
             }
         },
@@ -225,7 +234,7 @@ def _paths() -> dict[str, Any]:
             "get": {**_operation("Model readiness", "Any", [404, 503]), "parameters": parameters}
         }
         paths[f"{prefix}/infer"] = {
-            "post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": parameters}
+            "post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": [*parameters, PRIORITY]}
         }
     return paths
 
@@ -249,7 +258,8 @@ def _operation(summary: str, schema: str, errors: list[int]) -> dict[str, Any]:
 
 
 def _post(summary: str, request: str, response: str) -> dict[str, Any]:
-    operation = _operation(summary, response, [400, 404, 413, 415, 504])
+    operation = _operation(summary, response, [400, 404, 413, 415, 429, 504])
+    operation["parameters"] = [PRIORITY]
     operation["responses"]["503"] = {"description": ERRORS[503], "content": {JSON: {"schema": _ref("Error")}}}
     operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(request)}}}
     return operation

@@ -23,6 +23,7 @@ from models.catalog import ROOT
 from tests.integration.service import Service
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
+LIMITED = new_key("limited", ("embed",))  # two inputs at once, one every five seconds
 MARK = "zanzibar-nutmeg-7731"  # in inputs, and nowhere else
 
 
@@ -46,6 +47,7 @@ def text_only(folder: Path) -> Path:
     document["applications"] = [app for app in document["applications"] if "image" not in app["name"]]
     config = document["applications"][0]["deployments"][0]["user_config"]
     del config["models"]["image-embedding"]
+    config["rate"] = {"keys": {"limited": 0.2}, "burst_s": 10}
     config["aliases"] = {name: model for name, model in config["aliases"].items() if model in config["models"]}
     path = folder / "serve_config.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -57,7 +59,7 @@ def running() -> Iterator[Running]:
     folder = Path(tempfile.mkdtemp(prefix="keys-", dir="/tmp"))  # short: Ray's sockets lie inside
     file = folder / "api-keys"
     with changing(file) as keys:
-        keys += [EMBED[1], ADMIN[1]]
+        keys += [EMBED[1], ADMIN[1], LIMITED[1]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FILE_VARIABLE, str(file))
         patch.setenv("TMPDIR", str(folder))
@@ -128,6 +130,25 @@ def test_every_port_that_answers_embeddings_asks_for_a_key(running: Running) -> 
                 continue
             reached += 1
     assert reached >= 2, "HAProxy's port and the replica's"
+
+
+def test_a_key_over_its_rate_is_429_with_the_time_to_wait_and_others_are_not(running: Running) -> None:
+    with running.client(LIMITED[0]) as client:
+        assert [embed(client).status_code for _ in range(3)] == [200, 200, 429]
+        answer = embed(client)
+        assert 1 <= int(answer.headers["retry-after"]) <= 5
+        assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+        assert "0.2 inputs per second" in answer.json()["error"]["message"]
+    assert embed(running.client(EMBED[0])).status_code == 200
+
+
+@pytest.mark.parametrize(("value", "status"), [("bulk", 200), ("interactive", 200), ("low", 400), ("", 400)])
+def test_a_priority_is_interactive_or_bulk(running: Running, value: str, status: int) -> None:
+    body = {"model": "text-embedding", "input": f"with priority {value}"}
+    answer = running.client(EMBED[0]).post("/v1/embeddings", json=body, headers={"x-priority": value})
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.json()["error"]["param"] == "x-priority"
 
 
 def test_keys_rotate_while_it_serves(running: Running) -> None:
