@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -106,6 +107,25 @@ class Cache(Strict):
     bytes: Annotated[int, Field(ge=0)] = 256 * MIB  # about 150,000 texts at 384 dimensions; 0 switches it off
 
 
+class Fetch(Strict):
+    """Images that clients name by URL. Without this mapping the gateway fetches nothing."""
+
+    # Names, `*.example.com` for all names below one, or `*`: then clients choose whom the gateway calls on.
+    hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[a-z0-9:]([a-z0-9.:-]*[a-z0-9])?)$")], ...],
+        Field(min_length=1),
+    ]
+    http: bool = False  # whoever sits on the way reads and changes what comes without TLS
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 80)  # others are rarely pictures, often machinery
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()  # networks allowed although they are not public
+    redirects: Annotated[int, Field(ge=0, le=10)] = 3  # to https, to a CDN, to the picture
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = (
+        5.0  # from looking up the name to the last byte, redirects included
+    )
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 16  # fetches of a gateway replica; each may hold limits.image_bytes
+    per_request: Annotated[int, Field(ge=1)] = 32  # one request must not set the gateway upon a stranger
+
+
 class GatewayConfig(Strict):
     """``user_config`` of the Gateway deployment; all of it may change while it runs."""
 
@@ -115,6 +135,7 @@ class GatewayConfig(Strict):
     limits: Limits = Limits()
     queue: Queue = Queue()
     rate: Rate = Rate()
+    fetch: Fetch | None = None  # off: a gateway that calls where clients tell it is a way into the private network
     cache: Cache = Cache()
     revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
     previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deployments.cache import VectorCache, cache_key
 from deployments.coalescer import BULK
+from deployments.fetch import Fetcher
 from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
 from deployments.rate import Rates
@@ -67,6 +68,7 @@ class Embeddings:
     def __init__(self, registry: Registry, metrics: GatewayMetrics) -> None:
         """Serve the versions of ``registry`` and count into ``metrics``."""
         self._rates = Rates()
+        self._fetcher = Fetcher()
         self.registry = registry
         self.metrics = metrics
         self._shadow = Shadow(metrics)
@@ -111,7 +113,8 @@ class Embeddings:
         try:
             async with asyncio.timeout(timeout):
                 card = await self._card(version)
-                items = checked_items(request.items, request.param, card, self.registry.config.limits)
+                sent = await self._fetched(request, card)
+                items = checked_items(sent, request.param, card, self.registry.config.limits)
                 dimensions = checked_dimensions(request.dimensions, card.dimensions)
                 computed, cached = await self._compute(version, card, items, request.param)
         except TimeoutError as error:
@@ -122,6 +125,13 @@ class Embeddings:
             vectors = _shortened(vectors, dimensions)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
         return EmbedResult(computed[0].label, vectors, sum(one.tokens for one in computed), state)
+
+    async def _fetched(self, request: EmbedRequest, card: Card) -> Sequence[Item]:
+        """The items of a request; pictures that it names by URL are fetched where that is allowed."""
+        config = self.registry.config
+        if config.fetch is None or card.modality != "image":
+            return request.items
+        return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
 
     def _account(
         self, request: EmbedRequest, version: Version, items: list[Item], cached: int, vectors: NDArray[np.float32]

@@ -42,7 +42,8 @@ SCHEMAS: dict[str, Any] = {
         "properties": {
             "model": REFERENCE,
             "input": {
-                "description": "texts, token ids, or images as data:image/...;base64, URIs or bare base64",
+                "description": "texts, token ids, or images as data:image/...;base64, URIs or bare base64; "
+                "https URLs of images where the operator allows them",
                 "anyOf": [
                     TEXT,
                     {"type": "array", "minItems": 1, "items": TEXT},

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 from openai import OpenAI, PermissionDeniedError
 
 from deployments.auth import REFRESH_S
 from deployments.keys import FILE_VARIABLE, ApiKey, changing, new_key
-from models.catalog import ROOT
+from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import Service
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
@@ -27,49 +21,25 @@ LIMITED = new_key("limited", ("embed",))  # two inputs at once, one every five s
 MARK = "zanzibar-nutmeg-7731"  # in inputs, and nowhere else
 
 
-@dataclass
-class Running:
-    """A service in production, with its key file and the folder of its logs."""
-
-    service: Service
-    keys: Path
-    folder: Path
-
-    def client(self, key: str | None = None, port: int | None = None) -> httpx2.Client:
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        url = f"http://127.0.0.1:{port or self.service.port}"
-        return httpx2.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+@pytest.fixture(scope="module")
+def running() -> Iterator[Isolated]:
+    with isolated("--profile", "production", change=text_only, prepare=write_keys) as service:
+        yield service
 
 
-def text_only(folder: Path) -> Path:
-    """The shipped configuration without pictures, whose weights production would refuse where they are random."""
-    document: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+def text_only(document: dict[str, Any]) -> None:
+    """Leave out pictures, whose weights production would refuse where they are random, and limit one key's rate."""
     document["applications"] = [app for app in document["applications"] if "image" not in app["name"]]
     config = document["applications"][0]["deployments"][0]["user_config"]
     del config["models"]["image-embedding"]
     config["rate"] = {"keys": {"limited": 0.2}, "burst_s": 10}
     config["aliases"] = {name: model for name, model in config["aliases"].items() if model in config["models"]}
-    path = folder / "serve_config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return path
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    folder = Path(tempfile.mkdtemp(prefix="keys-", dir="/tmp"))  # short: Ray's sockets lie inside
-    file = folder / "api-keys"
-    with changing(file) as keys:
+def write_keys(folder: Path) -> dict[str, str]:
+    with changing(folder / "api-keys") as keys:
         keys += [EMBED[1], ADMIN[1], LIMITED[1]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FILE_VARIABLE, str(file))
-        patch.setenv("TMPDIR", str(folder))
-        config = text_only(folder)
-        service = Service(folder / "log", "--config", str(config), "--profile", "production")
-    try:
-        yield Running(service.wait(), file, folder)
-    finally:
-        assert service.stop() == 0, service.log.read_text()
-        rmtree(folder)
+    return {FILE_VARIABLE: str(folder / "api-keys")}
 
 
 def embed(client: httpx2.Client, text: str = "hello") -> httpx2.Response:
@@ -86,19 +56,19 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_production_without_keys_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(FILE_VARIABLE, raising=False)
-        refused = Service(tmp_path / "log", "--config", str(text_only(tmp_path)), "--profile", "production")
+        refused = Service(tmp_path / "log", "--profile", "production")
     assert refused.process.wait(60) == 1
     assert "auth: none" in " ".join(refused.log.read_text().split())
 
 
-def test_requests_without_a_key_are_401_and_with_a_wrong_one_403(running: Running) -> None:
+def test_requests_without_a_key_are_401_and_with_a_wrong_one_403(running: Isolated) -> None:
     assert embed(running.client()).status_code == 401
     assert embed(running.client("es_wrong")).status_code == 403
     assert embed(running.client(ADMIN[0])).status_code == 403
     assert embed(running.client(EMBED[0])).status_code == 200
 
 
-def test_the_openai_client_sends_its_key_as_it_is(running: Running) -> None:
+def test_the_openai_client_sends_its_key_as_it_is(running: Isolated) -> None:
     def ask(key: str) -> Any:
         client = OpenAI(base_url=f"{running.service.url}/v1", api_key=key, max_retries=0)
         return client.embeddings.create(model="text-embedding", input="hello")
@@ -108,17 +78,17 @@ def test_the_openai_client_sends_its_key_as_it_is(running: Running) -> None:
         ask("es_wrong")
 
 
-def test_metrics_need_the_admin_scope_and_health_needs_nothing(running: Running) -> None:
+def test_metrics_need_the_admin_scope_and_health_needs_nothing(running: Isolated) -> None:
     assert running.client(EMBED[0]).get("/metrics").status_code == 403
     assert "ray_serve_" in running.client(ADMIN[0]).get("/metrics").text
     assert running.client().get("/health/ready").status_code == 200
     assert running.client().get("/v2/health/live").status_code == 200
 
 
-def test_every_port_that_answers_embeddings_asks_for_a_key(running: Running) -> None:
+def test_every_port_that_answers_embeddings_asks_for_a_key(running: Isolated) -> None:
     """The replica listens beside HAProxy on a port of its own; whoever finds it gets no further."""
     reached = 0
-    for port in ports_of(running):
+    for port in running.ports():
         with running.client(port=port) as client:
             client.timeout = httpx2.Timeout(2)
             try:
@@ -132,7 +102,7 @@ def test_every_port_that_answers_embeddings_asks_for_a_key(running: Running) -> 
     assert reached >= 2, "HAProxy's port and the replica's"
 
 
-def test_a_key_over_its_rate_is_429_with_the_time_to_wait_and_others_are_not(running: Running) -> None:
+def test_a_key_over_its_rate_is_429_with_the_time_to_wait_and_others_are_not(running: Isolated) -> None:
     with running.client(LIMITED[0]) as client:
         assert [embed(client).status_code for _ in range(3)] == [200, 200, 429]
         answer = embed(client)
@@ -143,7 +113,7 @@ def test_a_key_over_its_rate_is_429_with_the_time_to_wait_and_others_are_not(run
 
 
 @pytest.mark.parametrize(("value", "status"), [("bulk", 200), ("interactive", 200), ("low", 400), ("", 400)])
-def test_a_priority_is_interactive_or_bulk(running: Running, value: str, status: int) -> None:
+def test_a_priority_is_interactive_or_bulk(running: Isolated, value: str, status: int) -> None:
     body = {"model": "text-embedding", "input": f"with priority {value}"}
     answer = running.client(EMBED[0]).post("/v1/embeddings", json=body, headers={"x-priority": value})
     assert answer.status_code == status
@@ -151,26 +121,26 @@ def test_a_priority_is_interactive_or_bulk(running: Running, value: str, status:
         assert answer.json()["error"]["param"] == "x-priority"
 
 
-def test_keys_rotate_while_it_serves(running: Running) -> None:
+def test_keys_rotate_while_it_serves(running: Isolated) -> None:
     key, entry = new_key("new-shop", ("embed",))
-    change(running.keys, add=entry)
+    change((running.folder / "api-keys"), add=entry)
     wait_for(lambda: embed(running.client(key)).status_code == 200)
     assert embed(running.client(EMBED[0])).status_code == 200
-    change(running.keys, remove="new-shop")
+    change((running.folder / "api-keys"), remove="new-shop")
     wait_for(lambda: embed(running.client(key)).status_code == 403)
     assert embed(running.client(EMBED[0])).status_code == 200
 
 
-def test_a_broken_key_file_keeps_the_old_keys(running: Running) -> None:
-    whole = running.keys.read_text()
-    running.keys.write_text(f"keys: [{EMBED[0]}")
-    wait_for(lambda: "stay as they were" in logs(running))
+def test_a_broken_key_file_keeps_the_old_keys(running: Isolated) -> None:
+    whole = (running.folder / "api-keys").read_text()
+    (running.folder / "api-keys").write_text(f"keys: [{EMBED[0]}")
+    wait_for(lambda: "stay as they were" in running.logs())
     assert embed(running.client(EMBED[0])).status_code == 200
     assert embed(running.client()).status_code == 401
-    running.keys.write_text(whole)
+    (running.folder / "api-keys").write_text(whole)
 
 
-def test_neither_keys_nor_inputs_are_in_any_log(running: Running) -> None:
+def test_neither_keys_nor_inputs_are_in_any_log(running: Isolated) -> None:
     client = running.client(EMBED[0])
     assert embed(client, MARK).status_code == 200
     bad: list[dict[str, Any]] = [
@@ -189,31 +159,12 @@ def test_neither_keys_nor_inputs_are_in_any_log(running: Running) -> None:
     )
     assert answer.status_code == 504
     embed(running.client("es_wrong-key-in-a-header"), MARK)
-    text = logs(running)
+    text = running.logs()
     assert "serving text-embedding@1.0.0" in text, "these are the right logs"
     for secret in (EMBED[0], ADMIN[0], EMBED[1].sha256, "es_wrong-key-in-a-header", MARK, "Bearer es_"):
         assert secret not in text
 
 
-def ports_of(running: Running) -> list[int]:
-    """The TCP ports that processes of this service listen on; each has its temporary folder in its environment."""
-    mark = f"TMPDIR={running.folder}".encode()
-    inodes = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                inodes |= {os.readlink(link) for link in (process / "fd").iterdir()}
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    return sorted({int(r[1].rpartition(":")[2], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in inodes})
-
-
 def change(path: Path, *, add: ApiKey | None = None, remove: str | None = None) -> None:
     with changing(path) as keys:
         keys[:] = [key for key in keys if key.name != remove] + ([add] if add else [])
-
-
-def logs(running: Running) -> str:
-    """Everything that Ray, Serve, HAProxy and the command wrote."""
-    files = [Path(folder) / name for folder, _, names in os.walk(running.folder) for name in names]
-    kept = [path for path in files if path.suffix in (".log", ".out", ".err", ".txt") or path.name == "log"]
-    return "\n".join(path.read_text(errors="replace") for path in kept)
