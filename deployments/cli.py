@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from deployments import models_cli
+from deployments import keys_cli, models_cli
 from models.errors import EmbedserveError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_cli.app, name="models")
+app.add_typer(keys_cli.app, name="keys")
 console = Console(stderr=True)
 
 # What the commands that change a running service have in common.

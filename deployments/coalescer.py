@@ -3,6 +3,9 @@
 With nothing waiting, a request leaves at once; while the allowed calls are in flight, requests gather, and whatever
 has gathered when a call returns leaves together. Coalescing is what makes many small requests cheap: the cost of a
 call to a replica is paid once for all of them.
+
+Bulk, which nobody waits for, leaves in calls of its own while nothing else waits, never in all the calls allowed, and in
+small portions while something does. It is refused first.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
 Send = Callable[[list[Item]], Awaitable[EncodeReply]]
+BULK: ContextVar[bool] = ContextVar("bulk", default=False)  # the request's priority goes with its task, as its deadline
 QUANTUM = 16  # items a request may put into a call before the next request's turn
 
 
@@ -41,6 +46,7 @@ class Outcome:
 class _Request:
     items: list[Item]
     future: asyncio.Future[list[Outcome]]
+    bulk: bool
     next: int = 0  # first item that has not left
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
@@ -58,24 +64,31 @@ class Coalescer:
         self._send = send
         self._cost = cost
         self._waiting: deque[_Request] = deque()
+        self._bulk: deque[_Request] = deque()
+        self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
         self._tasks: set[asyncio.Task[None]] = set()
-        self.waiting_items = 0
+        self.waiting_items = 0  # of both kinds
         self.max_waiting = 1
+        self.bulk_waiting = 1.0  # part of max_waiting above which bulk is refused
+        self.bulk_share = 1.0  # cost of bulk for each cost of others that leaves while bulk waits
         self.max_calls = 1
         self.call_cost = 1
 
     async def submit(self, items: list[Item]) -> list[Outcome]:
-        """Queue the items of one request and wait for all of them.
+        """Queue the items of one request, as bulk where ``BULK`` says so, and wait for all of them.
 
         Raises:
             UnavailableError: the queue is full; nothing was queued.
         """
-        if self.waiting_items and self.waiting_items + len(items) > self.max_waiting:
+        bulk = BULK.get()
+        limit = int(self.max_waiting * self.bulk_waiting) if bulk else self.max_waiting
+        if self.waiting_items and self.waiting_items + len(items) > limit:
             raise UnavailableError(
-                f"the service is at capacity: {self.waiting_items} inputs wait already (limit {self.max_waiting})"
+                f"the service is at capacity: {self.waiting_items} inputs wait already "
+                f"(limit {limit}{' for bulk' if bulk else ''})"
             )
-        request = _Request(items, asyncio.get_running_loop().create_future())
-        self._waiting.append(request)
+        request = _Request(items, asyncio.get_running_loop().create_future(), bulk)
+        self._queue(request).append(request)
         self.waiting_items += len(items)
         self._pump()
         try:
@@ -86,40 +99,62 @@ class Coalescer:
 
     def _forget(self, request: _Request) -> None:
         """Drop what has not left of a request whose client has gone."""
-        if request in self._waiting:
-            self._waiting.remove(request)
+        if request in self._queue(request):
+            self._queue(request).remove(request)
             self.waiting_items -= len(request.items) - request.next
 
+    def _queue(self, request: _Request) -> deque[_Request]:
+        return self._bulk if request.bulk else self._waiting
+
     def _pump(self) -> None:
-        while self._waiting and len(self._tasks) < self.max_calls:
+        while self._may_send():
             task = asyncio.ensure_future(self._call(self._take()))
             self._tasks.add(task)
             task.add_done_callback(self._done)
+
+    def _may_send(self) -> bool:
+        free = self.max_calls - len(self._tasks)
+        # The last call is kept for whoever comes next and is waited for.
+        return free > 0 if self._waiting else bool(self._bulk) and free > min(1, self.max_calls - 1)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._pump()
 
     def _take(self) -> list[tuple[_Request, int]]:
-        """Fill a call by turns, so that a request of a thousand items does not keep one of a single item waiting."""
+        """Fill a call; when bulk waits beside others, with as much of it as its share has come to."""
         taken: list[tuple[_Request, int]] = []
-        cost = 0
-        while self._waiting:
-            request = self._waiting.popleft()
+        spent = self._fill(taken, self._waiting or self._bulk, self.call_cost)
+        if self._bulk and not taken[0][0].bulk:
+            self._credit += self.bulk_share * spent
+            self._credit -= self._fill(taken, self._bulk, self._credit)
+        if not self._bulk:
+            self._credit = 0.0
+        self.waiting_items -= len(taken)
+        return taken
+
+    def _fill(self, taken: list[tuple[_Request, int]], queue: deque[_Request], budget: float) -> int:
+        """Take items by turns, so that a request of a thousand does not keep one of a single item waiting.
+
+        Returns:
+            Their cost: at most ``budget``, or more for the first item of a call.
+        """
+        spent = 0
+        while queue:
+            request = queue.popleft()
             for _ in range(QUANTUM):
-                cost += self._cost(request.items[request.next])
-                if taken and cost > self.call_cost:
-                    self._waiting.appendleft(request)
-                    self.waiting_items -= len(taken)
-                    return taken
+                cost = self._cost(request.items[request.next])
+                if taken and spent + cost > budget:
+                    queue.appendleft(request)
+                    return spent
+                spent += cost
                 taken.append((request, request.next))
                 request.next += 1
                 if request.next == len(request.items):
                     break
             else:
-                self._waiting.append(request)
-        self.waiting_items -= len(taken)
-        return taken
+                queue.append(request)
+        return spent
 
     async def _call(self, taken: list[tuple[_Request, int]]) -> None:
         try:

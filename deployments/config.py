@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -80,6 +81,12 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; some seconds of work on two cores, then 503
+    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = (
+        0.5  # part of it above which bulk is refused: the rest is for users
+    )
+    bulk_share: Annotated[float, Field(gt=0, le=1)] = (
+        0.1  # part of the work that bulk gets while users wait: never none
+    )
     call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed
     call_images: Annotated[int, Field(ge=1)] = 8  # images in one call, for the same reason
     calls_per_replica: Annotated[int, Field(ge=1)] = 2  # one that computes and one that is prepared meanwhile
@@ -107,6 +114,14 @@ class SharedCacheConfig(Strict):
         return self
 
 
+class Rate(Strict):
+    """How many inputs each API key may send to one gateway replica; callers without a key share one allowance."""
+
+    items_per_second: Annotated[float, Field(gt=0)] | None = None  # none: queues shed what no machine can take anyway
+    burst_s: Annotated[float, Field(gt=0, le=3600)] = 10.0  # unused seconds that may come at once: a job's first lists
+    keys: dict[str, Annotated[float, Field(gt=0)]] = {}  # another rate for a key, by its name
+
+
 class Cache(Strict):
     """The gateway's cache of vectors."""
 
@@ -114,13 +129,35 @@ class Cache(Strict):
     shared: SharedCacheConfig | None = None  # off: one gateway gains nothing from it, and it is one more thing to run
 
 
+class Fetch(Strict):
+    """Images that clients name by URL. Without this mapping the gateway fetches nothing."""
+
+    # Names, `*.example.com` for all names below one, or `*`: then clients choose whom the gateway calls on.
+    hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[a-z0-9:]([a-z0-9.:-]*[a-z0-9])?)$")], ...],
+        Field(min_length=1),
+    ]
+    http: bool = False  # whoever sits on the way reads and changes what comes without TLS
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 80)  # others are rarely pictures, often machinery
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()  # networks allowed although they are not public
+    redirects: Annotated[int, Field(ge=0, le=10)] = 3  # to https, to a CDN, to the picture
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = (
+        5.0  # from looking up the name to the last byte, redirects included
+    )
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 16  # fetches of a gateway replica; each may hold limits.image_bytes
+    per_request: Annotated[int, Field(ge=1)] = 32  # one request must not set the gateway upon a stranger
+
+
 class GatewayConfig(Strict):
     """``user_config`` of the Gateway deployment; all of it may change while it runs."""
 
     models: dict[str, ModelRoutes]
     aliases: dict[str, str] = {}
+    auth: Literal["keys", "none"] = "keys"  # asked for where they are configured; production does not start without
     limits: Limits = Limits()
     queue: Queue = Queue()
+    rate: Rate = Rate()
+    fetch: Fetch | None = None  # off: a gateway that calls where clients tell it is a way into the private network
     cache: Cache = Cache()
     revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
     previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from deployments.cache import Entry, cache_key
 from deployments.cache_levels import CacheLevels
+from deployments.coalescer import BULK
+from deployments.fetch import Fetcher
 from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
+from deployments.rate import Rates
 from deployments.registry import Registry
 from deployments.shadow import Shadow
 from deployments.status import status_of
@@ -24,7 +27,7 @@ from deployments.wire import Card, Item, ItemError, Label
 from models.errors import DeadlineError, InputError, LimitError, UnavailableError
 
 CacheState = Literal["hit", "miss", "partial"]
-SHED = {503: "capacity", 504: "deadline"}
+SHED = {429: "rate", 503: "capacity", 504: "deadline"}
 LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
 
 
@@ -38,6 +41,8 @@ class EmbedRequest:
     key: str | None = None  # whom A/B routing keeps with a version
     headers: Mapping[str, str] = field(default_factory=dict)  # what routing overrides may match
     timeout_s: float | None = None
+    client: str | None = None  # the name of its API key: whose rate it counts against
+    bulk: bool = False  # nobody waits for it: it lets others pass
     param: str = "input"  # the field that errors name
 
 
@@ -63,6 +68,8 @@ class Embeddings:
 
     def __init__(self, registry: Registry, metrics: GatewayMetrics) -> None:
         """Serve the versions of ``registry`` and count into ``metrics``."""
+        self._rates = Rates()
+        self._fetcher = Fetcher()
         self.registry = registry
         self.metrics = metrics
         self._shadow = Shadow(metrics)
@@ -78,11 +85,14 @@ class Embeddings:
             InputError: an item or ``dimensions`` is wrong; the message names the item's index.
             UnavailableError: no capacity, or no ready replica.
             DeadlineError: the deadline passed.
+            RateLimitError: the client is over its rate.
         """
         version = self.registry.resolve(request.model, request.key, request.headers)
         labels = (version.model, version.version)
         start = time.perf_counter()
         try:
+            self._rates.take(request.client, len(request.items), self.registry.config.rate)
+            BULK.set(request.bulk)
             result = await self._embed(request, version)
         except asyncio.CancelledError:
             self.metrics.requests.add((*labels, "499"))
@@ -104,7 +114,8 @@ class Embeddings:
         try:
             async with asyncio.timeout(timeout):
                 card = await self._card(version)
-                items = checked_items(request.items, request.param, card, self.registry.config.limits)
+                sent = await self._fetched(request, card)
+                items = checked_items(sent, request.param, card, self.registry.config.limits)
                 dimensions = checked_dimensions(request.dimensions, card.dimensions)
                 computed, cached = await self._compute(version, card, items, request.param)
         except TimeoutError as error:
@@ -115,6 +126,13 @@ class Embeddings:
             vectors = _shortened(vectors, dimensions)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
         return EmbedResult(computed[0].label, vectors, sum(one.tokens for one in computed), state)
+
+    async def _fetched(self, request: EmbedRequest, card: Card) -> Sequence[Item]:
+        """The items of a request; pictures that it names by URL are fetched where that is allowed."""
+        config = self.registry.config
+        if config.fetch is None or card.modality != "image":
+            return request.items
+        return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
 
     def _account(
         self, request: EmbedRequest, version: Version, items: list[Item], cached: int, vectors: NDArray[np.float32]
@@ -214,7 +232,8 @@ class Embeddings:
         """
         loop = asyncio.get_running_loop()
         futures = {key: loop.create_future() for key in owned}
-        self._inflight.update(futures)
+        if not BULK.get():  # whoever is in a hurry must not come to wait for bulk
+            self._inflight.update(futures)
         try:
             shared = await self.cache.fetch((version.model, version.version), list(owned), card.dimensions)
             for key, entry in shared.items():
@@ -225,7 +244,8 @@ class Embeddings:
             error = await self._send(version, items, rest, futures, results) if rest else None
         finally:
             for key, future in futures.items():
-                self._inflight.pop(key, None)
+                if self._inflight.get(key) is future:
+                    del self._inflight[key]
                 if not future.done():
                     future.cancel()  # whoever waited computes it alone
         if error is not None:

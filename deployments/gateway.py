@@ -8,6 +8,8 @@ from typing import Any
 from ray import serve
 from starlette.types import ASGIApp
 
+from deployments.auth import REFRESH_S as KEYS_REFRESH_S
+from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
 from deployments.http.app import build
@@ -23,18 +25,22 @@ class Gateway:
     """Parses, routes, answers from the cache, and coalesces calls to the encoders."""
 
     def __init__(self, profile: Profile) -> None:
-        """Start without any model; ``reconfigure`` brings them."""
+        """Start without any model; ``reconfigure`` brings them.
+
+        Raises:
+            CatalogError: the configured API keys cannot be read.
+        """
         keep_replicas_that_reconfigure()
-        self._profile = profile
+        self._auth = Auth(profile)
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
         self._configured = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
-        return build(self._embeddings)
+        return build(self._embeddings, self._auth)
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new routing table, limits and caches without a restart.
@@ -42,10 +48,11 @@ class Gateway:
         A wrong configuration leaves a serving gateway as it is, for Serve would stop a replica that raised here.
 
         Raises:
-            CatalogError: the configuration is invalid and none was valid before.
+            CatalogError: the configuration is invalid, or there are no API keys in production, and none was valid before.
         """
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
+            self._auth.configure(config.auth)
             self._embeddings.cache.configure(config.cache)
         except Exception as error:
             if not self._configured:
@@ -54,8 +61,8 @@ class Gateway:
             return
         self._registry.configure(config)
         self._configured = True
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._work_in_background())
+        if not self._tasks:
+            self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
 
     async def _work_in_background(self) -> None:
         while True:
@@ -65,3 +72,12 @@ class Gateway:
             except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
                 logger.exception("refreshing the registry failed")
             await asyncio.sleep(REFRESH_S)
+
+    async def _watch_keys(self) -> None:
+        """Take changes of the key file; apart from the registry, whose rounds may wait for a replica."""
+        while True:
+            await asyncio.sleep(KEYS_REFRESH_S)
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self._auth.refresh)
+            except Exception:  # an unreadable file must not end the watch: the next one may revoke a key
+                logger.exception("looking at the API keys failed")

@@ -58,7 +58,8 @@ def image_bytes(text: str, where: str, limits: Limits) -> bytes:
     """
     if text[:8].lower().startswith(("http://", "https://")):
         raise InputError(
-            f"{where}: fetching images by URL is switched off here; send a data: URI or base64",
+            f"{where}: fetching images by URL is switched off here (fetch.hosts in the gateway's user_config would "
+            "allow it); send a data: URI or base64",
             param=where,
             code="url_not_allowed",
         )

@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import onnx
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -24,6 +23,7 @@ from models.errors import ArtifactError, EmbedserveError
 from models.fidelity import compare, cosines
 from models.graph.builder import save
 from models.graph.rewrite import quantise_model
+from models.onnx_file import load
 from models.store import is_synthetic, kept_artifact, pull
 from models.verify import Check, verify
 
@@ -227,7 +227,7 @@ def add_model(
 @app.command("quantize")
 def quantize_file(source: Annotated[Path, typer.Argument(exists=True)], target: Path) -> None:
     """Write the int8 form of any ONNX file, its rows scaled one by one."""
-    model = _or_fail(lambda: quantise_model(onnx.load(str(source))))
+    model = _or_fail(lambda: quantise_model(load(source)))
     save(model, target)
     before, after = source.stat().st_size / 1e6, target.stat().st_size / 1e6
     Console().print(f"{target}: {after:.1f} MB instead of {before:.1f} MB", highlight=False)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -75,6 +75,14 @@ class ServeConfig:
             for app in document["applications"]:
                 app.setdefault("args", {})["profile"] = profile
         return ServeConfig(document)
+
+    @property
+    def auth(self) -> Literal["keys", "none"]:
+        """Whether the gateway asks for API keys where there are some."""
+        configs = [
+            app["deployments"][0]["user_config"] for app in self.applications() if app["import_path"] == GATEWAY_PATH
+        ]
+        return parse(GatewayConfig, configs[0], "user_config of the gateway").auth if configs else "keys"
 
     @property
     def profiles(self) -> set[str]:

@@ -8,6 +8,7 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.coalescer import BULK
 from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.version import Version
@@ -41,6 +42,7 @@ class Shadow:
     async def _copy(
         self, primary: Version, candidate: Version, items: list[Item], vectors: NDArray[np.float32]
     ) -> None:
+        BULK.set(True)
         try:
             outcomes = await candidate.coalescer.submit(items)
         except EmbedserveError as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from models.errors import (
+    AuthenticationError,
     DeadlineError,
     EmbedserveError,
+    ForbiddenError,
     InputError,
     LimitError,
     MediaTypeError,
     ModelNotFoundError,
+    RateLimitError,
     UnavailableError,
 )
 
@@ -17,7 +20,10 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (LimitError, 413),
     (MediaTypeError, 415),
     (InputError, 400),
+    (AuthenticationError, 401),
+    (ForbiddenError, 403),
     (ModelNotFoundError, 404),
+    (RateLimitError, 429),
     (UnavailableError, 503),
     (DeadlineError, 504),
 ]

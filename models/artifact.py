@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.catalog import ModelSpec
 from models.errors import ArtifactError
+from models.onnx_file import digest
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:
     The catalogue's names, paths and sources are left out: they may change while the vectors stay.
     """
     parts = {
-        "graph": file_sha256(graph),
+        "graph": digest(graph),
         "tokenizer": file_sha256(tokenizer) if tokenizer else None,
         "type": spec.type,
         "dimensions": spec.dimensions,

@@ -25,6 +25,20 @@ class MediaTypeError(InputError):
     """The request's content type is not accepted by the route."""
 
 
+class AuthenticationError(EmbedserveError):
+    """The caller sent no API key where one is needed."""
+
+    code = "missing_api_key"
+
+
+class ForbiddenError(EmbedserveError):
+    """The caller's API key is unknown, expired, or lacks a scope; ``code`` says which."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class ModelNotFoundError(EmbedserveError):
     """No such model, version or alias."""
 
@@ -33,6 +47,16 @@ class UnavailableError(EmbedserveError):
     """No capacity, or no replica of the version is ready; worth a retry after ``retry_after_s`` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimitError(EmbedserveError):
+    """This caller asks for more than it may; worth a retry after ``retry_after_s`` seconds."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import gc
 
-
 M_ARENA_MAX = -8  # <malloc.h>
 ARENAS = (
     2  # 128 texts take 52.1 to 54.6 ms with glibc's default of 8 per core, 53.2 to 56.8 with 2, 59.7 to 63.5 with 1

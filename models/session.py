@@ -11,8 +11,8 @@ from typing import Literal
 
 import onnxruntime as ort
 
-from models.artifact import file_sha256
 from models.errors import ArtifactError
+from models.onnx_file import check, digest
 
 Parallelism = Literal["auto", "operators", "inputs"]
 
@@ -47,11 +47,13 @@ def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.Infe
     It is freed with its last user.
 
     Raises:
-        ArtifactError: the file is missing, or ONNX Runtime does not take it.
+        ArtifactError: the file is missing, reaches beyond its folder, needs operators of its own, or ONNX Runtime does
+            not take it.
     """
     if not path.is_file():
         raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
-    key = (file_sha256(path), options, threads)
+    check(path)
+    key = (digest(path), options, threads)
     with _LOCK:
         session = _SESSIONS.get(key)
         if session is None:

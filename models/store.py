@@ -19,6 +19,7 @@ from models.download import Reporter, Silent
 from models.errors import ArtifactError, SourceError
 from models.graph.builder import save
 from models.graph.rewrite import quantise_model
+from models.onnx_file import contents, load
 from models.sources import fetch
 from models.tokenizer_file import clip_tokenizer
 
@@ -121,12 +122,14 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter
     if "tokenizer.json" in files:
         _copy(files["tokenizer.json"], tokenizer_path(target))
     ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
+    if ready is not None and contents(ready).external:
+        raise ArtifactError(f"{ready.name} keeps its weights in other files; save it as a single file")
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
         save(build_weights(spec, files["model.safetensors"], files["config.json"]), target)
     elif spec.precision == "int8":
         reporter.note(f"{spec.reference}: quantising {ready.name}")
-        save(quantise_model(onnx.load(str(ready))), target)
+        save(quantise_model(load(ready)), target)
     else:
         _copy(ready, target)
 

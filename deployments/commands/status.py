@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deployments.operator.cluster import TIMEOUT_S, models
+from deployments.operator.cluster import TIMEOUT_S, credentials, models
 from deployments.operator.traffic import Counts, parse
 from models.errors import UnavailableError
 
@@ -63,9 +63,9 @@ def look(url: str, looks: deque[tuple[float, Mapping[str, Counts]]]) -> Renderab
 
 
 def metrics(url: str) -> dict[str, Counts]:
-    """What each version counted; empty when the service exports nothing of the kind."""
+    """What each version counted; empty when the service exports nothing of the kind, or not to this API key."""
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=TIMEOUT_S, trust_env=False)
+        answer = httpx2.get(f"{url.rstrip('/')}/metrics", headers=credentials(), timeout=TIMEOUT_S, trust_env=False)
         answer.raise_for_status()
     except httpx2.HTTPError:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -11,6 +12,7 @@ import ray
 from rich.console import Console
 from rich.panel import Panel
 
+from deployments.auth import Auth
 from deployments.cluster import (
     ClusterError,
     LocalRay,
@@ -21,6 +23,7 @@ from deployments.cluster import (
     wait_until_ready,
 )
 from deployments.config import Profile
+from deployments.keys import FILE_VARIABLE
 from deployments.models_cli import console_reporter
 from deployments.serve_config import ServeConfig
 from models.artifact import Artifact
@@ -46,16 +49,19 @@ def up(
     config = ServeConfig.load(path).with_local(port=port, profile=_profile(profile))
     if address is None:
         _require_free(config.port, beside)
+        keys = _keys(config)
     artifacts = _pull(console, config)
     if address is not None:
         _deploy(console, ServeApi(address), config, timeout_s)
-        console.print(_summary(config, artifacts, f"on the Ray at {address}; it goes on when this command ends"))
+        footer = f"on the Ray at {address}; it goes on when this command ends"
+        console.print(_summary(config, artifacts, footer, keys=config.auth == "keys"))
         return
     with console.status("starting Ray"):
         local = start_local()
     try:
         _deploy(console, ServeApi(local.dashboard), config, timeout_s)
-        console.print(_summary(config, artifacts, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"))
+        footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
+        console.print(_summary(config, artifacts, footer, keys=keys))
         _wait_for_signal()
         console.print("stopping")
     except BaseException:
@@ -86,6 +92,19 @@ def _require_free(port: int, beside: bool) -> None:
             "http://127.0.0.1:8265` (its dashboard), or start one of our own beside it with `make run BESIDE=1` or "
             "`embedserve up --beside`"
         )
+
+
+def _keys(config: ServeConfig) -> bool:
+    """Whether the gateway will ask for API keys; what it would refuse to start for is said here already.
+
+    Raises:
+        CatalogError: the keys cannot be read, or the production profile has none.
+    """
+    if file := os.environ.get(FILE_VARIABLE):
+        os.environ[FILE_VARIABLE] = str(Path(file).expanduser().absolute())  # the gateway runs in another folder
+    auth = Auth("production" if "production" in config.profiles else "development")
+    auth.configure(config.auth)
+    return auth.required
 
 
 def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
@@ -122,13 +141,14 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
         )
 
 
-def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str) -> Panel:
+def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str, *, keys: bool) -> Panel:
     url = f"http://127.0.0.1:{config.port}"
     served = "\n".join(
         f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts
     )
+    key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if keys else ""
     curl = (
-        f"curl {url}/v1/embeddings \\\n  -H 'content-type: application/json' \\\n"
+        f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
     )
     return Panel(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from deployments.auth import Auth
 from deployments.embeddings import Embeddings
 from deployments.http import health, inference_v2, metrics, models, openai, openapi
 from deployments.http.errors import on_error, on_http_error
+from deployments.http.guard import Guarded
 from models.errors import EmbedserveError
 
 
-def build(embeddings: Embeddings) -> Starlette:
+def build(embeddings: Embeddings, auth: Auth) -> Guarded:
     """Build the application; the routes that traffic takes come first, because matching is by order."""
-    return Starlette(
+    return Guarded(
+        auth,
         routes=[
             *openai.routes(embeddings),
             *inference_v2.routes(embeddings),
             *models.routes(embeddings.registry),
             *health.routes(embeddings.registry),
             *metrics.routes(),
-            *openapi.routes(),
+            *openapi.routes(auth),
         ],
         exception_handlers={EmbedserveError: on_error, HTTPException: on_http_error, Exception: on_error},
     )

@@ -11,6 +11,7 @@ from models.errors import InputError, LimitError, MediaTypeError
 
 TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
+PRIORITY_HEADER = "x-priority"
 
 
 def media_type(request: Request) -> str:
@@ -95,3 +96,17 @@ def timeout_of(request: Request) -> float | None:
                 )
             return seconds
     return None
+
+
+def bulk_of(request: Request) -> bool:
+    """Whether the caller said that nobody waits for this request.
+
+    Raises:
+        InputError: a priority that does not exist.
+    """
+    value = request.headers.get(PRIORITY_HEADER)
+    if value is None or value == "interactive":
+        return False
+    if value != "bulk":
+        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {value!r:.40}", param=PRIORITY_HEADER)
+    return True

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from deployments.log import logger
 from deployments.status import status_of
-from models.errors import EmbedserveError, UnavailableError
+from models.errors import AuthenticationError, EmbedserveError, RateLimitError, UnavailableError
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
@@ -37,11 +37,17 @@ def respond(error: Exception) -> Response:
     status = status_of(cause)
     if isinstance(cause, EmbedserveError) and status != 500:
         kind = "invalid_request_error" if status < 500 else "server_error"
-        headers = {"retry-after": str(cause.retry_after_s)} if isinstance(cause, UnavailableError) else None
+        headers = _headers(cause)
         param, code = getattr(cause, "param", None), getattr(cause, "code", None)
         return error_response(status, str(cause), kind, param=param, code=code, headers=headers)
     logger.error("a request failed by a defect of ours", exc_info=error)
     return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
+
+
+def _headers(error: EmbedserveError) -> dict[str, str] | None:
+    if isinstance(error, UnavailableError | RateLimitError):
+        return {"retry-after": str(error.retry_after_s)}
+    return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
 
 
 async def on_error(_: Request, error: Exception) -> Response:

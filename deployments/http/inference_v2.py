@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from deployments.embeddings import Embeddings, EmbedRequest, EmbedResult
 from deployments.http.answer import headers_of
-from deployments.http.body import parse_json, read_body, timeout_of
+from deployments.http.body import bulk_of, parse_json, read_body, timeout_of
+from deployments.http.guard import CLIENT
 from deployments.http.openai import ROUTING_HEADER
 from deployments.version import Version
 from deployments.wire import Item
@@ -65,6 +66,8 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 key=request.headers.get(ROUTING_HEADER),
                 headers=request.headers,
                 timeout_s=timeout_of(request),
+                client=request.scope.get(CLIENT),
+                bulk=bulk_of(request),
                 param=modality,
             )
         )

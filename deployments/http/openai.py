@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from deployments.embeddings import Embeddings, EmbedRequest
 from deployments.http.answer import encoding_of, openai_response
-from deployments.http.body import media_type, read_body, read_json, timeout_of
+from deployments.http.body import bulk_of, media_type, read_body, read_json, timeout_of
+from deployments.http.guard import CLIENT
 from deployments.wire import Item
 from models.errors import InputError, LimitError, MediaTypeError
 
@@ -37,6 +38,8 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 key=_routing_key(request, body),
                 headers=request.headers,
                 timeout_s=timeout_of(request),
+                client=request.scope.get(CLIENT),
+                bulk=bulk_of(request),
             )
         )
         return openai_response(result, encoding)
@@ -53,6 +56,8 @@ def routes(embeddings: Embeddings) -> list[Route]:
                 key=_routing_key(request, {}),
                 headers=request.headers,
                 timeout_s=timeout_of(request),
+                client=request.scope.get(CLIENT),
+                bulk=bulk_of(request),
                 param=param,
             )
         )

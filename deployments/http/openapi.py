@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 from typing import Any
 
@@ -9,6 +11,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+
+from deployments.auth import Auth, Needed
+from deployments.http.guard import needed
 
 JSON = "application/json"
 REFERENCE: dict[str, Any] = {"type": "string", "minLength": 1, "description": "name, name@version, or an alias"}
@@ -37,7 +42,8 @@ SCHEMAS: dict[str, Any] = {
         "properties": {
             "model": REFERENCE,
             "input": {
-                "description": "texts, token ids, or images as data:image/...;base64, URIs or bare base64",
+                "description": "texts, token ids, or images as data:image/...;base64, URIs or bare base64; "
+                "https URLs of images where the operator allows them",
                 "anyOf": [
                     TEXT,
                     {"type": "array", "minItems": 1, "items": TEXT},
@@ -127,11 +133,20 @@ SCHEMAS: dict[str, Any] = {
 }
 ERRORS = {
     400: "the input is wrong; the message says what and where",
+    401: "no API key",
+    403: "the API key is unknown or expired, or lacks the scope",
     404: "unknown model, version or route",
     413: "larger than a limit, which the message names",
     415: "content type not accepted",
+    429: "over the rate limit of this API key; see Retry-After",
     503: "at capacity, or no replica is ready; see Retry-After",
     504: "the deadline passed",
+}
+PRIORITY: dict[str, Any] = {
+    "name": "x-priority",
+    "in": "header",
+    "description": "bulk lets interactive requests pass, and is refused first",
+    "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
 }
 ORIGIN_HEADERS = {
     "x-model": "resolved name@version",
@@ -142,14 +157,32 @@ ORIGIN_HEADERS = {
 }
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
-    return {
+def document(*, keys: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service that asks for API keys, or of one that does not."""
+    described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "embedserve", "version": "1", "description": "Text and image embeddings as unit vectors."},
         "paths": _paths(),
         "components": {"schemas": SCHEMAS},
     }
+    if keys:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, methods in described["paths"].items():
+            for method, operation in methods.items():
+                _ask_for_key(operation, needed(method.upper(), path))
+    return described
+
+
+def _ask_for_key(operation: dict[str, Any], scope: Needed | None) -> None:
+    if scope is None:
+        return
+    operation["security"] = [{"key": []}]
+    operation["description"] = f"Needs an API key{'' if scope == 'any' else f' with the scope {scope}'}."
+    for status in (401, 403):
+        operation["responses"][str(status)] = {
+            "description": ERRORS[status],
+            "content": {JSON: {"schema": _ref("Error")}},
+        }
 
 
 def _paths() -> dict[str, Any]:
@@ -175,8 +208,10 @@ def _paths() -> dict[str, Any]:
         "/v1/embeddings": {"post": _post("Embed texts, token ids or images", "EmbeddingRequest", "EmbeddingResponse")},
         "/v1/embeddings/image": {
             "post": {
-                **_operation("Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 413, 415, 503, 504]),
-                "parameters": query,
+                **_operation(
+                    "Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 413, 415, 429, 503, 504]
+                ),
+                "parameters": [*query, PRIORITY],
                 "requestBody": {"required": True, "content": picture},
             }
         },
@@ -200,7 +235,7 @@ def _paths() -> dict[str, Any]:
             "get": {**_operation("Model readiness", "Any", [404, 503]), "parameters": parameters}
         }
         paths[f"{prefix}/infer"] = {
-            "post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": parameters}
+            "post": {**_post("Infer (KServe v2)", "InferRequest", "Any"), "parameters": [*parameters, PRIORITY]}
         }
     return paths
 
@@ -224,7 +259,8 @@ def _operation(summary: str, schema: str, errors: list[int]) -> dict[str, Any]:
 
 
 def _post(summary: str, request: str, response: str) -> dict[str, Any]:
-    operation = _operation(summary, response, [400, 404, 413, 415, 504])
+    operation = _operation(summary, response, [400, 404, 413, 415, 429, 504])
+    operation["parameters"] = [PRIORITY]
     operation["responses"]["503"] = {"description": ERRORS[503], "content": {JSON: {"schema": _ref("Error")}}}
     operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(request)}}}
     return operation
@@ -239,16 +275,16 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def routes() -> list[Route]:
-    """The routes of this adapter; both answers are made once."""
-    described = document()
-    encoded, page = orjson.dumps(described), _page(described)
+def routes(auth: Auth) -> list[Route]:
+    """The routes of this adapter; the answers are made once, without and with API keys."""
+    documents = [document(keys=keys) for keys in (False, True)]
+    encoded, pages = [orjson.dumps(each) for each in documents], [_page(each) for each in documents]
 
     async def openapi(_: Request) -> Response:
-        return Response(encoded, 200, None, JSON)
+        return Response(encoded[auth.required], 200, None, JSON)
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(page)
+        return HTMLResponse(pages[auth.required], headers={"content-security-policy": PAGE_POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", docs)]
 
@@ -259,6 +295,9 @@ STYLE = (
     "pre{background:#f6f8fa;padding:1rem;overflow:auto}b{display:inline-block;width:4rem;color:#0550ae}"
     "table{border-collapse:collapse}td{padding:.15rem 1rem .15rem 0;vertical-align:top}"
 )
+# The page has this one style, no script, and loads nothing.
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
 
 
 def _page(described: dict[str, Any]) -> str:
@@ -272,8 +311,9 @@ def _page(described: dict[str, Any]) -> str:
             )
             content = operation.get("requestBody", {}).get("content", {})
             accepts = f"<p>Accepts {html.escape(', '.join(content))}</p>" if content else ""
+            asks = html.escape(operation.get("description", ""))
             title = f"<b>{method.upper()}</b><code>{html.escape(path)}</code> — {html.escape(operation['summary'])}"
-            sections.append(f"<details><summary>{title}</summary>{accepts}<table>{rows}</table></details>")
+            sections.append(f"<details><summary>{title}</summary><p>{asks}</p>{accepts}<table>{rows}</table></details>")
     example = html.escape(
         "curl http://127.0.0.1:8000/v1/embeddings -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''

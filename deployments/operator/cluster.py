@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +14,10 @@ import httpx2
 from deployments.cluster import ClusterError, ServeApi
 from deployments.operator.document import Document, from_details
 from deployments.serve_config import ServeConfig
-from models.errors import UnavailableError
+from models.errors import ForbiddenError, UnavailableError
 
 TIMEOUT_S = 15.0
+KEY_VARIABLE = "EMBEDSERVE_API_KEY"  # a command line would show the key to every user of the machine
 RETRY_S = 0.5
 T = TypeVar("T")
 Entry = dict[str, Any]
@@ -83,14 +85,23 @@ def _patiently(step: Callable[[], T], patience_s: float) -> T:
         time.sleep(RETRY_S)
 
 
+def credentials() -> dict[str, str]:
+    """The header with the operator's API key; none where the environment has no key."""
+    key = os.environ.get(KEY_VARIABLE)
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
 def models(url: str) -> list[Entry]:
     """The entries of ``/v1/models``. A new connection each time, so that the replicas take turns.
 
     Raises:
+        ForbiddenError: the service asks for an API key, and the one in the environment does not do.
         UnavailableError: nothing answers at ``url``, or something else than this service.
     """
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/v1/models", timeout=TIMEOUT_S, trust_env=False)
+        answer = httpx2.get(f"{url.rstrip('/')}/v1/models", headers=credentials(), timeout=TIMEOUT_S, trust_env=False)
+        if answer.status_code in (401, 403):
+            raise ForbiddenError(f"{url} asks for an API key; {KEY_VARIABLE} must hold one", code="invalid_api_key")
         answer.raise_for_status()
         entries: list[Entry] = answer.json()["data"]
     except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:

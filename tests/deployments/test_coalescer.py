@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from deployments.coalescer import Coalescer
+from deployments.coalescer import BULK, Coalescer, Outcome
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
@@ -28,6 +28,14 @@ def queue(replica: Replica, *, calls: int = 1, cost: int = 100, waiting: int = 1
     coalescer = Coalescer(replica, lambda _: 1)
     coalescer.max_calls, coalescer.call_cost, coalescer.max_waiting = calls, cost, waiting
     return coalescer
+
+
+def submit(coalescer: Coalescer, items: list[Item], *, bulk: bool = False) -> asyncio.Task[list[Outcome]]:
+    async def request() -> list[Outcome]:
+        BULK.set(bulk)
+        return await coalescer.submit(items)
+
+    return asyncio.ensure_future(request())
 
 
 async def settled() -> None:
@@ -142,5 +150,112 @@ def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
         with pytest.raises(UnavailableError):
             await coalescer.submit(["a"])
         assert len(await coalescer.submit(["b"])) == 1
+
+    asyncio.run(scenario())
+
+
+def test_bulk_waits_until_nobody_else_does() -> None:
+    async def scenario() -> list[list[Item]]:
+        replica = Replica()
+        coalescer = queue(replica, cost=4)
+        coalescer.bulk_share = 0.01
+        tasks = [submit(coalescer, ["first"])]
+        await settled()
+        tasks.append(submit(coalescer, [f"b{i}" for i in range(6)], bulk=True))
+        await settled()
+        tasks += [submit(coalescer, [f"i{i}"]) for i in range(6)]
+        await settled()
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        return replica.calls
+
+    calls = asyncio.run(scenario())
+    assert calls == [["first"], ["i0", "i1", "i2", "i3"], ["i4", "i5"], ["b0", "b1", "b2", "b3"], ["b4", "b5"]]
+
+
+@pytest.mark.parametrize(("share", "size"), [(0.1, 1), (0.25, 1), (0.5, 3), (1.0, 1)])
+def test_bulk_is_never_starved_and_gets_its_share_of_the_work(share: float, size: int) -> None:
+    async def scenario() -> tuple[int, int]:
+        replica = Replica()
+        replica.gate.set()
+        coalescer = Coalescer(replica, lambda item: size if str(item).startswith("b") else 1)
+        coalescer.max_waiting, coalescer.call_cost, coalescer.bulk_share = 10_000, 8, share
+        users = submit(coalescer, [f"i{i}" for i in range(800)])
+        bulk = submit(coalescer, [f"b{i}" for i in range(2000)], bulk=True)
+        await users
+        bulk.cancel()
+        sent = [item for call in replica.calls for item in call]
+        return sum(str(item).startswith("i") for item in sent), size * sum(str(item).startswith("b") for item in sent)
+
+    users, bulk = asyncio.run(scenario())
+    assert users == 800
+    assert bulk == pytest.approx(800 * share, abs=9 + size)
+
+
+def test_one_call_is_kept_free_of_bulk() -> None:
+    async def scenario() -> list[list[Item]]:
+        replica = Replica()
+        coalescer = queue(replica, calls=2, cost=2)
+        coalescer.bulk_share = 0.01
+        bulk = submit(coalescer, [f"b{i}" for i in range(4)], bulk=True)
+        await settled()
+        assert replica.calls == [["b0", "b1"]]
+        user = submit(coalescer, ["user"])
+        await settled()
+        assert replica.calls[1] == ["user"]
+        replica.gate.set()
+        await asyncio.gather(bulk, user)
+        return replica.calls
+
+    assert asyncio.run(scenario())[-1] == ["b2", "b3"]
+
+
+def test_with_one_call_allowed_bulk_takes_it() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        replica.gate.set()
+        assert len(await submit(queue(replica, calls=1), ["a", "b"], bulk=True)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_bulk_is_refused_first() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica, waiting=10)
+        coalescer.bulk_waiting = 0.5
+        tasks = [submit(coalescer, ["first"])]
+        await settled()
+        tasks.append(submit(coalescer, ["i"] * 4))
+        await settled()
+        with pytest.raises(UnavailableError, match="limit 5 for bulk"):
+            await submit(coalescer, ["b"] * 2, bulk=True)
+        tasks.append(submit(coalescer, ["i"] * 6))
+        await settled()
+        with pytest.raises(UnavailableError, match="limit 10"):
+            await submit(coalescer, ["i"])
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        assert coalescer.waiting_items == 0
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_bulk_is_never_sent_and_leaves_its_place() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica)
+        first = submit(coalescer, ["a"])
+        await settled()
+        gone = submit(coalescer, ["gone", "gone too"], bulk=True)
+        await settled()
+        assert coalescer.waiting_items == 2
+        gone.cancel()
+        await settled()
+        assert coalescer.waiting_items == 0
+        replica.gate.set()
+        await first
+        await settled()
+        assert replica.calls == [["a"]]
 
     asyncio.run(scenario())

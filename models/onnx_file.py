@@ -1,0 +1,225 @@
+"""What an ONNX file refers to besides itself, read without its weights and before anything else opens it.
+
+A model file is data that may come from a stranger. Two things in it reach beyond it: weights in other files, whose paths
+it names, and operators that a library of its own would have to bring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from models.errors import ArtifactError
+
+# The operators that ONNX Runtime brings itself. No library with others is ever loaded.
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+COMPILED = "EPContext"  # an operator of com.microsoft that names files with code for an accelerator
+VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
+FIXED = {1: 8, 5: 4}  # those of numbers with a fixed length, and the length
+LONGEST_VARINT = 10
+# Field numbers of onnx.proto.
+GRAPH, FUNCTIONS = 7, 25  # of ModelProto
+NODE, INITIALIZER, SPARSE_INITIALIZER = 1, 5, 15  # of GraphProto
+TENSOR_OUTLINE = frozenset({8, 13, 14})  # of TensorProto: name, external_data, data_location
+
+Field = tuple[int, int, int, bytes]  # number, wire type, length of the payload in bytes, the encoded tag and length
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a file refers to."""
+
+    domains: set[str] = field(default_factory=set)  # of its operators
+    own_domains: set[str] = field(default_factory=set)  # of functions that it defines itself, out of other operators
+    compiled: bool = False
+    external: set[str] = field(default_factory=set)  # paths of files with weights, as written
+
+
+def digest(path: Path) -> str:
+    """sha256 over a graph and the files that hold its weights, 64 hex digits; for a graph alone that of its file.
+
+    A graph that ``check`` refuses has a hash too, that of its file: whoever opens it hears why it is refused.
+    """
+    own = _sha256(path)
+    try:
+        files = check(path)
+    except ArtifactError:
+        return own
+    if not files:
+        return own
+    parts = {"graph": own, "external": {name: _sha256(file) for name, file in sorted(files.items())}}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def check(path: Path) -> dict[str, Path]:
+    """Refuse a graph that reaches beyond its folder or needs code of its own.
+
+    Returns:
+        The files with its weights, by the names that the graph has for them.
+
+    Raises:
+        ArtifactError: a path leaves the folder or names no file, or operators are not ONNX Runtime's own.
+    """
+    found = contents(path)
+    foreign = sorted(found.domains - found.own_domains - DOMAINS)
+    if foreign:
+        raise ArtifactError(
+            f"{path.name} has operators of {', '.join(map(repr, foreign))}; custom operators are not loaded, only "
+            f"those of {', '.join(sorted(DOMAINS - {''}))}"
+        )
+    if found.compiled:
+        raise ArtifactError(f"{path.name} holds code compiled for an accelerator ({COMPILED}), which is not loaded")
+    return {location: _inside(path, location) for location in found.external}
+
+
+def _inside(path: Path, location: str) -> Path:
+    parts = PurePosixPath(location)
+    folder = path.parent.resolve()
+    if not location or "\0" in location or "\\" in location or parts.is_absolute() or ".." in parts.parts:
+        raise ArtifactError(f"{path.name} names weights at {location!r:.80}, which is no path within its folder")
+    file = (folder / parts).resolve()
+    if not file.is_relative_to(folder):
+        raise ArtifactError(f"{path.name} names weights at {location!r:.80}, a link that leaves its folder")
+    if not file.is_file():
+        raise ArtifactError(f"{path.name} names weights at {location!r:.80}, which is no file")
+    return file
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """A whole model, with the weights of other files inside its folder.
+
+    Raises:
+        ArtifactError: as for ``check``.
+    """
+    check(path)
+    return onnx.load(str(path))
+
+
+def contents(path: Path) -> Contents:
+    """What a file refers to; its weights are stepped over, however large they are.
+
+    Raises:
+        ArtifactError: it is no ONNX file.
+    """
+    found = Contents()
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            for number, kind, length, _ in _fields(file, size):
+                if (number, kind) == (GRAPH, LENGTH_DELIMITED):
+                    _read_graph(file, length, found)
+                elif (number, kind) == (FUNCTIONS, LENGTH_DELIMITED):
+                    function = onnx.FunctionProto.FromString(file.read(length))
+                    found.own_domains.add(function.domain)
+                    _note_nodes(function.node, found)
+                else:
+                    file.seek(length, os.SEEK_CUR)
+    except OSError as error:
+        raise ArtifactError(f"model file {path} cannot be read: {error.strerror}") from error
+    except (DecodeError, EOFError) as error:
+        raise ArtifactError(f"{path.name} is no ONNX file, or a damaged one") from error
+    return found
+
+
+def _read_graph(file: BinaryIO, length: int, found: Contents) -> None:
+    for number, kind, size, _ in _fields(file, file.tell() + length):
+        if kind == LENGTH_DELIMITED and number == NODE:
+            _note_nodes([onnx.NodeProto.FromString(file.read(size))], found)
+        elif kind == LENGTH_DELIMITED and number == INITIALIZER:
+            _note_tensor(_outline(file, size), found)
+        elif kind == LENGTH_DELIMITED and number == SPARSE_INITIALIZER:
+            _note_sparse(onnx.SparseTensorProto.FromString(file.read(size)), found)
+        else:
+            file.seek(size, os.SEEK_CUR)
+
+
+def _outline(file: BinaryIO, length: int) -> onnx.TensorProto:
+    """A tensor without its values."""
+    kept = bytearray()
+    for number, _, size, head in _fields(file, file.tell() + length):
+        if number in TENSOR_OUTLINE:
+            kept += head + file.read(size)
+        else:
+            file.seek(size, os.SEEK_CUR)
+    tensor: onnx.TensorProto = onnx.TensorProto.FromString(bytes(kept))
+    return tensor
+
+
+def _note_nodes(nodes: Iterable[onnx.NodeProto], found: Contents) -> None:
+    for node in nodes:
+        found.domains.add(node.domain)
+        found.compiled |= node.op_type == COMPILED
+        for attribute in node.attribute:
+            for tensor in (attribute.t, *attribute.tensors):
+                _note_tensor(tensor, found)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                _note_sparse(sparse, found)
+            for graph in (attribute.g, *attribute.graphs):
+                _note_nodes(graph.node, found)
+                for tensor in graph.initializer:
+                    _note_tensor(tensor, found)
+                for sparse in graph.sparse_initializer:
+                    _note_sparse(sparse, found)
+
+
+def _note_sparse(sparse: onnx.SparseTensorProto, found: Contents) -> None:
+    _note_tensor(sparse.values, found)
+    _note_tensor(sparse.indices, found)
+
+
+def _note_tensor(tensor: onnx.TensorProto, found: Contents) -> None:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        found.external.add(next((e.value for e in reversed(tensor.external_data) if e.key == "location"), ""))
+
+
+def _fields(file: BinaryIO, end: int) -> Iterator[Field]:
+    """The fields of the message that reaches to ``end``; whoever iterates reads or skips each payload.
+
+    Raises:
+        EOFError: the message is cut off, or is no message.
+    """
+    while file.tell() < end:
+        tag, head = _varint(file)
+        kind = tag & 7
+        if kind == LENGTH_DELIMITED:
+            length, more = _varint(file)
+            head += more
+        elif kind == VARINT:
+            _, payload = _varint(file)
+            length = len(payload)
+            file.seek(-length, os.SEEK_CUR)
+        elif kind in FIXED:
+            length = FIXED[kind]
+        else:
+            raise EOFError
+        if file.tell() + length > end:
+            raise EOFError
+        yield tag >> 3, kind, length, head
+    if file.tell() != end:
+        raise EOFError
+
+
+def _varint(file: BinaryIO) -> tuple[int, bytes]:
+    """The next base-128 number, and its bytes."""
+    value, raw = 0, b""
+    while byte := file.read(1):
+        value |= (byte[0] & 127) << (7 * len(raw))
+        raw += byte
+        if byte[0] < 128:
+            return value, raw
+        if len(raw) == LONGEST_VARINT:
+            break
+    raise EOFError
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

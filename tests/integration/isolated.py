@@ -1,0 +1,78 @@
+"""A service of a test's own: its configuration changed, its files and logs in one folder, its ports known."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+
+from models.catalog import ROOT
+from tests.integration.service import Service
+
+
+@dataclass
+class Isolated:
+    """A running service."""
+
+    service: Service
+    folder: Path
+
+    def client(self, key: str | None = None, port: int | None = None) -> httpx2.Client:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        url = f"http://127.0.0.1:{port or self.service.port}"
+        return httpx2.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+
+    def logs(self) -> str:
+        """Everything that Ray, Serve, HAProxy and the command wrote."""
+        files = [Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names]
+        kept = [path for path in files if path.suffix in (".log", ".out", ".err", ".txt") or path.name == "log"]
+        return "\n".join(path.read_text(errors="replace") for path in kept)
+
+    def ports(self) -> list[int]:
+        """The TCP ports that its processes listen on; each has the folder in its environment."""
+        mark = f"TMPDIR={self.folder}".encode()
+        inodes = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    inodes |= {os.readlink(link) for link in (process / "fd").iterdir()}
+        tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+        rows = [line.split() for table in tables for line in table]
+        return sorted({int(r[1].rpartition(":")[2], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in inodes})
+
+
+@contextlib.contextmanager
+def isolated(
+    *arguments: str, change: Callable[[dict[str, Any]], None], prepare: Callable[[Path], dict[str, str]]
+) -> Iterator[Isolated]:
+    """Run a service.
+
+    Args:
+        arguments: of `embedserve up`.
+        change: changes the shipped configuration.
+        prepare: writes files into the folder and returns variables of the environment.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))  # short: Ray's sockets lie inside
+    document: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    change(document)
+    (folder / "serve_config.yaml").write_text(yaml.safe_dump(document))
+    with pytest.MonkeyPatch.context() as patch:
+        # A buffer of one line, so that the logs hold whatever was logged.
+        own = {"TMPDIR": str(folder), "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1"}
+        for name, value in {**own, **prepare(folder)}.items():
+            patch.setenv(name, value)
+        service = Service(folder / "log", "--config", str(folder / "serve_config.yaml"), *arguments)
+    try:
+        yield Isolated(service.wait(), folder)
+    finally:
+        assert service.stop() == 0, service.log.read_text()
+        rmtree(folder)
