@@ -111,6 +111,7 @@ def check(document: Any, where: str) -> None:
         raise CatalogError(f"{where} must be a mapping with the key 'applications'")
     _known_keys(document, ServeDeploySchema, where)
     _known_keys(document.get("http_options") or {}, HTTPOptionsSchema, f"{where}: http_options")
+    _check_scaling(document, where)
     try:
         ServeDeploySchema.model_validate(document)
     except ValidationError as error:
@@ -127,9 +128,7 @@ def _check_application(app: dict[str, Any], where: str) -> None:
     _known_keys(app, ServeApplicationSchema, where)
     path = app["import_path"]
     for deployment in app.get("deployments", []):
-        named = f"{where}: deployment {deployment.get('name', '?')!r}"
-        _known_keys(deployment, DeploymentSchema, named)
-        _check_scaling(deployment.get("autoscaling_config") or {}, f"{named}: autoscaling_config")
+        _known_keys(deployment, DeploymentSchema, f"{where}: deployment {deployment.get('name', '?')!r}")
     if path == GATEWAY_PATH:
         parse(GatewayArgs, app.get("args", {}), f"{where}: args")
     elif path in ENCODER_PATHS:
@@ -148,17 +147,21 @@ def _check_application(app: dict[str, Any], where: str) -> None:
         parse(schema, config or {}, f"{where}: user_config")
 
 
-def _check_scaling(scaling: dict[str, Any], where: str) -> None:
-    """A policy that cannot be made would stop Serve's controller."""
-    _known_keys(scaling, AutoscalingConfig, where)
-    policy = scaling.get("policy") or {}
-    _known_keys(policy, AutoscalingPolicy, f"{where}: policy")
-    name = policy.get("policy_function", DEFAULT_AUTOSCALING_POLICY_NAME)
-    if name in POLICIES:
-        POLICIES[name](**policy.get("policy_kwargs", {}))
-    elif name != DEFAULT_AUTOSCALING_POLICY_NAME:
-        allowed = ", ".join((*POLICIES, DEFAULT_AUTOSCALING_POLICY_NAME))
-        raise CatalogError(f"{where}: policy_function {name!r} is unknown; allowed: {allowed}")
+def _check_scaling(document: dict[str, Any], where: str) -> None:
+    """Before Serve's schema, which imports policies; one that cannot be made would stop Serve's controller."""
+    apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
+    for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
+        scaling = deployment.get("autoscaling_config") or {}
+        named = f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config"
+        _known_keys(scaling, AutoscalingConfig, named)
+        policy = scaling.get("policy") or {}
+        _known_keys(policy, AutoscalingPolicy, f"{named}: policy")
+        name = policy.get("policy_function", DEFAULT_AUTOSCALING_POLICY_NAME)
+        if name in POLICIES:
+            POLICIES[name](**policy.get("policy_kwargs", {}))
+        elif name != DEFAULT_AUTOSCALING_POLICY_NAME:
+            allowed = ", ".join((*POLICIES, DEFAULT_AUTOSCALING_POLICY_NAME))
+            raise CatalogError(f"{named}: policy_function {name!r} is unknown; allowed: {allowed}")
 
 
 def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
