@@ -44,7 +44,7 @@ def up(
         str | None, typer.Option(help="development or production; the configuration's by default")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="deploy onto a running Ray instead: its dashboard, http://127.0.0.1:8265")
+        str | None, typer.Option(help="join a running Ray instead, by its dashboard: http://127.0.0.1:8265")
     ] = None,
     beside: Annotated[bool, typer.Option("--beside", help="start a Ray of our own beside one that runs")] = False,
     timeout: Annotated[float, typer.Option(help="seconds to wait until the service is ready")] = 300,

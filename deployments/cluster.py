@@ -42,6 +42,7 @@ PORT_OFFSETS = {
     199: "FALLBACK_PROXY_GRPC",
 }
 LISTEN = "0A"  # as /proc/net/tcp writes the state
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL_S = 0.2
 DEPLOY_ATTEMPTS = 3
 ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
@@ -202,11 +203,22 @@ class ServeApi:
             states[name] = (app["status"], "\n".join(text for text in said if text))
         return states
 
+    def entrances(self, config: ServeConfig) -> list[str]:
+        """Base URLs at which the service may answer this machine: those of nodes, or loopback where it listens there.
+
+        Raises:
+            ClusterError: Serve does not answer.
+        """
+        if config.host in LOOPBACK:
+            return [f"http://127.0.0.1:{config.port}"]
+        proxies: dict[str, dict[str, Any]] = self.details().get("proxies", {})
+        return [f"http://{proxy['node_ip']}:{config.port}" for proxy in proxies.values() if proxy.get("node_ip")]
+
 
 def wait_until_ready(
     api: ServeApi, config: ServeConfig, timeout_s: float, tell: Callable[[dict[str, str]], None]
-) -> None:
-    """Wait until every application runs and the gateway says that each routed version embeds.
+) -> str:
+    """Wait until every application runs and the gateway says that each routed version embeds; returns its URL.
 
     Args:
         api: where to ask.
@@ -228,8 +240,10 @@ def wait_until_ready(
         ]
         if failed:
             raise ClusterError("deployment failed: " + "; ".join(failed))
-        if all(states.get(name, ("",))[0] == "RUNNING" for name in wanted) and ready(config.port):
-            return
+        if all(states.get(name, ("",))[0] == "RUNNING" for name in wanted):
+            for url in api.entrances(config):
+                if ready(url):
+                    return url
         time.sleep(POLL_S)
     waiting = [f"{name} is {states.get(name, ('NOT_STARTED',))[0]}" for name in wanted]
     raise ClusterError(f"not ready within {timeout_s:g} s: {', '.join(waiting)}")
@@ -242,9 +256,9 @@ def _last_line(message: str) -> str:
     return " ".join(lines[named[-1] : named[-1] + 3]) if named else (lines or ["no reason given"])[-1]
 
 
-def ready(port: int) -> bool:
-    """Whether the service on this machine says that it is ready."""
+def ready(url: str) -> bool:
+    """Whether the service at a base URL says that it is ready."""
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/health/ready", timeout=10, trust_env=False).status_code == 200
+        return httpx2.get(f"{url}/health/ready", timeout=10, trust_env=False).status_code == 200
     except httpx2.HTTPError:
         return False

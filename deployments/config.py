@@ -43,6 +43,7 @@ class ModelRoutes(Strict):
     versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]  # weights, relative to their sum; 0: pinned use only
     overrides: list[Override] = []  # the first that matches counts
     shadow: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}  # percent of requests copied to a version, unanswered
+    scale_to_zero: list[str] = []  # versions with min_replicas 0: their requests wait for a first replica, never 503
     fallback: str | None = None  # answers when the chosen version has no replica; none: 503, for its space is another
 
     @field_validator("versions")
@@ -57,7 +58,7 @@ class ModelRoutes(Strict):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        named = {*self.shadow, *(override.version for override in self.overrides)}
+        named = {*self.shadow, *self.scale_to_zero, *(override.version for override in self.overrides)}
         named |= {self.fallback} if self.fallback else set()
         unknown = sorted(named - set(self.versions))
         if unknown:

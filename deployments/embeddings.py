@@ -154,7 +154,7 @@ class Embeddings:
         """Hand what was counted to the metrics' exporter."""
         for version in self.registry.versions.values():
             labels = {"model": version.model, "version": version.version}
-            self.metrics.ready.set(float(version.state == "ready"), labels)
+            self.metrics.ready.set(float(version.takes_requests), labels)
             self.metrics.queue.set(version.coalescer.waiting_items, labels)
             if version.card is not None:
                 self._report_artifact(version, version.card.label.hash)
@@ -172,7 +172,7 @@ class Embeddings:
 
     async def _card(self, version: Version) -> Card:
         if version.card is None:
-            await version.refresh()
+            await version.wake()
         if version.card is None:
             raise UnavailableError(f"{version.reference} has no ready replica", retry_after_s=2)
         return version.card

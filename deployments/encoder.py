@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,11 +16,12 @@ from ray import serve
 from deployments.config import EncoderConfig, Limits, Profile, parse
 from deployments.log import logger
 from deployments.metrics import EncoderMetrics
-from deployments.wire import Card, EncodeReply, Item, ItemError, Label
+from deployments.wire import Card, EncodeReply, Item, ItemError, Label, Queued
+from deployments.workload import BusyPool, Workload
 from models import memory
 from models.artifact import open_artifact
 from models.catalog import Catalog, ModelSpec, resolve_path
-from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, probe, warm_up
+from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, padding, probe, warm_up
 from models.engine import EngineOptions
 from models.errors import ArtifactError, InputError, LimitError
 from models.image import ImageLimits, decode
@@ -79,8 +79,9 @@ class Encoder:
         self._proved_at = 0.0  # monotonic seconds of the last embedding that came out right
         self._engine_lock = asyncio.Lock()
         self._reconfigure_lock = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="prepare")
-        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._threads = BusyPool(DECODE_THREADS, "prepare")
+        self._engine_thread = BusyPool(1, "engine")
+        self._workload = Workload()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Swap to the artifact that ``user_config`` names.
@@ -175,12 +176,25 @@ class Encoder:
         """Serve's health check: fails, and so replaces this replica, when the engine does not embed."""
         await self.describe()
 
-    async def encode(self, items: list[Item]) -> EncodeReply:
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve asks for and hands to the autoscaling policy; the slower of the two stages decides."""
+        return self._workload.report(max(self._engine_thread.busy(), self._threads.busy()))
+
+    async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:
         """Embed items, each failing alone.
 
         Args:
             items: texts or token ids for a text encoder, encoded images for an image encoder.
+            queued: what the caller knows of this call's cost and of its queue.
         """
+        queued = queued or Queued("", len(items), 0)
+        self._workload.begin(queued)
+        try:
+            return await self._encode(items)
+        finally:
+            self._workload.end(queued)
+
+    async def _encode(self, items: list[Item]) -> EncodeReply:
         loaded = self._current()
         start = time.perf_counter()
         rows, errors = await self._prepare(loaded, items)
@@ -206,7 +220,7 @@ class Encoder:
                 loop = asyncio.get_running_loop()
                 start = time.perf_counter()
                 vectors = await loop.run_in_executor(self._engine_thread, self._embed, loaded.embedder, rows)
-                self._note_batch(chunks, len(rows), start)
+                self._note_batch(chunks, rows, start)
                 start = 0
                 for i in mine:
                     results[i] = vectors[start : start + len(chunks[i].rows)]
@@ -214,9 +228,11 @@ class Encoder:
         self._proved_at = time.monotonic()
         return [results[i] for i in range(len(chunks))]
 
-    def _note_batch(self, chunks: list[Chunk], rows: int, start: float) -> None:
+    def _note_batch(self, chunks: list[Chunk], rows: list[NDArray[Any]], start: float) -> None:
         now = time.perf_counter()
-        self._metrics.batch.observe(self._labels, rows)
+        self._metrics.batch.observe(self._labels, len(rows))
+        if self._spec.type == "text":
+            self._metrics.padding.observe(self._labels, padding([len(row) for row in rows]))
         self._metrics.stage.observe((*self._labels, "inference"), (now - start) * 1000)
         for chunk in chunks:
             self._metrics.stage.observe((*self._labels, "queue"), (start - chunk.since) * 1000)

@@ -17,6 +17,7 @@ from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
 from deployments.router import keep_replicas_that_reconfigure
+from deployments.workload import Processor
 
 
 @serve.deployment
@@ -35,12 +36,17 @@ class Gateway:
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
+        self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
         return build(self._embeddings, self._auth)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve asks for and hands to the autoscaling policy."""
+        return {"busy": self._processor.busy()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new routing table, limits and caches without a restart.

@@ -18,6 +18,7 @@ from models.errors import ModelNotFoundError
 
 REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
 COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
+STEADY = ("ready", "asleep")  # states that last
 
 
 class Registry:
@@ -29,6 +30,7 @@ class Registry:
         self.versions: dict[str, Version] = {}
         self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
         self.waiting: dict[str, str] = {}  # why a model's configured routes are not in force yet
+        self._wanted: set[str] = set()  # versions that routes wait for
         self._rounds = 0
 
     def configure(self, config: GatewayConfig) -> None:
@@ -43,6 +45,7 @@ class Registry:
         self.config = config
         self.routes = {model: routes for model, routes in self.routes.items() if model in config.models}
         for version in self.versions.values():
+            version.may_sleep = version.version in config.models[version.model].scale_to_zero
             version.configure(config.queue)
         self._apply_routes()
 
@@ -51,7 +54,7 @@ class Registry:
 
         So no request is sent where nobody answers. A model that had no routes has nothing to lose and takes its own.
         """
-        self.waiting = {}
+        self.waiting, self._wanted = {}, set()
         for model, wanted in self.config.models.items():
             current = self.routes.get(model)
             unready = [] if current is None else self._unready(model, wanted, current)
@@ -60,6 +63,7 @@ class Registry:
                 weights = {v: current.versions.get(v, 0) for v in wanted.versions}
             routes = wanted.model_copy(update={"versions": weights}) if any(weights.values()) else wanted
             if unready:
+                self._wanted.update(f"{model}@{version}" for version in unready)
                 self.waiting[model] = f"the configured weights wait until {', '.join(unready)} has a ready replica"
             if routes != current:
                 self.routes[model] = routes
@@ -89,7 +93,7 @@ class Registry:
                 raise ModelNotFoundError(f"no version {version!r} of {model} here; there are: {there}")
             return pinned
         chosen = self.versions[f"{model}@{route(routes, key, headers or {})}"]
-        if routes.fallback and chosen.state != "ready":
+        if routes.fallback and not chosen.takes_requests:
             return self.versions[f"{model}@{routes.fallback}"]
         return chosen
 
@@ -104,10 +108,11 @@ class Registry:
 
     async def refresh(self) -> None:
         """Ask every version's replicas once and, now and then, Serve how many there are."""
-        if self._rounds % COUNT_EVERY == 0 or any(v.state != "ready" for v in self.versions.values()):
+        if self._rounds % COUNT_EVERY == 0 or any(v.state not in STEADY for v in self.versions.values()):
             await self._count_replicas()
         self._rounds += 1
-        await asyncio.gather(*(version.refresh() for version in self.versions.values()))
+        asked = [v for v in self.versions.values() if not v.resting or v.reference in self._wanted]
+        await asyncio.gather(*(version.refresh() for version in asked))
         self._apply_routes()
 
     async def _count_replicas(self) -> None:

@@ -10,15 +10,29 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
+from deployments import autoscaling
 from deployments.app import EncoderArgs, GatewayArgs
 from deployments.config import EncoderConfig, GatewayConfig, Profile, application_name, parse
+from deployments.version import REST_AFTER_S
 from models.catalog import ROOT, describe
 from models.errors import CatalogError
 
 GATEWAY_PATH = "deployments.app:gateway"
 ENCODER_PATHS = ("deployments.app:text_encoder", "deployments.app:image_encoder")
+POLICIES = {
+    f"{autoscaling.__name__}:{policy.__name__}": policy
+    for policy in (
+        autoscaling.GatewayPolicy,
+        autoscaling.TextPolicy,
+        autoscaling.ImageCpuPolicy,
+        autoscaling.ImageGpuPolicy,
+    )
+}
+SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,11 @@ class ServeConfig:
     def port(self) -> int:
         """Where the service listens."""
         return int(self.document.get("http_options", {}).get("port", 8000))
+
+    @property
+    def host(self) -> str:
+        """The address on every node that the service listens on."""
+        return str(self.document.get("http_options", {}).get("host", "0.0.0.0"))
 
     def applications(self) -> Iterator[dict[str, Any]]:
         """Every application's mapping."""
@@ -100,6 +119,7 @@ def check(document: Any, where: str) -> None:
         raise CatalogError(f"{where} must be a mapping with the key 'applications'")
     _known_keys(document, ServeDeploySchema, where)
     _known_keys(document.get("http_options") or {}, HTTPOptionsSchema, f"{where}: http_options")
+    _check_scaling(document, where)
     try:
         ServeDeploySchema.model_validate(document)
     except ValidationError as error:
@@ -135,20 +155,55 @@ def _check_application(app: dict[str, Any], where: str) -> None:
         parse(schema, config or {}, f"{where}: user_config")
 
 
+def _check_scaling(document: dict[str, Any], where: str) -> None:
+    """Before Serve's schema, which imports policies; one that cannot be made would stop Serve's controller."""
+    apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
+    for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
+        scaling = deployment.get("autoscaling_config") or {}
+        named = f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config"
+        _known_keys(scaling, AutoscalingConfig, named)
+        policy = scaling.get("policy") or {}
+        _known_keys(policy, AutoscalingPolicy, f"{named}: policy")
+        name = policy.get("policy_function", DEFAULT_AUTOSCALING_POLICY_NAME)
+        if name in POLICIES:
+            POLICIES[name](**policy.get("policy_kwargs", {}))
+        elif name != DEFAULT_AUTOSCALING_POLICY_NAME:
+            allowed = ", ".join((*POLICIES, DEFAULT_AUTOSCALING_POLICY_NAME))
+            raise CatalogError(f"{named}: policy_function {name!r} is unknown; allowed: {allowed}")
+
+
+def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
+    """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
+    for deployment in app.get("deployments", []):
+        scaling = deployment.get("autoscaling_config") or {}
+        if (scaling.get("min_replicas") == 0) != listed:
+            raise CatalogError(
+                f"{where}: {app['name']} has min_replicas {scaling.get('min_replicas', 1)} and is "
+                f"{'' if listed else 'not '}listed in the gateway's scale_to_zero; 0 and listed belong together"
+            )
+        delay = scaling.get("downscale_to_zero_delay_s", scaling.get("downscale_delay_s", 600))
+        if listed and delay < SHORTEST_NAP_S:
+            raise CatalogError(
+                f"{where}: {app['name']}: downscale_to_zero_delay_s must be at least {SHORTEST_NAP_S:g}, not {delay}"
+            )
+
+
 def _check_routes(document: dict[str, Any], where: str) -> None:
     """Every routed version needs an application."""
-    names = {app["name"] for app in document["applications"]}
+    apps = {app["name"]: app for app in document["applications"]}
     for app in document["applications"]:
         if app["import_path"] != GATEWAY_PATH:
             continue
         for deployment in app["deployments"]:
             for model, routes in deployment["user_config"]["models"].items():
                 for version in routes["versions"]:
-                    if application_name(model, version) not in names:
+                    name = application_name(model, version)
+                    if name not in apps:
                         raise CatalogError(
                             f"{where}: the gateway routes to {model}@{version}, which no application serves; "
-                            f"add one named {application_name(model, version)!r} or remove the route"
+                            f"add one named {name!r} or remove the route"
                         )
+                    _check_sleep(apps[name], version in routes.get("scale_to_zero", []), where)
 
 
 def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+import uuid
 from typing import Any, Literal
 
 from ray import serve
@@ -13,12 +15,14 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
-from deployments.wire import Card, EncodeReply, Item
+from deployments.wire import Card, EncodeReply, Item, Queued
 from models.errors import UnavailableError
 
-State = Literal["ready", "loading", "failed"]
+State = Literal["ready", "loading", "failed", "asleep"]
 CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
 DESCRIBE_TIMEOUT_S = 5.0
+REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
+GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
 
 
@@ -34,15 +38,30 @@ class Version:
         self.error: str | None = None
         self.replicas = 0
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
+        self.may_sleep = False  # scaled to zero when idle
+        self._used_at = -math.inf
         self._handle: Any = None
-        self.coalescer = Coalescer(self.call, text_cost if modality == "text" else image_cost)
+        self._cost = text_cost if modality == "text" else image_cost
+        self.coalescer = Coalescer(self.call, self._cost)
 
     @property
     def state(self) -> State:
-        """Whether a replica serves this version."""
+        """Whether a replica serves this version, or would as soon as somebody asks."""
+        if self.resting and not self.replicas:
+            return "asleep"
         if self.card is not None and self.error is None:
             return "ready"
         return "failed" if self.error else "loading"
+
+    @property
+    def resting(self) -> bool:
+        """Whether it may sleep and nobody used it lately: it is to be left alone."""
+        return self.may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request is answered, if only after a cold start."""
+        return self.state == "ready" or (self.may_sleep and self.error is None)
 
     def configure(self, queue: Queue) -> None:
         """Take new queue limits, in proportion to the replicas that are there."""
@@ -59,9 +78,17 @@ class Version:
             self.error = None
             self.seen_at = time.monotonic()
         except TimeoutError:
-            self.error = f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
+            waking = self.may_sleep and not self.replicas
+            self.error = None if waking else f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
         except (RayError, RayServeException, BackPressureError, UnavailableError) as error:
             self.error = _reason(error)
+
+    async def wake(self) -> None:
+        """Ask until a replica answers or something is wrong; the caller's deadline bounds it."""
+        self._used_at = time.monotonic()
+        await self.refresh()
+        while self.card is None and self.takes_requests:
+            await self.refresh()
 
     async def call(self, items: list[Item]) -> EncodeReply:
         """Send one call to a replica; when the replica dies under it, to another.
@@ -69,9 +96,11 @@ class Version:
         Raises:
             UnavailableError: no replica took it.
         """
+        self._used_at = time.monotonic()
+        queued = self._queued(items)
         for attempt in range(1, CALL_ATTEMPTS + 1):
             try:
-                reply: EncodeReply = await self._remote().encode.remote(items)
+                reply: EncodeReply = await self._remote().encode.remote(items, queued)
             except (RayActorError, BackPressureError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
@@ -80,6 +109,11 @@ class Version:
             else:
                 return reply
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
+
+    def _queued(self, items: list[Item]) -> Queued:
+        """What a call costs and leaves behind. Calls are filled by turns, so that the rest is like what is in them."""
+        cost = sum(self._cost(item) for item in items)
+        return Queued(GATEWAY, cost, cost * self.coalescer.waiting_items // len(items))
 
     def _remote(self) -> Any:
         if self._handle is None:

@@ -29,6 +29,15 @@ class ItemError:
     limit: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a gateway says with each call, so that the autoscaler sees work that encoders do not hold yet."""
+
+    gateway: str
+    cost: int  # of this call: tokens or pictures, as the gateway counts them
+    waiting: int  # cost of what waits for the same version in that gateway
+
+
 @dataclass(slots=True)
 class EncodeReply:
     """The answer to one call: a row for every item, errors for those that have none."""

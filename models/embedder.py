@@ -165,6 +165,12 @@ def _require_kind(engine: Engine, kind: Any, path: Path) -> None:
         raise ArtifactError(f"{path.name} is a graph for {engine.kind}, the catalogue says type: {kind}")
 
 
+def padding(lengths: Sequence[int]) -> float:
+    """The part, from 0 to 1, of what rows of these lengths run as together that is padding."""
+    batches = batches_by_length(lengths, BATCH_TOKENS)
+    return 1 - sum(lengths) / sum(lengths[batch[-1]] * len(batch) for batch in batches)
+
+
 def batches_by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Split rows into batches of similar length.
 

@@ -22,6 +22,10 @@ MANIFESTS = ROOT / "k8s"
 FILE = "serve-config.yaml"
 SERVICE = "embedserve"
 GPU_PLACEMENT = {"num_cpus": 3, "num_gpus": 1}  # of the 4 cores beside each GPU, one stays for HAProxy and the raylet
+GPU_SCALING = {  # a GPU's node takes minutes to come back
+    "policy": {"policy_function": "deployments.autoscaling:ImageGpuPolicy"},
+    "downscale_delay_s": 900,
+}
 HEADER = """\
 # Generated from serve_config.yaml: change that and run `python scripts/k8s_config.py --write`.
 apiVersion: ray.io/v1
@@ -67,6 +71,7 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
 def _place(deployment: dict[str, Any], variant: Variant) -> None:
     if variant.gpu and deployment["name"] == "ImageEncoder":
         deployment.setdefault("ray_actor_options", {}).update(GPU_PLACEMENT)
+        deployment["autoscaling_config"].update(GPU_SCALING)
     if variant.replicas == 1:
         return
     scaling = deployment.get("autoscaling_config", {})

@@ -25,6 +25,7 @@ from deployments.cluster import (
 from deployments.config import Profile
 from deployments.keys import FILE_VARIABLE
 from deployments.models_cli import console_reporter
+from deployments.operator.cluster import models
 from deployments.serve_config import ServeConfig
 from models.artifact import Artifact
 from models.catalog import Catalog
@@ -47,21 +48,18 @@ def up(
         EmbedserveError: a port is taken, a Ray runs already, a model cannot be had, or the service does not get ready.
     """
     config = ServeConfig.load(path).with_local(port=port, profile=_profile(profile))
-    if address is None:
-        _require_free(config.port, beside)
-        keys = _keys(config)
-    artifacts = _pull(console, config)
     if address is not None:
-        _deploy(console, ServeApi(address), config, timeout_s)
-        footer = f"on the Ray at {address}; it goes on when this command ends"
-        console.print(_summary(config, artifacts, footer, keys=config.auth == "keys"))
+        _join(console, address, config, timeout_s)
         return
+    _require_free(config.port, beside)
+    keys = _keys(config)
+    artifacts = _pull(console, config)
+    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
     with console.status("starting Ray"):
         local = start_local()
     try:
-        _deploy(console, ServeApi(local.dashboard), config, timeout_s)
-        footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
-        console.print(_summary(config, artifacts, footer, keys=keys))
+        url = _deploy(console, ServeApi(local.dashboard), config, timeout_s)
+        console.print(_summary(url, served, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything", keys=keys))
         _wait_for_signal()
         console.print("stopping")
     except BaseException:
@@ -69,6 +67,16 @@ def up(
         console.print(f"the logs are kept in {local.folder}/session_latest/logs/serve", highlight=False)
         raise
     _stop(local)
+
+
+def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> None:
+    """Deploy onto a Ray that runs. Its nodes get the models; this machine may lack their files and never needs them."""
+    if not address.startswith(("http://", "https://")):
+        raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")
+    url = _deploy(console, ServeApi(address), config, timeout_s)
+    served = [(e["id"], e["name"], e["dimensions"], e["hash"]) for e in models(url) if e["hash"]]
+    footer = f"on the Ray at {address}; it goes on when this command ends"
+    console.print(_summary(url, served, footer, keys=config.auth == "keys"))
 
 
 def _profile(name: str | None) -> Profile | None:
@@ -130,10 +138,11 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     return artifacts
 
 
-def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> None:
+def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> str:
+    """Deploy, wait, and return the service's URL."""
     with console.status("deploying") as spinner:
         api.deploy(config)
-        wait_until_ready(
+        return wait_until_ready(
             api,
             config,
             timeout_s,
@@ -141,19 +150,16 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
         )
 
 
-def _summary(config: ServeConfig, artifacts: list[Artifact], footer: str, *, keys: bool) -> Panel:
-    url = f"http://127.0.0.1:{config.port}"
-    served = "\n".join(
-        f"  {a.spec.reference:24} {a.spec.name}, {a.spec.dimensions}-d, {a.hash[:12]}" for a in artifacts
+def _summary(url: str, served: list[tuple[str, str, int, str]], footer: str, *, keys: bool) -> Panel:
+    lines = "\n".join(
+        f"  {reference:24} {name}, {dimensions}-d, {hash_[:12]}" for reference, name, dimensions, hash_ in served
     )
     key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if keys else ""
     curl = (
         f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
     )
-    return Panel(
-        f"{served}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False
-    )
+    return Panel(f"{lines}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False)
 
 
 def _wait_for_signal() -> None:

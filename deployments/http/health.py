@@ -35,10 +35,14 @@ def routes(registry: Registry) -> list[Route]:
 
 
 async def unready(registry: Registry) -> list[str]:
-    """Why the service is not ready: one line for each routed version whose replica did not just embed something."""
+    """Why the service is not ready: one line for each routed version whose replica did not just embed something.
+
+    Versions that sleep when idle are asked only while they are used.
+    """
     routed = [version for version in registry.versions.values() if registry.share(version) > 0]
     if not routed:
         return ["no model is routed: the gateway's user_config names none"]
+    routed = [version for version in routed if not version.resting]
     for version in routed:
         if version.error or time.monotonic() - version.seen_at > FRESH_S:
             await version.refresh(FRESH_S)

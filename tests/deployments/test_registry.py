@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from deployments.config import GatewayConfig
+from deployments.http.health import unready
 from deployments.registry import Registry
 from deployments.wire import Card, Label
 from models.errors import ModelNotFoundError
+
+CARD = Card(Label("m@1", "h"), "m", "text", 384, "fp32", "CPU")
 
 
 def registry(*ready: str, **routes: Any) -> Registry:
@@ -19,6 +24,14 @@ def registry(*ready: str, **routes: Any) -> Registry:
             version.card = Card(Label(version.reference, "h"), "m", "text", 384, "fp32", "CPU")
         else:
             version.error = "no replica"
+    return found
+
+
+def asleep(**routes: Any) -> Registry:
+    """A model of two versions, of which the second may sleep and does."""
+    found = Registry()
+    found.configure(config(scale_to_zero=["2"], **routes))
+    found.versions["m@1"].card = CARD
     return found
 
 
@@ -73,3 +86,39 @@ def test_a_version_that_is_not_ready_waits_at_weight_zero() -> None:
     found.configure(config(versions={"1": 1, "2": 3}))
     assert found.share(second) == 0.75
     assert found.waiting == {}
+
+
+def test_a_version_that_sleeps_takes_requests_and_needs_no_fallback() -> None:
+    found = asleep(versions={"1": 0, "2": 1}, fallback="1")
+    second = found.versions["m@2"]
+    assert (second.state, second.takes_requests, second.resting) == ("asleep", True, True)
+    assert found.resolve("m").reference == "m@2"
+
+
+def test_a_version_that_may_not_sleep_takes_no_requests_without_a_replica() -> None:
+    first = registry(versions={"1": 1}).versions["m@1"]
+    assert (first.state, first.takes_requests, first.resting) == ("failed", False, False)
+
+
+def test_a_version_that_may_sleep_and_is_broken_takes_no_requests() -> None:
+    second = asleep(versions={"1": 0, "2": 1}, fallback="1").versions["m@2"]
+    second.replicas, second.error = 1, "the engine is broken"
+    assert (second.state, second.takes_requests) == ("failed", False)
+
+
+def test_a_sleeping_version_waits_for_its_weight_until_it_has_proved_itself() -> None:
+    found = asleep(versions={"1": 1, "2": 0})
+    found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
+    assert found.share(found.versions["m@2"]) == 0
+    assert "wait until 2" in found.waiting["m"]
+    found.versions["m@2"].card, found.versions["m@2"].replicas = CARD, 1
+    found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
+    assert found.share(found.versions["m@2"]) == 0.5
+
+
+def test_only_versions_in_use_have_to_prove_themselves_for_readiness() -> None:
+    found = asleep(versions={"1": 1, "2": 1})
+    found.versions["m@1"].seen_at = time.monotonic()
+    assert asyncio.run(unready(found)) == []
+    found.versions["m@1"].error = "no replica answered"
+    assert asyncio.run(unready(found))[0].startswith("m@1: ")

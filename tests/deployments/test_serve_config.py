@@ -28,6 +28,7 @@ def changed(path: list[Any], value: Any) -> dict[str, Any]:
 
 GATEWAY: list[Any] = ["applications", 0, "deployments", 0, "user_config"]
 ENCODER: list[Any] = ["applications", 1, "deployments", 0, "user_config"]
+SCALING: list[Any] = ["applications", 1, "deployments", 0, "autoscaling_config"]
 MISTAKES: list[tuple[str, list[Any], Any, str]] = [
     ("an unknown key at the top", ["aplications"], [], "unknown key 'aplications'"),
     ("an unknown key of an application", ["applications", 0, "importpath"], "x", "unknown key 'importpath'"),
@@ -61,6 +62,26 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
     ("an application with another name than its version", ["applications", 1, "name"], "text", "text-embedding--1-0-0"),
     ("a profile that is none", ["applications", 0, "args"], {"profile": "prod"}, "profile"),
     ("two profiles", ["applications", 0, "args"], {"profile": "production"}, "different profiles"),
+    (
+        "an autoscaling policy that does not exist",
+        [*SCALING, "policy"],
+        {"policy_function": "deployments.autoscaling:Text"},
+        "allowed: deployments.autoscaling:GatewayPolicy",
+    ),
+    (
+        "an argument that the policy does not take",
+        [*SCALING, "policy"],
+        {"policy_function": "deployments.autoscaling:TextPolicy", "policy_kwargs": {"utilization": 0.5}},
+        "utilization",
+    ),
+    ("an unknown key of autoscaling_config", [*SCALING, "upscale_dely_s"], 1, "unknown key 'upscale_dely_s'"),
+    ("a version that may sleep and of which the gateway does not know", [*SCALING, "min_replicas"], 0, "scale_to_zero"),
+    (
+        "a version of which the gateway believes that it may sleep",
+        [*GATEWAY, "models", "text-embedding", "scale_to_zero"],
+        ["1.0.0"],
+        "has min_replicas 1",
+    ),
     ("no applications", ["applications"], None, "applications"),
 ]
 
@@ -88,3 +109,18 @@ def test_a_local_start_may_change_port_and_profile_only() -> None:
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="cannot read"):
         ServeConfig.load(tmp_path / "none.yaml")
+
+
+def test_a_version_may_sleep_when_both_sides_say_so_and_not_sooner_than_gateways_forget_it() -> None:
+    document = changed([*SCALING, "min_replicas"], 0)
+    document["applications"][0]["deployments"][0]["user_config"]["models"]["text-embedding"]["scale_to_zero"] = [
+        "1.0.0"
+    ]
+    check(document, "here")
+    document["applications"][1]["deployments"][0]["autoscaling_config"]["downscale_to_zero_delay_s"] = 5
+    with pytest.raises(CatalogError, match="downscale_to_zero_delay_s must be at least 20"):
+        check(document, "here")
+
+
+def test_serves_own_policy_stays_available() -> None:
+    check(changed([*SCALING, "policy"], None), "here")

@@ -1,0 +1,153 @@
+"""A Ray cluster of several nodes, each on a machine of its own, as docs/operations.md starts one without Kubernetes."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from deployments.cluster import SWITCHES
+from models.catalog import store
+from tests.integration.machines import Machines
+
+PROGRAMS = Path(sys.executable).parent
+WAIT_S = 180
+STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
+METRICS_PORT = 8080  # as in k8s/base
+MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)\{([^}]*)\} (\S+)", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Nodes:
+    """The head, which runs no replicas, on the first machine and workers on the others."""
+
+    def __init__(self, workers: int, cpus: int) -> None:
+        self.machines = Machines(workers + 1)
+        self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
+        token = self.folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
+        self.environment = {
+            **os.environ,
+            **SWITCHES,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # instead of 30: every replica that goes takes it
+            "EMBEDSERVE_MODELS": str(store()),
+            "COLUMNS": "200",
+        }
+        self.head, *self.workers = self.machines.addresses
+        self.dashboard = f"http://{self.head}:8265"
+        headers = {"Authorization": f"Bearer {token.read_text()}"}
+        self.rest = httpx2.Client(base_url=self.dashboard, headers=headers, timeout=30, trust_env=False)
+        try:
+            self._start(workers, cpus)
+        except BaseException as error:
+            error.add_note("\n".join(log.read_text()[-2000:] for log in self.folder.glob("*.log")))
+            self.close()
+            raise
+
+    def _start(self, workers: int, cpus: int) -> None:
+        start = [str(PROGRAMS / "ray"), "start", "--block", f"--object-store-memory={STORE_BYTES}"]
+        start.append(f"--metrics-export-port={METRICS_PORT}")
+        head = ["--head", "--num-cpus=0", f"--node-ip-address={self.head}", f"--dashboard-host={self.head}"]
+        self._machine(0, [*start, *head, f"--temp-dir={self.folder / 'ray'}"])
+        wait("the head's REST API", lambda: self.details() is not None)
+        joining = [*start, f"--address={self.head}:6379", f"--num-cpus={cpus}"]
+        commands = [[*joining, f"--node-ip-address={address}"] for address in self.workers]
+        processes = [self._machine(i + 1, command) for i, command in enumerate(commands)]
+
+        def all_there() -> bool:
+            for i, process in enumerate(processes):
+                if process.poll() is not None:  # Ray gives a node 30 s, of which a busy machine may need more
+                    processes[i] = self._machine(i + 1, commands[i])
+            return len(self.alive()) == workers + 1
+
+        wait("all nodes", all_there)
+
+    def _machine(self, number: int, command: list[str]) -> subprocess.Popen[bytes]:
+        """Run a program that finds a folder of its own where all look for Ray's: two starting at once share nothing."""
+        own, common = self.folder / str(number), self.folder / "ray"
+        own.mkdir(exist_ok=True)
+        common.mkdir(exist_ok=True)
+        mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), *command]
+        return self.machines.start(number, mounted, self.environment, self.folder / f"machine-{number}.log")
+
+    def details(self) -> dict[str, Any] | None:
+        """What Serve says of itself; nothing while nobody answers."""
+        try:
+            answer = self.rest.get("/api/serve/applications/")
+        except httpx2.HTTPError:
+            return None
+        return answer.json() if answer.status_code == 200 else None
+
+    def alive(self) -> list[str]:
+        """Addresses of the nodes that Ray knows."""
+        try:
+            answer = self.rest.get("/api/v0/nodes")
+        except httpx2.HTTPError:
+            return []
+        nodes = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
+        return [node["node_ip"] for node in nodes if node["state"] == "ALIVE"]
+
+    def run(self, *command: str) -> str:
+        """Run one of the environment's programs on the head's machine and return what it said."""
+        log = self.folder / f"{command[0]}.log"
+        log.unlink(missing_ok=True)
+        process = self.machines.start(0, [str(PROGRAMS / command[0]), *command[1:]], self.environment, log)
+        code = process.wait(WAIT_S * 2)
+        said = log.read_text()
+        assert code == 0, said
+        return said
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """`serve deploy`, without waiting."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        self.run("serve", "deploy", "--address", self.dashboard, str(path))
+
+    def replicas(self, application: str) -> list[dict[str, Any]]:
+        """The replicas of an application's deployment that serve."""
+        app = (self.details() or {"applications": {}})["applications"].get(application, {"deployments": {}})
+        return [r for d in app["deployments"].values() for r in d["replicas"] if r["state"] == "RUNNING"]
+
+    def samples(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """What the exporters of all nodes say: labels and values by metric."""
+        found: dict[str, list[tuple[dict[str, str], float]]] = {}
+        for address in self.machines.addresses:
+            text = httpx2.get(f"http://{address}:{METRICS_PORT}/metrics", timeout=30, trust_env=False).text
+            for name, labels, value in SAMPLE.findall(text):
+                found.setdefault(name, []).append((dict(LABEL.findall(labels)), float(value)))
+        return found
+
+    def placement(self, application: str) -> Counter[str]:
+        """On which nodes an application's replicas are."""
+        return Counter(replica["node_ip"] for replica in self.replicas(application))
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.rest.close()
+        self.machines.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait(what: str, holds: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:g} s"
+        time.sleep(0.2)
