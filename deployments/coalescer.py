@@ -11,6 +11,8 @@ small portions while something does. It is refused first.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -21,6 +23,7 @@ from models.errors import UnavailableError
 
 Send = Callable[[list[Item]], Awaitable[EncodeReply]]
 BULK: ContextVar[bool] = ContextVar("bulk", default=False)  # the request's priority goes with its task, as its deadline
+SMOOTHING = 0.1  # of a new sample: ten calls, some hundred milliseconds, settle it
 QUANTUM = 16  # items a request may put into a call before the next request's turn
 
 
@@ -51,6 +54,24 @@ class _Request:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
 
+class Pace:
+    """How fast calls come back while others wait: seconds per cost, smoothed over some calls."""
+
+    def __init__(self) -> None:
+        """Know nothing; what nobody waited for says little of the speed that replicas have when many do."""
+        self.seconds_per_cost = 0.0
+        self._last = 0.0
+
+    def note(self, began: float, ended: float, cost: int, *, crowded: bool) -> None:
+        """Take a call that came back: its times in monotonic seconds, and whether inputs waited then."""
+        took = ended - max(began, self._last)  # calls overlap: what counts is the time since the one before
+        self._last = ended
+        if crowded:
+            sample = took / max(cost, 1)
+            known = self.seconds_per_cost or sample
+            self.seconds_per_cost = known + SMOOTHING * (sample - known)
+
+
 class Coalescer:
     """The queue of one version."""
 
@@ -68,6 +89,9 @@ class Coalescer:
         self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting_items = 0  # of both kinds
+        self._waiting_cost = 0
+        self._pace = Pace()
+        self.max_wait_s = math.inf  # of work that may wait
         self.max_waiting = 1
         self.bulk_waiting = 1.0  # part of max_waiting above which bulk is refused
         self.bulk_share = 1.0  # cost of bulk for each cost of others that leaves while bulk waits
@@ -82,14 +106,21 @@ class Coalescer:
         """
         bulk = BULK.get()
         limit = int(self.max_waiting * self.bulk_waiting) if bulk else self.max_waiting
+        kind = " for bulk" if bulk else ""
         if self.waiting_items and self.waiting_items + len(items) > limit:
             raise UnavailableError(
-                f"the service is at capacity: {self.waiting_items} inputs wait already "
-                f"(limit {limit}{' for bulk' if bulk else ''})"
+                f"the service is at capacity: {self.waiting_items} inputs wait already (limit {limit}{kind})"
+            )
+        wait_s = self._waiting_cost * self._pace.seconds_per_cost
+        longest_s = self.max_wait_s * (self.bulk_waiting if bulk else 1)
+        if wait_s > longest_s:
+            raise UnavailableError(
+                f"the service is at capacity: {wait_s:.2f} s of work wait already (limit {longest_s:g} s{kind})"
             )
         request = _Request(items, asyncio.get_running_loop().create_future(), bulk)
         self._queue(request).append(request)
         self.waiting_items += len(items)
+        self._waiting_cost += sum(map(self._cost, items))
         self._pump()
         try:
             return await request.future
@@ -102,6 +133,7 @@ class Coalescer:
         if request in self._queue(request):
             self._queue(request).remove(request)
             self.waiting_items -= len(request.items) - request.next
+            self._waiting_cost -= sum(map(self._cost, request.items[request.next :]))
 
     def _queue(self, request: _Request) -> deque[_Request]:
         return self._bulk if request.bulk else self._waiting
@@ -148,6 +180,7 @@ class Coalescer:
                     queue.appendleft(request)
                     return spent
                 spent += cost
+                self._waiting_cost -= cost
                 taken.append((request, request.next))
                 request.next += 1
                 if request.next == len(request.items):
@@ -157,6 +190,8 @@ class Coalescer:
         return spent
 
     async def _call(self, taken: list[tuple[_Request, int]]) -> None:
+        cost = sum(self._cost(request.items[index]) for request, index in taken)
+        began = time.monotonic()
         try:
             reply = await self._send([request.items[index] for request, index in taken])
         except asyncio.CancelledError:
@@ -167,6 +202,7 @@ class Coalescer:
                 if not request.future.done():
                     request.future.set_exception(error)
             return
+        self._pace.note(began, time.monotonic(), cost, crowded=self.waiting_items > 0)
         for row, (request, index) in enumerate(taken):
             request.outcomes[index] = Outcome(reply, row)
             if len(request.outcomes) == len(request.items) and not request.future.done():

@@ -81,7 +81,10 @@ class Limits(Strict):
 class Queue(Strict):
     """How requests wait for a version and leave together."""
 
-    waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; some seconds of work on two cores, then 503
+    waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; beyond it 503, whatever is known of the speed
+    waiting_s: Annotated[float, Field(gt=0)] = (
+        2.0  # of work at the measured speed; beyond it 503: most callers have given up
+    )
     bulk_waiting: Annotated[float, Field(gt=0, le=1)] = (
         0.5  # part of it above which bulk is refused: the rest is for users
     )

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from deployments.coalescer import BULK, Coalescer, Outcome
+from deployments.coalescer import BULK, Coalescer, Outcome, Pace
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
@@ -257,5 +257,55 @@ def test_cancelled_bulk_is_never_sent_and_leaves_its_place() -> None:
         await first
         await settled()
         assert replica.calls == [["a"]]
+
+    asyncio.run(scenario())
+
+
+def test_the_pace_is_the_time_between_calls_that_come_back_crowded() -> None:
+    pace = Pace()
+    pace.note(0.0, 1.0, 10, crowded=False)
+    assert pace.seconds_per_cost == 0
+    pace.note(0.5, 2.0, 10, crowded=True)  # began before the first came back: one second was its own
+    assert pace.seconds_per_cost == pytest.approx(0.1)
+    for i in range(100):
+        pace.note(2.0 + i, 3.0 + i, 20, crowded=True)
+    assert pace.seconds_per_cost == pytest.approx(0.05, rel=0.01)
+
+
+def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recovers() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica, cost=2)
+        tasks = [submit(coalescer, [f"t{i}"]) for i in range(6)]
+        await settled()
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        replica.gate.clear()
+        tasks = [submit(coalescer, [f"u{i}"]) for i in range(4)]  # a first call leaves; three wait
+        await settled()
+        coalescer.max_wait_s = 2.5 * coalescer._pace.seconds_per_cost
+        with pytest.raises(UnavailableError, match="s of work wait already"):
+            await coalescer.submit(["too much"])
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        assert len(await coalescer.submit(["later"])) == 1
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_requests_leave_no_cost_behind() -> None:
+    async def scenario() -> None:
+        replica = Replica()
+        coalescer = queue(replica, cost=4)
+        first = submit(coalescer, ["a"])
+        await settled()
+        waiting = [submit(coalescer, [f"{i}-{j}" for j in range(7)]) for i in range(3)]
+        await settled()
+        for task in waiting:
+            task.cancel()
+        await settled()
+        replica.gate.set()
+        await first
+        assert coalescer._waiting_cost == coalescer.waiting_items == 0
 
     asyncio.run(scenario())
