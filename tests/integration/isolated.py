@@ -18,6 +18,8 @@ import yaml
 from models.catalog import ROOT
 from tests.integration.service import Service
 
+LOOPBACK = "0100007F"  # as /proc/net/tcp writes 127.0.0.1
+
 
 @dataclass
 class Isolated:
@@ -37,8 +39,11 @@ class Isolated:
         kept = [path for path in files if path.suffix in (".log", ".out", ".err", ".txt") or path.name == "log"]
         return "\n".join(path.read_text(errors="replace") for path in kept)
 
-    def ports(self) -> list[int]:
-        """The TCP ports that its processes listen on; each has the folder in its environment."""
+    def ports(self) -> dict[int, bool]:
+        """The TCP ports that its processes listen on, and whether on loopback alone.
+
+        Each process has the folder in its environment.
+        """
         mark = f"TMPDIR={self.folder}".encode()
         inodes = set()
         for process in Path("/proc").glob("[0-9]*"):
@@ -47,7 +52,8 @@ class Isolated:
                     inodes |= {os.readlink(link) for link in (process / "fd").iterdir()}
         tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
         rows = [line.split() for table in tables for line in table]
-        return sorted({int(r[1].rpartition(":")[2], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in inodes})
+        ours = [row[1].split(":") for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+        return {int(port, 16): host == LOOPBACK for host, port in sorted(ours)}
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,16 @@ def test_what_is_no_picture_is_400_and_too_large_413(running: Isolated, host: Pi
         embed(running, f"https://127.0.0.2:{host.port}/{name}").status_code for name in ("page", "broken", "large")
     ]
     assert statuses == [400, 400, 413]
+
+
+def test_in_development_whatever_answers_requests_listens_on_loopback_alone(running: Isolated) -> None:
+    reached = set()
+    for port, loopback in running.ports().items():
+        with running.client(port=port) as client, contextlib.suppress(httpx2.HTTPError):
+            if client.get("/-/healthz", timeout=2).text == "success":
+                reached.add(port)
+                assert loopback, port
+    assert len(reached) >= 3, "HAProxy, gateway and encoder"
 
 
 def test_urls_are_in_no_log(running: Isolated) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
+import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx2
 import pytest
 from openai import OpenAI, PermissionDeniedError
+from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
-from deployments.auth import REFRESH_S
 from deployments.keys import FILE_VARIABLE, ApiKey, changing, new_key
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import Service
+from tests.integration.waiting import wait_for
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
 LIMITED = new_key("limited", ("embed",))  # two inputs at once, one every five seconds
@@ -44,13 +47,6 @@ def write_keys(folder: Path) -> dict[str, str]:
 
 def embed(client: httpx2.Client, text: str = "hello") -> httpx2.Response:
     return client.post("/v1/embeddings", json={"model": "text-embedding", "input": text})
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20 * REFRESH_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_production_without_keys_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -100,6 +96,30 @@ def test_every_port_that_answers_embeddings_asks_for_a_key(running: Isolated) ->
                 continue
             reached += 1
     assert reached >= 2, "HAProxy's port and the replica's"
+
+
+class Bomb:
+    """Unpickling it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_rays_own_ports_between_replicas_unpickle_nothing_without_rays_token(running: Isolated) -> None:
+    mark = running.folder / "exploded"
+    message = serve_pb2.ASGIRequest(pickled_request_metadata=pickle.dumps(Bomb(mark)))
+    refused = 0
+    for port in running.ports():
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = serve_pb2_grpc.ASGIServiceStub(channel).HandleRequest
+            with pytest.raises(grpc.RpcError) as caught:
+                call(message, timeout=5)
+        refused += "authentication token" in (caught.value.details() or "")  # type: ignore[attr-defined]
+        assert not mark.exists(), port
+    assert refused >= 2, "gateway and encoder"
 
 
 def test_a_key_over_its_rate_is_429_with_the_time_to_wait_and_others_are_not(running: Isolated) -> None:

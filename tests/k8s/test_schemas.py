@@ -49,6 +49,28 @@ def test_a_component_changes_the_gpu_overlay_validly(tmp_path, component):
             assert ("initContainers" in template["spec"]) == (component == "shared-models")
 
 
+def test_the_tls_component_adds_an_ingress_and_closes_plain_http_to_everyone_else(tmp_path):
+    for source in K8S.rglob("*.yaml"):
+        copy = tmp_path / source.relative_to(K8S)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    own = tmp_path / "overlays" / "own"
+    own.mkdir()
+    kustomization = {"resources": ["../gpu"], "components": ["../../components/tls"]}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    resources = kustomize(own)
+    ingress = only(resources, "Ingress")
+    policy = only(resources, "NetworkPolicy", "embedserve-ingress")
+    assert builtin_problem(ingress, KUBERNETES[0]) is None
+    assert builtin_problem(policy, KUBERNETES[0]) is None
+    backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": "embedserve-serve-svc", "port": {"name": "serve"}}
+    assert ingress["spec"]["tls"][0]["secretName"]
+    for rule in policy["spec"]["ingress"]:
+        if 8000 in [entry["port"] for entry in rule.get("ports", [])]:
+            assert rule["from"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == "ingress-nginx"
+
+
 def test_monitoring_builds_and_every_field_is_known():
     for resource in built("monitoring"):
         if resource["kind"] in operator_kinds.KINDS:
