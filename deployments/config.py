@@ -81,12 +81,8 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; some seconds of work on two cores, then 503
-    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = (
-        0.5  # part of it above which bulk is refused: the rest is for users
-    )
-    bulk_share: Annotated[float, Field(gt=0, le=1)] = (
-        0.1  # part of the work that bulk gets while users wait: never none
-    )
+    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = 0.5  # part of it for bulk; the rest is kept for users
+    bulk_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the work while users wait, so that bulk goes on
     call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed
     call_images: Annotated[int, Field(ge=1)] = 8  # images in one call, for the same reason
     calls_per_replica: Annotated[int, Field(ge=1)] = 2  # one that computes and one that is prepared meanwhile
@@ -119,9 +115,7 @@ class Fetch(Strict):
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 80)  # others are rarely pictures, often machinery
     addresses: tuple[IPv4Network | IPv6Network, ...] = ()  # networks allowed although they are not public
     redirects: Annotated[int, Field(ge=0, le=10)] = 3  # to https, to a CDN, to the picture
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = (
-        5.0  # from looking up the name to the last byte, redirects included
-    )
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0  # for all of it, redirects too; users wait meanwhile
     at_once: Annotated[int, Field(ge=1, le=1000)] = 16  # fetches of a gateway replica; each may hold limits.image_bytes
     per_request: Annotated[int, Field(ge=1)] = 32  # one request must not set the gateway upon a stranger
 
