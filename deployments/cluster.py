@@ -27,6 +27,9 @@ SWITCHES = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between replicas, one event loop, buffered logs
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 << 20),  # pictures exceed gRPC's 4 MiB
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.http.envelope:middlewares",
+    # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
+    # The engine alone pays 0 to 3 % for it.
+    "MALLOC_ARENA_MAX": "2",
 }
 # Ports that HAProxy would share with another Serve on this machine.
 HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}

@@ -82,15 +82,9 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; beyond it 503, whatever is known of the speed
-    waiting_s: Annotated[float, Field(gt=0)] = (
-        2.0  # of work at the measured speed; beyond it 503: most callers have given up
-    )
-    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = (
-        0.5  # part of it above which bulk is refused: the rest is for users
-    )
-    bulk_share: Annotated[float, Field(gt=0, le=1)] = (
-        0.1  # part of the work that bulk gets while users wait: never none
-    )
+    waiting_s: Annotated[float, Field(gt=0)] = 2.0  # of work at the measured speed; by then most callers have given up
+    bulk_waiting: Annotated[float, Field(gt=0, le=1)] = 0.5  # part of both for bulk; the rest is kept for users
+    bulk_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the work while users wait, so that bulk goes on
     call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed
     call_images: Annotated[int, Field(ge=1)] = 8  # images in one call, for the same reason
     calls_per_replica: Annotated[int, Field(ge=1)] = 2  # one that computes and one that is prepared meanwhile
@@ -145,9 +139,7 @@ class Fetch(Strict):
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 80)  # others are rarely pictures, often machinery
     addresses: tuple[IPv4Network | IPv6Network, ...] = ()  # networks allowed although they are not public
     redirects: Annotated[int, Field(ge=0, le=10)] = 3  # to https, to a CDN, to the picture
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = (
-        5.0  # from looking up the name to the last byte, redirects included
-    )
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0  # for all of it, redirects too; users wait meanwhile
     at_once: Annotated[int, Field(ge=1, le=1000)] = 16  # fetches of a gateway replica; each may hold limits.image_bytes
     per_request: Annotated[int, Field(ge=1)] = 32  # one request must not set the gateway upon a stranger
 

@@ -66,7 +66,6 @@ class Encoder:
         Raises:
             ModelNotFoundError: the catalogue has no such version.
         """
-        memory.limit_arenas()
         self._spec = Catalog.load().find(reference)
         self._profile = profile
         self._config: EncoderConfig | None = None

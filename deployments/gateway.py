@@ -58,8 +58,8 @@ class Gateway:
         """
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
-            self._auth.configure(config.auth)
             self._embeddings.cache.configure(config.cache)
+            self._auth.configure(config.auth)  # last: what it lets in must not change beside a refusal
         except Exception as error:
             if not self._configured:
                 raise

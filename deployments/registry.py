@@ -108,7 +108,8 @@ class Registry:
 
     async def refresh(self) -> None:
         """Ask every version's replicas once and, now and then, Serve how many there are."""
-        if self._rounds % COUNT_EVERY == 0 or any(v.state not in STEADY for v in self.versions.values()):
+        unsure = any(v.state not in STEADY or (v.state == "ready" and not v.replicas) for v in self.versions.values())
+        if self._rounds % COUNT_EVERY == 0 or unsure:
             await self._count_replicas()
         self._rounds += 1
         asked = [v for v in self.versions.values() if not v.resting or v.reference in self._wanted]

@@ -22,6 +22,7 @@ COLOURS = {"ready": "green", "loading": "yellow", "failed": "red"}
 COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
 TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
 ABSENT = "–"
+PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
 WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
 
@@ -31,6 +32,8 @@ def status(console: Console, url: str, interval_s: float | None = None) -> None:
     Raises:
         UnavailableError: nothing answers at ``url``; while watching, the table says so instead.
     """
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     entries = models(url)
     counts: Mapping[str, Counts] = metrics(url)
     if interval_s is None:
