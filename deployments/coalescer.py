@@ -17,13 +17,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from statistics import median
 
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
 Send = Callable[[list[Item]], Awaitable[EncodeReply]]
 BULK: ContextVar[bool] = ContextVar("bulk", default=False)  # the request's priority goes with its task, as its deadline
-SMOOTHING = 0.1  # of a new sample: ten calls, some hundred milliseconds, settle it
+SAMPLES = 15  # calls whose median is the pace: half of them may be outliers
 QUANTUM = 16  # items a request may put into a call before the next request's turn
 
 
@@ -55,21 +56,22 @@ class _Request:
 
 
 class Pace:
-    """How fast calls come back while others wait: seconds per cost, smoothed over some calls."""
+    """How fast calls come back while others wait: the median of the last calls' seconds per cost."""
 
     def __init__(self) -> None:
         """Know nothing; what nobody waited for says little of the speed that replicas have when many do."""
-        self.seconds_per_cost = 0.0
+        self.seconds_per_cost = 0.0  # 0 until enough calls came back: one slow start says nothing
         self._last = 0.0
+        self._samples: deque[float] = deque(maxlen=SAMPLES)
 
     def note(self, began: float, ended: float, cost: int, *, crowded: bool) -> None:
         """Take a call that came back: its times in monotonic seconds, and whether inputs waited then."""
         took = ended - max(began, self._last)  # calls overlap: what counts is the time since the one before
         self._last = ended
         if crowded:
-            sample = took / max(cost, 1)
-            known = self.seconds_per_cost or sample
-            self.seconds_per_cost = known + SMOOTHING * (sample - known)
+            self._samples.append(took / max(cost, 1))
+            if len(self._samples) == SAMPLES:
+                self.seconds_per_cost = median(self._samples)
 
 
 class Coalescer:

@@ -82,7 +82,7 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; beyond it 503, whatever is known of the speed
-    waiting_s: Annotated[float, Field(gt=0)] = 2.0  # of work at the measured speed; by then most callers have given up
+    waiting_s: Annotated[float, Field(gt=0)] | None = None  # of work at the measured speed; none: callers know best
     bulk_waiting: Annotated[float, Field(gt=0, le=1)] = 0.5  # part of both for bulk; the rest is kept for users
     bulk_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the work while users wait, so that bulk goes on
     call_cost: Annotated[int, Field(ge=1)] = 1024  # tokens (text) in one call: above it a batch gains no speed

@@ -65,7 +65,7 @@ class Version:
 
     def configure(self, queue: Queue) -> None:
         """Take new queue limits, in proportion to the replicas that are there."""
-        self.coalescer.max_waiting, self.coalescer.max_wait_s = queue.waiting_items, queue.waiting_s
+        self.coalescer.max_waiting, self.coalescer.max_wait_s = queue.waiting_items, queue.waiting_s or math.inf
         self.coalescer.bulk_waiting, self.coalescer.bulk_share = queue.bulk_waiting, queue.bulk_share
         self.coalescer.max_calls = queue.calls_per_replica * max(self.replicas, 1)
         self.coalescer.call_cost = queue.call_cost if self.modality == "text" else queue.call_images
