@@ -54,10 +54,11 @@ def main() -> None:
     print(
         f"{len(photos)} photos\n\n| margin | pictures | pixels, mean (worst) | "
         + " | ".join(f"{n}, least (mean)" for n in networks)
+        + f" |\n|{'---|' * (3 + len(networks))}"
     )
     for margin in MARGINS:
         _print_drift(margin, photos, networks)
-    print("\n| picture | every pixel, ms | margin 3, ms | margin 2, ms |")
+    print("\n| picture | every pixel, ms | margin 3, ms | margin 2, ms |\n|---|---|---|---|")
     with Image.open(max(photos, key=lambda path: path.stat().st_size)) as image:
         for size in TIMED:
             print(
