@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from models.catalog import NAME, VERSION, describe
+from models.catalog import NAME, SHRINK_MARGIN, VERSION, describe
 from models.errors import CatalogError
 
 Profile = Literal["development", "production"]
@@ -177,7 +177,15 @@ class EncoderConfig(Strict):
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # refuse an artifact with another content hash
     threads: Annotated[int, Field(ge=0, le=256)] = 0  # ONNX Runtime's threads; 0: the replica's cores
     batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
+    shrink_margin: int | None = None  # decode large JPEGs smaller, 3 or more; 0: never; none: as the catalogue says
     limits: Limits = Limits()
+
+    @field_validator("shrink_margin")
+    @classmethod
+    def _check_margin(cls, margin: int | None) -> int | None:
+        if margin and not SHRINK_MARGIN <= margin <= 64:
+            raise ValueError(f"must be 0 (every pixel is decoded) or {SHRINK_MARGIN} to 64; less moves vectors too far")
+        return margin
 
 
 T = TypeVar("T", bound=BaseModel)

@@ -19,7 +19,7 @@ from deployments.metrics import EncoderMetrics
 from deployments.wire import Card, EncodeReply, Item, ItemError, Label, Queued
 from deployments.workload import BusyPool, Workload
 from models import memory
-from models.artifact import open_artifact
+from models.artifact import open_artifact, with_shrinking
 from models.catalog import Catalog, ModelSpec, resolve_path
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, padding, probe, warm_up
 from models.engine import EngineOptions
@@ -123,7 +123,7 @@ class Encoder:
         logger.info("serving %s with artifact %s", loaded.label.model, loaded.label.hash)
 
     def _load(self, config: EncoderConfig) -> Loaded:
-        artifact = self._artifact(config.artifact)
+        artifact = with_shrinking(self._artifact(config.artifact), config.shrink_margin)
         if config.hash is not None and config.hash != artifact.hash:
             raise ArtifactError(
                 f"{artifact.graph.name} has content hash {artifact.hash}, user_config asks for {config.hash}"
@@ -311,7 +311,7 @@ class ImageEncoder(Encoder):
         assert isinstance(embedder, ImageEmbedder)
         limits = loaded.limits
         accepted = ImageLimits(limits.image_formats, limits.image_pixels)
-        work = partial(_decode, embedder.size, accepted)
+        work = partial(_decode, embedder, accepted)
         outcomes = await asyncio.gather(*(loop.run_in_executor(self._threads, work, item) for item in items))
         errors = {i: outcome for i, outcome in enumerate(outcomes) if isinstance(outcome, ItemError)}
         return [None if isinstance(outcome, ItemError) else outcome for outcome in outcomes], errors
@@ -344,11 +344,11 @@ def _tokenise(embedder: TextEmbedder, items: list[Item]) -> tuple[list[NDArray[A
     return rows, errors
 
 
-def _decode(size: int, limits: ImageLimits, item: Item) -> NDArray[np.uint8] | ItemError:
+def _decode(embedder: ImageEmbedder, limits: ImageLimits, item: Item) -> NDArray[np.uint8] | ItemError:
     if not isinstance(item, bytes):
         return ItemError("this model embeds images, not text", "wrong_modality")
     try:
-        return decode(item, size, limits)
+        return decode(item, embedder.size, limits, embedder.shrink_margin)
     except LimitError as error:
         return ItemError(str(error), error.code, limit=True)
     except InputError as error:

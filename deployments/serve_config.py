@@ -76,14 +76,10 @@ class ServeConfig:
         """Applications of model versions."""
         return (app for app in self.applications() if app["import_path"] in ENCODER_PATHS)
 
-    def artifacts(self) -> list[str]:
-        """What the encoders will load: ``name@version`` or paths, in order, each once."""
-        names = [
-            deployment["user_config"]["artifact"]
-            for app in self.encoders()
-            for deployment in app.get("deployments", [])
-        ]
-        return list(dict.fromkeys(names))
+    def artifacts(self) -> dict[str, int | None]:
+        """What the encoders will load: ``name@version`` or paths, in order, each with its ``shrink_margin``."""
+        configs = [deployment["user_config"] for app in self.encoders() for deployment in app.get("deployments", [])]
+        return {config["artifact"]: config.get("shrink_margin") for config in configs}
 
     def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
         """The same configuration on another port or in another profile."""

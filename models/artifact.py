@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.catalog import ModelSpec
@@ -38,6 +38,25 @@ def open_artifact(spec: ModelSpec, graph: Path) -> Artifact:
         if path is not None and not path.is_file():
             raise ArtifactError(f"model file {path} does not exist; run `embedserve models pull {spec.reference}`")
     return Artifact(spec, graph, tokenizer, content_hash(spec, graph, tokenizer))
+
+
+def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
+    """The same files under another ``config.shrink_margin``; as that decides vectors, the hash is another too.
+
+    Args:
+        artifact: of an image model, unless ``margin`` is None.
+        margin: the new value; 0 for none, None for what the catalogue entry says.
+
+    Raises:
+        ArtifactError: the model takes no pictures.
+    """
+    if margin is None:
+        return artifact
+    if artifact.spec.type != "image":
+        raise ArtifactError(f"shrink_margin is for models of pictures; {artifact.spec.reference} embeds text")
+    config = {key: value for key, value in artifact.spec.config.items() if key != "shrink_margin"}
+    spec = artifact.spec.model_copy(update={"config": {**config, **({"shrink_margin": margin} if margin else {})}})
+    return replace(artifact, spec=spec, hash=content_hash(spec, artifact.graph, artifact.tokenizer))
 
 
 def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:

@@ -25,6 +25,7 @@ from models.errors import CatalogError, ModelNotFoundError
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE_PREFIX = "models/store"
+SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")  # fits an application's and a Kubernetes label's name
 VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
 
@@ -115,6 +116,7 @@ class ImageConfig(_Strict):
     image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
     patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
     num_channels: Literal[3] = 3
+    shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
 
 
 class Golden(_Strict):

@@ -67,6 +67,7 @@ class ImageEmbedder:
         """
         self.artifact = artifact
         self.size: int = artifact.spec.config["image_size"]
+        self.shrink_margin: int = artifact.spec.config.get("shrink_margin") or 0
         self.engine = Engine(artifact.graph, options)
         _require_kind(self.engine, "image", artifact.graph)
 
@@ -76,7 +77,8 @@ class ImageEmbedder:
         Raises:
             InputError: an image does not decode.
         """
-        return self.embed_pixels(np.stack([decode(image, self.size, limits) for image in images]))
+        pixels = [decode(image, self.size, limits, self.shrink_margin) for image in images]
+        return self.embed_pixels(np.stack(pixels))
 
     def embed_pixels(self, pixels: Pixels) -> Vectors:
         """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from deployments.operator import operations
 from deployments.operator.checks import artifact_hash
 from deployments.operator.cluster import Cluster
-from deployments.operator.document import profile, routes, split
+from deployments.operator.document import profile, routes, shrink_margin, split
 from deployments.operator.execute import Change, Options, execute
 from deployments.operator.ledger import require_idle
 
@@ -25,6 +25,7 @@ def add(console: Console, reference: str, checked: bool, options: Options) -> No
     current = cluster.read()
     require_idle(current)
     routes(current, model)
-    digest = artifact_hash(reference, reference, profile(current)) if checked else None
+    margin = shrink_margin(operations.add(current, reference), reference)
+    digest = artifact_hash(reference, reference, profile(current), margin) if checked else None
     change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
     execute(console, cluster, current, change, options)

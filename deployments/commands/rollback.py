@@ -9,7 +9,7 @@ from rich.console import Console
 from deployments.operator import operations
 from deployments.operator.checks import artifact_hash
 from deployments.operator.cluster import Cluster
-from deployments.operator.document import artifacts, profile, routes
+from deployments.operator.document import artifacts, profile, routes, shrink_margin
 from deployments.operator.execute import Change, Options, execute
 from deployments.operator.ledger import require_idle
 
@@ -26,7 +26,11 @@ def rollback(console: Console, model: str, checked: bool, options: Options) -> N
     past = operations.past_of(current, model)
     here, back = artifacts(current, model), past["artifacts"]
     changed = {f"{model}@{version}": artifact for version, artifact in back.items() if here.get(version) != artifact}
-    hashes = {ref: artifact_hash(ref, name, profile(current)) if checked else None for ref, name in changed.items()}
+    target, kind = operations.rollback(current, model, past), profile(current)
+    hashes = {
+        ref: artifact_hash(ref, name, kind, shrink_margin(target, ref)) if checked else None
+        for ref, name in changed.items()
+    }
     weights = past["versions"]
     listed = routes(current, model)["versions"]
     kept = {f"{model}@{v}" for v, weight in weights.items() if weight > 0 and v in listed} - changed.keys()

@@ -9,7 +9,7 @@ from rich.console import Console
 from deployments.operator import operations
 from deployments.operator.checks import artifact_hash, artifact_name
 from deployments.operator.cluster import Cluster
-from deployments.operator.document import profile, require_routed, split
+from deployments.operator.document import profile, require_routed, shrink_margin, split
 from deployments.operator.execute import Change, Options, execute
 from deployments.operator.ledger import require_idle
 
@@ -26,7 +26,8 @@ def swap(console: Console, reference: str, to: str, checked: bool, options: Opti
     current = cluster.read()
     require_idle(current)
     require_routed(current, model, version)
-    digest = artifact_hash(reference, artifact, profile(current)) if checked else None
+    margin = shrink_margin(current, reference)
+    digest = artifact_hash(reference, artifact, profile(current), margin) if checked else None
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
     execute(console, cluster, current, change, options)

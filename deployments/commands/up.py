@@ -27,7 +27,7 @@ from deployments.keys import FILE_VARIABLE
 from deployments.models_cli import console_reporter
 from deployments.operator.cluster import models
 from deployments.serve_config import ServeConfig
-from models.artifact import Artifact
+from models.artifact import Artifact, with_shrinking
 from models.catalog import Catalog
 from models.errors import CatalogError
 from models.store import is_synthetic, pull
@@ -120,8 +120,8 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     synthetic_allowed = config.profiles == {"development"}
     with console_reporter() as reporter:
         artifacts = [
-            pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter)
-            for name in config.artifacts()
+            with_shrinking(pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter), margin)
+            for name, margin in config.artifacts().items()
             if "@" in name
         ]
     for artifact in artifacts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployments.models_cli import console_reporter
 from deployments.operator.cluster import Entry
-from models.artifact import open_artifact
+from models.artifact import Artifact, open_artifact, with_shrinking
 from models.catalog import Catalog, ModelSpec, resolve_path
 from models.embedder import open_embedder, probe
 from models.errors import ArtifactError, UnavailableError
@@ -30,8 +30,14 @@ def artifact_name(model: str, to: str) -> str:
     return str(here.absolute()) if here.is_file() else to
 
 
-def artifact_hash(reference: str, artifact: str, profile: str) -> str:
+def artifact_hash(reference: str, artifact: str, profile: str, shrink_margin: int | None = None) -> str:
     """Get an artifact, let it embed something on this machine, and return the hash it will be served under.
+
+    Args:
+        reference: the version that is to serve it.
+        artifact: ``name@version`` of the catalogue, or the path of a graph.
+        profile: of the service.
+        shrink_margin: what the version's ``user_config`` says of it.
 
     Raises:
         EmbedserveError: it cannot be had, has another type or size than the version, or does not embed.
@@ -39,7 +45,7 @@ def artifact_hash(reference: str, artifact: str, profile: str) -> str:
     catalog = Catalog.load()
     label = catalog.find(reference)
     if "@" in artifact:
-        return _version_hash(label, catalog.find(artifact), profile)
+        return with_shrinking(_version(label, catalog.find(artifact), profile), shrink_margin).hash
     path = resolve_path(artifact)
     if not path.is_file():
         known = ", ".join(catalog.models.get(label.model, {}))
@@ -51,10 +57,10 @@ def artifact_hash(reference: str, artifact: str, profile: str) -> str:
     if is_synthetic(opened) and profile == "production":
         raise ArtifactError(f"{path.name} has synthetic weights, which the production profile refuses")
     probe(open_embedder(opened))
-    return opened.hash
+    return with_shrinking(opened, shrink_margin).hash
 
 
-def _version_hash(label: ModelSpec, spec: ModelSpec, profile: str) -> str:
+def _version(label: ModelSpec, spec: ModelSpec, profile: str) -> Artifact:
     if (spec.type, spec.dimensions) != (label.type, label.dimensions):
         raise ArtifactError(
             f"{spec.reference} is {spec.type} with {spec.dimensions} dimensions; {label.reference} is {label.type} with "
@@ -65,7 +71,7 @@ def _version_hash(label: ModelSpec, spec: ModelSpec, profile: str) -> str:
     for check in verify(spec):
         if not check.passed:
             raise ArtifactError(f"{spec.reference} fails the check {check.name!r}: {check.detail}")
-    return opened.hash
+    return opened
 
 
 def require_ready(entries: Iterable[Entry], references: Iterable[str]) -> None:

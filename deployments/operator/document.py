@@ -111,6 +111,12 @@ def artifacts(document: Document, model: str) -> dict[str, str]:
     return {version: user_config(app)["artifact"] for version, app in encoders(document, model)}
 
 
+def shrink_margin(document: Document, reference: str) -> int | None:
+    """How a version's encoder decodes large JPEGs, where the configuration says it."""
+    margin: int | None = user_config(encoder(document, *split(reference))).get("shrink_margin")
+    return margin
+
+
 def profile(document: Document) -> str:
     """The profile of the applications."""
     return next((app.get("args", {}).get("profile", "production") for app in document["applications"]), "production")

@@ -95,7 +95,7 @@ def test_a_mistake_is_refused_by_the_name_of_its_key(path: list[Any], value: Any
 
 def test_the_shipped_configuration_is_right_and_pulls_what_it_serves() -> None:
     config = ServeConfig.load(ROOT / "serve_config.yaml")
-    assert config.artifacts() == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
+    assert list(config.artifacts()) == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
     assert config.profiles == {"development"}
 
 

@@ -1,0 +1,113 @@
+"""Shrink-on-load switched while the service runs: other vectors, another hash, and never one under the other's name."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+import skimage.data
+import yaml
+from PIL import Image
+
+from deployments.cluster import ServeApi
+from deployments.serve_config import ServeConfig
+from models.artifact import Artifact, with_shrinking
+from models.catalog import ROOT, Catalog
+from models.embedder import ImageEmbedder
+from models.store import pull
+from tests.integration.service import Service
+
+IMAGE, INT8 = "image-embedding@1.0.0", "image-embedding@1.1.0"
+WAIT_S = 120
+
+
+class Running:
+    """A service of the image model alone, and its operator."""
+
+    def __init__(self, service: Service, document: dict[str, Any]) -> None:
+        self.document = document
+        self.client = httpx2.Client(base_url=service.url, timeout=60, trust_env=False)
+        dashboard = re.search(r"dashboard: (http://\S+)", service.log.read_text())
+        assert dashboard
+        self.dashboard = dashboard[1]
+
+    def embed(self, photo: bytes) -> tuple[str, str, list[float]]:
+        answer = self.client.post("/v1/embeddings/image", content=photo, headers={"content-type": "image/jpeg"})
+        assert answer.status_code == 200, answer.text
+        vector = np.array(answer.json()["data"][0]["embedding"], np.float32)
+        return answer.headers["x-model-hash"], answer.headers["x-cache"], vector.tolist()
+
+    def switch(self, margin: int, expected: str, photo: bytes) -> tuple[str, list[float]]:
+        """Ask for a margin, wait until answers are of the expected hash; returns the first of them."""
+        self.document["applications"][1]["deployments"][0]["user_config"]["shrink_margin"] = margin
+        ServeApi(self.dashboard).deploy(ServeConfig(copy.deepcopy(self.document)))
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            hash_, cache, vector = self.embed(photo)
+            if hash_ == expected:
+                return cache, vector
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(skimage.data.coffee()).resize((2100, 1400)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    gateway, _, image = document["applications"]
+    document["applications"] = [gateway, image]
+    routes = {"type": "image", "versions": {"1.0.0": 100}}
+    gateway["deployments"][0]["user_config"].update(models={"image-embedding": routes}, aliases={})
+    folder = tmp_path_factory.mktemp("shrink")
+    (folder / "config.yaml").write_text(yaml.safe_dump(document))
+    service = Service(folder / "log", "--config", str(folder / "config.yaml")).wait()
+    document["http_options"]["port"] = service.port
+    yield Running(service, document)
+    assert service.stop() == 0, service.log.read_text()
+
+
+def artifact(reference: str) -> Artifact:
+    return pull(Catalog.load().find(reference), allow_synthetic=True)
+
+
+def vector_of(artifact: Artifact, photo: bytes) -> list[float]:
+    vector: list[float] = ImageEmbedder(artifact).embed([photo])[0].tolist()
+    return vector
+
+
+def test_switching_changes_vectors_and_hash_together(running: Running, photo: bytes) -> None:
+    exact, shrinking = artifact(IMAGE), with_shrinking(artifact(IMAGE), 3)
+    plain, shrunk = vector_of(exact, photo), vector_of(shrinking, photo)
+    assert plain != shrunk
+    assert running.embed(photo) == (exact.hash, "miss", plain)
+    assert running.switch(3, shrinking.hash, photo) == ("miss", shrunk)
+    assert running.embed(photo) == (shrinking.hash, "hit", shrunk)
+    # Back again, what was cached under the first hash is true again.
+    assert running.switch(0, exact.hash, photo) == ("hit", plain)
+    assert np.dot(plain, shrunk) >= 0.9995
+
+
+def test_operators_commands_know_the_hash_that_will_be_served(running: Running, photo: bytes) -> None:
+    running.switch(3, with_shrinking(artifact(IMAGE), 3).hash, photo)
+    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.dashboard}
+    command = [sys.executable, "-m", "deployments.cli", "swap", IMAGE, "--to", INT8]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = with_shrinking(artifact(INT8), 3)
+    assert running.embed(photo)[::2] == (wanted.hash, vector_of(wanted, photo))
