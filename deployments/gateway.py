@@ -13,6 +13,7 @@ from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
 from deployments.http.app import build
+from deployments.http.envelope import SHORTCUT
 from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
@@ -36,13 +37,14 @@ class Gateway:
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
+        self._application = build(self._embeddings, self._auth)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
-        return build(self._embeddings, self._auth)
+        return self._application
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Serve asks for and hands to the autoscaling policy."""
@@ -67,6 +69,7 @@ class Gateway:
             return
         self._registry.configure(config)
         self._configured = True
+        SHORTCUT.open(self._application)
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
 
