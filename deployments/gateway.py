@@ -12,8 +12,8 @@ from deployments.auth import REFRESH_S as KEYS_REFRESH_S
 from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
+from deployments.http import envelope
 from deployments.http.app import build
-from deployments.http.envelope import SHORTCUT
 from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
@@ -69,7 +69,7 @@ class Gateway:
             return
         self._registry.configure(config)
         self._configured = True
-        SHORTCUT.open(self._application)
+        envelope.SHORTCUT.open(self._application)  # by module: this class reaches its replica as a copy, globals too
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
 
