@@ -91,7 +91,7 @@ class Version:
             await self.refresh()
 
     async def call(self, items: list[Item]) -> EncodeReply:
-        """Send one call to a replica; when the replica dies under it, to another.
+        """Send one call to a replica; when the replica dies under it or its engine fails, to another.
 
         Raises:
             UnavailableError: no replica took it.
@@ -99,9 +99,10 @@ class Version:
         self._used_at = time.monotonic()
         queued = self._queued(items)
         for attempt in range(1, CALL_ATTEMPTS + 1):
+            handle = self._remote()
             try:
-                reply: EncodeReply = await self._remote().encode.remote(items, queued)
-            except (RayActorError, BackPressureError) as error:
+                reply: EncodeReply = await handle.encode.remote(items, queued)
+            except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
                 self._handle = None

@@ -55,7 +55,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
         return _json({"name": version.reference, "ready": version.error is None}, 503 if version.error else 200)
 
     async def infer(request: Request) -> Response:
-        body = await read_body(request, registry.config.limits.body_bytes)
+        body = await read_body(request, registry.config.limits)
         document, binary = _split(request, body)
         modality = registry.resolve(_reference(request)).modality
         items = _items(document, binary, modality)

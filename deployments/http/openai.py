@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.config import Limits
 from deployments.embeddings import Embeddings, EmbedRequest
 from deployments.http.answer import encoding_of, openai_response
 from deployments.http.body import bulk_of, media_type, read_body, read_json, timeout_of
@@ -28,7 +29,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
 
     async def embed(request: Request) -> Response:
         limits = embeddings.registry.config.limits
-        body = await read_json(request, limits.body_bytes)
+        body = await read_json(request, limits)
         encoding = encoding_of(body.get("encoding_format"))
         result = await embeddings.embed(
             EmbedRequest(
@@ -47,7 +48,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
     async def embed_image(request: Request) -> Response:
         query = request.query_params
         encoding = encoding_of(query.get("encoding_format"))
-        items, param = await _pictures(request, embeddings.registry.config.limits.body_bytes)
+        items, param = await _pictures(request, embeddings.registry.config.limits)
         result = await embeddings.embed(
             EmbedRequest(
                 model=query.get("model", DEFAULT_IMAGE_MODEL),
@@ -147,31 +148,33 @@ def _routing_key(request: Request, body: dict[str, Any]) -> str | None:
     return user or None
 
 
-async def _pictures(request: Request, limit: int) -> tuple[list[Item], str]:
+async def _pictures(request: Request, limits: Limits) -> tuple[list[Item], str]:
     """The encoded images of a body, and what errors call them."""
     kind = media_type(request)
     if kind == "multipart/form-data":
-        return await _multipart(request, limit), "file"
+        return await _multipart(request, limits), "file"
     if not (kind.startswith("image/") or kind == "application/octet-stream"):
         raise MediaTypeError(
             f"content type {kind!r} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
             "'file' parts",
             code="unsupported_media_type",
         )
-    data = await read_body(request, limit)
+    data = await read_body(request, limits)
     if not data:
         raise InputError("the body is empty; it must be one encoded image", param="body", code="empty_input")
     return [data], "body"
 
 
-async def _multipart(request: Request, limit: int) -> list[Item]:
-    body = await read_body(request, limit)
+async def _multipart(request: Request, limits: Limits) -> list[Item]:
+    body = await read_body(request, limits)
 
     async def replay() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        async with Request(request.scope, replay).form(max_files=1000, max_fields=100, max_part_size=limit) as form:
+        async with Request(request.scope, replay).form(
+            max_files=1000, max_fields=100, max_part_size=limits.body_bytes
+        ) as form:
             parts = form.getlist("file")
             return [await part.read() if isinstance(part, UploadFile) else part.encode() for part in parts]
     except (MultiPartException, FormParserError) as error:
