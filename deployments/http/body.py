@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from deployments.config import Limits
+from deployments.excerpt import excerpt
 from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
 
 TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
@@ -65,7 +66,7 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
     kind = media_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise MediaTypeError(
-            f"content type {kind!r} is not accepted; send application/json", code="unsupported_media_type"
+            f"content type {excerpt(kind)} is not accepted; send application/json", code="unsupported_media_type"
         )
     return parse_json(await read_body(request, limits))
 
@@ -100,7 +101,7 @@ def timeout_of(request: Request) -> float | None:
                 seconds = -1.0
             if not 0 < seconds <= MAX_TIMEOUT_S:
                 raise InputError(
-                    f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {value!r:.40}",
+                    f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {excerpt(value)}",
                     param="x-request-timeout-seconds",
                 )
             return seconds
@@ -117,5 +118,5 @@ def bulk_of(request: Request) -> bool:
     if value is None or value == "interactive":
         return False
     if value != "bulk":
-        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {value!r:.40}", param=PRIORITY_HEADER)
+        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {excerpt(value)}", param=PRIORITY_HEADER)
     return True

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from deployments.config import Limits
 from deployments.embeddings import Embeddings, EmbedRequest
+from deployments.excerpt import excerpt
 from deployments.http.answer import encoding_of, openai_response
 from deployments.http.body import bulk_of, media_type, read_body, read_json, timeout_of
 from deployments.http.guard import CLIENT
@@ -112,7 +113,7 @@ def _token_list(index: int, item: Any) -> Item:
 def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
     for value in values:
         if type(value) is not int or not 0 <= value <= MAX_ID:
-            raise InputError(f"{where} holds {value!r:.40} where a token id is expected", param=where)
+            raise InputError(f"{where} holds {excerpt(value)} where a token id is expected", param=where)
     return tuple(values)
 
 
@@ -134,7 +135,7 @@ def _dimensions(value: Any, *, text: bool = False) -> int | None:
     if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
         return int(value)
     if type(value) is not int:
-        raise InputError(f"dimensions must be an integer, not {value!r:.40}", param="dimensions")
+        raise InputError(f"dimensions must be an integer, not {excerpt(value)}", param="dimensions")
     return value
 
 
@@ -155,7 +156,7 @@ async def _pictures(request: Request, limits: Limits) -> tuple[list[Item], str]:
         return await _multipart(request, limits), "file"
     if not (kind.startswith("image/") or kind == "application/octet-stream"):
         raise MediaTypeError(
-            f"content type {kind!r} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
+            f"content type {excerpt(kind)} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
             "'file' parts",
             code="unsupported_media_type",
         )
