@@ -7,26 +7,21 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
+from tests.faults.footprint import serving
 from tests.faults.good import Good
 from tests.faults.hostile import json_bodies, pictures, requests
 from tests.faults.hostile.case import Case
 from tests.faults.wire import Answer, exchange
-from tests.integration.service import Service, children
+from tests.integration.service import Service
 
 LEAST = 300
 TEXT_EVERY, PICTURE_EVERY = 5, 40  # hostile inputs between good ones
 DELIBERATE = {503, 504}
-SERVING = ("ray::ServeReplica", "ray::ServeController", "ray::HAProxyManager", "ray::ProxyActor", "haproxy -db")
 
 
 @pytest.fixture(scope="module")
 def good() -> Good:
     return Good()
-
-
-def serving(service: Service) -> set[int]:
-    """The processes that serve; a restart shows as another id."""
-    return {pid for pid, title in children(service).items() if any(name in title for name in SERVING)}
 
 
 def wrong(case: Case, answer: Answer | None) -> str | None:
@@ -48,7 +43,7 @@ def wrong(case: Case, answer: Answer | None) -> str | None:
 def test_every_hostile_input_is_refused_and_harms_nobody(
     service: Service, client: httpx2.Client, good: Good, cases: Callable[[], Iterator[Case]]
 ) -> None:
-    before = serving(service)
+    before = set(serving(service))
     failures: dict[str, str] = {}
     for number, case in enumerate(cases()):
         problem = wrong(case, exchange(service.port, case.parts))
@@ -59,7 +54,7 @@ def test_every_hostile_input_is_refused_and_harms_nobody(
         if problem is not None:
             failures[case.name] = problem
     assert failures == {}
-    assert serving(service) == before
+    assert set(serving(service)) == before
     assert client.get("/health/ready").status_code == 200
 
 
