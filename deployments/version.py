@@ -12,7 +12,7 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from deployments.channel.client import ConnectionLostError, Connections
+from deployments.channel.client import Connections
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
@@ -94,7 +94,7 @@ class Version:
             await self.refresh()
 
     async def call(self, items: list[Item]) -> EncodeReply:
-        """Send one call to a replica; when the replica dies under it, to another.
+        """Send one call to a replica; when the replica dies under it or its engine fails, to another.
 
         Raises:
             UnavailableError: no replica took it.
@@ -102,18 +102,18 @@ class Version:
         self._used_at = time.monotonic()
         queued = self._queued(items)
         for attempt in range(1, CALL_ATTEMPTS + 1):
+            handle = self._remote()
             try:
-                return await self._send(items, queued)
-            except (RayActorError, BackPressureError, ConnectionLostError) as error:
+                return await self._send(handle, items, queued)
+            except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self.reference} has no ready replica") from error
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
 
-    async def _send(self, items: list[Item], queued: Queued) -> EncodeReply:
+    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
-        handle = self._remote()
         connection = self._connections.pick(replicas_of(handle))
         if connection is not None:
             return await connection.call(items, queued)

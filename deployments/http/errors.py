@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from deployments.log import logger
 from deployments.status import status_of
-from models.errors import AuthenticationError, EmbedserveError, RateLimitError, UnavailableError
+from models.errors import AuthenticationError, EmbedserveError, RateLimitError, SlowInputError, UnavailableError
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
@@ -47,6 +47,8 @@ def respond(error: Exception) -> Response:
 def _headers(error: EmbedserveError) -> dict[str, str] | None:
     if isinstance(error, UnavailableError | RateLimitError):
         return {"retry-after": str(error.retry_after_s)}
+    if isinstance(error, SlowInputError):
+        return {"connection": "close"}  # the rest of the body may never come
     return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
 
 

@@ -51,6 +51,22 @@ def test_a_pool_knows_how_long_its_threads_worked(clock: Clock, threads: int, ex
     assert pool.busy() == 0
 
 
+def test_threads_that_work_together_are_busy_when_one_is(clock: Clock) -> None:
+    with BusyPool(2, "test", clock, together=True) as pool:
+        clock.pass_(1)
+        first = held_job(pool)
+        clock.pass_(1)
+        second = held_job(pool)
+        clock.pass_(1)
+        assert pool.busy() == pytest.approx(2 / 3)
+        clock.pass_(1)
+        first.set()
+        second.set()
+        pool.shutdown(wait=True)
+        clock.pass_(1)
+        assert pool.busy() == 0.5
+
+
 def test_a_job_that_still_runs_counts_and_counts_once(clock: Clock) -> None:
     with BusyPool(1, "test", clock) as pool:
         end = held_job(pool)
