@@ -98,3 +98,8 @@ class GatewayPolicy(_Policy):
     """Gateways. What waits in them waits for encoders, which more gateways would not help."""
 
     target = scaling.GATEWAY
+
+
+POLICIES: dict[str, type[_Policy]] = {
+    f"{__name__}:{policy.__name__}": policy for policy in (GatewayPolicy, TextPolicy, ImageCpuPolicy, ImageGpuPolicy)
+}
