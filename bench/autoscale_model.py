@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +20,7 @@ from ray.serve.config import AutoscalingConfig
 
 from bench.traces import Trace
 from deployments.autoscaling import POLICIES
+from deployments.scaling import Report
 
 CALLS_IN_FLIGHT = 2  # Queue.calls_per_replica
 DEADLINE_S = 30.0  # Queue.timeout_s
@@ -35,7 +36,8 @@ class Service:
     request_cost: float
     call_cost: float  # of the largest call that gateways make
     start_s: float  # from the decision until the new replica serves
-    queue_cost: float  # above it gateways refuse
+    queue_cost: float  # of what may wait; above it gateways refuse
+    queue_s: float  # of work that may wait, at the speed of the replicas that serve
 
     @property
     def speed(self) -> float:
@@ -94,15 +96,21 @@ class _Reports:
     """What replicas told the controller: means of a reporting interval, which arrive an interval later."""
 
     interval_s: int
-    told: deque[tuple[int, float, float, float]] = field(default_factory=deque)
+    told: deque[tuple[int, Report]] = field(default_factory=deque)
     busy: list[float] = field(default_factory=list)
-    known: tuple[int, float, float, float] | None = None  # when, and Report's fields
+    refused: list[float] = field(default_factory=list)
+    known: tuple[int, Report] | None = None
 
-    def note(self, now: int, busy: float, held_s: float, waiting_s: float) -> None:
-        self.busy.append(busy)
+    def note(self, now: int, report: Report) -> None:
+        self.busy.append(report.busy)
+        self.refused.append(report.refused)
         if now % self.interval_s == 0:
-            self.told.append((now, sum(self.busy) / len(self.busy), held_s, waiting_s))
+            means = {
+                name: sum(values) / len(values) for name, values in (("busy", self.busy), ("refused", self.refused))
+            }
+            self.told.append((now, replace(report, **means)))
             self.busy.clear()
+            self.refused.clear()
         while self.told and self.told[0][0] <= now - self.interval_s:
             self.known = self.told.popleft()
 
@@ -118,11 +126,10 @@ class Autoscaler:
 
     def decide(self, now: int, target: int, reports: _Reports, serving: int) -> int:
         """The number of replicas to aim for from now on."""
-        names = ("busy", "held_s", "waiting_s")
-        series: dict[str, dict[int, list[TimeStampedValue]]] = {name: {} for name in names}
+        series: dict[str, dict[int, list[TimeStampedValue]]] = {}
         if reports.known is not None:
-            time, *values = reports.known
-            for name, value in zip(names, values, strict=True):
+            time, report = reports.known
+            for name, value in asdict(report).items():
                 series[name] = {replica: [TimeStampedValue(time, value)] for replica in range(serving)}
         context = SimpleNamespace(
             deployment_id="simulated",
@@ -156,12 +163,13 @@ def simulate(trace: Trace, service: Service, scaling: dict[str, Any]) -> Run:
             starting.popleft()
             serving += 1
         arrived = requests * service.request_cost
-        refused = max(0.0, queue + arrived - service.queue_cost - serving * service.speed)
+        may_wait = min(service.queue_cost, service.queue_s * serving * service.speed) if serving else service.queue_cost
+        refused = max(0.0, queue + arrived - may_wait - serving * service.speed)
         served = min(queue + arrived - refused, serving * service.speed)
         queue += arrived - refused - served
         rows.append((serving, target, queue, arrived - refused, served, refused / service.request_cost))
         if serving:
-            _report(reports, now, service, serving, served, queue)
+            reports.note(now, _report(service, serving, served, queue, refused))
         target = autoscaler.decide(now, target, reports, serving) if serving or not queue else max(target, 1)
         while serving + len(starting) < target:
             starting.append(now + service.start_s)
@@ -173,13 +181,13 @@ def simulate(trace: Trace, service: Service, scaling: dict[str, Any]) -> Run:
     return _run(trace, service, np.array(rows, float))
 
 
-def _report(reports: _Reports, now: int, service: Service, serving: int, served: float, queue: float) -> None:
+def _report(service: Service, serving: int, served: float, queue: float, refused: float) -> Report:
     each = served / serving
     busy, call_s = (1.0, service.call_s + service.call_cost * service.cost_s) if queue else service.calls(each)
     held = min(queue / serving, CALLS_IN_FLIGHT * service.call_cost)
     per_cost = busy / each if each else 0.0
     held_s = held * per_cost if queue else busy * call_s
-    reports.note(now, busy, held_s, (queue - held * serving) * per_cost)
+    return Report(busy, refused / serving * per_cost, held_s, (queue - held * serving) * per_cost)
 
 
 def _run(trace: Trace, service: Service, rows: NDArray[np.float64]) -> Run:

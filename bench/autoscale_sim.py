@@ -42,15 +42,14 @@ def services() -> dict[str, Service]:
     """What serve_config.yaml serves, as measured: application to service."""
     measured = json.loads(FILE.read_text(encoding="utf-8"))["models"]
     queue = Queue()
-    text, image = measured["text-embedding@1.0.0"], measured["image-embedding@1.0.0"]
-    return {
-        "text-embedding--1-0-0": Service(
-            "text", **text, request_cost=TOKENS, call_cost=queue.call_cost, queue_cost=queue.waiting_items * TOKENS
-        ),
-        "image-embedding--1-0-0": Service(
-            "image on a processor", **image, request_cost=1, call_cost=queue.call_images, queue_cost=queue.waiting_items
-        ),
-    }
+    units = {"text": (TOKENS, queue.call_cost), "image": (1, queue.call_images)}
+
+    def service(kind: str) -> Service:
+        cost, call_cost = units[kind]
+        waiting = {"queue_cost": queue.waiting_items * cost, "queue_s": queue.waiting_s}
+        return Service(kind, **measured[f"{kind}-embedding@1.0.0"], request_cost=cost, call_cost=call_cost, **waiting)
+
+    return {f"{kind}-embedding--1-0-0": service(kind) for kind in units}
 
 
 def scaling(application: str) -> dict[str, Any]:
