@@ -91,7 +91,8 @@ class Coalescer:
         self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting_items = 0  # of both kinds
-        self._waiting_cost = 0
+        self.waiting_cost = 0
+        self.refused_cost = 0  # since the last call; it tells the autoscaler what queues do not show
         self._pace = Pace()
         self.max_wait_s = math.inf  # of work that may wait
         self.max_waiting = 1
@@ -110,19 +111,21 @@ class Coalescer:
         limit = int(self.max_waiting * self.bulk_waiting) if bulk else self.max_waiting
         kind = " for bulk" if bulk else ""
         if self.waiting_items and self.waiting_items + len(items) > limit:
+            self.refused_cost += sum(map(self._cost, items))
             raise UnavailableError(
                 f"the service is at capacity: {self.waiting_items} inputs wait already (limit {limit}{kind})"
             )
-        wait_s = self._waiting_cost * self._pace.seconds_per_cost
+        wait_s = self.waiting_cost * self._pace.seconds_per_cost
         longest_s = self.max_wait_s * (self.bulk_waiting if bulk else 1)
         if wait_s > longest_s:
+            self.refused_cost += sum(map(self._cost, items))
             raise UnavailableError(
                 f"the service is at capacity: {wait_s:.2f} s of work wait already (limit {longest_s:g} s{kind})"
             )
         request = _Request(items, asyncio.get_running_loop().create_future(), bulk)
         self._queue(request).append(request)
         self.waiting_items += len(items)
-        self._waiting_cost += sum(map(self._cost, items))
+        self.waiting_cost += sum(map(self._cost, items))
         self._pump()
         try:
             return await request.future
@@ -135,7 +138,7 @@ class Coalescer:
         if request in self._queue(request):
             self._queue(request).remove(request)
             self.waiting_items -= len(request.items) - request.next
-            self._waiting_cost -= sum(map(self._cost, request.items[request.next :]))
+            self.waiting_cost -= sum(map(self._cost, request.items[request.next :]))
 
     def _queue(self, request: _Request) -> deque[_Request]:
         return self._bulk if request.bulk else self._waiting
@@ -182,7 +185,7 @@ class Coalescer:
                     queue.appendleft(request)
                     return spent
                 spent += cost
-                self._waiting_cost -= cost
+                self.waiting_cost -= cost
                 taken.append((request, request.next))
                 request.next += 1
                 if request.next == len(request.items):

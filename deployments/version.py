@@ -111,9 +111,9 @@ class Version:
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
 
     def _queued(self, items: list[Item]) -> Queued:
-        """What a call costs and leaves behind. Calls are filled by turns, so that the rest is like what is in them."""
-        cost = sum(self._cost(item) for item in items)
-        return Queued(GATEWAY, cost, cost * self.coalescer.waiting_items // len(items))
+        """What a call costs, what it leaves behind, and what was refused since the one before it."""
+        refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
+        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused)
 
     def _remote(self) -> Any:
         if self._handle is None:

@@ -36,6 +36,7 @@ class Queued:
     gateway: str
     cost: int  # of this call: tokens or pictures, as the gateway counts them
     waiting: int  # cost of what waits for the same version in that gateway
+    refused: int = 0  # cost of what that gateway refused for want of capacity since its last call
 
 
 @dataclass(slots=True)

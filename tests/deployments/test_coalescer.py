@@ -107,6 +107,7 @@ def test_a_full_queue_refuses_and_drains_again() -> None:
         await settled()
         with pytest.raises(UnavailableError, match="at capacity"):
             await coalescer.submit(["c"])
+        assert coalescer.refused_cost == 1
         replica.gate.set()
         await asyncio.gather(first, second)
         assert coalescer.waiting_items == 0
@@ -306,6 +307,6 @@ def test_cancelled_requests_leave_no_cost_behind() -> None:
         await settled()
         replica.gate.set()
         await first
-        assert coalescer._waiting_cost == coalescer.waiting_items == 0
+        assert coalescer.waiting_cost == coalescer.waiting_items == 0
 
     asyncio.run(scenario())
