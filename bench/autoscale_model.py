@@ -37,7 +37,7 @@ class Service:
     call_cost: float  # of the largest call that gateways make
     start_s: float  # from the decision until the new replica serves
     queue_cost: float  # of what may wait; above it gateways refuse
-    queue_s: float  # of work that may wait, at the speed of the replicas that serve
+    queue_s: float  # of work that may wait, at the speed of the replicas that serve; infinite: only the cost counts
 
     @property
     def speed(self) -> float:

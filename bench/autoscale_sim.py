@@ -46,7 +46,7 @@ def services() -> dict[str, Service]:
 
     def service(kind: str) -> Service:
         cost, call_cost = units[kind]
-        waiting = {"queue_cost": queue.waiting_items * cost, "queue_s": queue.waiting_s}
+        waiting = {"queue_cost": queue.waiting_items * cost, "queue_s": queue.waiting_s or math.inf}
         return Service(kind, **measured[f"{kind}-embedding@1.0.0"], request_cost=cost, call_cost=call_cost, **waiting)
 
     return {f"{kind}-embedding--1-0-0": service(kind) for kind in units}

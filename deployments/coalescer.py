@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from statistics import median
 
+from deployments import tracing
+from deployments.record import RECORD, Record
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
@@ -51,6 +53,8 @@ class _Request:
     items: list[Item]
     future: asyncio.Future[list[Outcome]]
     bulk: bool
+    record: Record | None
+    since: float  # monotonic seconds
     next: int = 0  # first item that has not left
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
@@ -122,7 +126,8 @@ class Coalescer:
             raise UnavailableError(
                 f"the service is at capacity: {wait_s:.2f} s of work wait already (limit {longest_s:g} s{kind})"
             )
-        request = _Request(items, asyncio.get_running_loop().create_future(), bulk)
+        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        request = _Request(items, future, bulk, RECORD.get(), time.monotonic())
         self._queue(request).append(request)
         self.waiting_items += len(items)
         self.waiting_cost += sum(map(self._cost, items))
@@ -197,6 +202,8 @@ class Coalescer:
     async def _call(self, taken: list[tuple[_Request, int]]) -> None:
         cost = sum(self._cost(request.items[index]) for request, index in taken)
         began = time.monotonic()
+        if tracing.on():
+            _trace(taken, began)
         try:
             reply = await self._send([request.items[index] for request, index in taken])
         except asyncio.CancelledError:
@@ -211,4 +218,15 @@ class Coalescer:
         for row, (request, index) in enumerate(taken):
             request.outcomes[index] = Outcome(reply, row)
             if len(request.outcomes) == len(request.items) and not request.future.done():
+                if request.record is not None:
+                    request.record.passed(began - request.since, reply.stages)
                 request.future.set_result([request.outcomes[i] for i in range(len(request.items))])
+
+
+def _trace(taken: list[tuple[_Request, int]], began: float) -> None:
+    """Say how long the traced requests in a call waited, and whom it is for; this task's context is the call's own."""
+    requests = {id(request): request for request, _ in taken}.values()
+    spans = {request.record.span: request for request in requests if request.record and request.record.span}
+    for span, request in spans.items():
+        tracing.stage("queue", span, request.since, began)
+    tracing.CALLERS.set(tuple(spans))

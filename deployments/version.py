@@ -12,6 +12,7 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
+from deployments import tracing
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
@@ -97,7 +98,13 @@ class Version:
             UnavailableError: no replica took it.
         """
         self._used_at = time.monotonic()
-        queued = self._queued(items)
+        span = tracing.call(self.reference)
+        try:
+            return await self._call(items, self._queued(items, tracing.carried(span)))
+        finally:
+            tracing.end(span)
+
+    async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
         for attempt in range(1, CALL_ATTEMPTS + 1):
             try:
                 reply: EncodeReply = await self._remote().encode.remote(items, queued)
@@ -110,10 +117,10 @@ class Version:
                 return reply
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
 
-    def _queued(self, items: list[Item]) -> Queued:
+    def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""
         refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
-        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused)
+        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
 
     def _remote(self) -> Any:
         if self._handle is None:
