@@ -194,7 +194,7 @@ def _run(trace: Trace, service: Service, rows: NDArray[np.float64]) -> Run:
     serving, target, queue, accepted, served, refused = rows.T
     seconds = np.arange(1, len(rows) + 1)
     arrivals, departures = np.cumsum(accepted), np.cumsum(served)
-    done = np.interp(arrivals, departures, seconds)  # when the last that arrived in each second is done
+    done = _when(departures, arrivals)  # when the last that arrived in each second is done
     serving = serving.clip(1)  # nobody serves: seconds are those of the first who will
     calls = [service.calls(rate)[1] for rate in served / serving]
     return Run(
@@ -206,6 +206,15 @@ def _run(trace: Trace, service: Service, rows: NDArray[np.float64]) -> Run:
         latency_s=np.maximum(done - seconds, 0) + 1.5 * np.array(calls),  # half a call until one's own begins
         refused=refused,
     )
+
+
+def _when(departures: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The first moment, in seconds, at which so much has left; what has not left by then leaves with the last."""
+    counts = np.minimum(counts * (1 - 1e-12), departures[-1])
+    late = np.searchsorted(departures, counts)
+    before = np.where(late > 0, departures[late - 1], 0.0)
+    moments: NDArray[np.float64] = late + (counts - before) / np.maximum(departures[late] - before, 1e-12)
+    return moments
 
 
 def needed(trace: Trace, service: Service, utilisation: float) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ def row(run: Run, config: dict[str, Any]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay every trace against every encoder."""
     parser = argparse.ArgumentParser(prog="python -m bench.autoscale_sim", description=__doc__)
-    parser.add_argument("--plot", type=Path, help="draw autoscale-*.png into this folder")
+    parser.add_argument("--plot", type=Path, help="draw autoscale-text.png and autoscale-image.png into this folder")
     options = parser.parse_args(arguments)
     console = Console(file=sys.stdout, width=WIDTH)
     for application, service in services().items():
@@ -87,15 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table = Table(
             *COLUMNS, box=box.SIMPLE_HEAD, title=f"{service.name}: {service.capacity:.1f} requests/s a replica"
         )
-        for make in TRACES:
-            trace = make(service.capacity, service.capacity * config["max_replicas"])
-            run = simulate(trace, service, config)
+        traces = [make(service.capacity, service.capacity * config["max_replicas"]) for make in TRACES]
+        runs = [simulate(trace, service, config) for trace in traces]
+        for run in runs:
             table.add_row(*row(run, config))
-            if options.plot:
-                from bench.autoscale_plot import draw
-
-                draw(run, options.plot)
         console.print(table)
+        if options.plot:
+            from bench.autoscale_plot import draw
+
+            draw(runs, options.plot)
     return 0
 
 

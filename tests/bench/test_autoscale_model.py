@@ -87,6 +87,11 @@ def test_the_model_keeps_every_request() -> None:
     assert np.all(run.latency_s > 0)
 
 
+def test_seconds_in_which_nothing_arrives_make_nobody_wait() -> None:
+    run = simulate(Trace("seldom", np.array([1, 0, 0, 2, 0, 1] * 100)), TEXT, SHIPPED[0][1])
+    assert run.latency_s.max() < 0.1
+
+
 @pytest.mark.parametrize(
     ("rate", "busy"),
     [(1, 0.0116), (50, 0.58), (90, 1.0), (1000, 1.0)],
@@ -103,4 +108,4 @@ def test_the_measured_services_make_a_table_and_a_picture(tmp_path) -> None:
         config = scaling(application)
         run = simulate(flash_crowd(0.3 * service.capacity, 2 * service.capacity, seed=3), service, config)
         assert row(run, config)[0] == "flash crowd"
-        assert draw(run, tmp_path).stat().st_size > 10_000
+        assert draw([run, run], tmp_path).stat().st_size > 10_000
