@@ -36,6 +36,27 @@ def draw(runs: Sequence[Run], folder: Path) -> Path:
     return path
 
 
+def draw_beside(run: Run, serving: NDArray[np.int64], worst_s: NDArray[np.float64], folder: Path) -> Path:
+    """Write ``autoscale-real.png``: a simulated run, and what a machine did (replicas, longest latency of a second)."""
+    figure, axes = plt.subplots(3, 1, figsize=(7, 5.5), sharex=True)
+    time = np.arange(run.trace.seconds)
+    axes[0].plot(time, run.trace.requests, color="#5f6368", linewidth=1)
+    axes[1].step(time, run.serving, where="post", color="#1a73e8", label="simulated")
+    axes[1].step(time, serving, where="post", color="#d93025", linestyle="--", label="measured")
+    axes[1].legend(fontsize=8)
+    axes[2].plot(time, run.latency_s * 1000, color="#1a73e8")
+    axes[2].plot(time, worst_s * 1000, color="#d93025", linestyle="--", linewidth=1)
+    axes[2].set(yscale="log", xlabel="seconds")
+    for axis, label in zip(axes, ("requests/s", "replicas", "latency, ms"), strict=True):
+        axis.set_ylabel(label)
+    figure.tight_layout()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "autoscale-real.png"
+    figure.savefig(path, dpi=75)
+    plt.close(figure)
+    return path
+
+
 def _column(axes: Sequence[Axes], run: Run) -> None:
     width = max(1, run.trace.seconds // POINTS)
     unit, name = (HOUR, "hours") if run.trace.seconds > 4 * HOUR else (60, "minutes")

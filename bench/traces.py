@@ -46,6 +46,11 @@ def flash_crowd(low: float, high: float, seed: int) -> Trace:
     return _drawn("flash crowd", rates, seed)
 
 
+def step(low: float, high: float, seconds: tuple[int, int, int], seed: int) -> Trace:
+    """A flash crowd that fits into minutes: so long before, while and after it."""
+    return _drawn("step", np.repeat([low, high, low], seconds), seed)
+
+
 def slow_ramp(low: float, high: float, seed: int) -> Trace:
     """Up within half an hour and down within another."""
     up = np.linspace(low, high, HOUR // 2)
