@@ -126,7 +126,7 @@ class Version:
         if self._handle is None:
             try:
                 self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
-            except RayServeException as error:
+            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
                 raise UnavailableError(f"{self.reference} is not deployed") from error
         return self._handle
 
