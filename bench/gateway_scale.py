@@ -1,13 +1,16 @@
 """What a request costs the gateway as encoder replicas grow: ``python -m bench.gateway_scale``.
 
 The encoders are stubs that take a fixed time (``bench/stub.py``), so that dozens of real replicas fit on one machine.
-Requests come at a constant rate so low that none waits for another: then each is one call, whatever the number of
-replicas, and only what grows with them can make it dearer. Numbers go up and down again, so that drift shows.
+Requests come at a constant rate and never wait for each other: each is one call, whatever the number of replicas, and
+only what grows with them can make it dearer. The gateway has a core of its own, because dozens of processes that take
+turns on it would empty its caches, which encoders on other nodes do not. Numbers go up and down again, so that drift
+shows.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -25,6 +28,7 @@ from rich.table import Table
 from bench.machine import describe
 from bench.open_loop import OpenLoad
 from bench.overload import run_open
+from bench.processes import Mark
 from bench.stats import median
 from bench.stub import SERVICE_S
 from deployments.cluster import ServeApi, free_port, ready, start_local
@@ -33,9 +37,10 @@ from models.catalog import ROOT, Catalog
 from models.store import pull
 
 REPLICAS = (1, 2, 4, 8, 16, 32, 64)
-RATE = 50.0  # with SERVICE_S, half of the calls that one replica may have in flight stay free
-SECONDS = 12.0
-WARM_S = 3.0
+RATE = 150.0
+CALLS = 256  # in flight per replica, so that no request waits for another's call
+SECONDS = 8.0
+WARM_S = 2.0
 ROUNDS = 1  # at each visit; every number is visited on the way up and on the way down
 TOKENS = 13
 START_S = 900
@@ -63,6 +68,7 @@ def document(port: int, replicas: int) -> dict[str, Any]:
     gateway, encoder, *_ = source["applications"]
     config = gateway["deployments"][0]["user_config"]
     config.update(models={"text-embedding": {"type": "text", "versions": {"1.0.0": 1}}}, aliases={}, cache={"bytes": 0})
+    config["queue"] = {"calls_per_replica": CALLS}
     gateway["deployments"][0]["autoscaling_config"]["max_replicas"] = 1
     encoder["import_path"] = "bench.stub:text_encoder"
     encoder["deployments"][0].pop("autoscaling_config")
@@ -88,6 +94,15 @@ def scale(api: ServeApi, port: int, replicas: int) -> None:
             raise RuntimeError(f"{len(pids(api, ENCODER))} of {replicas} replicas after {START_S} s")
         time.sleep(1)
     time.sleep(10)  # the gateway counts replicas every 5 s
+
+
+def pin(mark: Mark, gateway: int) -> None:
+    """Give the first core to the gateway and the others to everything else."""
+    first, *others = range(os.cpu_count() or 1)
+    for pid in (*mark.pids(), os.getpid()):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(task.name), {first} if pid == gateway else others)
 
 
 def point(api: ServeApi, port: int, replicas: int, tokenizer: Path, first: int) -> Point:
@@ -158,13 +173,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     tokenizer = pull(Catalog.load().find(REFERENCE), allow_synthetic=False).tokenizer
     assert tokenizer
-    machine, port = describe(), free_port()
+    machine, port, mark = describe(), free_port(), Mark()
+    os.environ.update(mark.environment())
     local = start_local()
     points: list[Point] = []
     try:
         api = ServeApi(local.dashboard)
         for count in [*options.replicas, *reversed(options.replicas)]:
             scale(api, port, count)
+            pin(mark, pids(api, GATEWAY)[0])
             for _ in range(options.rounds):
                 points.append(point(api, port, count, tokenizer, len(points) * 1_000_000))
                 print(points[-1], file=sys.stderr, flush=True)
