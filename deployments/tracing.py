@@ -69,11 +69,10 @@ def request(headers: Iterable[tuple[bytes, bytes]], method: str) -> Span | None:
 
 def call(reference: str) -> Span | None:
     """Begin the span of a call to an encoder, which hangs on its first request and links to all of them."""
+    if _tracer is None or not (callers := CALLERS.get()):
+        return None
     from opentelemetry.trace import Link, SpanKind, set_span_in_context
 
-    callers = CALLERS.get()
-    if _tracer is None or not callers:
-        return None
     links = [Link(span.get_span_context()) for span in callers]
     parent = set_span_in_context(callers[0])
     attributes: dict[str, str | int] = {"embedserve.model": reference, "embedserve.requests": len(callers)}
@@ -87,10 +86,10 @@ def carried(span: Span | None) -> tuple[str, ...]:
 
 def encode(trace: Sequence[str], reference: str) -> Span | None:
     """Begin the span of a call's work in the encoder; ``trace`` is what ``carried`` gave."""
-    from opentelemetry.trace import SpanKind
-
     if not trace:
         return None
+    from opentelemetry.trace import SpanKind
+
     return _begun(f"encode {reference}", {"traceparent": trace[0]}, SpanKind.SERVER, {"embedserve.model": reference})
 
 
@@ -112,11 +111,11 @@ def batch(
         times: when the batch was formed, when the engine began and when it ended, of ``time.perf_counter``.
         attributes: of the batch.
     """
+    if _tracer is None or not callers:
+        return
     from opentelemetry.trace import Link, get_current_span, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    if _tracer is None or not callers:
-        return
     read = TraceContextTextMapPropagator().extract
     texts = dict.fromkeys(text for _, trace in callers for text in trace[1:])
     requests = [get_current_span(read({"traceparent": text})).get_span_context() for text in texts]
@@ -146,10 +145,10 @@ def trace_id(span: Span | None) -> str | None:
 
 
 def _begun(name: str, carrier: dict[str, str], kind: Any, attributes: Mapping[str, Any]) -> Span | None:
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
     if _tracer is None:
         return None
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
     span = _tracer.start_span(name, TraceContextTextMapPropagator().extract(carrier), kind, attributes)
     return span if span.get_span_context().trace_flags.sampled else None
 

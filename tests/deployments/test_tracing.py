@@ -42,7 +42,7 @@ def test_without_an_endpoint_nothing_of_it_is_even_imported(monkeypatch: pytest.
         "import sys\nfrom deployments import tracing\n"
         "tracing.start('x'); tracing.stage('a', None, 0, 1); tracing.end(tracing.call('m@1'))\n"
         "assert not tracing.on() and tracing.carried(None) == () and tracing.encode((), 'm@1') is None\n"
-        "print([name for name in sys.modules if name.startswith('opentelemetry.sdk.trace')])"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     assert run(code, monkeypatch).stdout.strip() == "[]"
 
