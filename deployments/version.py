@@ -12,6 +12,7 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
+from deployments import tracing
 from deployments.channel.client import Connections
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
@@ -100,7 +101,13 @@ class Version:
             UnavailableError: no replica took it.
         """
         self._used_at = time.monotonic()
-        queued = self._queued(items)
+        span = tracing.call(self.reference)
+        try:
+            return await self._call(items, self._queued(items, tracing.carried(span)))
+        finally:
+            tracing.end(span)
+
+    async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
         for attempt in range(1, CALL_ATTEMPTS + 1):
             handle = self._remote()
             try:
@@ -120,16 +127,16 @@ class Version:
         reply: EncodeReply = await handle.encode.remote(items, queued)
         return reply
 
-    def _queued(self, items: list[Item]) -> Queued:
-        """What a call costs and leaves behind. Calls are filled by turns, so that the rest is like what is in them."""
-        cost = sum(self._cost(item) for item in items)
-        return Queued(GATEWAY, cost, cost * self.coalescer.waiting_items // len(items))
+    def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
+        """What a call costs, what it leaves behind, and what was refused since the one before it."""
+        refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
+        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
 
     def _remote(self) -> Any:
         if self._handle is None:
             try:
                 self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
-            except RayServeException as error:
+            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
                 raise UnavailableError(f"{self.reference} is not deployed") from error
         return self._handle
 

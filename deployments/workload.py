@@ -88,6 +88,7 @@ class Workload:
         self._clock = clock
         self._held = 0
         self._done = 0  # cost answered since the last report
+        self._refused = 0  # cost that gateways refused since then
         self._spent_s = 0.0  # on what was not answered until then
         self._queues: dict[str, tuple[float, int]] = {}  # gateway to when it called last and what it left waiting
         self._seconds_per_cost = 0.0
@@ -96,6 +97,7 @@ class Workload:
     def begin(self, queued: Queued) -> None:
         """Take a call, and hear what waits where it came from."""
         self._held += queued.cost
+        self._refused += queued.refused
         self._queues[queued.gateway] = (self._clock(), queued.waiting)
 
     def end(self, queued: Queued) -> None:
@@ -112,8 +114,8 @@ class Workload:
         now = self._clock()
         if not self._held and not self._done:
             busy = 0.0  # proofs of health are no reason to keep a replica
-        self._spent_s += busy * (now - self._reported_at)
-        self._reported_at = now
+        elapsed, self._reported_at = max(now - self._reported_at, 1e-9), now
+        self._spent_s += busy * elapsed
         if self._done:
             measured = self._spent_s / self._done
             known = self._seconds_per_cost or measured
@@ -121,8 +123,10 @@ class Workload:
             self._done, self._spent_s = 0, 0.0
         self._queues = {gateway: news for gateway, news in self._queues.items() if now - news[0] <= NEWS_S}
         waiting = sum(cost for _, cost in self._queues.values())
+        refused, self._refused = self._refused / elapsed, 0
         return {
             "busy": busy,
+            "refused": refused * self._seconds_per_cost,
             "held_s": self._held * self._seconds_per_cost,
             "waiting_s": waiting * self._seconds_per_cost,
         }

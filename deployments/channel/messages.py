@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
-from deployments.wire import EncodeReply, Item, ItemError, Label, Queued
+from deployments.wire import EncodeReply, Item, ItemError, Label, Queued, Stages
 
 FORMAT: Final = 1  # gateways call only encoders of the same format, others through Serve's handle
 DONE, FAILED, REFUSED = range(3)  # a reply's first field; refused: nothing was computed, another replica may
@@ -15,7 +15,7 @@ DONE, FAILED, REFUSED = range(3)  # a reply's first field; refused: nothing was 
 
 def pack_call(items: list[Item], queued: Queued) -> bytes:
     """One call's body."""
-    body: bytes = msgpack.packb((items, queued.gateway, queued.cost, queued.waiting))
+    body: bytes = msgpack.packb((items, _fields(queued)))
     return body
 
 
@@ -25,16 +25,16 @@ def unpack_call(body: bytes) -> tuple[list[Item], Queued]:
     Raises:
         ValueError: it is no call.
     """
-    items, gateway, cost, waiting = _unpack(body)
-    return list(items), Queued(gateway, cost, waiting)
+    items, queued = _unpack(body)
+    return list(items), Queued(*queued)
 
 
 def pack_reply(reply: EncodeReply) -> bytes:
     """A computed reply's body."""
-    label = (reply.label.model, reply.label.hash, reply.label.synthetic)
-    errors = [(row, error.message, error.code, error.limit) for row, error in reply.errors.items()]
+    errors = [(row, _fields(error)) for row, error in reply.errors.items()]
     vectors = np.ascontiguousarray(reply.vectors, "<f4")
-    body: bytes = msgpack.packb((DONE, label, vectors.shape, vectors.data.cast("B"), reply.tokens, errors))
+    content = (_fields(reply.label), vectors.shape, vectors.data.cast("B"), reply.tokens, errors, _fields(reply.stages))
+    body: bytes = msgpack.packb((DONE, *content))
     return body
 
 
@@ -53,13 +53,18 @@ def unpack_reply(body: bytes) -> EncodeReply | tuple[int, str]:
     kind, *fields = _unpack(body)
     if kind != DONE:
         return kind, fields[0]
-    label, shape, vectors, tokens, errors = fields
+    label, shape, vectors, tokens, errors, stages = fields
     return EncodeReply(
         Label(*label),
         np.frombuffer(vectors, "<f4").reshape(shape),
         list(tokens),
-        {row: ItemError(message, code, limit) for row, message, code, limit in errors},
+        {row: ItemError(*error) for row, error in errors},
+        Stages(*stages),
     )
+
+
+def _fields(value: Label | ItemError | Queued | Stages) -> tuple[Any, ...]:
+    return tuple(getattr(value, field) for field in type(value).__slots__)
 
 
 def _unpack(body: bytes) -> Any:
