@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.catalog import NAME, SHRINK_MARGIN, VERSION, describe
 from models.errors import CatalogError
+from models.provider import Wish
 
 Profile = Literal["development", "production"]
 Modality = Literal["text", "image"]
@@ -181,6 +182,9 @@ class EncoderConfig(Strict):
     batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
     engine_timeout_s: Annotated[float, Field(gt=0)] = 20.0  # a batch takes 0.1 to 2 s; what takes ten times that hangs
     shrink_margin: int | None = None  # decode large JPEGs smaller, 3 or more; 0: never; none: as the catalogue says
+    provider: Wish = "auto"  # the best of what this replica has; in production any other must be got, or nothing loads
+    cuda_graph: bool = False  # replay captured launches: pays where batches are small, and one batch at a time runs
+    engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
     limits: Limits = Limits()
 
     @field_validator("shrink_margin")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from deployments import tracing
+from deployments import gpu, tracing
 from deployments.channel.server import Server
 from deployments.config import EncoderConfig, Limits, Profile, parse
 from deployments.engine_threads import EngineThreads
@@ -26,7 +26,6 @@ from models import memory
 from models.artifact import open_artifact, with_shrinking
 from models.catalog import Catalog, ModelSpec, resolve_path
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, padding, probe, warm_up
-from models.engine import EngineOptions
 from models.errors import ArtifactError, InputError, LimitError
 from models.image import ImageLimits, decode
 from models.store import is_synthetic, pull
@@ -151,6 +150,7 @@ class Encoder:
         self._config, self._loaded = config, loaded
         self._engine.timeout_s = config.engine_timeout_s
         self._run.set_max_batch_size(config.batch_cost)  # type: ignore[attr-defined]
+        self._metrics.note_provider(self._labels, loaded.embedder.engine.provider)
         logger.info("serving %s with artifact %s", loaded.label.model, loaded.label.hash)
 
     def _load(self, config: EncoderConfig) -> Loaded:
@@ -162,7 +162,8 @@ class Encoder:
         synthetic = is_synthetic(artifact)
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{artifact.graph.name} has synthetic weights, which the production profile refuses")
-        embedder = open_embedder(artifact, EngineOptions(threads=config.threads))
+        embedder = open_embedder(artifact, gpu.engine_options(config, artifact, IMAGE_COST))
+        gpu.prove(embedder, config, self._profile)
         warm_up(embedder)
         return Loaded(embedder, Label(self._spec.reference, artifact.hash, synthetic), config.limits)
 

@@ -10,6 +10,8 @@ from collections import defaultdict
 
 from ray.serve import metrics
 
+from models.provider import CHAIN
+
 MILLISECONDS = [1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000, 10000, 30000]
 VERSION = ("model", "version")
 Labels = tuple[str, ...]
@@ -103,6 +105,13 @@ class EncoderMetrics:
         ratios = [0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5]
         self.padding = Distribution("embedserve_padding_ratio", "part of a batch that is padding", ratios, VERSION)
         self.swaps = Counters("embedserve_swaps", "artifact swaps, by result", (*VERSION, "result"))
+        providers = (*VERSION, "provider")
+        self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
+
+    def note_provider(self, labels: Labels, provider: str) -> None:
+        """Say which execution provider computes now, and that no other does."""
+        for name in (*CHAIN, *({provider} - set(CHAIN))):
+            self.provider.set(float(name == provider), dict(zip((*VERSION, "provider"), (*labels, name), strict=True)))
 
     def flush(self) -> None:
         """Hand everything to Ray."""

@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 
 from models.artifact import Artifact
-from models.engine import Engine, Vectors
+from models.engine import BATCH_TOKENS, Engine, Vectors
 from models.errors import ArtifactError
 from models.image import ImageLimits, Pixels, decode
 from models.session import EngineOptions
 from models.text import Ids, TextTokenizer, pad
 
-BATCH_TOKENS = 4096  # padded tokens per run: above it speed stays flat and activations only take memory
 WARM_TEXTS = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_IMAGES = (1, 4)
 WARM_TOKEN = 100  # any id that every vocabulary has
-BATCH_IMAGES = 16  # images per run, for the same reason
 
 
 class TextEmbedder:
@@ -35,7 +33,9 @@ class TextEmbedder:
             raise ArtifactError(f"{artifact.graph.name} has no tokenizer beside it")
         config = artifact.spec.config
         self.artifact = artifact
-        self.engine = Engine(artifact.graph, options, pooling=config.get("pooling", "mean"))
+        self.engine = Engine(
+            artifact.graph, options, pooling=config.get("pooling", "mean"), longest=config["max_sequence_length"]
+        )
         _require_kind(self.engine, "text", artifact.graph)
         self.tokenizer = TextTokenizer(
             artifact.tokenizer, config["max_sequence_length"], lower_case=config.get("do_lower_case")
@@ -51,7 +51,7 @@ class TextEmbedder:
         Rows run in batches of similar length, so that little padding is computed.
         """
         vectors = np.empty((len(rows), self.artifact.spec.dimensions), np.float32)
-        for indices in batches_by_length([len(row) for row in rows], BATCH_TOKENS):
+        for indices in batches_by_length([len(row) for row in rows], self.engine.batch_tokens):
             vectors[indices] = self.engine.run_text(*pad([rows[i] for i in indices]))
         return vectors
 
@@ -82,7 +82,8 @@ class ImageEmbedder:
 
     def embed_pixels(self, pixels: Pixels) -> Vectors:
         """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""
-        parts = [self.engine.run_image(pixels[i : i + BATCH_IMAGES]) for i in range(0, len(pixels), BATCH_IMAGES)]
+        size = self.engine.batch_images
+        parts = [self.engine.run_image(pixels[i : i + size]) for i in range(0, len(pixels), size)]
         return np.concatenate(parts)
 
 
@@ -142,6 +143,7 @@ def warm_up(embedder: Embedder) -> None:
         ArtifactError: a shape does not run, or gives numbers that are not finite.
     """
     try:
+        embedder.engine.warm_up()
         for vectors in _warm_vectors(embedder):
             if not np.isfinite(vectors).all():
                 raise ArtifactError(f"{embedder.artifact.graph.name} gives vectors that are not finite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,14 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.buckets import LENGTHS, Buckets
 from models.errors import ArtifactError
+from models.gpu_engine import GpuEngine
 from models.graph.builder import properties_of
 from models.image import Pixels, pixel_values
+from models.provider import CPU
 from models.session import EngineOptions, shared_session
+from models.shapes import buckets_of, with_profiles
 
 __all__ = ["Engine", "EngineOptions", "Pooling", "Vectors"]
 
@@ -26,6 +30,8 @@ Pooling = Literal["mean", "cls"]
 # Outputs that hold one vector per input, and outputs that hold one per token, most specific name first.
 POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
+BATCH_TOKENS = 4096  # padded tokens per run of a CPU, which its callers split larger batches into
+BATCH_IMAGES = 16
 TOKENS_PER_THREAD = 64  # fewer are computed sooner than another thread wakes
 # Of one run, per core: what a layer computes then stays in its cache. 4,096 tokens on 2 cores take 190 ms in one run
 # and 121 in runs of 256 (int8; fp32: 421 and 362).
@@ -42,13 +48,16 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
 class Engine:
     """A graph and its session. Thread-safe: ONNX Runtime runs one session from many threads."""
 
-    def __init__(self, path: Path, options: EngineOptions | None = None, *, pooling: Pooling = "mean") -> None:
+    def __init__(
+        self, path: Path, options: EngineOptions | None = None, *, pooling: Pooling = "mean", longest: int = LENGTHS[-1]
+    ) -> None:
         """Load a serving graph or a ready-made one; with ``options.lazy``, at the first use.
 
         Args:
             path: the ``.onnx`` file.
             options: threads and provider.
             pooling: how token-level outputs of ready-made graphs become one vector.
+            longest: tokens of a text, beyond which the graph may have no positions.
 
         Raises:
             ArtifactError: the file is missing, no ONNX, or has inputs or outputs that are not understood.
@@ -56,6 +65,7 @@ class Engine:
         self.options = options or EngineOptions()
         self._path = path
         self._pooling = pooling
+        self._longest = longest
         self._lock = threading.Lock()
         if not self.options.lazy:
             self.load()
@@ -68,7 +78,7 @@ class Engine:
         """
         with self._lock:
             if "_graph" not in self.__dict__:
-                self._graph = _open(self._path, self.options)
+                self._graph = _open(self._path, self.options, self._longest)
 
     @property
     def graph(self) -> Graph:
@@ -95,15 +105,39 @@ class Engine:
 
     @property
     def provider(self) -> str:
-        """What computes it."""
+        """What computes it, as ONNX Runtime says."""
         provider: str = self.graph.session.get_providers()[0]
         return provider
+
+    @property
+    def batch_images(self) -> int:
+        """Pictures of one run at most: above it speed stays flat and activations only take memory."""
+        return self.graph.bound.buckets.rows[-1] if self.graph.bound else BATCH_IMAGES
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one run at most, for the same reason."""
+        return self.graph.bound.buckets.cells or BATCH_TOKENS if self.graph.bound else BATCH_TOKENS
+
+    def warm_up(self) -> int:
+        """Run every fixed shape once; returns how many there are, 0 where shapes are free."""
+        graph = self.graph
+        if graph.bound is None:
+            return 0
+        side = self.image_size or 224
+        pixels = np.zeros((1, side, side, 3), np.uint8)
+        one = np.ones((1, 1), np.int64)
+        if graph.kind == "text":
+            return graph.bound.warm_up({name: one.astype(kind) for name, kind in graph.inputs.items()})
+        name, kind = next(iter(graph.inputs.items()))
+        value: NDArray[Any] = pixels if kind == np.uint8 else pixel_values(pixels)
+        return graph.bound.warm_up({name: value.astype(kind, copy=False)})
 
     def run_text(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
         """Embed padded token ids, int64 [n, t] with its mask, to unit vectors float32 [n, d]."""
         pool = self.graph.pool
         count, length = ids.shape
-        parts = run_parts(count, length, self.options, by_input=pool is not None)
+        parts = run_parts(count, length, self.graph.options, by_input=pool is not None)
         if parts < 2:
             return self._run_text(ids, mask)
         pieces = zip(np.array_split(ids, parts), np.array_split(mask, parts), strict=True)
@@ -114,7 +148,7 @@ class Engine:
         graph = self.graph
         available = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         feeds = {name: available[name].astype(kind, copy=False) for name, kind in graph.inputs.items()}
-        raw = graph.session.run([graph.output], feeds)[0]
+        raw = graph.run(feeds)
         if graph.per_token:
             raw = _pool(raw.astype(np.float32), mask, self._pooling)
         return self._finish(raw)
@@ -124,7 +158,7 @@ class Engine:
         graph = self.graph
         name, kind = next(iter(graph.inputs.items()))
         value: NDArray[Any] = pixels if kind == np.uint8 else pixel_values(pixels)
-        raw = graph.session.run([graph.output], {name: value.astype(kind, copy=False)})[0]
+        raw = graph.run({name: value.astype(kind, copy=False)})
         return self._finish(raw if raw.ndim == 2 else raw[:, 0])
 
     def _finish(self, raw: NDArray[Any]) -> Vectors:
@@ -149,32 +183,54 @@ class Graph:
     kind: Literal["text", "image"]
     metadata: dict[str, str]
     pool: ThreadPoolExecutor | None  # for graphs whose threads each compute inputs of their own
+    options: EngineOptions  # with the provider that was got
+    bound: GpuEngine | None  # runs it in fixed shapes
+
+    def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        """The output for inputs [n, ...]."""
+        if self.bound is not None:
+            return self.bound.run(feeds)
+        result: NDArray[Any] = self.session.run([self.output], feeds)[0]
+        return result
 
 
-def _open(path: Path, options: EngineOptions) -> Graph:
+def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
     """Load a graph; the session's thread count depends on what its file says it is."""
+    options = with_profiles(path, options, longest)
     by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
     session = shared_session(path, options, 1 if by_input else options.thread_count)
+    if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver, no card: the CPU's own ways fit better
+        return _open(path, replace(options, provider="cpu"), longest)
     inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
     unknown = [f"{i.name}: {i.type}" for i in session.get_inputs() if inputs[i.name] is None]
     if unknown:
         raise ArtifactError(f"{path.name} has inputs of unsupported type: {', '.join(unknown)}")
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     output, per_token = _output(session, path)
+    kind = _kind(set(inputs), path)
     return Graph(
         session=session,
         inputs={name: kind for name, kind in inputs.items() if kind is not None},
         output=output,
         per_token=per_token,
         unit=metadata.get("embedserve.output") == "unit",
-        kind=_kind(set(inputs), path),
+        kind=kind,
         metadata=metadata,
         pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
+        options=options,
+        bound=_bound(session, output, buckets_of(kind, options, longest), options),
     )
 
 
+def _bound(session: ort.InferenceSession, output: str, buckets: Buckets, options: EngineOptions) -> GpuEngine | None:
+    """How the graph runs in fixed shapes, where it does."""
+    if not (options.bucketed or (options.bucketed is None and not options.on_cpu)):
+        return None
+    return GpuEngine(session, output, buckets, graphs=options.device.cuda_graph and not options.on_cpu)
+
+
 def _prefers_inputs(path: Path, options: EngineOptions) -> bool:
-    if options.provider != "CPUExecutionProvider" or not path.is_file():
+    if not options.on_cpu or not path.is_file():
         return False
     properties = properties_of(path)
     return properties.get("embedserve.precision") == "int8" and "embedserve.pooling" in properties
@@ -210,7 +266,7 @@ def run_parts(count: int, length: int, options: EngineOptions, *, by_input: bool
         options: threads and provider.
         by_input: whether each thread computes texts of its own.
     """
-    if options.provider != "CPUExecutionProvider":
+    if not options.on_cpu:
         return 1
     size, threads = count * length, options.thread_count
     if by_input:

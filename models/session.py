@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import onnxruntime as ort
 
+from models.buckets import IMAGES, TOKENS
 from models.errors import ArtifactError
+from models.graph.builder import properties_of
 from models.onnx_file import check, digest
+from models.provider import CPU, Wish, choose, preload
+from models.provider_options import Device, with_options
 
 Parallelism = Literal["auto", "operators", "inputs"]
 
@@ -23,7 +27,12 @@ class EngineOptions:
 
     threads: int = 0  # 0: one per core that this process may use
     spinning: bool = True  # while a run lasts, threads wait by spinning: 2.9 ms instead of 4.2 for one short text
-    provider: str = "CPUExecutionProvider"
+    provider: Wish = "cpu"  # what to ask for; `Engine.provider` is what was got
+    gpus: float | None = None  # of Ray's accounting, given to this process; none: nobody counts
+    device: Device = field(default_factory=Device)
+    most_images: int = IMAGES[-1]  # pictures, and padded tokens, of one run in fixed shapes
+    most_tokens: int = TOKENS
+    bucketed: bool | None = None  # run in fixed shapes with bound buffers; none: wherever it is no CPU that computes
     # `operators`: the threads share each operator; `inputs`: each thread computes inputs of its own, which spares
     # small products the cost of waking a second thread. `auto` takes `inputs` for int8 text on CPU.
     parallelism: Parallelism = "auto"
@@ -34,6 +43,16 @@ class EngineOptions:
     def thread_count(self) -> int:
         """The threads to run on."""
         return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers to ask ONNX Runtime for, best first."""
+        return choose(self.provider, ort.get_available_providers(), gpus=self.gpus)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether nothing but the CPU is asked for."""
+        return self.providers[0] == CPU
 
 
 _LOCK = threading.Lock()
@@ -62,9 +81,6 @@ def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.Infe
 
 
 def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSession:
-    if options.provider not in ort.get_available_providers():
-        available = ", ".join(ort.get_available_providers())
-        raise ArtifactError(f"this ONNX Runtime has no {options.provider}; it has: {available}")
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
@@ -73,8 +89,28 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
     # Without this, threads go on spinning between runs and take the cores from the event loop.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
+    providers = options.providers
+    preload(providers)
     try:
-        return ort.InferenceSession(str(path), settings, providers=[options.provider])
+        return _first_that_loads(path, settings, providers, options.device)
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes
         reason = str(error).split("\n")[0].replace(str(path), path.name)
         raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
+
+
+def _first_that_loads(
+    path: Path, settings: ort.SessionOptions, providers: tuple[str, ...], device: Device
+) -> ort.InferenceSession:
+    """Try the providers, then without the first, and so on; whoever asked looks at what the session really has.
+
+    ORT's own fallback is off: it would also replace the provider in the middle of a run, and print that to nobody.
+    """
+    fp16 = len(providers) > 1 and properties_of(path).get("embedserve.precision") == "fp16"
+    for start in range(len(providers)):
+        chain = with_options(providers[start:], device, fp16=fp16)
+        try:
+            return ort.InferenceSession(str(path), settings, providers=chain, enable_fallback=0)
+        except Exception:
+            if providers[start] == CPU:
+                raise
+    raise AssertionError("the CPU ends every chain")

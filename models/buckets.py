@@ -1,0 +1,103 @@
+"""The shapes of batch that a card runs: few, so that each is warm before traffic comes, and near to what was asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGES = tuple(1 << i for i in range(10))  # 1 to 512: above it CLIP ViT-B/32 gains nothing on any card known
+ROWS = tuple(1 << i for i in range(12))  # 1 to 2048 texts
+LENGTHS = (8, 16, 32, 64, 128, 256, 512)  # tokens; most texts of a search are below 16
+TOKENS = 65_536  # padded, of one run: 256 texts at 256 tokens, 2,048 at 32
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Batch sizes, and for text also lengths, that inputs are padded to."""
+
+    rows: tuple[int, ...]
+    lengths: tuple[int, ...] | None = None  # None: the second dimension is fixed
+    cells: int | None = None  # rows × length at most; a single row may exceed it
+
+    def rows_for(self, count: int) -> int:
+        """The smallest bucket of rows that holds ``count``.
+
+        Raises:
+            ValueError: no bucket does; split the batch first.
+        """
+        return _at_least(self.rows, count, "rows")
+
+    def length_for(self, length: int) -> int:
+        """The smallest bucket of lengths that holds ``length``; beyond the largest, the length itself."""
+        if self.lengths is None or length > self.lengths[-1]:
+            return length
+        return _at_least(self.lengths, length, "tokens")
+
+    def most_rows(self, length: int) -> int:
+        """How many rows of this padded length one run takes."""
+        fit = self.rows[-1] if self.cells is None else self.cells // self.length_for(length)
+        return max((rows for rows in self.rows if rows <= fit), default=self.rows[0])
+
+    def shapes(self) -> Iterator[tuple[int, int | None]]:
+        """Every bucket, smallest first: rows and length, None where it is fixed."""
+        for length in self.lengths or (None,):
+            most = self.most_rows(length or 0) if self.lengths else self.rows[-1]
+            yield from ((rows, length) for rows in self.rows if rows <= most)
+
+
+def image_buckets(largest: int = IMAGES[-1]) -> Buckets:
+    """Buckets of pictures, the last being the first that holds ``largest`` at once."""
+    return Buckets(_up_to(IMAGES, largest))
+
+
+def text_buckets(longest: int = LENGTHS[-1], cells: int = TOKENS) -> Buckets:
+    """Buckets of texts, up to ``longest`` tokens each and ``cells`` padded tokens at once.
+
+    Args:
+        longest: the model's limit; a bucket of its own when no other ends there, for no position lies beyond it.
+        cells: rows × length.
+    """
+    lengths = tuple(sorted({*(length for length in LENGTHS if length < longest), longest}))
+    return Buckets(_up_to(ROWS, cells // lengths[0]), lengths, cells)
+
+
+def pad(array: NDArray[Any], rows: int, length: int | None = None) -> NDArray[Any]:
+    """Pad [n, t, ...] to [rows, length, ...]: new columns are 0, new rows repeat the first, which is sure to be valid.
+
+    Args:
+        array: at least one row.
+        rows: not below n.
+        length: not below t; None leaves the second dimension as it is.
+    """
+    count = len(array)
+    shape = (rows, *array.shape[1:]) if length is None else (rows, length, *array.shape[2:])
+    if shape == array.shape:
+        return array
+    padded = np.zeros(shape, array.dtype)
+    if length is None:
+        padded[:count] = array
+    else:
+        padded[:count, : array.shape[1]] = array
+    padded[count:] = padded[0]
+    return padded
+
+
+def cut(vectors: NDArray[Any], count: int) -> NDArray[Any]:
+    """The rows that were asked for, as an array of their own, so that a buffer may be used again."""
+    return np.array(vectors[:count])
+
+
+def _up_to(sizes: tuple[int, ...], largest: int) -> tuple[int, ...]:
+    return sizes[: min(bisect_left(sizes, largest), len(sizes) - 1) + 1]
+
+
+def _at_least(sizes: tuple[int, ...], wanted: int, unit: str) -> int:
+    index = bisect_left(sizes, wanted)
+    if index == len(sizes):
+        raise ValueError(f"{wanted} {unit} exceed the largest bucket of {sizes[-1]}")
+    return sizes[index]

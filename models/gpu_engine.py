@@ -1,0 +1,165 @@
+"""Runs in fixed shapes with buffers that stay: how a graph is run on a card. On a CPU it gives the same bits."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from models.buckets import Buckets, cut, pad
+from models.provider import CPU, CUDA, TENSORRT
+
+SLOTS = 2  # runs in flight: while one computes, the other's inputs are copied
+KINDS = {CPU: "cpu", CUDA: "cuda", TENSORRT: "cuda"}
+TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+Shape = tuple[int, ...]
+Feeds = Mapping[str, NDArray[Any]]
+
+
+class GpuEngine:
+    """Bucketed, bound runs of one session. Thread-safe: as many callers as slots run at once, others wait."""
+
+    def __init__(
+        self, session: ort.InferenceSession, output: str, buckets: Buckets, *, slots: int = SLOTS, graphs: bool = False
+    ) -> None:
+        """Prepare the slots; buffers come with each bucket's first run.
+
+        Args:
+            session: of any provider; its first decides where buffers lie.
+            output: the one to fetch, float32 or float16 [n, d] or [n, t, d].
+            buckets: the shapes to run.
+            slots: runs in flight.
+            graphs: whether the session captures CUDA graphs, which it replays for one run at a time, each at its own
+                addresses: one slot then.
+        """
+        self.buckets = buckets
+        self._graph_ids = {shape: index for index, shape in enumerate(buckets.shapes())} if graphs else {}
+        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for _ in range(1 if graphs else slots):
+            self._slots.put(_Slot(session, output))
+
+    def run(self, feeds: Feeds) -> NDArray[Any]:
+        """Run inputs [n, ...] that share n (and for text their length): padded to a bucket, the result cut to n rows.
+
+        More rows than a bucket takes run in pieces.
+        """
+        first = next(iter(feeds.values()))
+        count, most = len(first), self.buckets.most_rows(first.shape[1])
+        if count <= most:
+            return self._run(feeds)
+        pieces = ({name: value[i : i + most] for name, value in feeds.items()} for i in range(0, count, most))
+        return np.concatenate([self._run(piece) for piece in pieces])
+
+    def warm_up(self, example: Feeds) -> int:
+        """Run every bucket once, so that memory, kernels and engines are in place before traffic comes.
+
+        Args:
+            example: one valid row of each input.
+
+        Returns:
+            How many buckets ran.
+        """
+        shapes = list(self.buckets.shapes())
+        for _ in range(self._slots.qsize()):  # a slot goes to the end when it returns, so that each has its turn
+            for rows, length in reversed(shapes):  # the largest first: the arena then holds all others
+                self._run({name: pad(value, rows, length) for name, value in example.items()})
+        return len(shapes)
+
+    def _run(self, feeds: Feeds) -> NDArray[Any]:
+        first = next(iter(feeds.values()))
+        count = len(first)
+        rows = self.buckets.rows_for(count)
+        length = self.buckets.length_for(first.shape[1]) if self.buckets.lengths else None
+        options = self._options(rows, length)
+        with self._slot() as slot:
+            for name, value in feeds.items():
+                slot.fill(name, pad(value, rows, length))
+            return cut(slot.run(rows, length, options), count)
+
+    def _options(self, rows: int, length: int | None) -> ort.RunOptions | None:
+        if not self._graph_ids:
+            return None
+        options = ort.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(self._graph_ids.get((rows, length), -1)))  # -1: not captured
+        return options
+
+    @contextmanager
+    def _slot(self) -> Iterator[_Slot]:
+        slot = self._slots.get()
+        try:
+            yield slot
+        finally:
+            self._slots.put(slot)
+
+
+class _Slot:
+    """The buffers of one run in flight: a host and a device one for each input and bucket, a device one for the output."""
+
+    def __init__(self, session: ort.InferenceSession, output: str) -> None:
+        self._session = session
+        self._output = next(o for o in session.get_outputs() if o.name == output)
+        self._kind = KINDS.get(session.get_providers()[0], "cpu")
+        self._pinned = pinned_memory() if self._kind == "cuda" else None
+        self._binding = session.io_binding()
+        self._inputs: dict[tuple[str, Shape], tuple[ort.OrtValue, ort.OrtValue]] = {}
+        self._outputs: dict[Shape, ort.OrtValue] = {}
+
+    def fill(self, name: str, value: NDArray[Any]) -> None:
+        """Copy one input to where the run reads it."""
+        key = (name, value.shape)
+        if key not in self._inputs:
+            device = self._on_device(value.shape, value.dtype)
+            self._inputs[key] = (self._on_host(value.shape, value.dtype, device), device)
+        host, device = self._inputs[key]
+        host.numpy()[...] = value
+        if host is not device:
+            device.update_inplace(host)
+        self._binding.bind_ortvalue_input(name, device)
+
+    def run(self, rows: int, length: int | None, options: ort.RunOptions | None) -> NDArray[Any]:
+        """Run what was filled in; the result is overwritten by this slot's next run."""
+        shape = output_shape(self._output.shape, rows, length)
+        if shape is None:
+            self._binding.bind_output(self._output.name, "cpu")
+        else:
+            if shape not in self._outputs:
+                self._outputs[shape] = self._on_device(shape, np.dtype(TYPES[self._output.type]))
+            self._binding.bind_ortvalue_output(self._output.name, self._outputs[shape])
+        self._session.run_with_iobinding(self._binding, options)
+        result: NDArray[Any] = self._binding.get_outputs()[0].numpy()
+        return result
+
+    def _on_device(self, shape: Shape, kind: np.dtype[Any]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, self._kind, 0)
+
+    def _on_host(self, shape: Shape, kind: np.dtype[Any], device: ort.OrtValue) -> ort.OrtValue:
+        if self._kind == "cpu":
+            return device
+        if self._pinned is not None:
+            return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, memory_info=self._pinned)
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, "cpu", 0)
+
+
+def pinned_memory() -> Any | None:
+    """Where host memory that a card reads by itself is allocated; None where this ONNX Runtime offers none to Python."""
+    devices = ort.get_ep_devices() if hasattr(ort, "get_ep_devices") else []
+    kinds = getattr(ort, "OrtDeviceMemoryType", None)
+    found = (device.memory_info(kinds.HOST_ACCESSIBLE) for device in devices if device.ep_name == CUDA and kinds)
+    return next((info for info in found if info is not None), None)
+
+
+def output_shape(declared: list[Any], rows: int, length: int | None) -> Shape | None:
+    """The shape of an output where its declaration tells it: [n, d], or [n, t, d]; None where it does not."""
+    if not declared or not isinstance(declared[-1], int):
+        return None
+    if len(declared) == 2:
+        return (rows, declared[-1])
+    if len(declared) != 3:
+        return None
+    middle = declared[1] if isinstance(declared[1], int) else length
+    return None if middle is None else (rows, middle, declared[-1])

@@ -1,0 +1,57 @@
+"""How much of a card a replica may take, so that two artifacts fit beside each other during a swap."""
+
+from __future__ import annotations
+
+from models.errors import ArtifactError
+
+MIB = 1 << 20
+# Of a replica's share. The rest is what no arena counts: CUDA's own context (0.3 to 0.5 GB), cuBLAS and cuDNN workspaces.
+HEADROOM = 0.9
+CONTEXT_BYTES = 512 * MIB
+RESIDENT = 2  # artifacts at once while a swap is under way
+
+
+def arena_limit(card_bytes: int, num_gpus: float, *, headroom: float = HEADROOM) -> int:
+    """The bytes that each session of a replica may hold on its card.
+
+    A replica's share is ``num_gpus`` of the card; the arenas of the old and the new artifact divide what remains of it.
+
+    Args:
+        card_bytes: the card's memory.
+        num_gpus: as in ``ray_actor_options``; above 1 a replica has whole cards and uses the first.
+        headroom: the part of the share that arenas may take, above 0 up to 1.
+
+    Raises:
+        ArtifactError: nothing remains; with the numbers.
+    """
+    share = int(card_bytes * min(num_gpus, 1.0) * headroom)
+    limit = (share - CONTEXT_BYTES) // RESIDENT
+    if num_gpus <= 0 or limit <= 0:
+        raise ArtifactError(
+            f"num_gpus: {num_gpus:g} of a card of {_mib(card_bytes)} leaves {_mib(max(share, 0))}, of which CUDA itself "
+            f"takes {_mib(CONTEXT_BYTES)}: no room for a model; raise num_gpus"
+        )
+    return limit
+
+
+def require_room(limit: int, weights: int, activations: int = 0) -> None:
+    """Check that an artifact fits into the arena of one session, which leaves as much for the next artifact.
+
+    Args:
+        limit: as ``arena_limit`` gives it.
+        weights: bytes of the graph's file.
+        activations: bytes of the largest batch's intermediate results, where known.
+
+    Raises:
+        ArtifactError: it does not fit; with the numbers.
+    """
+    needed = weights + activations
+    if needed > limit:
+        raise ArtifactError(
+            f"the model needs {_mib(needed)} on the card ({_mib(weights)} of weights, {_mib(activations)} for a batch) and "
+            f"may take {_mib(limit)}, so that the next one fits beside it during a swap; raise num_gpus, or lower batch_cost"
+        )
+
+
+def _mib(count: int) -> str:
+    return f"{count / MIB:,.0f} MiB"
