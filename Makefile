@@ -5,7 +5,7 @@ PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format lock setup clean faults soak bench bench-profile bench-models fidelity manifests
+.PHONY: run test test-slow lint format lock setup clean faults soak bench bench-profile bench-models bench-gpu fidelity manifests
 
 PLAIN := bench/results/plain
 
@@ -56,6 +56,9 @@ bench-models: ## our graphs beside the plain torch exports of the same weights
 	$(BIN)/embedserve models pull text-embedding image-embedding
 	.env-export/bin/python -P bench/export.py models/store/files $(PLAIN)
 	$(BIN)/python -m bench.models $(PLAIN)
+
+bench-gpu: ## the card's ceiling, the models beside it, fidelity, a swap under load; needs scripts/setup.sh gpu
+	$(BIN)/python -m bench.gpu $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(QUICK),--quick)
 
 fidelity: ## how far int8 and fp16 vectors lie from fp32, and both from what people judged
 	@scripts/setup.sh dev "$(PYTHON)"

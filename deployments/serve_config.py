@@ -134,12 +134,24 @@ def _check_application(app: dict[str, Any], where: str) -> None:
     else:
         allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
         raise CatalogError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
-    schema = GatewayConfig if path == GATEWAY_PATH else EncoderConfig
-    configs = [deployment.get("user_config") for deployment in app.get("deployments", [])]
-    if not configs:
+    if not app.get("deployments"):
         raise CatalogError(f"{where}: deployments is empty; its user_config says what to serve")
-    for config in configs:
-        parse(schema, config or {}, f"{where}: user_config")
+    for deployment in app["deployments"]:
+        config = deployment.get("user_config") or {}
+        if path == GATEWAY_PATH:
+            parse(GatewayConfig, config, f"{where}: user_config")
+        else:
+            _check_card(deployment, parse(EncoderConfig, config, f"{where}: user_config"), where)
+
+
+def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -> None:
+    """Who asks for a card must be given one: Ray counts what each replica takes and shows it no other."""
+    gpus = (deployment.get("ray_actor_options") or {}).get("num_gpus") or 0
+    if config.provider in ("tensorrt", "cuda") and not gpus:
+        raise CatalogError(
+            f"{where}: provider: {config.provider} needs a card; set num_gpus (1, or a fraction) in ray_actor_options, "
+            f"or provider: auto or cpu"
+        )
 
 
 def _check_scaling(document: dict[str, Any], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,5 +78,5 @@ def engine_folder(root: Path, artifact: str, device: str, versions: str) -> Path
         device: the card's name and compute capability.
         versions: of ONNX Runtime and TensorRT.
     """
-    parts = "\n".join((artifact, device, versions))
+    parts = json.dumps([artifact, device, versions])
     return root / f"{artifact[:12]}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"

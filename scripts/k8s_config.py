@@ -26,6 +26,7 @@ GPU_SCALING = {  # a GPU's node takes minutes to come back
     "policy": {"policy_function": "deployments.autoscaling:ImageGpuPolicy"},
     "downscale_delay_s": 900,
 }
+GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
 HEADER = """\
 # Generated from serve_config.yaml: change that and run `python scripts/k8s_config.py --write`.
 apiVersion: ray.io/v1
@@ -72,6 +73,7 @@ def _place(deployment: dict[str, Any], variant: Variant) -> None:
     if variant.gpu and deployment["name"] == "ImageEncoder":
         deployment.setdefault("ray_actor_options", {}).update(GPU_PLACEMENT)
         deployment["autoscaling_config"].update(GPU_SCALING)
+        deployment["user_config"].update(GPU_ENGINE)
     if variant.replicas == 1:
         return
     scaling = deployment.get("autoscaling_config", {})

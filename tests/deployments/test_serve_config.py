@@ -58,6 +58,8 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
     ("a rate of nothing", [*GATEWAY, "rate"], {"items_per_second": 0}, "rate.items_per_second"),
     ("bulk without a share", [*GATEWAY, "queue"], {"bulk_share": 0}, "queue.bulk_share"),
     ("an encoder without artifact", ENCODER, {}, "artifact"),
+    ("a provider that is none", [*ENCODER, "provider"], "rocm", "provider: Input should be 'auto', 'tensorrt', 'cuda'"),
+    ("a provider that needs a card where none is given", [*ENCODER, "provider"], "cuda", "set num_gpus"),
     ("an unknown import path", ["applications", 1, "import_path"], "app:main", "allowed: deployments.app:gateway"),
     ("an application with another name than its version", ["applications", 1, "name"], "text", "text-embedding--1-0-0"),
     ("a profile that is none", ["applications", 0, "args"], {"profile": "prod"}, "profile"),
@@ -124,3 +126,10 @@ def test_a_version_may_sleep_when_both_sides_say_so_and_not_sooner_than_gateways
 
 def test_serves_own_policy_stays_available() -> None:
     check(changed([*SCALING, "policy"], None), "here")
+
+
+@pytest.mark.parametrize("gpus", [1, 0.5, 0.25], ids=lambda gpus: f"{gpus} of a card")
+def test_an_encoder_may_ask_for_cuda_with(gpus: float) -> None:
+    document = changed([*ENCODER, "provider"], "cuda")
+    document["applications"][1]["deployments"][0]["ray_actor_options"]["num_gpus"] = gpus
+    check(document, "here")
