@@ -26,7 +26,7 @@ from tests.integration.service import Service
 
 CLIENTS = 24
 TEXTS, PICTURES = 400, 12  # known ones; most of what the caches hold comes in the warm-up
-WARM_UP = 1500
+WARM_UP = 1000
 PART, FILES, MEGABYTES = 0.05, 4, 4.0  # growth that counts: both the part, and the number of files or megabytes
 Known = dict[bytes, np.ndarray]
 
@@ -123,7 +123,7 @@ class Crowd:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(1500, id="briefly"),
+        pytest.param(1000, id="briefly"),
         pytest.param(10_000, id="ten thousand", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
