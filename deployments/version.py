@@ -22,7 +22,9 @@ from deployments.wire import Card, EncodeReply, Item, Queued
 from models.errors import UnavailableError
 
 State = Literal["ready", "loading", "failed", "asleep"]
-CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
+# An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
+# one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
+CALL_ATTEMPTS = 8
 DESCRIBE_TIMEOUT_S = 5.0
 REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
