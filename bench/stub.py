@@ -77,7 +77,8 @@ class TimedEncoder(StubEncoder.func_or_class):  # type: ignore[misc, name-define
             await asyncio.get_running_loop().run_in_executor(self._engine, time.sleep, seconds)
         finally:
             self._workload.end(queued)
-        return self._reply(len(items))
+        reply: EncodeReply = self._reply(len(items))
+        return reply
 
 
 def timed_encoder(args: EncoderArgs) -> Application:
