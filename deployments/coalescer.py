@@ -94,6 +94,7 @@ class Coalescer:
         self._bulk: deque[_Request] = deque()
         self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pumping = False  # soon
         self.waiting_items = 0  # of both kinds
         self.waiting_cost = 0
         self.refused_cost = 0  # since the last call; it tells the autoscaler what queues do not show
@@ -131,7 +132,9 @@ class Coalescer:
         self._queue(request).append(request)
         self.waiting_items += len(items)
         self.waiting_cost += sum(map(self._cost, items))
-        self._pump()
+        if not self._pumping:  # after whatever else the loop has read by now, so that it leaves in the same call
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
         try:
             return await request.future
         except asyncio.CancelledError:
@@ -149,6 +152,7 @@ class Coalescer:
         return self._bulk if request.bulk else self._waiting
 
     def _pump(self) -> None:
+        self._pumping = False
         while self._may_send():
             task = asyncio.ensure_future(self._call(self._take()))
             self._tasks.add(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ray import serve
 
 from deployments import tracing
+from deployments.channel.server import Server
 from deployments.config import EncoderConfig, Limits, Profile, parse
 from deployments.log import logger
 from deployments.metrics import EncoderMetrics
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 IMAGE_COST = 64  # an image in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
 RELEASE_POLL_S = 0.05
 FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
+# In the engine at once: while the threads of one batch finish unevenly, the next one's fill in. 16 texts per request from
+# 32 clients: 110 requests/s on 2 cores, 92 one after the other.
+BATCHES = 2
 DECODE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
 
 
@@ -93,11 +97,21 @@ class Encoder:
         self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
         self._flushed_at = 0.0
         self._proved_at = 0.0  # monotonic seconds of the last embedding that came out right
-        self._engine_lock = asyncio.Lock()
+        self._engine_lock = asyncio.Semaphore(BATCHES)
         self._reconfigure_lock = asyncio.Lock()
         self._threads = BusyPool(DECODE_THREADS, "prepare")
-        self._engine_thread = BusyPool(1, "engine")
+        self._engine_thread = BusyPool(BATCHES, "engine", shared=True)
         self._workload = Workload()
+        self._channel = Server(self.encode)
+
+    async def record_replica_metadata(self) -> dict[str, Any]:
+        """What Serve asks for once and hands to every gateway: where this replica takes calls without Serve."""
+        return await self._channel.start()
+
+    def __del__(self) -> Awaitable[None] | None:
+        """Let calls under way finish; Serve calls and awaits this once it sends no more of its own."""
+        channel = getattr(self, "_channel", None)  # absent where __init__ raised
+        return channel.close() if channel is not None and channel.listening else None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Swap to the artifact that ``user_config`` names.
@@ -235,7 +249,7 @@ class Encoder:
             loaded.label, vectors, tokens, errors, Stages(call.queue_s, prepared - start, call.inference_s)
         )
 
-    @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=total_cost, max_concurrent_batches=2)
+    @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=total_cost, max_concurrent_batches=BATCHES)
     async def _run(self, chunks: list[Chunk]) -> list[NDArray[np.float32]]:
         """Run prepared chunks together: those of one artifact in one go, so that a swap falls between two batches."""
         results: dict[int, NDArray[np.float32]] = {}

@@ -16,6 +16,7 @@ from deployments.auth import REFRESH_S as KEYS_REFRESH_S
 from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
+from deployments.http import envelope
 from deployments.http.app import build
 from deployments.http.recorded import Recorded
 from deployments.log import logger
@@ -46,13 +47,14 @@ class Gateway:
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
+        self._application = Recorded(build(self._embeddings, self._auth), self._access_log)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
-        return Recorded(build(self._embeddings, self._auth), self._access_log)
+        return self._application
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Serve asks for and hands to the autoscaling policy."""
@@ -78,6 +80,7 @@ class Gateway:
         self._registry.configure(config)
         self._access_log.on = config.access_log
         self._configured = True
+        envelope.SHORTCUT.open(self._application)  # by module: this class reaches its replica as a copy, globals too
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
             self._tasks.append(asyncio.ensure_future(self._write_access_log()))

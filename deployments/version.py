@@ -13,9 +13,11 @@ from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments import tracing
+from deployments.channel.client import ConnectionLostError, Connections
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
+from deployments.router import replicas_of
 from deployments.wire import Card, EncodeReply, Item, Queued
 from models.errors import UnavailableError
 
@@ -42,6 +44,7 @@ class Version:
         self.may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
         self._handle: Any = None
+        self._connections = Connections(self.reference)
         self._cost = text_cost if modality == "text" else image_cost
         self.coalescer = Coalescer(self.call, self._cost)
 
@@ -107,15 +110,22 @@ class Version:
     async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
         for attempt in range(1, CALL_ATTEMPTS + 1):
             try:
-                reply: EncodeReply = await self._remote().encode.remote(items, queued)
-            except (RayActorError, BackPressureError) as error:
+                return await self._send(items, queued)
+            except (RayActorError, BackPressureError, ConnectionLostError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self.reference} has no ready replica") from error
-            else:
-                return reply
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
+
+    async def _send(self, items: list[Item], queued: Queued) -> EncodeReply:
+        """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
+        handle = self._remote()
+        connection = self._connections.pick(replicas_of(handle))
+        if connection is not None:
+            return await connection.call(items, queued)
+        reply: EncodeReply = await handle.encode.remote(items, queued)
+        return reply
 
     def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""

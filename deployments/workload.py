@@ -20,10 +20,21 @@ KEPT = 0.5  # of the seconds per cost known so far, when an interval brings new 
 class BusyPool(ThreadPoolExecutor):
     """A thread pool that knows which part of the time its threads work."""
 
-    def __init__(self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Make a pool of ``threads`` threads; ``clock`` tells seconds."""
+    def __init__(
+        self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter, *, shared: bool = False
+    ) -> None:
+        """Make a pool.
+
+        Args:
+            threads: how many.
+            name: of the threads.
+            clock: tells seconds.
+            shared: one thread's work takes all that the threads have (an engine that uses every core), so that time
+                in which several work counts once. Otherwise each thread is a part of the whole.
+        """
         super().__init__(threads, thread_name_prefix=name)
         self._clock = clock
+        self._shared = shared
         self._guard = threading.Lock()
         self._busy_s = 0.0
         self._running: dict[int, float] = {}  # thread to when its job began, or was last counted
@@ -36,21 +47,31 @@ class BusyPool(ThreadPoolExecutor):
     def _timed(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         thread = threading.get_ident()
         with self._guard:
-            self._running[thread] = self._clock()
+            self._running[thread] = self._count(self._clock())
         try:
             return fn(*args, **kwargs)
         finally:
             with self._guard:
-                self._busy_s += self._clock() - self._running.pop(thread)
+                now = self._count(self._clock())
+                self._busy_s += now - self._running.pop(thread)
+
+    def _count(self, now: float) -> float:
+        """Note what all threads did until now where time counts once, each with an equal part of it."""
+        if self._shared:
+            for thread, since in self._running.items():
+                self._busy_s += (now - since) / len(self._running)
+                self._running[thread] = now
+        return now
 
     def busy(self) -> float:
         """The part of the time since the last question that threads worked, 0 to 1; jobs that still run count."""
         with self._guard:
-            now = self._clock()
+            now = self._count(self._clock())
             for thread, since in self._running.items():
                 self._busy_s += now - since
                 self._running[thread] = now
-            part = self._busy_s / max((now - self._counted_at) * self._max_workers, 1e-9)
+            whole = 1 if self._shared else self._max_workers
+            part = self._busy_s / max((now - self._counted_at) * whole, 1e-9)
             self._busy_s, self._counted_at = 0.0, now
         return part
 
