@@ -1,7 +1,8 @@
 """A flash crowd on this machine and in the simulator: ``python -m bench.autoscale_real`` compares replicas and latency.
 
-The service is the project's own with one text encoder, its policy and its delays, of which only two differ: at most two
-replicas, for two cores, and 30 s until one goes. The simulator knows what ``bench/service_times.json`` says, no more.
+The service is the project's own, with its policy and its delays but one: 30 s until a replica goes. Its encoders are
+real replicas whose engine waits as long as the measured one computes (``bench/stub.py``), so that a few cores hold eight.
+The simulator knows what ``bench/service_times.json`` says, no more.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ from models.catalog import ROOT, Catalog
 from models.store import pull
 
 REFERENCE, APPLICATION = "text-embedding@1.0.0", "text-embedding--1-0-0"
-TOKENS = 128  # so long that two cores are busy with encoding, not with requests
-LOW, HIGH = 0.25, 1.2  # of what one replica answers in full calls
-SECONDS = (25, 60, 65)
-SCALING = {"min_replicas": 1, "max_replicas": 2, "downscale_delay_s": 30}
+TOKENS = 128  # so long that requests are few, and the gateway's work small
+LOW, HIGH = 0.3, 2.5  # of what one replica answers in full calls
+SECONDS = (25, 60, 75)
+SCALING = {"downscale_delay_s": 30}
+LOAD_S = 2.0  # of a start; the rest of it is Ray's, and real
 SEED = 2
 WARM_S, START_S = 5, 180
 CONNECTIONS = 4096
@@ -98,6 +100,10 @@ def document(port: int) -> dict[str, Any]:
     routes = {"text-embedding": {"type": "text", "versions": {"1.0.0": 1}}}
     gateway["deployments"][0]["user_config"].update(models=routes, aliases={}, cache={"bytes": 0})
     gateway["deployments"][0]["autoscaling_config"]["max_replicas"] = 1
+    measured = json.loads(FILE.read_text(encoding="utf-8"))["models"][REFERENCE]
+    times = {"call_s": measured["call_s"], "item_s": TOKENS * measured["cost_s"], "load_s": LOAD_S}
+    encoder["import_path"] = "bench.stub:timed_encoder"
+    encoder["deployments"][0].update(user_config=times, ray_actor_options={"num_cpus": 0.1})
     encoder["deployments"][0]["autoscaling_config"].update(SCALING)
     source["applications"] = [gateway, encoder]
     source["http_options"]["port"] = port
@@ -163,22 +169,26 @@ def compared(run: Run, seen: Seen) -> Table:
     measured = seen.serving(length)
     latencies = [latency for _, latency in seen.latencies]
 
-    def first(values: NDArray[Any], count: int, since: int) -> str:
-        found = np.nonzero(values[since:] == count)[0]
+    def first(holds: NDArray[np.bool_], since: int) -> str:
+        found = np.nonzero(holds[since:])[0]
         return f"{found[0]} s" if len(found) else "not seen"
 
     def milliseconds(value: float) -> str:
         return f"{value:,.0f} ms"
 
     result = Table("", "simulated", "measured", box=box.SIMPLE_HEAD)
-    second = [first(values, 2, rise) for values in (run.serving, measured)]
-    gone = [first(values, 1, rise + SECONDS[1]) for values in (run.serving, measured)]
+    both = (run.serving, measured)
+    second = [first(values >= 2, rise) for values in both]
+    enough = [first(values >= HIGH, rise) for values in both]
+    gone = [first(values <= 1, rise + SECONDS[1]) for values in both]
     result.add_row("second replica serves, after the rise", *second)
+    result.add_row("as many as the traffic needs", *enough)
+    result.add_row("most replicas", str(run.serving.max()), str(measured.max()))
     result.add_row("one replica again, after the fall", *gone)
     result.add_row("replicas, mean", f"{run.serving.mean():.2f}", f"{measured.mean():.2f}")
     for percent in (50, 90, 99, 100):
-        both = run.percentile_ms(percent), percentile(latencies, percent) * 1000
-        result.add_row(f"latency, p{percent}" if percent < 100 else "latency, worst", *map(milliseconds, both))
+        pair = run.percentile_ms(percent), percentile(latencies, percent) * 1000
+        result.add_row(f"latency, p{percent}" if percent < 100 else "latency, worst", *map(milliseconds, pair))
     result.add_row("requests", str(run.trace.requests.sum()), str(len(seen.statuses)))
     result.add_row("failed", f"{run.failed:.0f}", str(seen.failed))
     return result

@@ -1,6 +1,7 @@
-"""A text encoder without an engine: every call takes the same time and no processor. It measures what is around it."""
+"""Text encoders without an engine: calls take a set time and no processor. They measure what is around them."""
 
 import asyncio
+import time
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from ray.serve import Application
 
 from deployments.app import EncoderArgs, bind
 from deployments.wire import Card, EncodeReply, Item, Label, Queued
+from deployments.workload import BusyPool, Workload
 
 SERVICE_S = 0.01
 DIMENSIONS = 384
@@ -34,7 +36,47 @@ class StubEncoder:
     async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:  # noqa: ARG002
         """Take the fixed time, whatever the call holds."""
         await asyncio.sleep(SERVICE_S)
-        return EncodeReply(self._label, np.repeat(self._vector, len(items), axis=0), [13] * len(items))
+        return self._reply(len(items))
+
+    def _reply(self, count: int) -> EncodeReply:
+        return EncodeReply(self._label, np.repeat(self._vector, count, axis=0), [13] * count)
+
+
+@serve.deployment(name="TextEncoder")
+class TimedEncoder(StubEncoder.func_or_class):  # type: ignore[misc, name-defined]
+    """Does one call after the other, each as long as a measured engine would, and reports its work as ``TextEncoder``."""
+
+    def __init__(self, reference: str) -> None:
+        """Answer as ``name@version``."""
+        super().__init__(reference)
+        self._engine = BusyPool(1, "engine")
+        self._workload = Workload()
+        self._call_s = self._item_s = 0.0
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take ``call_s`` and ``item_s``, and ``load_s`` to do so."""
+        await asyncio.sleep(user_config["load_s"])
+        self._call_s, self._item_s = user_config["call_s"], user_config["item_s"]
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """As the encoder's."""
+        return self._workload.report(self._engine.busy())
+
+    async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:
+        """Take as long as the items are worth."""
+        queued = queued or Queued("", len(items), 0)
+        seconds = self._call_s + len(items) * self._item_s
+        self._workload.begin(queued)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._engine, time.sleep, seconds)
+        finally:
+            self._workload.end(queued)
+        return self._reply(len(items))
+
+
+def timed_encoder(args: EncoderArgs) -> Application:
+    """The application of one version."""
+    return bind(TimedEncoder, args.model)
 
 
 def text_encoder(args: EncoderArgs) -> Application:
