@@ -9,6 +9,7 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.app import EncoderArgs, bind
+from deployments.channel.server import Server
 from deployments.wire import Card, EncodeReply, Item, Label, Queued
 from deployments.workload import BusyPool, Workload
 
@@ -23,8 +24,13 @@ class StubEncoder:
 
     def __init__(self, reference: str) -> None:
         """Answer as ``name@version``."""
+        self._channel = Server(self.encode)
         self._label = Label(reference, LABEL_HASH)
         self._vector = np.full((1, DIMENSIONS), DIMENSIONS**-0.5, np.float32)
+
+    async def record_replica_metadata(self) -> dict[str, Any]:
+        """As the encoder's: gateways call it over connections of their own."""
+        return await self._channel.start()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take any configuration."""
@@ -71,7 +77,8 @@ class TimedEncoder(StubEncoder.func_or_class):  # type: ignore[misc, name-define
             await asyncio.get_running_loop().run_in_executor(self._engine, time.sleep, seconds)
         finally:
             self._workload.end(queued)
-        return self._reply(len(items))
+        reply: EncodeReply = self._reply(len(items))
+        return reply
 
 
 def timed_encoder(args: EncoderArgs) -> Application:

@@ -51,6 +51,24 @@ def test_a_pool_knows_how_long_its_threads_worked(clock: Clock, threads: int, ex
     assert pool.busy() == 0
 
 
+def test_time_in_which_threads_share_an_engine_counts_once(clock: Clock) -> None:
+    with BusyPool(2, "test", clock, shared=True) as pool:
+        clock.pass_(1)
+        first = held_job(pool)
+        clock.pass_(1)
+        second = held_job(pool)
+        clock.pass_(2)
+        assert pool.busy() == pytest.approx(3 / 4)
+        clock.pass_(1)
+        first.set()
+        pool.submit(int).result()  # the thread that it frees has counted the first
+        clock.pass_(1)
+        second.set()
+        pool.shutdown(wait=True)
+        clock.pass_(2)
+        assert pool.busy() == pytest.approx(2 / 4)
+
+
 def test_a_job_that_still_runs_counts_and_counts_once(clock: Clock) -> None:
     with BusyPool(1, "test", clock) as pool:
         end = held_job(pool)
