@@ -21,9 +21,8 @@ FROM source AS install-gpu
 RUN scripts/k8s_install.sh gpu /opt/embedserve
 
 FROM ${BASE} AS runtime
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # wget: KubeRay's readiness probe of workers calls it. libstdc++6: ONNX Runtime and Ray load it.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,SC2016
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libstdc++6 wget \
     && rm -rf /var/lib/apt/lists/* \
@@ -42,7 +41,8 @@ FROM runtime AS cpu
 COPY --from=install-cpu /opt/embedserve /opt/embedserve
 USER 1000:1000
 ARG BAKE=""
-RUN if [ -n "$BAKE" ]; then read -ra models <<< "$BAKE"; embedserve models pull --profile production "${models[@]}"; fi
+# hadolint ignore=SC2086
+RUN if [ -n "$BAKE" ]; then embedserve models pull --profile production $BAKE; fi
 CMD ["embedserve", "--help"]
 
 FROM runtime AS gpu
@@ -53,5 +53,6 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000
 ARG BAKE=""
-RUN if [ -n "$BAKE" ]; then read -ra models <<< "$BAKE"; embedserve models pull --profile production "${models[@]}"; fi
+# hadolint ignore=SC2086
+RUN if [ -n "$BAKE" ]; then embedserve models pull --profile production $BAKE; fi
 CMD ["embedserve", "--help"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -19,6 +17,7 @@ from typing import Any
 from bench import infinity, overload, report
 from bench.bars import ALONE, MANY, ONE, RAW, bars, rate
 from bench.loads import full_plan, quick_plan
+from bench.machine import describe
 from bench.overload import Overload
 from bench.runner import Bench
 from bench.systems import STARTERS
@@ -26,7 +25,6 @@ from models.catalog import ROOT, Catalog
 from models.store import pull
 
 RESULTS = ROOT / "bench" / "results"
-QUIET_S = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     begin = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is stopped on the way out
-    machine = _machine()
+    machine = describe()
     plan = quick_plan() if quick else full_plan()
 
     def tell(message: str) -> None:
@@ -86,28 +84,6 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     print(text)
     _write(document, text, quick, publish)
     return 0
-
-
-def _machine() -> dict[str, Any]:
-    cpu = next((s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")), ": ?")
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": cpu.partition(":")[2].strip(),
-        "python": platform.python_version(),
-        "others": round(_others(), 2),
-    }
-
-
-def _others() -> float:
-    """Cores that the rest of the machine takes before anything is started."""
-
-    def busy() -> float:
-        ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-
-    before = busy()
-    time.sleep(QUIET_S)
-    return (busy() - before) / QUIET_S
 
 
 def _summary(bench: Bench, overloads: list[Overload], machine: dict[str, Any]) -> str:

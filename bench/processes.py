@@ -63,7 +63,7 @@ class Mark:
         """Processor time that each kind of process has taken so far."""
         totals: dict[str, float] = {}
         for pid in self.pids():
-            label, seconds = name_of(pid), _cpu_seconds(pid)
+            label, seconds = name_of(pid), cpu_seconds_of(pid)
             totals[label] = totals.get(label, 0) + seconds
         return totals
 
@@ -79,7 +79,8 @@ def _read(pid: int, name: str) -> bytes:
         return b""
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """Processor time that a process has taken so far."""
     fields = _read(pid, "stat").rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S if len(fields) > 12 else 0.0
 

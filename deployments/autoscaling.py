@@ -71,7 +71,7 @@ def fresh(metrics: Mapping[str, Mapping[Any, Any]], now: float) -> list[Report]:
     for replica, series in metrics.get("busy", {}).items():
         if not series or now - series[-1].timestamp > STALE_S:
             continue
-        queued = {name: metrics.get(name, {}).get(replica) for name in ("held_s", "waiting_s")}
+        queued = {name: metrics.get(name, {}).get(replica) for name in ("refused", "held_s", "waiting_s")}
         found.append(Report(series[-1].value, **{name: s[-1].value if s else 0.0 for name, s in queued.items()}))
     return found
 
@@ -98,3 +98,8 @@ class GatewayPolicy(_Policy):
     """Gateways. What waits in them waits for encoders, which more gateways would not help."""
 
     target = scaling.GATEWAY
+
+
+POLICIES: dict[str, type[_Policy]] = {
+    f"{__name__}:{policy.__name__}": policy for policy in (GatewayPolicy, TextPolicy, ImageCpuPolicy, ImageGpuPolicy)
+}

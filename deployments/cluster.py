@@ -18,6 +18,7 @@ import httpx2
 import ray
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
+from deployments.channel.server import HOST_VARIABLE
 from deployments.serve_config import ServeConfig
 from models.errors import EmbedserveError
 
@@ -134,6 +135,7 @@ def start_local(cpus: int | None = None) -> LocalRay:
         if name not in os.environ and port_taken(port):
             os.environ[name] = str(free_port())
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault(HOST_VARIABLE, "127.0.0.1")  # gateways of another node there are none
     os.umask(0o077)  # Ray writes its token and its logs with the umask it finds
     folder = Path(tempfile.mkdtemp(prefix="embedserve-"))
     if len(str(folder)) > RAY_SOCKET_PATH:

@@ -19,6 +19,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from statistics import median
 
+from deployments import tracing
+from deployments.record import RECORD, Record
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
@@ -51,6 +53,8 @@ class _Request:
     items: list[Item]
     future: asyncio.Future[list[Outcome]]
     bulk: bool
+    record: Record | None
+    since: float  # monotonic seconds
     next: int = 0  # first item that has not left
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
@@ -90,8 +94,10 @@ class Coalescer:
         self._bulk: deque[_Request] = deque()
         self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pumping = False  # soon
         self.waiting_items = 0  # of both kinds
-        self._waiting_cost = 0
+        self.waiting_cost = 0
+        self.refused_cost = 0  # since the last call; it tells the autoscaler what queues do not show
         self._pace = Pace()
         self.max_wait_s = math.inf  # of work that may wait
         self.max_waiting = 1
@@ -110,20 +116,25 @@ class Coalescer:
         limit = int(self.max_waiting * self.bulk_waiting) if bulk else self.max_waiting
         kind = " for bulk" if bulk else ""
         if self.waiting_items and self.waiting_items + len(items) > limit:
+            self.refused_cost += sum(map(self._cost, items))
             raise UnavailableError(
                 f"the service is at capacity: {self.waiting_items} inputs wait already (limit {limit}{kind})"
             )
-        wait_s = self._waiting_cost * self._pace.seconds_per_cost
+        wait_s = self.waiting_cost * self._pace.seconds_per_cost
         longest_s = self.max_wait_s * (self.bulk_waiting if bulk else 1)
         if wait_s > longest_s:
+            self.refused_cost += sum(map(self._cost, items))
             raise UnavailableError(
                 f"the service is at capacity: {wait_s:.2f} s of work wait already (limit {longest_s:g} s{kind})"
             )
-        request = _Request(items, asyncio.get_running_loop().create_future(), bulk)
+        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        request = _Request(items, future, bulk, RECORD.get(), time.monotonic())
         self._queue(request).append(request)
         self.waiting_items += len(items)
-        self._waiting_cost += sum(map(self._cost, items))
-        self._pump()
+        self.waiting_cost += sum(map(self._cost, items))
+        if not self._pumping:  # after whatever else the loop has read by now, so that it leaves in the same call
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
         try:
             return await request.future
         except asyncio.CancelledError:
@@ -135,12 +146,13 @@ class Coalescer:
         if request in self._queue(request):
             self._queue(request).remove(request)
             self.waiting_items -= len(request.items) - request.next
-            self._waiting_cost -= sum(map(self._cost, request.items[request.next :]))
+            self.waiting_cost -= sum(map(self._cost, request.items[request.next :]))
 
     def _queue(self, request: _Request) -> deque[_Request]:
         return self._bulk if request.bulk else self._waiting
 
     def _pump(self) -> None:
+        self._pumping = False
         while self._may_send():
             task = asyncio.ensure_future(self._call(self._take()))
             self._tasks.add(task)
@@ -182,7 +194,7 @@ class Coalescer:
                     queue.appendleft(request)
                     return spent
                 spent += cost
-                self._waiting_cost -= cost
+                self.waiting_cost -= cost
                 taken.append((request, request.next))
                 request.next += 1
                 if request.next == len(request.items):
@@ -194,6 +206,8 @@ class Coalescer:
     async def _call(self, taken: list[tuple[_Request, int]]) -> None:
         cost = sum(self._cost(request.items[index]) for request, index in taken)
         began = time.monotonic()
+        if tracing.on():
+            _trace(taken, began)
         try:
             reply = await self._send([request.items[index] for request, index in taken])
         except asyncio.CancelledError:
@@ -208,4 +222,15 @@ class Coalescer:
         for row, (request, index) in enumerate(taken):
             request.outcomes[index] = Outcome(reply, row)
             if len(request.outcomes) == len(request.items) and not request.future.done():
+                if request.record is not None:
+                    request.record.passed(began - request.since, reply.stages)
                 request.future.set_result([request.outcomes[i] for i in range(len(request.items))])
+
+
+def _trace(taken: list[tuple[_Request, int]], began: float) -> None:
+    """Say how long the traced requests in a call waited, and whom it is for; this task's context is the call's own."""
+    requests = {id(request): request for request, _ in taken}.values()
+    spans = {request.record.span: request for request in requests if request.record and request.record.span}
+    for span, request in spans.items():
+        tracing.stage("queue", span, request.since, began)
+    tracing.CALLERS.set(tuple(spans))

@@ -19,6 +19,7 @@ from deployments.fetch import Fetcher
 from deployments.inputs import checked_dimensions, checked_items
 from deployments.metrics import GatewayMetrics
 from deployments.rate import Rates
+from deployments.record import RECORD
 from deployments.registry import Registry
 from deployments.shadow import Shadow
 from deployments.status import status_of
@@ -90,6 +91,9 @@ class Embeddings:
         version = self.registry.resolve(request.model, request.key, request.headers)
         labels = (version.model, version.version)
         start = time.perf_counter()
+        record = RECORD.get()
+        if record is not None:
+            record.model, record.version, record.items, record.bulk = *labels, len(request.items), request.bulk
         try:
             self._rates.take(request.client, len(request.items), self.registry.config.rate)
             BULK.set(request.bulk)
@@ -103,6 +107,8 @@ class Embeddings:
             if status in SHED:
                 self.metrics.shed.add((*labels, SHED[status]))
             raise
+        if record is not None:
+            record.hash, record.tokens, record.cache = result.label.hash, result.tokens, result.cache
         self.metrics.requests.add((*labels, "200"))
         self.metrics.items.add(labels, len(result.vectors))
         self.metrics.tokens.add(labels, result.tokens)

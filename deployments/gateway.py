@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from ray import serve
+from ray.serve._private.logging_utils import get_serve_logs_dir
 from starlette.types import ASGIApp
 
+from deployments import tracing
+from deployments.access_log import AccessLog
 from deployments.auth import REFRESH_S as KEYS_REFRESH_S
 from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
+from deployments.http import envelope
 from deployments.http.app import build
+from deployments.http.recorded import Recorded
 from deployments.log import logger
 from deployments.metrics import GatewayMetrics
 from deployments.registry import REFRESH_S, Registry
 from deployments.router import keep_replicas_that_reconfigure
 from deployments.workload import Processor
+
+LOG_EVERY_S = 1.0
 
 
 @serve.deployment
@@ -32,17 +40,21 @@ class Gateway:
             CatalogError: the configured API keys cannot be read.
         """
         keep_replicas_that_reconfigure()
+        tracing.start("embedserve-gateway")
+        replica = serve.get_replica_context().replica_id.unique_id
+        self._access_log = AccessLog(Path(get_serve_logs_dir()) / f"access_{replica}.log", replica)
         self._auth = Auth(profile)
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
+        self._application = Recorded(build(self._embeddings, self._auth), self._access_log)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""
-        return build(self._embeddings, self._auth)
+        return self._application
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Serve asks for and hands to the autoscaling policy."""
@@ -66,9 +78,12 @@ class Gateway:
             logger.error("configuration refused, the old one stays in force: %s", error)
             return
         self._registry.configure(config)
+        self._access_log.on = config.access_log
         self._configured = True
+        envelope.SHORTCUT.open(self._application)  # by module: this class reaches its replica as a copy, globals too
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
+            self._tasks.append(asyncio.ensure_future(self._write_access_log()))
 
     async def _work_in_background(self) -> None:
         while True:
@@ -87,3 +102,13 @@ class Gateway:
                 await asyncio.get_running_loop().run_in_executor(None, self._auth.refresh)
             except Exception:  # an unreadable file must not end the watch: the next one may revoke a key
                 logger.exception("looking at the API keys failed")
+
+    async def _write_access_log(self) -> None:
+        """Hand over once a second what was noted; a slow disk holds up nobody."""
+        while True:
+            await asyncio.sleep(LOG_EVERY_S)
+            await asyncio.get_running_loop().run_in_executor(None, self._access_log.write)
+
+    def __del__(self) -> None:
+        """Serve calls this when the replica has drained."""
+        self._access_log.close()

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from functools import wraps
+from typing import Any
 
 from ray.serve._private.common import DeploymentTargetInfo
 from ray.serve._private.router import AsyncioRouter
+
+from deployments.channel.client import Replica
+
+
+def replicas_of(handle: Any) -> Mapping[Hashable, Replica]:
+    """The replicas that a Serve handle may call right now; none before its first call."""
+    router = getattr(handle._router, "_asyncio_router", None)
+    chooser = router.request_router if router else None
+    return chooser.curr_replicas if chooser else {}
 
 
 def keep_replicas_that_reconfigure() -> None:

@@ -36,13 +36,17 @@ class Report:
     """What one replica said last."""
 
     busy: float  # part of the time that its slowest stage worked; 1: always
+    refused: float = 0.0  # work that gateways refused, in seconds of this replica's work per second
     held_s: float = 0.0  # seconds of work that it accepted and has not answered
     waiting_s: float = 0.0  # seconds of work that waits for its version in all gateways, as far as it heard
 
 
 def demand(reports: Sequence[Report], target: Target) -> float:
-    """Replicas' worth of work. Each replica hears of the same queue: the longest that one of them heard of counts."""
-    working = sum(report.busy for report in reports)
+    """Replicas' worth of work: done, refused and waiting.
+
+    Every refusal is told to one replica. Of the same queue all of them hear: the longest that one heard of counts.
+    """
+    working = sum(report.busy + report.refused for report in reports)
     queued = sum(report.held_s for report in reports) + max((report.waiting_s for report in reports), default=0.0)
     return working / target.utilisation + queued / target.drain_s
 

@@ -14,8 +14,8 @@ from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
-from deployments import autoscaling
 from deployments.app import EncoderArgs, GatewayArgs
+from deployments.autoscaling import POLICIES
 from deployments.config import EncoderConfig, GatewayConfig, Profile, application_name, parse
 from deployments.version import REST_AFTER_S
 from models.catalog import ROOT, describe
@@ -23,15 +23,6 @@ from models.errors import CatalogError
 
 GATEWAY_PATH = "deployments.app:gateway"
 ENCODER_PATHS = ("deployments.app:text_encoder", "deployments.app:image_encoder")
-POLICIES = {
-    f"{autoscaling.__name__}:{policy.__name__}": policy
-    for policy in (
-        autoscaling.GatewayPolicy,
-        autoscaling.TextPolicy,
-        autoscaling.ImageCpuPolicy,
-        autoscaling.ImageGpuPolicy,
-    )
-}
 SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
 
 

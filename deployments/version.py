@@ -12,9 +12,12 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
+from deployments import tracing
+from deployments.channel.client import Connections
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
+from deployments.router import replicas_of
 from deployments.wire import Card, EncodeReply, Item, Queued
 from models.errors import UnavailableError
 
@@ -43,6 +46,7 @@ class Version:
         self.may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
         self._handle: Any = None
+        self._connections = Connections(self.reference)
         self._cost = text_cost if modality == "text" else image_cost
         self.coalescer = Coalescer(self.call, self._cost)
 
@@ -99,30 +103,42 @@ class Version:
             UnavailableError: no replica took it.
         """
         self._used_at = time.monotonic()
-        queued = self._queued(items)
+        span = tracing.call(self.reference)
+        try:
+            return await self._call(items, self._queued(items, tracing.carried(span)))
+        finally:
+            tracing.end(span)
+
+    async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
         for attempt in range(1, CALL_ATTEMPTS + 1):
             handle = self._remote()
             try:
-                reply: EncodeReply = await handle.encode.remote(items, queued)
+                return await self._send(handle, items, queued)
             except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self.reference} has no ready replica") from error
-            else:
-                return reply
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
 
-    def _queued(self, items: list[Item]) -> Queued:
-        """What a call costs and leaves behind. Calls are filled by turns, so that the rest is like what is in them."""
-        cost = sum(self._cost(item) for item in items)
-        return Queued(GATEWAY, cost, cost * self.coalescer.waiting_items // len(items))
+    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
+        """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
+        connection = self._connections.pick(replicas_of(handle))
+        if connection is not None:
+            return await connection.call(items, queued)
+        reply: EncodeReply = await handle.encode.remote(items, queued)
+        return reply
+
+    def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
+        """What a call costs, what it leaves behind, and what was refused since the one before it."""
+        refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
+        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
 
     def _remote(self) -> Any:
         if self._handle is None:
             try:
                 self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
-            except RayServeException as error:
+            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
                 raise UnavailableError(f"{self.reference} is not deployed") from error
         return self._handle
 

@@ -36,6 +36,17 @@ class Queued:
     gateway: str
     cost: int  # of this call: tokens or pictures, as the gateway counts them
     waiting: int  # cost of what waits for the same version in that gateway
+    refused: int = 0  # cost of what that gateway refused for want of capacity since its last call
+    trace: tuple[str, ...] = ()  # W3C traceparents of the call and of its requests, where they are traced
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Where the time of a call went in the encoder, in seconds; of several batches, the one that ended last counts."""
+
+    queue_s: float = 0.0
+    preprocess_s: float = 0.0
+    inference_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -46,6 +57,7 @@ class EncodeReply:
     vectors: NDArray[np.float32]  # [n, d]; rows of failed items are zero and never read
     tokens: list[int]  # tokens of each item; 0 for images
     errors: dict[int, ItemError] = field(default_factory=dict)
+    stages: Stages = Stages()
 
 
 @dataclass(frozen=True, slots=True)

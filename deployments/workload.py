@@ -20,9 +20,20 @@ KEPT = 0.5  # of the seconds per cost known so far, when an interval brings new 
 class BusyPool(ThreadPoolExecutor):
     """A thread pool that knows which part of the time its threads work."""
 
-    def __init__(self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Make a pool of ``threads`` threads; ``clock`` tells seconds."""
+    def __init__(
+        self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter, *, together: bool = False
+    ) -> None:
+        """Make a pool of threads.
+
+        Args:
+            threads: how many.
+            name: what they are called.
+            clock: tells seconds.
+            together: the threads share what they work with: one at work counts as all of them.
+        """
         super().__init__(threads, thread_name_prefix=name)
+        self._together = together
+        self._since = 0.0  # when the first of the running jobs began, or was last counted
         self._clock = clock
         self._guard = threading.Lock()
         self._busy_s = 0.0
@@ -36,21 +47,32 @@ class BusyPool(ThreadPoolExecutor):
     def _timed(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         thread = threading.get_ident()
         with self._guard:
-            self._running[thread] = self._clock()
+            now = self._clock()
+            if not self._running:
+                self._since = now
+            self._running[thread] = now
         try:
             return fn(*args, **kwargs)
         finally:
             with self._guard:
-                self._busy_s += self._clock() - self._running.pop(thread)
+                began = self._running.pop(thread)
+                if not self._together:
+                    self._busy_s += self._clock() - began
+                elif not self._running:
+                    self._busy_s += self._clock() - self._since
 
     def busy(self) -> float:
         """The part of the time since the last question that threads worked, 0 to 1; jobs that still run count."""
         with self._guard:
             now = self._clock()
-            for thread, since in self._running.items():
-                self._busy_s += now - since
-                self._running[thread] = now
-            part = self._busy_s / max((now - self._counted_at) * self._max_workers, 1e-9)
+            if self._running and self._together:
+                self._busy_s += now - self._since
+                self._since = now
+            elif self._running:
+                self._busy_s += sum(now - since for since in self._running.values())
+                self._running = dict.fromkeys(self._running, now)
+            workers = 1 if self._together else self._max_workers
+            part = self._busy_s / max((now - self._counted_at) * workers, 1e-9)
             self._busy_s, self._counted_at = 0.0, now
         return part
 
@@ -66,6 +88,7 @@ class Workload:
         self._clock = clock
         self._held = 0
         self._done = 0  # cost answered since the last report
+        self._refused = 0  # cost that gateways refused since then
         self._spent_s = 0.0  # on what was not answered until then
         self._queues: dict[str, tuple[float, int]] = {}  # gateway to when it called last and what it left waiting
         self._seconds_per_cost = 0.0
@@ -74,6 +97,7 @@ class Workload:
     def begin(self, queued: Queued) -> None:
         """Take a call, and hear what waits where it came from."""
         self._held += queued.cost
+        self._refused += queued.refused
         self._queues[queued.gateway] = (self._clock(), queued.waiting)
 
     def end(self, queued: Queued) -> None:
@@ -90,8 +114,8 @@ class Workload:
         now = self._clock()
         if not self._held and not self._done:
             busy = 0.0  # proofs of health are no reason to keep a replica
-        self._spent_s += busy * (now - self._reported_at)
-        self._reported_at = now
+        elapsed, self._reported_at = max(now - self._reported_at, 1e-9), now
+        self._spent_s += busy * elapsed
         if self._done:
             measured = self._spent_s / self._done
             known = self._seconds_per_cost or measured
@@ -99,8 +123,10 @@ class Workload:
             self._done, self._spent_s = 0, 0.0
         self._queues = {gateway: news for gateway, news in self._queues.items() if now - news[0] <= NEWS_S}
         waiting = sum(cost for _, cost in self._queues.values())
+        refused, self._refused = self._refused / elapsed, 0
         return {
             "busy": busy,
+            "refused": refused * self._seconds_per_cost,
             "held_s": self._held * self._seconds_per_cost,
             "waiting_s": waiting * self._seconds_per_cost,
         }

@@ -18,7 +18,7 @@ from deployments.operator.cluster import TIMEOUT_S, credentials, models
 from deployments.operator.traffic import Counts, parse
 from models.errors import UnavailableError
 
-COLOURS = {"ready": "green", "loading": "yellow", "failed": "red"}
+COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "asleep": "cyan"}
 COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
 TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
 ABSENT = "–"

@@ -1,20 +1,47 @@
 """The outermost layer around every request on a replica's port, also outside Serve's own handling.
 
-Serve loads it through ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``; it makes Serve's answers follow the contract.
+Serve loads it through ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``; it makes Serve's answers follow the contract, and hands
+requests for vectors to the gateway's application without Serve's handling in between, a third of the
+gateway's time (cached requests: 251 µs of processor time each, without it 161). What Serve would do for them is done elsewhere: the gateway bounds its own queues, counts its own
+requests and reports its own load; a replica that drains lets the requests on its connections finish before it goes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:@/+=-]{1,128}$")
+ID_HEADER = b"x-request-id"
 # Serve would watch every request for a disconnect with two tasks more, a quarter of the gateway's time for a request.
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")
+DIRECT = ("/v1/embeddings", "/v2/models/")  # where requests for vectors go
 WATCH_AFTER_S = 0.1  # requests answered sooner are gone before their client could give up on them
+
+
+class Shortcut:
+    """Where the gateway of this process leaves its application for the envelope to find."""
+
+    def __init__(self) -> None:
+        """Know of none: every request goes through Serve's handling."""
+        self._app: ASGIApp | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, app: ASGIApp) -> None:
+        """Hand requests for vectors to ``app``, whose futures belong to the running event loop."""
+        self._app, self._loop = app, asyncio.get_running_loop()
+
+    def app_for(self, path: str) -> ASGIApp | None:
+        """The application, for requests that may go there directly."""
+        here = self._app is not None and self._loop is asyncio.get_running_loop()
+        return self._app if here and path.startswith(DIRECT) else None
+
+
+SHORTCUT = Shortcut()
 
 
 class Envelope:
@@ -31,14 +58,33 @@ class Envelope:
             return
         headers = [kept for name, value in scope["headers"] if (kept := _header(name, value)) is not None]
         scope["headers"] = [*headers, UNWATCHED]
+        direct = SHORTCUT.app_for(scope["path"])
         watch = _Watch(receive)
         try:
-            await self._app(scope, watch.receive, send)
+            if direct is None:
+                await self._app(scope, watch.receive, send)
+            else:
+                await direct(scope, watch.receive, _identified(scope, send))
         except asyncio.CancelledError:
             if not watch.gone:
                 raise
         finally:
             watch.stop()
+
+
+def _identified(scope: Scope, send: Send) -> Send:
+    """Name the request in its scope and in its answer, as Serve does."""
+    given = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
+    identifier = given or str(uuid.uuid4()).encode()
+    if given is None:
+        scope["headers"].append((ID_HEADER, identifier))
+
+    async def identified(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"].append((ID_HEADER, identifier))
+        await send(message)
+
+    return identified
 
 
 class _Watch:
@@ -79,7 +125,7 @@ class _Watch:
 
 
 def _header(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
-    if name == b"x-request-id":
+    if name == ID_HEADER:
         return (name, value) if REQUEST_ID.match(value) else None
     if name == b"x-request-timeout-seconds":
         return b"x-embedserve-timeout-seconds", value

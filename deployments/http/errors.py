@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from deployments.excerpt import excerpt
 from deployments.log import logger
+from deployments.record import RECORD
 from deployments.status import status_of
 from models.errors import AuthenticationError, EmbedserveError, RateLimitError, SlowInputError, UnavailableError
 
@@ -36,6 +37,9 @@ def respond(error: Exception) -> Response:
     """Turn an exception into its answer; what we did not raise on purpose is a 500 that tells nothing of the inside."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     status = status_of(cause)
+    record = RECORD.get()
+    if record is not None:
+        record.error = type(cause).__name__
     if isinstance(cause, EmbedserveError) and status != 500:
         kind = "invalid_request_error" if status < 500 else "server_error"
         headers = _headers(cause)

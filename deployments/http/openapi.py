@@ -96,7 +96,7 @@ SCHEMAS: dict[str, Any] = {
             "dimensions": {"type": ["integer", "null"]},
             "precision": {"type": ["string", "null"]},
             "weights": {"type": ["string", "null"], "enum": ["pretrained", "synthetic", None]},
-            "state": {"type": "string", "enum": ["ready", "loading", "failed"]},
+            "state": {"type": "string", "enum": ["ready", "loading", "failed", "asleep"]},
             "reason": {"type": ["string", "null"]},
             "share": {"type": "number"},
             "replicas": {"type": "integer"},

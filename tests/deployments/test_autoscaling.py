@@ -9,7 +9,7 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
-from deployments.serve_config import POLICIES
+from deployments.autoscaling import POLICIES
 from models.errors import CatalogError
 
 DEPLOYMENT = DeploymentID("TextEncoder", "text-embedding--1-0-0")

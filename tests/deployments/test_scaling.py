@@ -18,6 +18,7 @@ TARGET = Target(utilisation=0.7, drain_s=5)
         ([Report(0.7, held_s=5)], 2),
         ([Report(0.7, waiting_s=10)], 3),
         ([Report(0.7, held_s=5, waiting_s=10), Report(0.7, held_s=5, waiting_s=8)], 6),
+        ([Report(1.0, refused=0.7), Report(1.0, refused=0.1)], 4),
     ],
     ids=[
         "nobody reports",
@@ -26,6 +27,7 @@ TARGET = Target(utilisation=0.7, drain_s=5)
         "work held counts by the time to drain it",
         "work that waits in gateways too",
         "all hear of the same queue, so that it counts once",
+        "what was refused is missing",
     ],
 )
 def test_demand_is_what_works_and_what_waits(reports: list[Report], expected: float) -> None:

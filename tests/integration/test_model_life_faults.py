@@ -162,3 +162,26 @@ def test_shadow_traffic_is_compared_and_never_answered_from(
 def _samples(text: str, name: str, label: str) -> list[float]:
     lines = (line for line in text.splitlines() if line.startswith(name + "{") and label in line)
     return [float(line.rpartition(" ")[2]) for line in lines]
+
+
+def test_an_application_that_cannot_be_built_is_one_failed_version_and_no_more(
+    lone: tuple[Service, ServeApi, dict[str, Any]],
+) -> None:
+    """Last, because the application stays."""
+    service, api, document = lone
+    broken = copy.deepcopy(document["applications"][2])
+    broken.update(name="text-embedding--1-2-0", import_path="deployments.app:nothing_of_this_name")
+    document["applications"].append(broken)
+    routes = document["applications"][0]["deployments"][0]["user_config"]["models"]["text-embedding"]
+    routes["versions"]["1.2.0"] = 0
+    api.deploy(ServeConfig(document))
+
+    def entry(reference: str) -> dict[str, Any]:
+        url = f"{service.url}/v1/models/{reference}"
+        found: dict[str, Any] = httpx2.get(url, timeout=30, trust_env=False).json()
+        return found
+
+    wait("a failed version", lambda: entry("text-embedding@1.2.0").get("state") == "failed")
+    assert "is not deployed" in entry("text-embedding@1.2.0")["reason"]
+    assert entry(FP32)["state"] == "ready"
+    assert served_by(service.url) == FP32

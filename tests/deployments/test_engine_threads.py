@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments import engine_thread
-from deployments.engine_thread import EngineThread
+from deployments import engine_threads
+from deployments.engine_threads import EngineThreads
 from models.errors import ArtifactError, UnavailableError
 
 
 @pytest.fixture(autouse=True)
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_thread, "HOLD_S", 0.01)
+    monkeypatch.setattr(engine_threads, "HOLD_S", 0.01)
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def gate() -> Iterator[threading.Event]:
 
 
 def test_a_result_is_a_proof() -> None:
-    async def run() -> EngineThread:
-        engine = EngineThread()
+    async def run() -> EngineThreads:
+        engine = EngineThreads(1)
         assert engine.proved_at == -math.inf
         assert await engine.run(lambda a, b: a + b, 1, b=2) == 3
         return engine
@@ -37,7 +37,7 @@ def test_a_result_is_a_proof() -> None:
 
 def test_a_failure_ends_the_trust_in_what_was_proved() -> None:
     async def run() -> None:
-        engine = EngineThread()
+        engine = EngineThreads(1)
         await engine.run(int)
         with pytest.raises(UnavailableError, match="the engine failed"):
             await engine.run(lambda: 1 / 0)
@@ -51,12 +51,12 @@ def test_errors_on_purpose_stay_what_they_are() -> None:
         raise ArtifactError("no vectors")
 
     with pytest.raises(ArtifactError, match="no vectors"):
-        asyncio.run(EngineThread().run(refuse))
+        asyncio.run(EngineThreads(1).run(refuse))
 
 
 def test_a_run_that_does_not_come_back_is_not_waited_for_and_neither_is_what_follows(gate: threading.Event) -> None:
     async def run() -> None:
-        engine = EngineThread(timeout_s=0.05)
+        engine = EngineThreads(1, timeout_s=0.05)
         with pytest.raises(UnavailableError, match="did not answer within"):
             await engine.run(gate.wait)
         with pytest.raises(UnavailableError, match="has not answered"):
@@ -75,7 +75,7 @@ def test_a_run_that_does_not_come_back_is_not_waited_for_and_neither_is_what_fol
 
 def test_whoever_gives_up_waiting_leaves_the_engine_usable(gate: threading.Event) -> None:
     async def run() -> None:
-        engine = EngineThread(timeout_s=30)
+        engine = EngineThreads(1, timeout_s=30)
         task = asyncio.ensure_future(engine.run(gate.wait))
         await asyncio.sleep(0)
         task.cancel()

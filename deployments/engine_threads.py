@@ -1,4 +1,4 @@
-"""The one thread that an engine runs on: one run at a time, none waited for longer than its deadline."""
+"""The threads that an engine runs on: a few runs at a time, none waited for longer than its deadline."""
 
 from __future__ import annotations
 
@@ -19,49 +19,50 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class EngineThread:
+class EngineThreads:
     """Runs an engine and remembers when it last came back with a result.
 
     A run that does not come back cannot be ended, only its process can: whoever waits for it, or comes after it, is
     told at once, so that their work goes to another replica while Serve replaces this one.
     """
 
-    def __init__(self, timeout_s: float = math.inf) -> None:
-        """Start an idle thread; ``timeout_s`` is how long a run may take."""
+    def __init__(self, runs: int, timeout_s: float = math.inf) -> None:
+        """Allow ``runs`` at a time; ``timeout_s`` is how long one may take."""
         self.timeout_s = timeout_s
         self.proved_at = -math.inf  # monotonic seconds of the last run that came out right
-        self._pool = BusyPool(1, "engine")
-        self._lock = asyncio.Lock()
-        self._stuck: Future[Any] | None = None
+        self._pool = BusyPool(runs, "engine", together=True)  # one run already uses every core
+        self._turns = asyncio.Semaphore(runs)
+        self._stuck: set[Future[Any]] = set()
 
     def busy(self) -> float:
-        """The part of the time since the last question that the thread worked, 0 to 1."""
+        """The part of the time since the last question that any thread worked, 0 to 1."""
         return self._pool.busy()
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function in the thread when it is this one's turn.
+        """Run a function in a thread when it is its turn.
 
         Raises:
             UnavailableError: it raised what it should not, or it, or one before it, does not come back.
             EmbedserveError: as the function raises on purpose.
         """
         try:
-            async with self._lock:
+            async with self._turns:
                 return await self._run(partial(work, *args, **kwargs))
         except UnavailableError:
             await asyncio.sleep(HOLD_S)
             raise
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._stuck is not None and not self._stuck.done():
+        self._stuck = {future for future in self._stuck if not future.done()}
+        if self._stuck:
             raise UnavailableError(f"the engine has not answered for more than {self.timeout_s:g} s")
-        self._stuck = None
         future = self._pool.submit(work)
         try:
             async with asyncio.timeout(self.timeout_s if math.isfinite(self.timeout_s) else None):
                 result = await asyncio.wrap_future(future)
         except TimeoutError as error:
-            self._stuck, self.proved_at = future, -math.inf
+            self._stuck.add(future)
+            self.proved_at = -math.inf
             raise UnavailableError(f"the engine did not answer within {self.timeout_s:g} s") from error
         except EmbedserveError:
             self.proved_at = -math.inf
@@ -70,5 +71,6 @@ class EngineThread:
             self.proved_at = -math.inf
             logger.error("the engine failed", exc_info=error)
             raise UnavailableError("the engine failed") from error
-        self.proved_at = time.monotonic()
+        if not self._stuck:
+            self.proved_at = time.monotonic()
         return result

@@ -1,0 +1,1 @@
+"""Calls from gateways to encoders over connections of their own, beside Serve's handles."""

@@ -1,0 +1,201 @@
+"""The access log and the traces of a running service, read where operators read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+
+from deployments.cluster import ServeApi
+from deployments.serve_config import ServeConfig
+from tests.integration.isolated import Isolated, isolated
+from tests.integration.waiting import wait_for
+from tests.otlp import Collector, collector
+
+SECRET = "boots that nobody may read about"
+REFERENCE = "text-embedding@1.0.0"
+MANY = 32
+
+
+@dataclass
+class Seen:
+    service: Isolated
+    collector: Collector
+    client: httpx2.Client
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The access log."""
+        files = [path for path in self.service.folder.rglob("access_*.log") if path.is_file()]
+        return [json.loads(line) for path in sorted(set(files)) for line in path.read_text().splitlines()]
+
+    def line(self, request_id: str) -> dict[str, Any]:
+        """The one line of a request."""
+        wait_for(lambda: any(line["request_id"] == request_id for line in self.lines()))
+        (found,) = {json.dumps(line) for line in self.lines() if line["request_id"] == request_id}
+        return json.loads(found)  # type: ignore[no-any-return]
+
+    def embed(self, text: str = SECRET, **headers: str) -> httpx2.Response:
+        return self.client.post("/v1/embeddings", json={"model": "text-embedding", "input": text}, headers=headers)
+
+    def configure(self, **changes: Any) -> None:
+        document = yaml.safe_load((self.service.folder / "serve_config.yaml").read_text())
+        document["http_options"]["port"] = self.service.service.port
+        document["applications"][0]["deployments"][0]["user_config"].update(changes)
+        dashboard = re.search(r"dashboard: (http://\S+)", self.service.service.log.read_text())
+        assert dashboard
+        ServeApi(dashboard[1]).deploy(ServeConfig(document))
+
+
+def text_only(document: dict[str, Any]) -> None:
+    document["applications"] = document["applications"][:2]
+    routes = {"text-embedding": {"type": "text", "versions": {"1.0.0": 100}}}
+    document["applications"][0]["deployments"][0]["user_config"].update(models=routes, aliases={}, cache={"bytes": 0})
+    document["applications"][1]["deployments"][0]["autoscaling_config"].update(max_replicas=1)
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[Seen]:
+    with collector() as received:
+
+        def prepare(_: Path) -> dict[str, str]:
+            return {"OTEL_EXPORTER_OTLP_ENDPOINT": received.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+
+        with isolated(change=text_only, prepare=prepare) as service, service.client() as client:
+            yield Seen(service, received, client)
+
+
+def new_trace(sampled: bool = True) -> tuple[str, str, str]:
+    """Trace, span and header of a client that traces."""
+    trace, span = secrets.token_hex(16), secrets.token_hex(8)
+    return trace, span, f"00-{trace}-{span}-{'01' if sampled else '00'}"
+
+
+def test_a_request_leaves_a_line_with_its_artifact_and_its_times(seen: Seen) -> None:
+    answer = seen.embed(**{"x-request-id": "a-line-of-its-own"})
+    assert answer.status_code == 200
+    line = seen.line("a-line-of-its-own")
+    assert (line["model"], line["version"]) == tuple(REFERENCE.split("@"))
+    assert line["hash"] == answer.headers["x-model-hash"]
+    assert (line["status"], line["error"], line["cache"]) == (200, None, "miss")
+    assert (line["method"], line["path"], line["items"]) == ("POST", "/v1/embeddings", 1)
+    assert line["tokens"] == answer.json()["usage"]["prompt_tokens"]
+    stages = [line[name] for name in ("queue_ms", "preprocess_ms", "inference_ms")]
+    assert all(value > 0 for value in stages)
+    assert sum(stages) <= line["total_ms"]
+
+
+def test_a_request_without_an_id_is_found_by_the_one_that_it_was_given(seen: Seen) -> None:
+    assert seen.line(seen.embed().headers["x-request-id"])["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "error"),
+    [
+        ({"model": "text-embedding", "input": ""}, {}, 400, "InputError"),
+        ({"model": "text-embedding@9.9.9", "input": "x"}, {}, 404, "ModelNotFoundError"),
+        ({"model": "text-embedding", "input": SECRET}, {"x-request-timeout-seconds": "0.0001"}, 504, "DeadlineError"),
+    ],
+    ids=["an empty input", "an unknown version", "a deadline that passed"],
+)
+def test_a_request_that_failed_leaves_a_line_and_a_span_that_say_so(
+    seen: Seen, body: dict[str, Any], headers: dict[str, str], status: int, error: str
+) -> None:
+    trace, _, traceparent = new_trace()
+    answer = seen.client.post("/v1/embeddings", json=body, headers={**headers, "traceparent": traceparent})
+    assert answer.status_code == status
+    line = seen.line(answer.headers["x-request-id"])
+    assert (line["status"], line["error"], line["inference_ms"]) == (status, error, None)
+    wait_for(lambda: "POST /v1/embeddings" in seen.collector.of(trace))
+    (span,) = seen.collector.of(trace)["POST /v1/embeddings"]
+    assert span.attributes["http.response.status_code"] == status
+    assert span.attributes["error.type"] == error
+    assert span.failed == (status >= 500)
+
+
+def test_a_request_is_traced_from_its_client_to_the_inference(seen: Seen) -> None:
+    trace, client, traceparent = new_trace()
+    answer = seen.embed(traceparent=traceparent)
+    assert seen.line(answer.headers["x-request-id"])["trace_id"] == trace
+    wanted = ["POST /v1/embeddings", "queue", f"call {REFERENCE}", f"encode {REFERENCE}", "preprocess", "batch"]
+    wait_for(lambda: {*wanted, "inference"} == set(seen.collector.of(trace)))
+    spans = seen.collector.of(trace)
+    request, _, call, encode, preprocess, batch = (spans[name][0] for name in wanted)
+    (inference,) = spans["inference"]
+    assert [span.parent for span in (request, call, encode, preprocess, batch, inference)] == [
+        *(client, request.id, call.id, encode.id, encode.id, batch.id)
+    ]
+    assert {span.parent for span in spans["queue"]} == {request.id, encode.id}
+    for outer, inner in [(request, call), (call, encode), (encode, batch), (batch, inference)]:
+        assert inner.within(outer)
+    assert batch.links == {encode.id, request.id}
+    assert call.links == {request.id}
+    assert {request.service, call.service} == {"embedserve-gateway"}
+    assert {encode.service, batch.service} == {"embedserve-encoder"}
+    assert request.attributes["embedserve.request_id"] == answer.headers["x-request-id"]
+    assert request.attributes["embedserve.hash"] == answer.headers["x-model-hash"]
+    assert seen.collector.content_types == {"application/x-protobuf"}
+
+
+def test_a_batch_links_to_every_request_in_it(seen: Seen) -> None:
+    traces = [new_trace() for _ in range(MANY)]
+    with ThreadPoolExecutor(MANY) as pool:
+        answers = list(pool.map(lambda i: seen.embed(f"{SECRET} {i}", traceparent=traces[i][2]), range(MANY)))
+    assert {answer.status_code for answer in answers} == {200}
+
+    def requests() -> set[str]:
+        return {span.id for trace, *_ in traces for span in seen.collector.of(trace).get("POST /v1/embeddings", [])}
+
+    def batches() -> list[set[str]]:
+        ids = {trace for trace, *_ in traces}
+        return [span.links for span in list(seen.collector.spans) if span.name == "batch" and span.trace in ids]
+
+    wait_for(lambda: len(requests()) == MANY and requests() <= set().union(*batches()))
+    assert max(len(links & requests()) for links in batches()) > 1
+
+
+def test_who_does_not_want_to_be_traced_is_not(seen: Seen) -> None:
+    trace, _, traceparent = new_trace(sampled=False)
+    answer = seen.embed(traceparent=traceparent)
+    assert seen.line(answer.headers["x-request-id"])["trace_id"] is None
+    later, _, traceparent = new_trace()
+    seen.embed(traceparent=traceparent)
+    wait_for(lambda: "inference" in seen.collector.of(later))
+    assert seen.collector.of(trace) == {}
+
+
+def test_probes_leave_no_line(seen: Seen) -> None:
+    assert seen.client.get("/health/ready").status_code == 200
+    seen.line(seen.embed().headers["x-request-id"])
+    assert not [line for line in seen.lines() if line["path"].startswith("/health")]
+
+
+def test_nobody_learns_what_was_embedded(seen: Seen) -> None:
+    seen.line(seen.embed().headers["x-request-id"])
+    said = [str(span.raw) for span in seen.collector.spans] + [json.dumps(line) for line in seen.lines()]
+    assert len(said) > MANY
+    assert not [text for text in said if SECRET in text]
+    assert SECRET not in seen.service.logs()
+
+
+def test_the_access_log_can_be_switched_off_while_the_service_runs(seen: Seen) -> None:
+    """Last, because it stays off."""
+    seen.configure(access_log=False)
+
+    def quiet() -> bool:
+        before = len(seen.lines())
+        answers = [seen.embed() for _ in range(3)]
+        marker = new_trace()
+        answers.append(seen.embed(traceparent=marker[2]))
+        wait_for(lambda: "inference" in seen.collector.of(marker[0]))
+        return {answer.status_code for answer in answers} == {200} and len(seen.lines()) == before
+
+    wait_for(quiet)
