@@ -5,7 +5,7 @@ PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format lock setup clean bench bench-profile bench-models fidelity manifests
+.PHONY: run test test-slow lint format lock setup clean faults soak bench bench-profile bench-models fidelity manifests
 
 PLAIN := bench/results/plain
 
@@ -33,6 +33,14 @@ format: ## rewrite files in the project's style
 test-slow: ## the tests that take minutes each
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python -m pytest -m slow --timeout=1800
+
+faults: ## what breaks it and does not: killed processes, lost nodes, long fuzzing, a crowd of ten thousand; 40 minutes
+	@scripts/setup.sh dev "$(PYTHON)"
+	EMBEDSERVE_EXAMPLES=200 $(BIN)/python -m pytest tests/faults -m "slow or not slow" --timeout=3000 -s
+
+soak: ## MINUTES=10 of 70 % load with swaps and bad input: does memory grow, does it get slower?
+	@scripts/setup.sh dev "$(PYTHON)"
+	$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 bench: ## this service beside the bare model and its peers (QUICK=1: four minutes)
 	@scripts/setup.sh dev "$(PYTHON)"

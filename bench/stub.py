@@ -24,9 +24,9 @@ class StubEncoder:
 
     def __init__(self, reference: str) -> None:
         """Answer as ``name@version``."""
-        self._channel = Server(self.encode)
         self._label = Label(reference, LABEL_HASH)
         self._vector = np.full((1, DIMENSIONS), DIMENSIONS**-0.5, np.float32)
+        self._channel = Server(self.encode)
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """As the encoder's: gateways call it over connections of their own."""

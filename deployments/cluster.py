@@ -28,6 +28,14 @@ SWITCHES = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between replicas, one event loop, buffered logs
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 << 20),  # pictures exceed gRPC's 4 MiB
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.http.envelope:middlewares",
+    # A gateway that dies takes requests with it. An embedding is idempotent: HAProxy asks another one, as far as the
+    # request fits into its buffer of 16 KiB.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+    # Ray offers no setting for the time in which a request's headers must arrive, and so waits for an hour. What stands
+    # on the second line goes into the same section of HAProxy's configuration.
+    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "leastconn\n    timeout http-request 10s",
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "120",  # of a client that neither sends nor reads; 3600 by default
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # HAProxy is started anew after three; 10 by default
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
     "MALLOC_ARENA_MAX": "2",

@@ -70,6 +70,7 @@ class Limits(Strict):
     """What the gateway refuses before any work is done."""
 
     body_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB  # 16 phone photos; larger jobs are several requests
+    body_s: Annotated[float, Field(gt=0)] = 30.0  # until the body has arrived: a full one at 9 Mbit/s
     items: Annotated[int, Field(ge=1)] = 2048  # what the OpenAI API allows in one list
     characters: Annotated[int, Field(ge=1)] = 200_000  # of one text; beyond it only the first 256 pieces would count
     tokens: Annotated[int, Field(ge=1)] = 65_536  # ids of one token list, for the same reason
@@ -178,6 +179,7 @@ class EncoderConfig(Strict):
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # refuse an artifact with another content hash
     threads: Annotated[int, Field(ge=0, le=256)] = 0  # ONNX Runtime's threads; 0: the replica's cores
     batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
+    engine_timeout_s: Annotated[float, Field(gt=0)] = 20.0  # a batch takes 0.1 to 2 s; what takes ten times that hangs
     shrink_margin: int | None = None  # decode large JPEGs smaller, 3 or more; 0: never; none: as the catalogue says
     limits: Limits = Limits()
 

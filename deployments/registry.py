@@ -11,6 +11,7 @@ from ray.serve._private.common import ReplicaState
 from ray.serve.exceptions import RayServeException
 
 from deployments.config import DEPLOYMENT_NAMES, GatewayConfig, ModelRoutes
+from deployments.excerpt import excerpt
 from deployments.log import logger
 from deployments.routing import route
 from deployments.version import Version
@@ -85,12 +86,12 @@ class Registry:
         routes = self.routes.get(model)
         if routes is None:
             known = ", ".join([*self.config.models, *self.config.aliases])
-            raise ModelNotFoundError(f"no model {name!r} here; there are: {known}")
+            raise ModelNotFoundError(f"no model {excerpt(name)} here; there are: {known}")
         if "@" in target:
             pinned = self.versions.get(target)
             if pinned is None:
                 there = ", ".join(self.config.models[model].versions)
-                raise ModelNotFoundError(f"no version {version!r} of {model} here; there are: {there}")
+                raise ModelNotFoundError(f"no version {excerpt(version)} of {model} here; there are: {there}")
             return pinned
         chosen = self.versions[f"{model}@{route(routes, key, headers or {})}"]
         if routes.fallback and not chosen.takes_requests:

@@ -12,6 +12,7 @@ from models.errors import (
     MediaTypeError,
     ModelNotFoundError,
     RateLimitError,
+    SlowInputError,
     UnavailableError,
 )
 
@@ -19,6 +20,7 @@ from models.errors import (
 STATUS: list[tuple[type[EmbedserveError], int]] = [
     (LimitError, 413),
     (MediaTypeError, 415),
+    (SlowInputError, 408),
     (InputError, 400),
     (AuthenticationError, 401),
     (ForbiddenError, 403),

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments import tracing
-from deployments.channel.client import ConnectionLostError, Connections
+from deployments.channel.client import Connections
 from deployments.coalescer import Coalescer
 from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_name
 from deployments.log import logger
@@ -22,7 +22,9 @@ from deployments.wire import Card, EncodeReply, Item, Queued
 from models.errors import UnavailableError
 
 State = Literal["ready", "loading", "failed", "asleep"]
-CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
+# An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
+# one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
+CALL_ATTEMPTS = 8
 DESCRIBE_TIMEOUT_S = 5.0
 REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
@@ -95,7 +97,7 @@ class Version:
             await self.refresh()
 
     async def call(self, items: list[Item]) -> EncodeReply:
-        """Send one call to a replica; when the replica dies under it, to another.
+        """Send one call to a replica; when the replica dies under it or its engine fails, to another.
 
         Raises:
             UnavailableError: no replica took it.
@@ -109,18 +111,18 @@ class Version:
 
     async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
         for attempt in range(1, CALL_ATTEMPTS + 1):
+            handle = self._remote()
             try:
-                return await self._send(items, queued)
-            except (RayActorError, BackPressureError, ConnectionLostError) as error:
+                return await self._send(handle, items, queued)
+            except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self.reference} has no ready replica") from error
         raise UnavailableError(f"{self.reference} lost its replicas; try again")
 
-    async def _send(self, items: list[Item], queued: Queued) -> EncodeReply:
+    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
-        handle = self._remote()
         connection = self._connections.pick(replicas_of(handle))
         if connection is not None:
             return await connection.call(items, queued)

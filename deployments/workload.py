@@ -21,20 +21,20 @@ class BusyPool(ThreadPoolExecutor):
     """A thread pool that knows which part of the time its threads work."""
 
     def __init__(
-        self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter, *, shared: bool = False
+        self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter, *, together: bool = False
     ) -> None:
-        """Make a pool.
+        """Make a pool of threads.
 
         Args:
             threads: how many.
-            name: of the threads.
+            name: what they are called.
             clock: tells seconds.
-            shared: one thread's work takes all that the threads have (an engine that uses every core), so that time
-                in which several work counts once. Otherwise each thread is a part of the whole.
+            together: the threads share what they work with: one at work counts as all of them.
         """
         super().__init__(threads, thread_name_prefix=name)
+        self._together = together
+        self._since = 0.0  # when the first of the running jobs began, or was last counted
         self._clock = clock
-        self._shared = shared
         self._guard = threading.Lock()
         self._busy_s = 0.0
         self._running: dict[int, float] = {}  # thread to when its job began, or was last counted
@@ -47,31 +47,32 @@ class BusyPool(ThreadPoolExecutor):
     def _timed(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         thread = threading.get_ident()
         with self._guard:
-            self._running[thread] = self._count(self._clock())
+            now = self._clock()
+            if not self._running:
+                self._since = now
+            self._running[thread] = now
         try:
             return fn(*args, **kwargs)
         finally:
             with self._guard:
-                now = self._count(self._clock())
-                self._busy_s += now - self._running.pop(thread)
-
-    def _count(self, now: float) -> float:
-        """Note what all threads did until now where time counts once, each with an equal part of it."""
-        if self._shared:
-            for thread, since in self._running.items():
-                self._busy_s += (now - since) / len(self._running)
-                self._running[thread] = now
-        return now
+                began = self._running.pop(thread)
+                if not self._together:
+                    self._busy_s += self._clock() - began
+                elif not self._running:
+                    self._busy_s += self._clock() - self._since
 
     def busy(self) -> float:
         """The part of the time since the last question that threads worked, 0 to 1; jobs that still run count."""
         with self._guard:
-            now = self._count(self._clock())
-            for thread, since in self._running.items():
-                self._busy_s += now - since
-                self._running[thread] = now
-            whole = 1 if self._shared else self._max_workers
-            part = self._busy_s / max((now - self._counted_at) * whole, 1e-9)
+            now = self._clock()
+            if self._running and self._together:
+                self._busy_s += now - self._since
+                self._since = now
+            elif self._running:
+                self._busy_s += sum(now - since for since in self._running.values())
+                self._running = dict.fromkeys(self._running, now)
+            workers = 1 if self._together else self._max_workers
+            part = self._busy_s / max((now - self._counted_at) * workers, 1e-9)
             self._busy_s, self._counted_at = 0.0, now
         return part
 

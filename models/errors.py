@@ -21,6 +21,10 @@ class LimitError(InputError):
         super().__init__(message, param=param, code=code)
 
 
+class SlowInputError(InputError):
+    """The caller's input did not arrive in time."""
+
+
 class MediaTypeError(InputError):
     """The request's content type is not accepted by the route."""
 

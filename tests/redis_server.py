@@ -35,8 +35,19 @@ class RedisServer:
         self.tcp_url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis.from_url(self.url, socket_timeout=START_S)
 
-    def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", f"{self._folder}/socket"]
+    def start(self, *addresses: str) -> None:
+        """Start it on loopback and ``addresses``."""
+        options = [
+            "--bind",
+            "127.0.0.1",
+            *addresses,
+            "--protected-mode",
+            "no",
+            "--port",
+            str(self.port),
+            "--unixsocket",
+            f"{self._folder}/socket",
+        ]
         options += ["--dir", self._folder, "--save", "", "--appendonly", "no"]
         log = Path(self._folder, "log")
         with log.open("ab") as output:

@@ -11,13 +11,13 @@ from deployments.channel.messages import FORMAT, REFUSED, pack_call, unpack_repl
 from deployments.channel.server import BODY
 from deployments.log import logger
 from deployments.wire import EncodeReply, Item, Queued
-from models.errors import EmbedserveError
+from models.errors import EmbedserveError, UnavailableError
 
 CONNECT_TIMEOUT_S = 2.0
 REST_S = 5.0  # between two attempts to connect to a replica; calls go through Serve's handle meanwhile
 
 
-class ConnectionLostError(EmbedserveError):
+class ConnectionLostError(UnavailableError):
     """The replica did not answer this call; another may."""
 
 

@@ -15,7 +15,7 @@ DONE, FAILED, REFUSED = range(3)  # a reply's first field; refused: nothing was 
 
 def pack_call(items: list[Item], queued: Queued) -> bytes:
     """One call's body."""
-    body: bytes = msgpack.packb((items, queued.gateway, queued.cost, queued.waiting, queued.refused, queued.trace))
+    body: bytes = msgpack.packb((items, _fields(queued)))
     return body
 
 
@@ -25,17 +25,16 @@ def unpack_call(body: bytes) -> tuple[list[Item], Queued]:
     Raises:
         ValueError: it is no call.
     """
-    items, *queued = _unpack(body)
+    items, queued = _unpack(body)
     return list(items), Queued(*queued)
 
 
 def pack_reply(reply: EncodeReply) -> bytes:
     """A computed reply's body."""
-    label = (reply.label.model, reply.label.hash, reply.label.synthetic)
-    errors = [(row, error.message, error.code, error.limit) for row, error in reply.errors.items()]
+    errors = [(row, _fields(error)) for row, error in reply.errors.items()]
     vectors = np.ascontiguousarray(reply.vectors, "<f4")
-    stages = (reply.stages.queue_s, reply.stages.preprocess_s, reply.stages.inference_s)
-    body: bytes = msgpack.packb((DONE, label, vectors.shape, vectors.data.cast("B"), reply.tokens, errors, stages))
+    content = (_fields(reply.label), vectors.shape, vectors.data.cast("B"), reply.tokens, errors, _fields(reply.stages))
+    body: bytes = msgpack.packb((DONE, *content))
     return body
 
 
@@ -59,9 +58,13 @@ def unpack_reply(body: bytes) -> EncodeReply | tuple[int, str]:
         Label(*label),
         np.frombuffer(vectors, "<f4").reshape(shape),
         list(tokens),
-        {row: ItemError(message, code, limit) for row, message, code, limit in errors},
+        {row: ItemError(*error) for row, error in errors},
         Stages(*stages),
     )
+
+
+def _fields(value: Label | ItemError | Queued | Stages) -> tuple[Any, ...]:
+    return tuple(getattr(value, field) for field in type(value).__slots__)
 
 
 def _unpack(body: bytes) -> Any:

@@ -15,6 +15,7 @@ from deployments.channel.frames import Frames
 from deployments.channel.messages import FAILED, FORMAT, REFUSED, pack_refusal, pack_reply, unpack_call
 from deployments.log import logger
 from deployments.wire import EncodeReply, Item, Queued
+from models.errors import UnavailableError
 
 CALLS = 64  # at once, as max_ongoing_requests in serve_config.yaml; above it gateways turn to another replica
 BODY = 256 * 2**20  # bytes of a call, as RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
@@ -89,6 +90,8 @@ class Server:
     async def _answer(self, connection: _Connection, number: int, body: bytes) -> None:
         try:
             reply = pack_reply(await self._encode(*unpack_call(body)))
+        except UnavailableError as error:
+            reply = pack_refusal(REFUSED, str(error))
         except Exception as error:  # it belongs to this call alone; the gateway hears of it
             logger.error("a call failed", exc_info=error)
             reply = pack_refusal(FAILED, str(error))

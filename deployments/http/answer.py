@@ -9,6 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from deployments.embeddings import EmbedResult
+from deployments.excerpt import excerpt
 from models.errors import InputError
 
 Encoding = Literal["float", "base64"]
@@ -24,7 +25,7 @@ def encoding_of(value: Any) -> Encoding:
         return "float"
     if value == "base64":
         return "base64"
-    raise InputError(f"encoding_format must be 'float' or 'base64', not {value!r:.40}", param="encoding_format")
+    raise InputError(f"encoding_format must be 'float' or 'base64', not {excerpt(value)}", param="encoding_format")
 
 
 def headers_of(result: EmbedResult) -> dict[str, str]:

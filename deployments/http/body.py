@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from models.errors import InputError, LimitError, MediaTypeError
+from deployments.config import Limits
+from deployments.excerpt import excerpt
+from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
 
 TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
@@ -19,13 +22,15 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limits: Limits) -> bytes:
     """The whole body.
 
     Raises:
-        LimitError: it is longer than ``limit`` bytes, by its header or in fact.
+        LimitError: it is longer than ``limits.body_bytes``, by its header or in fact.
+        SlowInputError: it had not arrived after ``limits.body_s``.
         InputError: its Content-Length is no number.
     """
+    limit = limits.body_bytes
     declared = request.headers.get("content-length")
     if declared is not None:
         if not declared.isdigit():
@@ -35,30 +40,35 @@ async def read_body(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
-            chunks.append(chunk)
+        async with asyncio.timeout(limits.body_s):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
+                chunks.append(chunk)
+    except TimeoutError as error:
+        message = f"the body had not arrived after {limits.body_s:g} s, of which {size} bytes came"
+        raise SlowInputError(message, code="body_too_slow") from error
     except ClientDisconnect as error:
         raise InputError("the body ended early", code="incomplete_body") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def read_json(request: Request, limit: int) -> dict[str, Any]:
+async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
     """The body as a JSON object.
 
     Raises:
         MediaTypeError: the content type is something else.
         InputError: malformed, or no object.
         LimitError: too long.
+        SlowInputError: too slow.
     """
     kind = media_type(request)
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise MediaTypeError(
-            f"content type {kind!r} is not accepted; send application/json", code="unsupported_media_type"
+            f"content type {excerpt(kind)} is not accepted; send application/json", code="unsupported_media_type"
         )
-    return parse_json(await read_body(request, limit))
+    return parse_json(await read_body(request, limits))
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def timeout_of(request: Request) -> float | None:
                 seconds = -1.0
             if not 0 < seconds <= MAX_TIMEOUT_S:
                 raise InputError(
-                    f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {value!r:.40}",
+                    f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {excerpt(value)}",
                     param="x-request-timeout-seconds",
                 )
             return seconds
@@ -108,5 +118,5 @@ def bulk_of(request: Request) -> bool:
     if value is None or value == "interactive":
         return False
     if value != "bulk":
-        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {value!r:.40}", param=PRIORITY_HEADER)
+        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {excerpt(value)}", param=PRIORITY_HEADER)
     return True

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.embeddings import Embeddings, EmbedRequest, EmbedResult
+from deployments.excerpt import excerpt
 from deployments.http.answer import headers_of
 from deployments.http.body import bulk_of, parse_json, read_body, timeout_of
 from deployments.http.guard import CLIENT
@@ -55,7 +56,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
         return _json({"name": version.reference, "ready": version.error is None}, 503 if version.error else 200)
 
     async def infer(request: Request) -> Response:
-        body = await read_body(request, registry.config.limits.body_bytes)
+        body = await read_body(request, registry.config.limits)
         document, binary = _split(request, body)
         modality = registry.resolve(_reference(request)).modality
         items = _items(document, binary, modality)
@@ -129,7 +130,7 @@ def _json_items(data: Any, name: str) -> list[Item]:
 def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
     """BYTES elements: each four bytes of length, little-endian, then the bytes."""
     if type(size) is not int or size != len(binary):
-        raise InputError(f"binary_data_size is {size!r:.20}, {len(binary)} bytes follow", param="inputs[0]")
+        raise InputError(f"binary_data_size is {excerpt(size)}, {len(binary)} bytes follow", param="inputs[0]")
     items: list[Item] = []
     offset = 0
     while offset < len(binary):

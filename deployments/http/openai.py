@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.config import Limits
 from deployments.embeddings import Embeddings, EmbedRequest
+from deployments.excerpt import excerpt
 from deployments.http.answer import encoding_of, openai_response
 from deployments.http.body import bulk_of, media_type, read_body, read_json, timeout_of
 from deployments.http.guard import CLIENT
@@ -28,7 +30,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
 
     async def embed(request: Request) -> Response:
         limits = embeddings.registry.config.limits
-        body = await read_json(request, limits.body_bytes)
+        body = await read_json(request, limits)
         encoding = encoding_of(body.get("encoding_format"))
         result = await embeddings.embed(
             EmbedRequest(
@@ -47,7 +49,7 @@ def routes(embeddings: Embeddings) -> list[Route]:
     async def embed_image(request: Request) -> Response:
         query = request.query_params
         encoding = encoding_of(query.get("encoding_format"))
-        items, param = await _pictures(request, embeddings.registry.config.limits.body_bytes)
+        items, param = await _pictures(request, embeddings.registry.config.limits)
         result = await embeddings.embed(
             EmbedRequest(
                 model=query.get("model", DEFAULT_IMAGE_MODEL),
@@ -111,7 +113,7 @@ def _token_list(index: int, item: Any) -> Item:
 def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
     for value in values:
         if type(value) is not int or not 0 <= value <= MAX_ID:
-            raise InputError(f"{where} holds {value!r:.40} where a token id is expected", param=where)
+            raise InputError(f"{where} holds {excerpt(value)} where a token id is expected", param=where)
     return tuple(values)
 
 
@@ -133,7 +135,7 @@ def _dimensions(value: Any, *, text: bool = False) -> int | None:
     if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
         return int(value)
     if type(value) is not int:
-        raise InputError(f"dimensions must be an integer, not {value!r:.40}", param="dimensions")
+        raise InputError(f"dimensions must be an integer, not {excerpt(value)}", param="dimensions")
     return value
 
 
@@ -147,31 +149,33 @@ def _routing_key(request: Request, body: dict[str, Any]) -> str | None:
     return user or None
 
 
-async def _pictures(request: Request, limit: int) -> tuple[list[Item], str]:
+async def _pictures(request: Request, limits: Limits) -> tuple[list[Item], str]:
     """The encoded images of a body, and what errors call them."""
     kind = media_type(request)
     if kind == "multipart/form-data":
-        return await _multipart(request, limit), "file"
+        return await _multipart(request, limits), "file"
     if not (kind.startswith("image/") or kind == "application/octet-stream"):
         raise MediaTypeError(
-            f"content type {kind!r} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
+            f"content type {excerpt(kind)} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
             "'file' parts",
             code="unsupported_media_type",
         )
-    data = await read_body(request, limit)
+    data = await read_body(request, limits)
     if not data:
         raise InputError("the body is empty; it must be one encoded image", param="body", code="empty_input")
     return [data], "body"
 
 
-async def _multipart(request: Request, limit: int) -> list[Item]:
-    body = await read_body(request, limit)
+async def _multipart(request: Request, limits: Limits) -> list[Item]:
+    body = await read_body(request, limits)
 
     async def replay() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        async with Request(request.scope, replay).form(max_files=1000, max_fields=100, max_part_size=limit) as form:
+        async with Request(request.scope, replay).form(
+            max_files=1000, max_fields=100, max_part_size=limits.body_bytes
+        ) as form:
             parts = form.getlist("file")
             return [await part.read() if isinstance(part, UploadFile) else part.encode() for part in parts]
     except (MultiPartException, FormParserError) as error:

@@ -106,14 +106,14 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"description": "given back when it is a string"},
             "inputs": {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 1,
                 "items": {
                     "type": "object",
-                    "required": ["name", "datatype", "shape"],
+                    "required": ["name", "datatype", "shape", "data"],
                     "properties": {
                         "name": {"type": "string", "enum": ["text", "image"]},
                         "datatype": {"const": "BYTES"},
@@ -121,9 +121,14 @@ SCHEMAS: dict[str, Any] = {
                             "type": "array",
                             "minItems": 1,
                             "maxItems": 2,
-                            "items": {"type": "integer", "minimum": 0},
+                            "items": {"type": "integer", "minimum": 1},
                         },
-                        "data": {"type": "array", "items": {"type": "string"}},
+                        "data": {
+                            "description": "as many items as shape says: texts, or base64 of images",
+                            "type": "array",
+                            "minItems": 1,
+                            "items": TEXT,
+                        },
                     },
                 },
             },
@@ -136,6 +141,7 @@ ERRORS = {
     401: "no API key",
     403: "the API key is unknown or expired, or lacks the scope",
     404: "unknown model, version or route",
+    408: "the body did not arrive in time",
     413: "larger than a limit, which the message names",
     415: "content type not accepted",
     429: "over the rate limit of this API key; see Retry-After",
@@ -201,7 +207,7 @@ def _paths() -> dict[str, Any]:
         "schema": {
             "type": "object",
             "required": ["file"],
-            "properties": {"file": {"type": "array", "items": binary["schema"]}},
+            "properties": {"file": {"type": "array", "minItems": 1, "items": binary["schema"]}},
         }
     }
     paths: dict[str, Any] = {
@@ -209,7 +215,7 @@ def _paths() -> dict[str, Any]:
         "/v1/embeddings/image": {
             "post": {
                 **_operation(
-                    "Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 413, 415, 429, 503, 504]
+                    "Embed pictures sent as they are", "EmbeddingResponse", [400, 404, 408, 413, 415, 429, 503, 504]
                 ),
                 "parameters": [*query, PRIORITY],
                 "requestBody": {"required": True, "content": picture},
@@ -259,7 +265,7 @@ def _operation(summary: str, schema: str, errors: list[int]) -> dict[str, Any]:
 
 
 def _post(summary: str, request: str, response: str) -> dict[str, Any]:
-    operation = _operation(summary, response, [400, 404, 413, 415, 429, 504])
+    operation = _operation(summary, response, [400, 404, 408, 413, 415, 429, 504])
     operation["parameters"] = [PRIORITY]
     operation["responses"]["503"] = {"description": ERRORS[503], "content": {JSON: {"schema": _ref("Error")}}}
     operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(request)}}}

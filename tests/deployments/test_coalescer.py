@@ -47,14 +47,17 @@ def test_an_idle_queue_sends_at_once_and_a_busy_one_gathers() -> None:
     async def scenario() -> list[list[Item]]:
         replica = Replica()
         coalescer = queue(replica)
-        tasks = [asyncio.ensure_future(coalescer.submit([f"t{i}"])) for i in range(10)]
+        tasks = [submit(coalescer, [f"t{i}"]) for i in range(2)]  # read together: they leave together
         await settled()
-        assert replica.calls == [["t0"]]
+        assert replica.calls == [["t0", "t1"]]
+        tasks += [submit(coalescer, [f"t{i}"]) for i in range(2, 10)]
+        await settled()
+        assert len(replica.calls) == 1
         replica.gate.set()
         await asyncio.gather(*tasks)
         return replica.calls
 
-    assert asyncio.run(scenario()) == [["t0"], [f"t{i}" for i in range(1, 10)]]
+    assert asyncio.run(scenario()) == [["t0", "t1"], [f"t{i}" for i in range(2, 10)]]
 
 
 def test_a_single_text_overtakes_a_list_of_a_thousand() -> None:
@@ -282,7 +285,7 @@ def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recovers() 
         replica.gate.set()
         await asyncio.gather(*tasks)
         replica.gate.clear()
-        tasks = [submit(coalescer, [f"u{i}"]) for i in range(4)]  # a first call leaves; three wait
+        tasks = [submit(coalescer, [f"u{i}"]) for i in range(5)]  # a call of two leaves; three wait
         await settled()
         coalescer.max_wait_s = 2.5 * coalescer._pace.seconds_per_cost
         with pytest.raises(UnavailableError, match="s of work wait already"):

@@ -51,22 +51,20 @@ def test_a_pool_knows_how_long_its_threads_worked(clock: Clock, threads: int, ex
     assert pool.busy() == 0
 
 
-def test_time_in_which_threads_share_an_engine_counts_once(clock: Clock) -> None:
-    with BusyPool(2, "test", clock, shared=True) as pool:
+def test_threads_that_work_together_are_busy_when_one_is(clock: Clock) -> None:
+    with BusyPool(2, "test", clock, together=True) as pool:
         clock.pass_(1)
         first = held_job(pool)
         clock.pass_(1)
         second = held_job(pool)
-        clock.pass_(2)
-        assert pool.busy() == pytest.approx(3 / 4)
+        clock.pass_(1)
+        assert pool.busy() == pytest.approx(2 / 3)
         clock.pass_(1)
         first.set()
-        pool.submit(int).result()  # the thread that it frees has counted the first
-        clock.pass_(1)
         second.set()
         pool.shutdown(wait=True)
-        clock.pass_(2)
-        assert pool.busy() == pytest.approx(2 / 4)
+        clock.pass_(1)
+        assert pool.busy() == 0.5
 
 
 def test_a_job_that_still_runs_counts_and_counts_once(clock: Clock) -> None:

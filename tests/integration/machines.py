@@ -27,6 +27,7 @@ class Machines:
         self._network = f"10.{random.randrange(64, 128)}.{random.randrange(256)}"
         self.names = [f"{self._bridge}-{i}" for i in range(count)]
         self.addresses = [f"{self._network}.{i + 1}" for i in range(count)]
+        self.outside = f"{self._network}.254"  # where whoever made them can be reached from inside
         self._started: list[subprocess.Popen[bytes]] = []
         try:
             self._build()
@@ -36,7 +37,7 @@ class Machines:
 
     def _build(self) -> None:
         ip("link", "add", self._bridge, "type", "bridge")
-        ip("address", "add", f"{self._network}.254/24", "dev", self._bridge)
+        ip("address", "add", f"{self.outside}/24", "dev", self._bridge)
         ip("link", "set", self._bridge, "up")
         for i, (name, address) in enumerate(zip(self.names, self.addresses, strict=True)):
             ip("netns", "add", name)

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import yaml
 from deployments.cluster import SWITCHES
 from models.catalog import store
 from tests.integration.machines import Machines
+from tests.redis_server import RedisServer
 
 PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
@@ -34,7 +36,8 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 class Nodes:
     """The head, which runs no replicas, on the first machine and workers on the others."""
 
-    def __init__(self, workers: int, cpus: int) -> None:
+    def __init__(self, workers: int, cpus: int, redis: RedisServer | None = None) -> None:
+        """Start the cluster; what the head knows is kept in ``redis``, which is started where all nodes reach it."""
         self.machines = Machines(workers + 1)
         self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
         token = self.folder / "token"
@@ -50,6 +53,9 @@ class Nodes:
             "EMBEDSERVE_MODELS": str(store()),
             "COLUMNS": "200",
         }
+        if redis is not None:
+            redis.start(self.machines.outside)
+            self.environment["RAY_REDIS_ADDRESS"] = f"{self.machines.outside}:{redis.port}"
         self.head, *self.workers = self.machines.addresses
         self.dashboard = f"http://{self.head}:8265"
         headers = {"Authorization": f"Bearer {token.read_text()}"}
@@ -65,19 +71,34 @@ class Nodes:
         start = [str(PROGRAMS / "ray"), "start", "--block", f"--object-store-memory={STORE_BYTES}"]
         start.append(f"--metrics-export-port={METRICS_PORT}")
         head = ["--head", "--num-cpus=0", f"--node-ip-address={self.head}", f"--dashboard-host={self.head}"]
-        self._machine(0, [*start, *head, f"--temp-dir={self.folder / 'ray'}"])
-        wait("the head's REST API", lambda: self.details() is not None)
         joining = [*start, f"--address={self.head}:6379", f"--num-cpus={cpus}"]
-        commands = [[*joining, f"--node-ip-address={address}"] for address in self.workers]
-        processes = [self._machine(i + 1, command) for i, command in enumerate(commands)]
+        self.commands = [
+            [*start, *head, f"--temp-dir={self.folder / 'ray'}"],
+            *([*joining, f"--node-ip-address={address}"] for address in self.workers),
+        ]
+        self.join(0)
+        self.join(*range(1, workers + 1))
+
+    def join(self, *numbers: int) -> None:
+        """Start Ray on machines, and wait until the cluster has them."""
+        processes = {number: self._machine(number, self.commands[number]) for number in numbers}
 
         def all_there() -> bool:
-            for i, process in enumerate(processes):
+            for number, process in processes.items():
                 if process.poll() is not None:  # Ray gives a node 30 s, of which a busy machine may need more
-                    processes[i] = self._machine(i + 1, commands[i])
-            return len(self.alive()) == workers + 1
+                    processes[number] = self._machine(number, self.commands[number])
+            there = set(self.alive())
+            return self.details() is not None and {self.machines.addresses[number] for number in numbers} <= there
 
         wait("all nodes", all_there)
+
+    def lose(self, number: int) -> None:
+        """Kill everything that runs on a machine, at once."""
+        for pid in self.machines.processes(number):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
 
     def _machine(self, number: int, command: list[str]) -> subprocess.Popen[bytes]:
         """Run a program that finds a folder of its own where all look for Ray's: two starting at once share nothing."""

@@ -32,6 +32,7 @@ class Traffic:
     clients: int = 16
     pause: float = 0  # seconds that each client rests after an answer
     failures: list[str] = field(default_factory=list)
+    failed_at: list[float] = field(default_factory=list)  # when the requests of ``failures`` began
     answers: list[tuple[float, float, str, str]] = field(default_factory=list)  # start, seconds, x-model, hash
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -60,20 +61,24 @@ class Traffic:
         try:
             answer = client.post(**call.method)
         except httpx2.HTTPError as error:
-            self.failures.append(f"{call.name}: {type(error).__name__}: {error}")
+            self._fail(start, f"{call.name}: {type(error).__name__}: {error}")
             return
         seconds = time.monotonic() - start
         if answer.status_code != 200:
-            self.failures.append(f"{call.name}: {answer.status_code} {answer.text[:300]}")
+            self._fail(start, f"{call.name}: {answer.status_code} {answer.text[:300]}")
             return
         label = answer.headers["x-model-hash"]
         vector = np.array(answer.json()["data"][0]["embedding"], np.float32)
         known = self.references.get(label, {}).get(call.name)
         if known is None:
-            self.failures.append(f"{call.name}: labelled with {label}, which nobody asked for")
+            self._fail(start, f"{call.name}: labelled with {label}, which nobody asked for")
         elif not np.array_equal(known, vector):
-            self.failures.append(f"{call.name}: not the vector of {label}; off by {np.abs(known - vector).max()}")
+            self._fail(start, f"{call.name}: not the vector of {label}; off by {np.abs(known - vector).max()}")
         self.answers.append((start, seconds, answer.headers["x-model"], label))
+
+    def _fail(self, start: float, what: str) -> None:
+        self.failures.append(what)
+        self.failed_at.append(start)
 
     def since(self, start: float) -> list[tuple[float, float, str, str]]:
         """Answers to requests that began after ``start``."""

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+
+from tests.faults.failing import FOLDER
+from tests.faults.fleet import ENCODER, Fleet, fleet, text_only, wait
+from tests.integration.isolated import isolated
+from tests.integration.service import Service
+
+BODY_S = 3.0  # in which a body must arrive
+ENGINE_S = 2.0  # in which a batch must come back
+
+
+@pytest.fixture(scope="package")
+def service() -> Iterator[Service]:
+    """As shipped, but with one replica of each kind whatever comes, so that another process id means a restart."""
+    with isolated(change=_fixed, prepare=lambda _: {}) as running:
+        yield running.service
+
+
+def _fixed(document: dict[str, Any]) -> None:
+    for app in document["applications"]:
+        app["deployments"][0]["autoscaling_config"].update(min_replicas=1, max_replicas=1)
+
+
+@pytest.fixture(scope="package")
+def client(service: Service) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as session:
+        yield session
+
+
+@pytest.fixture(scope="package")
+def impatient() -> Iterator[Fleet]:
+    """Two gateways and two encoders that fail on demand, with short limits of time."""
+    with fleet(change=_impatient, prepare=_note_faults) as running:
+        before = running.pids(ENCODER)
+        document = yaml.safe_load((running.isolated.folder / "serve_config.yaml").read_text())
+        document["http_options"]["port"] = running.isolated.service.port
+        document["applications"][1]["import_path"] = "tests.faults.failing:text_encoder"  # the CLI knows only ours
+        ServeSubmissionClient(running.dashboard).deploy_applications(document)
+        wait("encoders that fail on demand", lambda: len(pids := running.pids(ENCODER)) == 2 and not pids & before)
+        wait("ready with them", running.ready)
+        yield running
+
+
+def _impatient(document: dict[str, Any]) -> None:
+    text_only(document)
+    gateway, encoder = document["applications"]
+    gateway["deployments"][0]["user_config"]["limits"] = {"body_s": BODY_S}
+    encoder["deployments"][0].update(health_check_period_s=1)
+    encoder["deployments"][0]["user_config"]["engine_timeout_s"] = ENGINE_S
+
+
+def _note_faults(folder: Path) -> dict[str, str]:
+    faults = folder / "faults"
+    faults.mkdir()
+    return {FOLDER: str(faults)}

@@ -1,0 +1,112 @@
+"""A service of the text model alone with two gateways and two encoders, and what happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from deployments.cluster import ServeApi
+from models.catalog import Catalog
+from models.embedder import TextEmbedder, open_embedder
+from models.store import pull
+from tests.integration.isolated import Isolated, isolated
+from tests.integration.service import children
+from tests.integration.traffic import Call, References, Traffic
+
+MODEL = "text-embedding@1.0.0"
+GATEWAY, ENCODER = "gateway", "text-embedding--1-0-0"
+TEXTS = ["hello world", "a red running shoe", *(f"waterproof hiking boots, size {n} " * 4 for n in range(6))]
+PATIENCE_S = 120
+
+
+@dataclass
+class Fleet:
+    """The service and what is known of it."""
+
+    isolated: Isolated
+    references: References
+
+    @property
+    def url(self) -> str:
+        return self.isolated.service.url
+
+    @property
+    def dashboard(self) -> str:
+        found = re.search(r"dashboard: (http://\S+)", self.isolated.service.log.read_text())
+        assert found
+        return found[1]
+
+    def api(self) -> ServeApi:
+        return ServeApi(self.dashboard)
+
+    def processes(self, title: str) -> list[int]:
+        """Process ids of this service whose command line holds ``title``."""
+        return [pid for pid, name in children(self.isolated.service).items() if title in name]
+
+    def kill(self, title: str) -> int:
+        """Kill one process as the kernel does when memory is short."""
+        victim = self.processes(title)[0]
+        os.kill(victim, signal.SIGKILL)
+        return victim
+
+    def pids(self, application: str) -> set[int]:
+        """The replicas of an application that Serve counts as running."""
+        app = self.api().details()["applications"][application]
+        replicas = [r for d in app["deployments"].values() for r in d["replicas"]]
+        return {r["pid"] for r in replicas if r["state"] == "RUNNING"}
+
+    def ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/health/ready", timeout=30, trust_env=False).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def traffic(self, clients: int = 16, pause: float = 0) -> Traffic:
+        calls = [Call(t, {"url": "/v1/embeddings", "json": {"model": "text-embedding", "input": t}}) for t in TEXTS]
+        return Traffic(self.url, calls, self.references, clients, pause)
+
+
+def text_only(document: dict[str, Any], replicas: int = 2) -> None:
+    """Text alone, without a cache that would answer instead of encoders, and a fixed number of replicas."""
+    document["applications"] = [app for app in document["applications"] if "image" not in app["name"]]
+    config = document["applications"][0]["deployments"][0]["user_config"]
+    del config["models"]["image-embedding"]
+    config["aliases"] = {}
+    config["cache"] = {"bytes": 0}
+    for app in document["applications"]:
+        app["deployments"][0]["autoscaling_config"].update(min_replicas=replicas, max_replicas=replicas)
+
+
+def known_vectors(reference: str = MODEL) -> References:
+    """What the artifact answers to what the clients send."""
+    embedder = open_embedder(pull(Catalog.load().find(reference), allow_synthetic=True))
+    assert isinstance(embedder, TextEmbedder)
+    return {embedder.artifact.hash: dict(zip(TEXTS, embedder.embed(TEXTS), strict=True))}
+
+
+@contextlib.contextmanager
+def fleet(
+    change: Callable[[dict[str, Any]], None] = text_only,
+    prepare: Callable[[Path], dict[str, str]] = lambda _: {},
+) -> Iterator[Fleet]:
+    """Run it."""
+    with isolated(change=change, prepare=prepare) as running:
+        yield Fleet(running, known_vectors())
+
+
+def wait(what: str, holds: Callable[[], bool]) -> float:
+    """Look until it holds; returns for how many seconds it did not."""
+    begin = time.monotonic()
+    while not holds():
+        assert time.monotonic() < begin + PATIENCE_S, what
+        time.sleep(0.1)
+    return time.monotonic() - begin
