@@ -137,6 +137,25 @@ def test_the_replica_with_the_fewest_calls_under_way_is_picked() -> None:
     run(scenario)
 
 
+def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed() -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(19):
+            await bench.add()
+        await bench.connected()
+        calls = [asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)) for _ in range(300)]
+        await bench.called(300)
+        assert min(len(encoder.calls) for encoder in bench.encoders) > 5
+        for encoder in bench.encoders:
+            encoder.gate.set()
+        await asyncio.gather(*calls)
+        await bench.servers[3].close()
+        await until(lambda: bench.connections.pick(bench.replicas) is None)
+        del bench.replicas[3]
+        assert (await bench.connected()).alive
+
+    run(scenario)
+
+
 def test_who_does_not_know_the_secret_is_not_answered() -> None:
     async def scenario(bench: Bench) -> None:
         metadata = bench.replicas[0].replica_metadata
