@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 import uuid
+from collections import Counter
 from typing import Any, Literal
 
 from ray import serve
@@ -46,6 +47,7 @@ class Version:
         self.may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
         self._handle: Any = None
+        self.calls: Counter[str] = Counter()  # by way, since they were last reported
         self._connections = Connections(self.reference)
         self._cost = text_cost if modality == "text" else image_cost
         self.coalescer = Coalescer(self.call, self._cost)
@@ -124,6 +126,7 @@ class Version:
     async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
         connection = self._connections.pick(replicas_of(handle))
+        self.calls["serve" if connection is None else "connection"] += 1
         if connection is not None:
             return await connection.call(items, queued)
         reply: EncodeReply = await handle.encode.remote(items, queued)
