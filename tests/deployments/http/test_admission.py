@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 import orjson
@@ -11,19 +10,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.http.admission import ANY, Admission
+from deployments.metrics import GatewayMetrics
 
 UNREAD: Any = None  # a refused request is not read: asking for its body would fail
-
-
-class Metrics:
-    """Counts in memory; the real ones need a replica's context."""
-
-    class Counters(Counter[tuple[str, ...]]):
-        def add(self, labels: tuple[str, ...]) -> None:
-            self[labels] += 1
-
-    def __init__(self) -> None:
-        self.requests, self.shed = self.Counters(), self.Counters()
 
 
 class Held:
@@ -51,8 +40,8 @@ async def ask(admission: Admission, path: str = "/v1/embeddings") -> list[Messag
 
 def test_beyond_the_limit_requests_are_refused_until_one_is_over() -> None:
     async def scenario() -> None:
-        app, metrics = Held(), Metrics()
-        admission = Admission(app, metrics)  # type: ignore[arg-type]
+        app, metrics = Held(), GatewayMetrics()
+        admission = Admission(app, metrics)
         admission.limit = 2
         held = [asyncio.ensure_future(ask(admission)) for _ in range(2)]
         await asyncio.sleep(0)
@@ -65,8 +54,8 @@ def test_beyond_the_limit_requests_are_refused_until_one_is_over() -> None:
         assert "2 requests are open (limit 2)" in error["message"]
         assert error["code"] == "unavailable"
         assert app.seen == 2
-        assert metrics.requests == {(*ANY, "503"): 1}
-        assert metrics.shed == {(*ANY, "capacity"): 1}
+        assert metrics.requests._pending == {(*ANY, "503"): 1}
+        assert metrics.shed._pending == {(*ANY, "capacity"): 1}
         app.go.set()
         assert [(await one)[0]["status"] for one in held] == [200, 200]
         assert (await ask(admission))[0]["status"] == 200
@@ -78,7 +67,7 @@ def test_beyond_the_limit_requests_are_refused_until_one_is_over() -> None:
 def test_what_tells_of_the_service_is_never_refused(path: str) -> None:
     async def scenario() -> None:
         app = Held()
-        admission = Admission(app, Metrics())  # type: ignore[arg-type]
+        admission = Admission(app, GatewayMetrics())
         admission.limit = 1
         first = asyncio.ensure_future(ask(admission))
         await asyncio.sleep(0)
@@ -95,7 +84,7 @@ def test_a_request_that_ends_badly_is_not_counted_for_ever() -> None:
             raise RuntimeError("a defect")
 
     async def scenario() -> None:
-        admission = Admission(Broken(), Metrics())  # type: ignore[arg-type]
+        admission = Admission(Broken(), GatewayMetrics())
         admission.limit = 1
         for _ in range(3):
             with pytest.raises(RuntimeError, match="a defect"):
