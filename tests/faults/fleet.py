@@ -39,10 +39,14 @@ class Fleet:
     def url(self) -> str:
         return self.isolated.service.url
 
-    def api(self) -> ServeApi:
+    @property
+    def dashboard(self) -> str:
         found = re.search(r"dashboard: (http://\S+)", self.isolated.service.log.read_text())
         assert found
-        return ServeApi(found[1])
+        return found[1]
+
+    def api(self) -> ServeApi:
+        return ServeApi(self.dashboard)
 
     def processes(self, title: str) -> list[int]:
         """Process ids of this service whose command line holds ``title``."""

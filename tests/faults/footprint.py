@@ -58,6 +58,10 @@ def grown(
     return found
 
 
-def waiting(client: httpx2.Client) -> float:
-    """Inputs that wait in all gateways, as the exporters say."""
-    return sum(map(float, QUEUE.findall(client.get("/metrics").text)))
+def idle(client: httpx2.Client) -> bool:
+    """Whether the exporters say that no input waits in any gateway."""
+    try:
+        queues = QUEUE.findall(client.get("/metrics").text)
+    except httpx2.TimeoutException:
+        return False
+    return bool(queues) and not any(map(float, queues))
