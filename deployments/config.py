@@ -215,4 +215,5 @@ def application_name(model: str, version: str) -> str:
 
 
 DEPLOYMENT_NAMES: dict[Modality, str] = {"text": "TextEncoder", "image": "ImageEncoder"}
+DECODER_NAME = "Decoder"
 GATEWAY_APPLICATION = "gateway"
