@@ -19,10 +19,9 @@ from deployments.wire import Item, Queued
 from deployments.workload import BusyPool, Workload
 from models.errors import UnavailableError
 
-# Images in one call: a call costs about as much as a tenth of decoding 640×480, and images of one call keep together.
-GROUP = 2
+GROUP = 2  # images in one call: half the calls of one each, and at most one decode waits behind another
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
-TIMEOUT_S = 12.0  # of an attempt: a lost node is noticed within half of a request's usual deadline
+TIMEOUT_S = 12.0  # of an attempt: of a node that is lost without a word, within a request's usual 30 s
 
 
 @serve.deployment
