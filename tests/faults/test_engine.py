@@ -12,7 +12,7 @@ from models.store import pull
 from tests.faults.failing import FAIL, FAIL_ALL, HANG
 from tests.faults.fleet import ENCODER, MODEL, Fleet, wait
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def embed(impatient: Fleet, text: str) -> httpx2.Response:
