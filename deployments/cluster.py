@@ -39,6 +39,10 @@ SWITCHES = {
     # Serve's own counts of requests, made of a line that HAProxy writes for each: 45 µs of processor time a request for
     # what embedserve_requests and HAProxy's port 9101 tell as well.
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # An update, which a swap is to Serve, during which three replicas for each wanted one fail would be given up: nothing
+    # is started any more until somebody deploys, even with no replica left. Ours refuse a bad artifact and keep the old
+    # one, and code that cannot start still never replaces code that runs.
+    "RAY_SERVE_STOP_FAILED_ROLLING_UPDATES": "0",
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
     "MALLOC_ARENA_MAX": "2",

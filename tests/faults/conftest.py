@@ -6,8 +6,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import yaml
-from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
 from tests.faults.failing import FOLDER
 from tests.faults.fleet import ENCODER, Fleet, fleet, text_only, wait
@@ -41,10 +39,9 @@ def impatient() -> Iterator[Fleet]:
     """Two gateways and two encoders that fail on demand, with short limits of time."""
     with fleet(change=_impatient, prepare=_note_faults) as running:
         before = running.pids(ENCODER)
-        document = yaml.safe_load((running.isolated.folder / "serve_config.yaml").read_text())
-        document["http_options"]["port"] = running.isolated.service.port
+        document = running.deployed()
         document["applications"][1]["import_path"] = "tests.faults.failing:text_encoder"  # the CLI knows only ours
-        ServeSubmissionClient(running.dashboard).deploy_applications(document)
+        running.deploy(document)
         wait("encoders that fail on demand", lambda: len(pids := running.pids(ENCODER)) == 2 and not pids & before)
         wait("ready with them", running.ready)
         yield running
