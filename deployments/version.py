@@ -20,7 +20,7 @@ from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_na
 from deployments.log import logger
 from deployments.router import replicas_of
 from deployments.wire import Card, EncodeReply, Item, Queued
-from models.errors import UnavailableError
+from models.errors import EmbedserveError, UnavailableError
 
 State = Literal["ready", "loading", "failed", "asleep"]
 # An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
@@ -88,7 +88,7 @@ class Version:
         except TimeoutError:
             waking = self.may_sleep and not self.replicas
             self.error = None if waking else f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
-        except (RayError, RayServeException, BackPressureError, UnavailableError) as error:
+        except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
             self.error = _reason(error)
 
     async def wake(self) -> None:

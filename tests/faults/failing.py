@@ -19,13 +19,13 @@ from deployments.encoder import TextEncoder
 from models.embedder import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened
-HANG, FAIL = "let the engine hang once", "let the engine fail once"
+HANG, FAIL, FAIL_ALL = "let the engine hang once", "let the engine fail once", "let every engine fail that sees this"
 BROKEN = "no-engine-works"  # the name of a file in that folder; while it is there
 
 
 @serve.deployment(name="TextEncoder")
 class FailingEncoder(TextEncoder.func_or_class):  # type: ignore[name-defined, misc]
-    """Serves as usual until it gets one of the two texts, or no engine is to work."""
+    """Serves as usual until it gets one of the three texts, or no engine is to work."""
 
     def _load(self, config: EncoderConfig) -> Any:
         loaded = super()._load(config)
@@ -38,9 +38,9 @@ class FailingEncoder(TextEncoder.func_or_class):  # type: ignore[name-defined, m
         return loaded
 
     def _embed(self, embedder: TextEmbedder, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
-        for text, fault in ((HANG, _hang), (FAIL, _fail)):
+        for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail)):
             trigger = embedder.tokenizer.encode([text])[0]
-            if any(np.array_equal(row, trigger) for row in rows) and _first(text):
+            if any(np.array_equal(row, trigger) for row in rows) and (text == FAIL_ALL or _first(text)):
                 embedder.engine.run_text = fault  # type: ignore[method-assign]
         vectors: NDArray[np.float32] = super()._embed(embedder, rows)
         return vectors

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -13,7 +15,7 @@ from models.catalog import Catalog
 from models.embedder import TextEmbedder, open_embedder
 from models.store import pull
 from tests.faults.conftest import ENGINE_S
-from tests.faults.failing import BROKEN, FAIL, HANG
+from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
 from tests.faults.fleet import ENCODER, MODEL, Fleet, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -59,12 +61,13 @@ def broken(impatient: Fleet) -> Iterator[Path]:
 def test_the_service_is_not_ready_while_no_engine_works_and_is_alive_all_the_time(
     impatient: Fleet, broken: Path
 ) -> None:
-    statuses = set()
+    live, ready = set(), set()
 
     def ready_is(expected: int) -> Callable[[], bool]:
         def look() -> bool:
-            statuses.add(health(impatient, "live"))
-            return health(impatient, "ready") == expected
+            live.add(health(impatient, "live"))
+            ready.add(status := health(impatient, "ready"))
+            return status == expected
 
         return look
 
@@ -73,21 +76,33 @@ def test_the_service_is_not_ready_while_no_engine_works_and_is_alive_all_the_tim
     broken.unlink()
     wait("ready with new replicas", ready_is(200))
     assert embed(impatient, "hello").status_code == 200
-    assert statuses == {200}
+    assert live == {200}
+    assert ready == {200, 503}
 
 
-def test_an_update_during_which_engines_fail_for_long_is_not_given_up(impatient: Fleet, broken: Path) -> None:
+def test_an_update_during_which_engines_fail_for_long_is_not_given_up(impatient: Fleet) -> None:
     """Serve would start no replica any more after three failures for each of the two wanted."""
-    seen = impatient.pids(ENCODER)
+    seen, statuses, stop = impatient.pids(ENCODER), set(), threading.Event()
     document = impatient.deployed()
     document["applications"][1]["deployments"][0]["user_config"]["engine_timeout_s"] = ENGINE_S + 1
-    impatient.deploy(document)
+
+    def fail() -> None:
+        while not stop.is_set():
+            statuses.add(embed(impatient, FAIL_ALL).status_code)
 
     def failed() -> bool:
         seen.update(impatient.pids(ENCODER))
         return len(seen) >= 10  # the two of before, and two more than Serve's patience
 
-    wait("replicas that fail", failed)
-    broken.unlink()
+    with ThreadPoolExecutor(2) as pool:
+        loops = [pool.submit(fail) for _ in range(2)]
+        impatient.deploy(document)
+        try:
+            wait("replicas that fail", failed)
+        finally:
+            stop.set()
+        for loop in loops:
+            loop.result()
     wait("ready with new replicas", impatient.ready)
     assert embed(impatient, "hello").status_code == 200
+    assert statuses <= {503, 504}
