@@ -71,4 +71,4 @@ lock: ## lock the dependencies of pyproject.toml again
 	scripts/lock.sh
 
 clean: ## remove the environment and caches; models stay
-	rm -rf .venv .venv-uv .env-bench .env-export .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-uv .env-bench .env-fastembed .env-export .mypy_cache .ruff_cache .pytest_cache

@@ -76,6 +76,9 @@ def _peers(cells: Cells) -> list[Bar]:
         if load.startswith("text"):
             eight = rate(cells, load, "infinity int8")
             found.append(Bar(f"{load}: int8 / infinity int8", ratio(rate(cells, load, "ours int8"), eight), 1.5))
+    for load in dict.fromkeys(load for load, _ in cells if load.startswith("text") and load != HITS):
+        ours = rate(cells, load, "ours fp32")
+        found.append(Bar(f"{load}: fp32 / fastembed fp32", ratio(ours, rate(cells, load, "fastembed onnx")), 1.5))
     for load in dict.fromkeys(load for load, _ in cells if load.startswith("text 1×") and load != HITS):
         for precision in ("int8", "fp32"):
             naive = rate(cells, load, f"naive {precision}")

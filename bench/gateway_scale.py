@@ -37,7 +37,7 @@ from models.catalog import ROOT, Catalog
 from models.store import pull
 
 REPLICAS = (1, 2, 4, 8, 16, 32, 64)
-RATE = 60.0  # so that one core is enough for all encoders and the load: a queue would fill calls
+RATE = 150.0
 CALLS = 256  # in flight per replica, so that no request waits for another's call
 SECONDS = 10.0
 WARM_S = 2.0

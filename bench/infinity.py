@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+from bench.environment import environment
 from bench.servers import Server, ServerError
 from models.catalog import ROOT, PackageSource, store
 from models.download import Silent
@@ -45,13 +45,7 @@ def prepare() -> Path:
     Returns:
         The folder with one model folder per engine.
     """
-    stamp = ENVIRONMENT / ".requirements"
-    if not stamp.is_file() or stamp.read_bytes() != REQUIREMENTS.read_bytes():
-        print("setting up the peer's environment (once)", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
-        install = [str(ENVIRONMENT / "bin/python"), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)]
-        subprocess.run(install, check=True)
-        shutil.copyfile(REQUIREMENTS, stamp)
+    environment(ENVIRONMENT, REQUIREMENTS)
     folder = ENVIRONMENT / "models"
     _source_folder(folder / "torch")
     script = [str(ENVIRONMENT / "bin/python"), str(ROOT / "bench" / "peer_export.py"), str(folder)]

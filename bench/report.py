@@ -19,6 +19,7 @@ NAMES = (
     "infinity torch",
     "infinity onnx",
     "infinity int8",
+    "fastembed onnx",
 )
 
 

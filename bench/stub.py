@@ -29,7 +29,7 @@ class StubEncoder:
         self._channel = Server(self.encode)
 
     async def record_replica_metadata(self) -> dict[str, Any]:
-        """As the encoder's."""
+        """As the encoder's: gateways call it over connections of their own."""
         return await self._channel.start()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -77,7 +77,8 @@ class TimedEncoder(StubEncoder.func_or_class):  # type: ignore[misc, name-define
             await asyncio.get_running_loop().run_in_executor(self._engine, time.sleep, seconds)
         finally:
             self._workload.end(queued)
-        return self._reply(len(items))
+        reply: EncodeReply = self._reply(len(items))
+        return reply
 
 
 def timed_encoder(args: EncoderArgs) -> Application:

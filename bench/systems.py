@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import infinity
+from bench import fastembed, infinity
 from bench.bodies import Body, PictureBody, TextBody
 from bench.loads import Load
 from bench.servers import Server
@@ -63,7 +63,8 @@ def targets() -> list[Target]:
         Target("infinity", "int8", "int8", "/embeddings", "int8", "text"),
         Target("infinity", "torch", "fp32", "/embeddings", "clip", "image"),
     ]
-    return [*ours, *naive, *peer]
+    fast = Target("fastembed", "onnx", "fp32", "/v1/embeddings", "all-MiniLM-L6-v2", "text")
+    return [*ours, *naive, *peer, fast]
 
 
 def start_ours(folder: Path) -> Server:
@@ -95,8 +96,14 @@ def start_infinity(folder: Path) -> Server:
     return infinity.start(infinity.prepare(), free_port(), folder / "infinity.log")
 
 
+def start_fastembed(folder: Path) -> Server:
+    """Fastembed behind LitServe."""
+    return fastembed.start(fastembed.prepare(), free_port(), folder / "fastembed.log")
+
+
 STARTERS: dict[str, Callable[[Path], Server]] = {
     "ours": start_ours,
     "naive": start_naive,
     "infinity": start_infinity,
+    "fastembed": start_fastembed,
 }

@@ -3,12 +3,13 @@
 Serve reads their annotations as objects to parse ``args``, so that this module does without postponed annotations.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from ray.serve import Application
 
 from deployments.config import Profile, Strict
+from deployments.decoder import Decoder
 from deployments.encoder import ImageEncoder, TextEncoder
 from deployments.gateway import Gateway
 from models.catalog import Catalog
@@ -28,6 +29,14 @@ class EncoderArgs(Strict):
     profile: Profile = "production"
 
 
+class ImageEncoderArgs(EncoderArgs):
+    """``args`` of an image encoder's application."""
+
+    # inside: in the encoder, which then needs the cores. separate: in a Decoder deployment beside it, for an encoder on
+    # a GPU. A change restarts the application.
+    decode: Literal["inside", "separate"] = "inside"
+
+
 def gateway(args: GatewayArgs) -> Application:
     """The ingress application."""
     return bind(Gateway, args.profile)
@@ -39,13 +48,15 @@ def text_encoder(args: EncoderArgs) -> Application:
     return bind(TextEncoder, args.model, args.profile)
 
 
-def image_encoder(args: EncoderArgs) -> Application:
-    """The application of one version of an image model."""
+def image_encoder(args: ImageEncoderArgs) -> Application:
+    """The application of one version of an image model, with its decoder where that is a deployment of its own."""
     _require(args.model, "image")
+    if args.decode == "separate":
+        return bind(ImageEncoder, args.model, args.profile, bind(Decoder))
     return bind(ImageEncoder, args.model, args.profile)
 
 
-def bind(deployment: Any, *args: str) -> Application:
+def bind(deployment: Any, *args: str | Application) -> Application:
     """Bind a class that Serve's decorators turned into a deployment, which type checkers do not see."""
     application: Application = deployment.bind(*args)
     return application

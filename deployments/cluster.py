@@ -36,15 +36,22 @@ SWITCHES = {
     "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "leastconn\n    timeout http-request 10s",
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "120",  # of a client that neither sends nor reads; 3600 by default
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # HAProxy is started anew after three; 10 by default
+    # Serve's own counts of requests, made of a line that HAProxy writes for each: 45 µs of processor time a request for
+    # what embedserve_requests and HAProxy's port 9101 tell as well.
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # An update, which a swap is to Serve, during which three replicas for each wanted one fail would be given up: nothing
+    # is started any more until somebody deploys, even with no replica left. Ours refuse a bad artifact and keep the old
+    # one, and code that cannot start still never replaces code that runs.
+    "RAY_SERVE_STOP_FAILED_ROLLING_UPDATES": "0",
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
     "MALLOC_ARENA_MAX": "2",
 }
-# Ports that HAProxy would share with another Serve on this machine.
+# Ports that HAProxy would take from another Serve on this machine, which may be between two HAProxies just now.
 HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
 RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
-PORT_BLOCKS = (20000, 32000, 200)  # below the range that Linux gives to outgoing connections
+PORT_BLOCKS = (20000, 32000, 202)  # below the range that Linux gives to outgoing connections
 PORT_OFFSETS = {
     0: "DIRECT_INGRESS_MIN_HTTP",
     98: "DIRECT_INGRESS_MAX_HTTP",
@@ -53,6 +60,7 @@ PORT_OFFSETS = {
     198: "FALLBACK_PROXY_HTTP",
     199: "FALLBACK_PROXY_GRPC",
 }
+HAPROXY_OFFSET = 200  # of the first of HAProxy's own ports
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL_S = 0.2
@@ -88,7 +96,7 @@ def free_port() -> int:
 
 
 def free_block() -> int:
-    """The first of 200 neighbouring ports that nothing listens on.
+    """The first of 202 neighbouring ports that nothing listens on.
 
     Every Serve takes the same ports by default, and its fallback proxies even share one (SO_REUSEPORT): of two on one
     machine, HAProxy of the first then sends requests to the second whenever it believes its own replicas down.
@@ -131,9 +139,10 @@ def start_local(cpus: int | None = None) -> LocalRay:
     first = free_block()
     for offset, name in PORT_OFFSETS.items():
         os.environ.setdefault(f"RAY_SERVE_{name}_PORT", str(first + offset))
-    for name, port in HAPROXY_PORTS.items():
-        if name not in os.environ and port_taken(port):
-            os.environ[name] = str(free_port())
+    alone = not running_rays()
+    for offset, (name, port) in enumerate(HAPROXY_PORTS.items(), first + HAPROXY_OFFSET):
+        if not alone or port_taken(port):
+            os.environ.setdefault(name, str(offset))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault(HOST_VARIABLE, "127.0.0.1")  # gateways of another node there are none
     os.umask(0o077)  # Ray writes its token and its logs with the umask it finds

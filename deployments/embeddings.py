@@ -162,6 +162,9 @@ class Embeddings:
             labels = {"model": version.model, "version": version.version}
             self.metrics.ready.set(float(version.takes_requests), labels)
             self.metrics.queue.set(version.coalescer.waiting_items, labels)
+            for way, count in version.calls.items():
+                self.metrics.calls.add((version.model, version.version, way), count)
+            version.calls.clear()
             if version.card is not None:
                 self._report_artifact(version, version.card.label.hash)
         self.cache.report()

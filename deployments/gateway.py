@@ -17,6 +17,7 @@ from deployments.auth import Auth
 from deployments.config import GatewayConfig, Profile, parse
 from deployments.embeddings import Embeddings
 from deployments.http import envelope
+from deployments.http.admission import Admission
 from deployments.http.app import build
 from deployments.http.recorded import Recorded
 from deployments.log import logger
@@ -47,7 +48,7 @@ class Gateway:
         self._registry = Registry()
         self._metrics = GatewayMetrics()
         self._embeddings = Embeddings(self._registry, self._metrics)
-        self._application = Recorded(build(self._embeddings, self._auth), self._access_log)
+        self._application = Admission(Recorded(build(self._embeddings, self._auth), self._access_log), self._metrics)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,6 +80,7 @@ class Gateway:
             return
         self._registry.configure(config)
         self._access_log.on = config.access_log
+        self._application.limit = config.queue.open_requests
         self._configured = True
         envelope.SHORTCUT.open(self._application)  # by module: this class reaches its replica as a copy, globals too
         if not self._tasks:

@@ -74,6 +74,7 @@ class GatewayMetrics:
         self.shared_lookups = Counters("embedserve_shared_cache_lookups", shared, (*VERSION, "result"))
         self.shared_writes = Counters("embedserve_shared_cache_writes", "vectors for the shared cache", ("result",))
         self.shed = Counters("embedserve_shed", "requests refused for load", (*VERSION, "reason"))
+        self.calls = Counters("embedserve_calls", "calls to encoders", (*VERSION, "way"))
         self.latency = Distribution("embedserve_request_latency_ms", "body read to answer, ms", MILLISECONDS, VERSION)
         cosines = [0.25, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999]
         self.shadow = Distribution(
@@ -88,7 +89,7 @@ class GatewayMetrics:
     def flush(self) -> None:
         """Hand everything to Ray."""
         lookups = (self.lookups, self.shared_lookups, self.shared_writes)
-        for counters in (self.requests, self.items, self.tokens, self.shed, *lookups):
+        for counters in (self.requests, self.items, self.tokens, self.shed, self.calls, *lookups):
             counters.flush()
         self.latency.flush()
         self.shadow.flush()

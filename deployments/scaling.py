@@ -67,6 +67,17 @@ def replicas(current: int, now: float, peak: float, slack: float) -> int:
     return min(current, downwards)
 
 
+def decoder_cpus(images_per_second: float, decode_s: float, target: Target = IMAGE_CPU) -> int:
+    """Cores of decoders that keep an encoder on a card busy.
+
+    Args:
+        images_per_second: what the card embeds.
+        decode_s: seconds in which one core decodes one image; of mixed sizes, the mean.
+        target: how busy the decoders' autoscaling policy lets them be.
+    """
+    return max(1, math.ceil(round(images_per_second * decode_s / target.utilisation, 6)))
+
+
 class Lately:
     """The highest of the values noted within a period."""
 

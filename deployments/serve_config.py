@@ -14,15 +14,16 @@ from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
-from deployments.app import EncoderArgs, GatewayArgs
+from deployments.app import EncoderArgs, GatewayArgs, ImageEncoderArgs
 from deployments.autoscaling import POLICIES
-from deployments.config import EncoderConfig, GatewayConfig, Profile, application_name, parse
+from deployments.config import DECODER_NAME, EncoderConfig, GatewayConfig, Profile, application_name, parse
 from deployments.version import REST_AFTER_S
 from models.catalog import ROOT, describe
 from models.errors import CatalogError
 
 GATEWAY_PATH = "deployments.app:gateway"
-ENCODER_PATHS = ("deployments.app:text_encoder", "deployments.app:image_encoder")
+IMAGE_PATH = "deployments.app:image_encoder"
+ENCODER_PATHS = ("deployments.app:text_encoder", IMAGE_PATH)
 SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
 
 
@@ -69,7 +70,7 @@ class ServeConfig:
 
     def artifacts(self) -> dict[str, int | None]:
         """What the encoders will load: ``name@version`` or paths, in order, each with its ``shrink_margin``."""
-        configs = [deployment["user_config"] for app in self.encoders() for deployment in app.get("deployments", [])]
+        configs = [deployment["user_config"] for app in self.encoders() for deployment in main_deployments(app)]
         return {config["artifact"]: config.get("shrink_margin") for config in configs}
 
     def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
@@ -127,16 +128,19 @@ def _check_application(app: dict[str, Any], where: str) -> None:
     if path == GATEWAY_PATH:
         parse(GatewayArgs, app.get("args", {}), f"{where}: args")
     elif path in ENCODER_PATHS:
-        args = parse(EncoderArgs, app.get("args", {}), f"{where}: args")
+        schema_of_args = ImageEncoderArgs if path == IMAGE_PATH else EncoderArgs
+        args = parse(schema_of_args, app.get("args", {}), f"{where}: args")
+        _check_decoder(app, where)
         wanted = application_name(*args.model.split("@"))
         if app["name"] != wanted:
             raise CatalogError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
     else:
         allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
         raise CatalogError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
-    if not app.get("deployments"):
+    deployments = main_deployments(app)
+    if not deployments:
         raise CatalogError(f"{where}: deployments is empty; its user_config says what to serve")
-    for deployment in app["deployments"]:
+    for deployment in deployments:
         config = deployment.get("user_config") or {}
         if path == GATEWAY_PATH:
             parse(GatewayConfig, config, f"{where}: user_config")
@@ -152,6 +156,27 @@ def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -
             f"{where}: provider: {config.provider} needs a card; set num_gpus (1, or a fraction) in ray_actor_options, "
             f"or provider: auto or cpu"
         )
+
+
+def main_deployments(app: dict[str, Any]) -> list[dict[str, Any]]:
+    """The deployments of an application that serve by their ``user_config``: all but a decoder."""
+    return [deployment for deployment in app.get("deployments", []) if deployment.get("name") != DECODER_NAME]
+
+
+def _check_decoder(app: dict[str, Any], where: str) -> None:
+    """Whether an encoder has a decoder is said by ``decode``, and how it scales by the deployment; both or none."""
+    found = [deployment for deployment in app.get("deployments", []) if deployment.get("name") == DECODER_NAME]
+    separate = app.get("args", {}).get("decode") == "separate"
+    if separate != bool(found):
+        raise CatalogError(
+            f"{where}: args.decode is {'separate' if separate else 'inside'} and deployments "
+            f"{'lacks' if separate else 'lists'} {DECODER_NAME!r}; 'separate' and that deployment belong together"
+        )
+    for deployment in found:
+        if deployment.get("user_config"):
+            raise CatalogError(f"{where}: {DECODER_NAME} takes no user_config; what it must know comes with each call")
+        if (deployment.get("autoscaling_config") or {}).get("min_replicas") == 0:
+            raise CatalogError(f"{where}: {DECODER_NAME}: min_replicas must be 1 or more, only encoders can sleep")
 
 
 def _check_scaling(document: dict[str, Any], where: str) -> None:
@@ -173,7 +198,7 @@ def _check_scaling(document: dict[str, Any], where: str) -> None:
 
 def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
     """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
-    for deployment in app.get("deployments", []):
+    for deployment in main_deployments(app):
         scaling = deployment.get("autoscaling_config") or {}
         if (scaling.get("min_replicas") == 0) != listed:
             raise CatalogError(

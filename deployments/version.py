@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 import uuid
+from collections import Counter
 from typing import Any, Literal
 
 from ray import serve
@@ -19,10 +20,12 @@ from deployments.config import DEPLOYMENT_NAMES, Modality, Queue, application_na
 from deployments.log import logger
 from deployments.router import replicas_of
 from deployments.wire import Card, EncodeReply, Item, Queued
-from models.errors import UnavailableError
+from models.errors import EmbedserveError, UnavailableError
 
 State = Literal["ready", "loading", "failed", "asleep"]
-CALL_ATTEMPTS = 3  # an embedding is idempotent: a call lost with its replica goes to another one
+# An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
+# one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
+CALL_ATTEMPTS = 8
 DESCRIBE_TIMEOUT_S = 5.0
 REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
@@ -44,6 +47,7 @@ class Version:
         self.may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
         self._handle: Any = None
+        self.calls: Counter[str] = Counter()  # by way, since they were last reported
         self._connections = Connections(self.reference)
         self._cost = text_cost if modality == "text" else image_cost
         self.coalescer = Coalescer(self.call, self._cost)
@@ -84,7 +88,7 @@ class Version:
         except TimeoutError:
             waking = self.may_sleep and not self.replicas
             self.error = None if waking else f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
-        except (RayError, RayServeException, BackPressureError, UnavailableError) as error:
+        except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
             self.error = _reason(error)
 
     async def wake(self) -> None:
@@ -122,6 +126,7 @@ class Version:
     async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
         connection = self._connections.pick(replicas_of(handle))
+        self.calls["serve" if connection is None else "connection"] += 1
         if connection is not None:
             return await connection.call(items, queued)
         reply: EncodeReply = await handle.encode.remote(items, queued)

@@ -27,6 +27,9 @@ GPU_SCALING = {  # a GPU's node takes minutes to come back
     "downscale_delay_s": 900,
 }
 GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
+# More than the core that an encoder leaves free beside its GPU, so that decoders land on nodes without one.
+DECODER_PLACEMENT = {"num_cpus": 2}
+DECODER_REPLICAS = 8  # at most; docs/gpu.md says how many a card takes
 HEADER = """\
 # Generated from serve_config.yaml: change that and run `python scripts/k8s_config.py --write`.
 apiVersion: ray.io/v1
@@ -64,9 +67,25 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
     changed.setdefault("http_options", {})["host"] = "0.0.0.0"
     for app in changed["applications"]:
         app.setdefault("args", {})["profile"] = variant.profile
+        if variant.gpu and app["import_path"] == "deployments.app:image_encoder":
+            _separate_decoder(app)
         for deployment in app.get("deployments", []):
             _place(deployment, variant)
     return changed
+
+
+def _separate_decoder(app: dict[str, Any]) -> None:
+    """Beside a GPU pictures are decoded by a deployment of its own, which scales as encoders on processors do."""
+    app["args"]["decode"] = "separate"
+    encoder = app["deployments"][0]
+    scaling = {**copy.deepcopy(encoder["autoscaling_config"]), "max_replicas": DECODER_REPLICAS}
+    decoder = {
+        "name": "Decoder",
+        "max_ongoing_requests": encoder["max_ongoing_requests"],
+        "autoscaling_config": {**scaling, "min_replicas": max(scaling.get("min_replicas", 1), 1)},
+        "ray_actor_options": dict(DECODER_PLACEMENT),
+    }
+    app["deployments"].append(decoder)
 
 
 def _place(deployment: dict[str, Any], variant: Variant) -> None:

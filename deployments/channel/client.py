@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from deployments.wire import EncodeReply, Item, Queued
 from models.errors import EmbedserveError, UnavailableError
 
 CONNECT_TIMEOUT_S = 2.0
+COMPARED = 8  # connections for a call; beyond it two that are drawn, so that 64 replicas make no call dearer
 REST_S = 5.0  # between two attempts to connect to a replica; calls go through Serve's handle meanwhile
 
 
@@ -109,31 +111,39 @@ class Connections:
         """Have none; ``version`` names them in the log."""
         self._version = version
         self._replicas: Mapping[Hashable, Replica] = {}
+        self._ready: list[Connection] = []  # to each of the replicas; empty while one is missing
         self._open: dict[Hashable, Connection] = {}
         self._opening: dict[Hashable, asyncio.Task[None]] = {}
 
     def pick(self, replicas: Mapping[Hashable, Replica]) -> Connection | None:
-        """The connection with the fewest calls under way.
+        """The connection with the fewest calls under way; of many replicas, of two that are drawn.
 
         Args:
-            replicas: those that may be called.
+            replicas: those that may be called; another mapping, or another length, when they are others.
 
         Returns:
             None unless every replica is connected: Serve's handle then finds out which of them are alive.
         """
+        if self._ready and replicas is self._replicas and len(replicas) == len(self._ready):
+            some = self._ready if len(self._ready) <= COMPARED else random.choices(self._ready, k=2)
+            if all(connection.alive for connection in some):
+                return min(some, key=_under_way)
+        self._ready = self._connected_to(replicas)
+        return min(self._ready, key=_under_way, default=None)
+
+    def _connected_to(self, replicas: Mapping[Hashable, Replica]) -> list[Connection]:
+        """The connections to all of them; those that are missing begin, and there is none until they are there."""
         self._replicas = replicas
         for gone in self._open.keys() - replicas.keys():
             self._open.pop(gone).retire()
-        best: Connection | None = None
-        whole = True
+        found = []
         for name, replica in replicas.items():
             connection = self._open.get(name)
             if connection is None or not connection.alive:
-                whole = False
                 self._connect(name, replica.replica_metadata)
-            elif best is None or connection.under_way < best.under_way:
-                best = connection
-        return best if whole else None
+            else:
+                found.append(connection)
+        return found if len(found) == len(replicas) else []
 
     def _connect(self, name: Hashable, metadata: dict[str, Any]) -> None:
         if name not in self._opening and metadata.get("format") == FORMAT:
@@ -153,3 +163,7 @@ class Connections:
             else:
                 connection.close()
         await asyncio.sleep(REST_S)
+
+
+def _under_way(connection: Connection) -> int:
+    return connection.under_way

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from deployments.excerpt import excerpt
 from deployments.log import logger
 from deployments.record import RECORD
 from deployments.status import status_of
@@ -66,9 +67,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers: Any = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     if status == 404:
-        message = f"no route {request.url.path}; GET /docs lists the routes"
+        message = f"no route {excerpt(request.url.path)}; GET /docs lists the routes"
     elif status == 405:
-        message = f"{request.method} is not allowed on {request.url.path}; allowed: {headers.get('Allow', 'see /docs')}"
+        allowed = headers.get("Allow", "see /docs")
+        message = f"{request.method} is not allowed on {excerpt(request.url.path)}; allowed: {allowed}"
     else:
         message = getattr(error, "detail", "the request could not be read")
     return error_response(status, message, "invalid_request_error", headers=headers)

@@ -106,7 +106,7 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
+            "id": {"description": "given back when it is a string"},
             "inputs": {
                 "type": "array",
                 "minItems": 1,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.cluster import ClusterError
-from deployments.config import application_name
+from deployments.config import DECODER_NAME, application_name
 from deployments.operator.cluster import Cluster, Entry
 from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.ledger import SETTLE_S, Mark, require_ours
@@ -137,9 +137,10 @@ def _artifact(entry: Entry, wanted: str | None, age_s: float) -> str:
 
 
 def replicas(details: Mapping[str, Any], application: str) -> int:
-    """Running replicas of an application, at least 1."""
+    """Running replicas that an application answers with, at least 1."""
     deployments = details.get("applications", {}).get(application, {}).get("deployments", {})
-    return max([len(deployment.get("replicas", [])) for deployment in deployments.values()], default=1) or 1
+    answering = [deployment for name, deployment in deployments.items() if name != DECODER_NAME]
+    return max([len(deployment.get("replicas", [])) for deployment in answering], default=1) or 1
 
 
 def hold_s(details: Mapping[str, Any], expected: Expected) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployments.config import application_name
-from deployments.serve_config import ENCODER_PATHS, GATEWAY_PATH
+from deployments.serve_config import ENCODER_PATHS, GATEWAY_PATH, main_deployments
 from models.errors import CatalogError, ModelNotFoundError
 
 Document = dict[str, Any]
@@ -102,7 +102,7 @@ def encoder(document: Document, model: str, version: str) -> dict[str, Any]:
 
 def user_config(app: dict[str, Any]) -> dict[str, Any]:
     """The ``user_config`` of an encoder's application, to read or to change."""
-    config: dict[str, Any] = app["deployments"][0]["user_config"]
+    config: dict[str, Any] = main_deployments(app)[0]["user_config"]
     return config
 
 

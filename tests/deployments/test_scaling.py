@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from deployments.scaling import Lately, Report, Target, demand, replicas
+from deployments.scaling import Lately, Report, Target, decoder_cpus, demand, replicas
 
 TARGET = Target(utilisation=0.7, drain_s=5)
 
@@ -80,3 +80,19 @@ def test_the_highest_of_a_period_is_remembered_and_then_forgotten() -> None:
     lately = Lately()
     noted = [(0, 5.0), (10, 9.0), (20, 1.0), (30, 3.0), (41, 2.0), (61, 2.0)]
     assert [lately.note(time, value, 30) for time, value in noted] == [5, 9, 9, 9, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("images_per_second", "decode_s", "cores"),
+    [(1000, 0.0035, 5), (1000, 0.0036, 6), (2000, 0.007, 20), (0.1, 0.001, 1)],
+    ids=[
+        "exactly as busy as they should be",
+        "a core more than that",
+        "twice the images, twice the time",
+        "never none",
+    ],
+)
+def test_decoders_of_a_card_are_as_busy_as_their_policy_lets_them_be(
+    images_per_second: float, decode_s: float, cores: int
+) -> None:
+    assert decoder_cpus(images_per_second, decode_s, Target(utilisation=0.7, drain_s=10)) == cores

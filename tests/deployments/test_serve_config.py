@@ -29,6 +29,11 @@ def changed(path: list[Any], value: Any) -> dict[str, Any]:
 GATEWAY: list[Any] = ["applications", 0, "deployments", 0, "user_config"]
 ENCODER: list[Any] = ["applications", 1, "deployments", 0, "user_config"]
 SCALING: list[Any] = ["applications", 1, "deployments", 0, "autoscaling_config"]
+TEXT_ARGS: list[Any] = ["applications", 1, "args"]
+IMAGE_ARGS: list[Any] = ["applications", 2, "args"]
+IMAGE_DEPLOYMENTS: list[Any] = ["applications", 2, "deployments"]
+IMAGE: dict[str, Any] = SHIPPED["applications"][2]["deployments"][0]
+DECODER: dict[str, Any] = {"name": "Decoder", "ray_actor_options": {"num_cpus": 1}}
 MISTAKES: list[tuple[str, list[Any], Any, str]] = [
     ("an unknown key at the top", ["aplications"], [], "unknown key 'aplications'"),
     ("an unknown key of an application", ["applications", 0, "importpath"], "x", "unknown key 'importpath'"),
@@ -85,6 +90,15 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
         "has min_replicas 1",
     ),
     ("no applications", ["applications"], None, "applications"),
+    (
+        "a place to decode that is none",
+        [*IMAGE_ARGS, "decode"],
+        "beside",
+        "decode: Input should be 'inside' or 'separate'",
+    ),
+    ("a place to decode text", [*TEXT_ARGS, "decode"], "separate", "decode: Extra inputs are not permitted"),
+    ("a decoder that is not deployed", [*IMAGE_ARGS, "decode"], "separate", "deployments lacks 'Decoder'"),
+    ("a decoder that nobody calls", IMAGE_DEPLOYMENTS, [IMAGE, DECODER], "args.decode is inside"),
 ]
 
 
@@ -133,3 +147,31 @@ def test_an_encoder_may_ask_for_cuda_with(gpus: float) -> None:
     document = changed([*ENCODER, "provider"], "cuda")
     document["applications"][1]["deployments"][0]["ray_actor_options"]["num_gpus"] = gpus
     check(document, "here")
+
+
+def with_decoder(**changes: Any) -> dict[str, Any]:
+    document = copy.deepcopy(SHIPPED)
+    app = document["applications"][2]
+    app["args"]["decode"] = "separate"
+    app["deployments"].insert(0, {**DECODER, **changes})
+    return document
+
+
+def test_a_decoder_beside_the_encoder_needs_no_configuration_of_its_own() -> None:
+    document = with_decoder()
+    check(document, "serve_config.yaml")
+    assert ServeConfig(document).artifacts() == ServeConfig(SHIPPED).artifacts()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"user_config": {"artifact": "image-embedding@1.0.0"}}, "takes no user_config"),
+        ({"autoscaling_config": {"min_replicas": 0, "max_replicas": 2}}, "min_replicas must be 1 or more"),
+        ({"num_cpus": 2}, "unknown key 'num_cpus'"),
+    ],
+    ids=["an artifact", "sleep", "a key that Serve does not know"],
+)
+def test_what_a_decoder_cannot_be_told_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(CatalogError, match=says):
+        check(with_decoder(**changes), "serve_config.yaml")

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.faults.failing import FOLDER
-from tests.faults.fleet import Fleet, fleet, text_only
+from tests.faults.fleet import ENCODER, Fleet, fleet, text_only, wait
 from tests.integration.isolated import isolated
 from tests.integration.service import Service
 
@@ -38,6 +38,12 @@ def client(service: Service) -> Iterator[httpx2.Client]:
 def impatient() -> Iterator[Fleet]:
     """Two gateways and two encoders that fail on demand, with short limits of time."""
     with fleet(change=_impatient, prepare=_note_faults) as running:
+        before = running.pids(ENCODER)
+        document = running.deployed()
+        document["applications"][1]["import_path"] = "tests.faults.failing:text_encoder"  # the CLI knows only ours
+        running.deploy(document)
+        wait("encoders that fail on demand", lambda: len(pids := running.pids(ENCODER)) == 2 and not pids & before)
+        wait("ready with them", running.ready)
         yield running
 
 
@@ -45,7 +51,6 @@ def _impatient(document: dict[str, Any]) -> None:
     text_only(document)
     gateway, encoder = document["applications"]
     gateway["deployments"][0]["user_config"]["limits"] = {"body_s": BODY_S}
-    encoder["import_path"] = "tests.faults.failing:text_encoder"
     encoder["deployments"][0].update(health_check_period_s=1)
     encoder["deployments"][0]["user_config"]["engine_timeout_s"] = ENGINE_S
 

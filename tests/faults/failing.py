@@ -14,16 +14,28 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.app import EncoderArgs, bind
+from deployments.config import EncoderConfig
 from deployments.encoder import TextEncoder
 from models.embedder import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened
 HANG, FAIL, FAIL_ALL = "let the engine hang once", "let the engine fail once", "let every engine fail that sees this"
+BROKEN = "no-engine-works"  # the name of a file in that folder; while it is there
 
 
 @serve.deployment(name="TextEncoder")
 class FailingEncoder(TextEncoder.func_or_class):  # type: ignore[name-defined, misc]
-    """Serves as usual until it gets one of the three texts."""
+    """Serves as usual until it gets one of the three texts, or no engine is to work."""
+
+    def _load(self, config: EncoderConfig) -> Any:
+        loaded = super()._load(config)
+        works = loaded.embedder.engine.run_text
+
+        def run_text(*inputs: Any) -> Any:
+            return (_fail if Path(os.environ[FOLDER], BROKEN).exists() else works)(*inputs)
+
+        loaded.embedder.engine.run_text = run_text
+        return loaded
 
     def _embed(self, embedder: TextEmbedder, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
         for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail)):

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import yaml
+from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
 from deployments.cluster import ServeApi
 from models.catalog import Catalog
@@ -39,10 +41,14 @@ class Fleet:
     def url(self) -> str:
         return self.isolated.service.url
 
-    def api(self) -> ServeApi:
+    @property
+    def dashboard(self) -> str:
         found = re.search(r"dashboard: (http://\S+)", self.isolated.service.log.read_text())
         assert found
-        return ServeApi(found[1])
+        return found[1]
+
+    def api(self) -> ServeApi:
+        return ServeApi(self.dashboard)
 
     def processes(self, title: str) -> list[int]:
         """Process ids of this service whose command line holds ``title``."""
@@ -59,6 +65,21 @@ class Fleet:
         app = self.api().details()["applications"][application]
         replicas = [r for d in app["deployments"].values() for r in d["replicas"]]
         return {r["pid"] for r in replicas if r["state"] == "RUNNING"}
+
+    def deployed(self) -> dict[str, Any]:
+        """What was last deployed."""
+        document: dict[str, Any] = yaml.safe_load(self._config.read_text())
+        document["http_options"]["port"] = self.isolated.service.port
+        return document
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """Deploy it as the REST API does, whatever the CLI would say of it."""
+        ServeSubmissionClient(self.dashboard).deploy_applications(document)
+        self._config.write_text(yaml.safe_dump(document))
+
+    @property
+    def _config(self) -> Path:
+        return self.isolated.folder / "serve_config.yaml"
 
     def ready(self) -> bool:
         try:

@@ -38,7 +38,12 @@ def footprints(service: Service) -> dict[int, Footprint]:
 
 def _footprint(pid: int, title: str) -> Footprint:
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MB
-    return Footprint(title.partition("(")[0].strip()[:60], resident, len(os.listdir(f"/proc/{pid}/fd")))
+    return Footprint(_name(title), resident, len(os.listdir(f"/proc/{pid}/fd")))
+
+
+def _name(title: str) -> str:
+    """Without the method that Ray shows while an actor is in it, or a program's folder and arguments."""
+    return title.partition(".")[0] if title.startswith("ray::") else Path(title.split(maxsplit=1)[0]).name
 
 
 def grown(
@@ -58,6 +63,10 @@ def grown(
     return found
 
 
-def waiting(client: httpx2.Client) -> float:
-    """Inputs that wait in all gateways, as the exporters say."""
-    return sum(map(float, QUEUE.findall(client.get("/metrics").text)))
+def idle(client: httpx2.Client) -> bool:
+    """Whether the exporters say that no input waits in any gateway."""
+    try:
+        queues = QUEUE.findall(client.get("/metrics").text)
+    except httpx2.TimeoutException:
+        return False
+    return bool(queues) and not any(map(float, queues))

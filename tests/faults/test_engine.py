@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import httpx2
 import numpy as np
 import pytest
@@ -9,14 +14,15 @@ import pytest
 from models.catalog import Catalog
 from models.embedder import TextEmbedder, open_embedder
 from models.store import pull
-from tests.faults.failing import FAIL, FAIL_ALL, HANG
+from tests.faults.conftest import ENGINE_S
+from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
 from tests.faults.fleet import ENCODER, MODEL, Fleet, wait
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def embed(impatient: Fleet, text: str) -> httpx2.Response:
-    body, headers = {"model": "text-embedding", "input": text}, {"x-request-timeout-seconds": "60"}
+def embed(impatient: Fleet, text: str, within_s: int = 60) -> httpx2.Response:
+    body, headers = {"model": "text-embedding", "input": text}, {"x-request-timeout-seconds": str(within_s)}
     return httpx2.post(f"{impatient.url}/v1/embeddings", json=body, headers=headers, timeout=90, trust_env=False)
 
 
@@ -42,21 +48,61 @@ def test_the_work_of_a_replica_whose_engine_is_answered_by_another_and_it_is_rep
     assert traffic.failures == []
 
 
-def test_the_service_is_not_ready_while_no_engine_works_and_is_alive_all_the_time(impatient: Fleet) -> None:
-    assert embed(impatient, FAIL_ALL).status_code == 503
-    statuses = []
+@pytest.fixture
+def broken(impatient: Fleet) -> Iterator[Path]:
+    """While the file is there, no engine works."""
+    file = impatient.isolated.folder / "faults" / BROKEN
+    file.touch()
+    yield file
+    file.unlink(missing_ok=True)
+    wait("ready again", impatient.ready)
 
-    def unready() -> bool:
-        embed(impatient, FAIL_ALL)  # as long as one of the two still works, it gets the next
-        statuses.append(health(impatient, "live"))
-        return health(impatient, "ready") == 503
 
-    wait("not ready", unready)
+def test_the_service_is_not_ready_while_no_engine_works_and_is_alive_all_the_time(
+    impatient: Fleet, broken: Path
+) -> None:
+    live, ready = set(), set()
 
-    def recovered() -> bool:
-        statuses.append(health(impatient, "live"))
-        return health(impatient, "ready") == 200
+    def ready_is(expected: int) -> Callable[[], bool]:
+        def look() -> bool:
+            live.add(health(impatient, "live"))
+            ready.add(status := health(impatient, "ready"))
+            return status == expected
 
-    wait("ready with new replicas", recovered)
-    assert set(statuses) == {200}
+        return look
+
+    wait("not ready", ready_is(503))
+    assert embed(impatient, "hello", within_s=5).status_code in (503, 504)  # attempts or time are spent
+    broken.unlink()
+    wait("ready with new replicas", ready_is(200))
     assert embed(impatient, "hello").status_code == 200
+    assert live == {200}
+    assert ready == {200, 503}
+
+
+def test_an_update_during_which_engines_fail_for_long_is_not_given_up(impatient: Fleet) -> None:
+    """Serve would start no replica any more after three failures for each of the two wanted."""
+    seen, statuses, stop = impatient.pids(ENCODER), set(), threading.Event()
+    document = impatient.deployed()
+    document["applications"][1]["deployments"][0]["user_config"]["engine_timeout_s"] = ENGINE_S + 1
+
+    def fail() -> None:
+        while not stop.is_set():
+            statuses.add(embed(impatient, FAIL_ALL).status_code)
+
+    def failed() -> bool:
+        seen.update(impatient.pids(ENCODER))
+        return len(seen) >= 10  # the two of before, and two more than Serve's patience
+
+    with ThreadPoolExecutor(2) as pool:
+        loops = [pool.submit(fail) for _ in range(2)]
+        impatient.deploy(document)
+        try:
+            wait("replicas that fail", failed)
+        finally:
+            stop.set()
+        for loop in loops:
+            loop.result()
+    wait("ready with new replicas", impatient.ready)
+    assert embed(impatient, "hello").status_code == 200
+    assert statuses <= {503, 504}

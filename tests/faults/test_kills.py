@@ -10,7 +10,7 @@ import pytest
 from tests.faults.fleet import ENCODER, GATEWAY, Fleet, fleet, wait
 from tests.integration.traffic import Traffic
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from models.catalog import Catalog
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
 from models.store import pull
 from tests.faults.fleet import wait
-from tests.faults.footprint import footprints, grown, serving, waiting
+from tests.faults.footprint import footprints, grown, idle, serving
 from tests.faults.hostile.pictures import PATH, encoded, scene
 from tests.faults.mutate import bodies, pictures
 from tests.faults.wire import exchange, request
@@ -26,7 +26,7 @@ from tests.integration.service import Service
 
 CLIENTS = 24
 TEXTS, PICTURES = 400, 12  # known ones; most of what the caches hold comes in the warm-up
-WARM_UP = 1500
+WARM_UP = 1000
 PART, FILES, MEGABYTES = 0.05, 4, 4.0  # growth that counts: both the part, and the number of files or megabytes
 Known = dict[bytes, np.ndarray]
 
@@ -123,7 +123,7 @@ class Crowd:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(1500, id="briefly"),
+        pytest.param(1000, id="briefly"),
         pytest.param(10_000, id="ten thousand", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
@@ -131,10 +131,10 @@ def test_a_crowd_of_all_kinds_leaves_nothing_behind(service: Service, client: ht
     good = known(count)
     crowds = [Crowd(service.port, good, seed=count + i, count=n) for i, n in enumerate((WARM_UP, count))]
     crowds[0].run()
-    wait("an empty queue", lambda: waiting(client) == 0)
+    wait("an empty queue", lambda: idle(client))
     before, pids = footprints(service), set(serving(service))
     crowds[1].run()
-    wait("an empty queue", lambda: waiting(client) == 0)
+    wait("an empty queue", lambda: idle(client))
     left: list[str] = []
 
     def settled() -> bool:

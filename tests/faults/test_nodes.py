@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 
@@ -72,6 +73,13 @@ def report(what: str, traffic: Traffic, lost: float) -> None:
     )
 
 
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=30, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
 def test_a_lost_worker_takes_nothing_but_capacity_and_brings_it_back(cluster: Cluster) -> None:
     with cluster.traffic(worker=0) as traffic:
         traffic.wait_for(50)
@@ -88,6 +96,8 @@ def test_a_lost_worker_takes_nothing_but_capacity_and_brings_it_back(cluster: Cl
     report(f"worker lost; noticed after {noticed - lost:.1f} s, full again after {back - lost:.1f} s", traffic, lost)
     assert [at for at in traffic.failed_at if at > noticed] == []
     assert len(traffic.failures) <= CLIENTS
+    url = f"http://{cluster.nodes.workers[1]}:8000/health/ready"
+    wait("the returned node's entrance", lambda: answers(url))
     with cluster.traffic(worker=1) as returned:
         returned.wait_for(50)
     assert returned.failures == []

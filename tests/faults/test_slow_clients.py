@@ -13,6 +13,7 @@ from tests.faults.fleet import Fleet
 from tests.faults.hostile.case import JSON
 from tests.faults.wire import receive, request
 
+pytestmark = pytest.mark.slow
 CONNECTIONS = 100
 DRIP_S = 0.3
 PATIENCE_S = 90

@@ -34,7 +34,11 @@ class Answer:
 
 
 def exchange(port: int, parts: bytes | Iterable[bytes], timeout_s: float = ANSWER_S) -> Answer | None:
-    """Send a request, in one piece or several; nothing comes back when the other side just hangs up."""
+    """Send a request, in one piece or several; nothing comes back when the other side just hangs up.
+
+    Raises:
+        TimeoutError: it does not even do that.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         try:
             for part in [parts] if isinstance(parts, bytes) else parts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.integration.service import Service
+from tests.integration.waiting import wait_for
 
 HEX = re.compile(r"^[0-9a-f]{64}$")
 
@@ -111,6 +113,17 @@ def test_every_described_path_exists_and_the_page_lists_it(client: httpx2.Client
 def test_metrics_are_prometheus_text_of_serve(client: httpx2.Client) -> None:
     text = client.get("/metrics").text
     assert "# TYPE ray_serve_" in text
+
+
+def test_vectors_come_over_connections_beside_serves_handles(client: httpx2.Client) -> None:
+    """What both shortcuts rest on is Serve's own and may change with it: replica metadata, the router's replicas."""
+    pattern = re.compile(r'^ray_embedserve_calls_total\{.*way="connection".*\} (\S+)$', re.MULTILINE)
+
+    def counted() -> bool:
+        embed(client, secrets.token_hex())
+        return any(float(value) > 0 for value in pattern.findall(client.get("/metrics").text))
+
+    wait_for(counted)
 
 
 def test_everything_listens_on_loopback_where_ray_lets_one_choose(service: Service) -> None:

@@ -11,7 +11,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.serve_config import ServeConfig, check
 from scripts.k8s_config import FILE, SOURCE, VARIANTS, Variant, cluster_config, drifted, embedded, manifest
-from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only
+from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 
 IDS = [variant.folder for variant in VARIANTS]
 
@@ -88,6 +88,23 @@ def test_the_service_listens_on_all_addresses_and_only_dev_allows_random_weights
 def test_clip_asks_for_a_gpu_where_the_overlay_is_named_so(variant):
     options = deployments(cluster_config(document(), variant))["ImageEncoder"]["ray_actor_options"]
     assert bool(options.get("num_gpus")) == ("gpu" in variant.folder)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=IDS)
+def test_pictures_are_decoded_on_other_nodes_where_clip_asks_for_a_gpu(variant):
+    config = cluster_config(document(), variant)
+    found = deployments(config)
+    modes = [app["args"].get("decode", "inside") for app in config["applications"] if app["name"].startswith("image")]
+    if "gpu" not in variant.folder:
+        assert (modes, "Decoder" in found) == (["inside"], False)
+        return
+    assert modes == ["separate"]
+    limits = pods(service(variant.folder))["gpu"]["spec"]["containers"][0]["resources"]["limits"]
+    encoder, decoder = (found[name]["ray_actor_options"] for name in ("ImageEncoder", "Decoder"))
+    assert not decoder.get("num_gpus")
+    assert encoder["num_cpus"] + decoder["num_cpus"] > float(limits["cpu"])
+    assert found["Decoder"]["autoscaling_config"]["min_replicas"] == variant.replicas
+    assert found["Decoder"]["autoscaling_config"]["policy"]["policy_function"].endswith(":ImageCpuPolicy")
 
 
 def test_high_availability_has_two_of_everything_and_gateways_on_two_nodes():

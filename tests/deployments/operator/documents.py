@@ -18,6 +18,15 @@ def one_version() -> dict[str, Any]:
     return copy.deepcopy(SHIPPED)
 
 
+def with_decoder() -> dict[str, Any]:
+    """The shipped document with a decoder beside the image encoder, listed first."""
+    document = one_version()
+    app = document["applications"][2]
+    app["args"]["decode"] = "separate"
+    app["deployments"].insert(0, {"name": "Decoder", "ray_actor_options": {"num_cpus": 1}})
+    return document
+
+
 def two_versions(first: float = 100, second: float = 0) -> dict[str, Any]:
     """The shipped document with text-embedding@1.1.0 beside 1.0.0."""
     document = one_version()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deployments.operator.checks import require_ready
-from deployments.operator.converge import Expected, NotHealthyError, disagreement, require_accepted, unsettled
+from deployments.operator.converge import Expected, NotHealthyError, disagreement, replicas, require_accepted, unsettled
 from deployments.operator.ledger import sign
 from models.errors import UnavailableError
 from tests.deployments.operator.documents import two_versions
@@ -79,3 +79,8 @@ def test_traffic_for_a_version_that_cannot_take_it_is_refused(changes: dict[str,
         require_ready(said(**changes), [V1])
     with pytest.raises(UnavailableError, match="not known"):
         require_ready(said(), ["text-embedding@9"])
+
+
+def test_decoders_are_not_counted_among_the_replicas_that_answer() -> None:
+    deployments = {"Decoder": {"replicas": [{}] * 5}, "ImageEncoder": {"replicas": [{}] * 2}}
+    assert replicas({"applications": {"image": {"deployments": deployments}}}, "image") == 2

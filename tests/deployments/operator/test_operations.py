@@ -11,7 +11,7 @@ from deployments.operator.document import artifacts, encoder, from_details, gate
 from deployments.operator.operations import add, past_of, promote, remember, remove, rollback, route, swap
 from deployments.serve_config import check
 from models.errors import EmbedserveError
-from tests.deployments.operator.documents import TEXT, one_version, two_versions
+from tests.deployments.operator.documents import TEXT, one_version, two_versions, with_decoder
 
 Document = dict[str, Any]
 
@@ -62,6 +62,21 @@ def test_add_copies_the_shape_of_the_most_used_sibling() -> None:
     assert app["deployments"][0]["autoscaling_config"]["max_replicas"] == 7
     assert app["deployments"][0]["user_config"]["artifact"] == "text-embedding@1.1.0"
     assert routes(after, TEXT)["versions"] == {"1.0.0": 100, "1.1.0": 0}
+
+
+def test_commands_find_the_encoder_of_an_application_that_also_has_a_decoder() -> None:
+    image = "image-embedding"
+    before = with_decoder()
+    added = add(before, f"{image}@1.1.0")
+    check(added, "added")
+    app = encoder(added, image, "1.1.0")
+    assert app["args"] == {**encoder(before, image, "1.0.0")["args"], "model": f"{image}@1.1.0"}
+    assert [deployment["name"] for deployment in app["deployments"]] == ["Decoder", "ImageEncoder"]
+    assert artifacts(added, image) == {"1.0.0": f"{image}@1.0.0", "1.1.0": f"{image}@1.1.0"}
+    swapped = swap(before, f"{image}@1.0.0", f"{image}@1.1.0")
+    check(swapped, "swapped")
+    noted = remember(before, swapped, image)
+    assert without_notes(rollback(noted, image, past_of(noted, image))) == before
 
 
 def test_remove_takes_route_and_application() -> None:
