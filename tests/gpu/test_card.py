@@ -1,0 +1,127 @@
+"""What only a card can show; ``pytest -m gpu``. `bench/gpu.py` measures, this checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from models.buckets import image_buckets
+from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, warm_up
+from models.fidelity import cosines
+from models.gpu_device import GpuDevice, find
+from models.gpu_memory import arena_limit
+from models.provider import CUDA, TENSORRT, Wish
+from models.provider_options import Device, engine_folder
+from models.session import EngineOptions
+from tests.models.loading import artifact_of, embedder_of
+
+CARD = find()
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(CARD is None, reason="no card here: nvidia-smi does not answer"),
+    pytest.mark.skipif(
+        CUDA not in ort.get_available_providers(), reason="this ONNX Runtime has no CUDA: scripts/setup.sh gpu"
+    ),
+    pytest.mark.timeout(900),
+]
+FP16 = {"text": "text-embedding@1.2.0", "image": "image-embedding@1.2.0"}
+FP32 = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
+TEXTS = ["hello world", "a red running shoe", *(f"waterproof hiking boots, size {n} " * (1 + n % 5) for n in range(30))]
+
+
+def opened(reference: str, wish: Wish = "cuda", device: Device | None = None) -> Embedder:
+    options = EngineOptions(provider=wish, device=device or Device(), most_images=64, most_tokens=4096)
+    return open_embedder(artifact_of(reference), options)
+
+
+def vectors(embedder: Embedder, count: int = len(TEXTS)) -> np.ndarray:
+    if isinstance(embedder, TextEmbedder):
+        return embedder.embed(TEXTS[:count])
+    pixels = np.random.default_rng(0).integers(0, 256, (len(TEXTS), embedder.size, embedder.size, 3), np.uint8)
+    return embedder.embed_pixels(pixels[:count])
+
+
+def card() -> GpuDevice:
+    assert CARD is not None
+    return CARD
+
+
+@pytest.mark.parametrize("kind", FP16)
+def test_cuda_computes_when_it_is_asked_for(kind: str) -> None:
+    assert opened(FP16[kind]).engine.provider == CUDA
+
+
+@pytest.mark.parametrize("kind", FP16)
+def test_every_operator_runs_on_the_card(kind: str, tmp_path: Path) -> None:
+    """A single one on the CPU copies activations there and back; shapes and small tables may be computed there."""
+    settings = ort.SessionOptions()
+    settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    ort.InferenceSession(str(artifact_of(FP16[kind]).graph), settings, providers=[CUDA])
+
+
+@pytest.mark.parametrize("kind", FP16)
+def test_fp16_on_the_card_is_as_good_as_fp32(kind: str) -> None:
+    values = cosines(vectors(opened(FP16[kind])), vectors(embedder_of(FP32[kind])))
+    assert values.min() >= 0.9995
+
+
+@pytest.mark.parametrize("kind", FP32)
+def test_fp32_on_the_card_is_fp32(kind: str) -> None:
+    values = cosines(vectors(opened(FP32[kind])), vectors(embedder_of(FP32[kind])))
+    assert values.min() >= 0.999999
+
+
+@pytest.mark.parametrize("kind", FP16)
+def test_neighbours_in_a_bucket_leave_an_input_its_bits(kind: str) -> None:
+    embedder = opened(FP16[kind])
+    first = vectors(embedder, 17)  # the last row in a bucket of 32, beside repeated ones
+    again = vectors(embedder, 32)[:17]
+    np.testing.assert_array_equal(first, again)
+
+
+def test_pictures_differ_little_between_buckets() -> None:
+    embedder = opened(FP16["image"])
+    assert isinstance(embedder, ImageEmbedder)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, embedder.size, embedder.size, 3), np.uint8)
+    alone = embedder.embed_pixels(pixels[:1])
+    for rows in image_buckets(64).rows:
+        assert cosines(embedder.embed_pixels(pixels[:rows])[:1], alone)[0] >= 0.99999
+
+
+def test_both_artifacts_fit_on_a_quarter_of_the_card_during_a_swap() -> None:
+    limit = arena_limit(card().memory, 0.25)
+    old = opened(FP16["image"], device=Device(memory_limit=limit))
+    new = opened(FP32["image"], device=Device(memory_limit=limit))
+    warm_up(new)
+    assert cosines(vectors(old), vectors(new)).min() >= 0.9995
+
+
+def test_an_arena_without_room_is_an_error_and_not_a_slow_replica() -> None:
+    with pytest.raises(Exception, match=r"(?i)memory|alloc|does not load|does not embed"):
+        warm_up(opened(FP32["image"], device=Device(memory_limit=16 << 20)))
+
+
+def test_replayed_launches_give_the_same_bits() -> None:
+    plain, replayed = opened(FP16["image"]), opened(FP16["image"], device=Device(cuda_graph=True))
+    for count in (1, 8, 32):
+        np.testing.assert_array_equal(vectors(replayed, count), vectors(plain, count))
+
+
+@pytest.mark.skipif(TENSORRT not in ort.get_available_providers(), reason="this ONNX Runtime has no TensorRT")
+def test_built_engines_are_used_again(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt", reason="TensorRT's own libraries are not installed")
+    artifact = artifact_of(FP16["text"])
+    folder = engine_folder(tmp_path, artifact.hash, card().identity, ort.__version__)
+    folder.mkdir(parents=True)
+    first = opened(FP16["text"], "tensorrt", Device(engines=folder))
+    assert first.engine.provider == TENSORRT
+    vectors(first)
+    built = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert built
+    vectors(opened(FP16["text"], "tensorrt", Device(engines=folder)))
+    assert {
+        file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name.endswith(".engine")
+    }.items() <= built.items()
