@@ -20,8 +20,9 @@ from bench.loads import full_plan, quick_plan
 from bench.machine import describe
 from bench.overload import Overload
 from bench.runner import Bench
+from bench.service_config import measured
 from bench.systems import STARTERS
-from models.catalog import ROOT, Catalog
+from models.catalog import ROOT
 from models.store import pull
 
 RESULTS = ROOT / "bench" / "results"
@@ -53,7 +54,7 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     def tell(message: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f} s] {message}", file=sys.stderr, flush=True)
 
-    for spec in Catalog.load().specs():
+    for spec in measured():
         pull(spec, allow_synthetic=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     bench = Bench(folder, systems, tell)

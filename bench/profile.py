@@ -15,9 +15,9 @@ from bench import report, wrk
 from bench.bodies import TextBody
 from bench.processes import name_of
 from bench.servers import Server
+from bench.service_config import measured
 from bench.systems import start_ours
 from bench.texts import Texts
-from models.catalog import Catalog
 
 RATE = 250  # samples per second and thread
 SECONDS = 10
@@ -54,7 +54,7 @@ class Profile:
 def run(results: Path) -> int:
     """Profile the service under a closed loop of one-text requests and print what was found."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    specs = [spec for spec in Catalog.load().specs() if spec.type == "text"]
+    specs = [spec for spec in measured() if spec.type == "text"]
     texts = Texts.of(specs[0].graph.with_suffix(".tokenizer.json"), 13)
     server = start_ours(folder)
     parts = []

@@ -15,10 +15,10 @@ from bench.cell import Cell
 from bench.loads import Load, Plan
 from bench.probes import Probes
 from bench.servers import Server, ServerError
+from bench.service_config import measured
 from bench.systems import STARTERS, Target, targets
 from bench.texts import Texts
 from bench.worker import Worker
-from models.catalog import Catalog
 from models.errors import SourceError
 
 START_ATTEMPTS = 2
@@ -44,7 +44,7 @@ class Bench:
         self.targets = [t for t in targets() if t.system in systems]
         self._systems, self._folder, self._tell = systems, folder, tell
         self._numbers = itertools.count(1)
-        tokenizer = next(s for s in Catalog.load().specs() if s.type == "text").graph.with_suffix(".tokenizer.json")
+        tokenizer = next(s for s in measured() if s.type == "text").graph.with_suffix(".tokenizer.json")
         self.tokenizer = tokenizer
         self._texts: dict[int, Texts] = {}
         self._probes = Probes(self.worker)
@@ -115,7 +115,7 @@ class Bench:
     def _ceilings(self, load: Load) -> None:
         if load.cached:
             return
-        for spec in Catalog.load().specs():
+        for spec in measured():
             if spec.type != load.modality:
                 continue
             question = {"model": spec.reference, "tokens": load.tokens, "outstanding": load.clients * load.items}

@@ -43,7 +43,14 @@ def bench_config(document: dict[str, Any], specs: list[ModelSpec]) -> dict[str, 
     return changed
 
 
+def measured() -> list[ModelSpec]:
+    """The catalogue's entries of the models that serve_config.yaml routes: what is served and measured."""
+    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text(encoding="utf-8"))
+    gateway = next(app for app in document["applications"] if app["name"] == GATEWAY_APPLICATION)
+    return [spec for spec in Catalog.load().specs() if spec.model in gateway["deployments"][0]["user_config"]["models"]]
+
+
 def write_config(target: Path) -> None:
     """Write the configuration that ``embedserve up --config`` takes."""
     document = yaml.safe_load((ROOT / "serve_config.yaml").read_text(encoding="utf-8"))
-    target.write_text(yaml.safe_dump(bench_config(document, Catalog.load().specs()), sort_keys=False), encoding="utf-8")
+    target.write_text(yaml.safe_dump(bench_config(document, measured()), sort_keys=False), encoding="utf-8")

@@ -11,10 +11,9 @@ from bench import fastembed, infinity
 from bench.bodies import Body, PictureBody, TextBody
 from bench.loads import Load
 from bench.servers import Server
-from bench.service_config import write_config
+from bench.service_config import measured, write_config
 from bench.texts import Texts
 from deployments.cluster import SWITCHES, free_port
-from models.catalog import Catalog
 
 MARKS: dict[str, str | None] = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
@@ -54,7 +53,7 @@ def targets() -> list[Target]:
     """Everything that is measured over HTTP, in the order of a round."""
     ours = [
         Target("ours", spec.precision, spec.precision, "/v1/embeddings", spec.reference, spec.type)
-        for spec in Catalog.load().specs()
+        for spec in measured()
     ]
     naive = [Target("naive", p, p, "/v1/embeddings", p, "text") for p in ("fp32", "int8")]
     peer = [
@@ -82,7 +81,7 @@ def start_ours(folder: Path) -> Server:
 
 def start_naive(folder: Path) -> Server:
     """The plain Ray Serve application, with none of our switches."""
-    specs = {spec.precision: spec for spec in Catalog.load().specs() if spec.type == "text"}
+    specs = {spec.precision: spec for spec in measured() if spec.type == "text"}
     port = free_port()
     command = [sys.executable, "-m", "bench.naive", "--port", str(port)]
     command += ["--tokenizer", str(specs["fp32"].graph.with_suffix(".tokenizer.json"))]

@@ -36,4 +36,8 @@ class Worker:
         """End it."""
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:  # it frees gigabytes of sessions on its way out; no result hangs on that
+            self._process.kill()
+            self._process.wait()

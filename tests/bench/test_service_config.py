@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import yaml
 
-from bench.service_config import bench_config
+from bench.service_config import bench_config, measured
+from bench.systems import targets
 from deployments.serve_config import check
 from models.catalog import ROOT, Catalog
 
@@ -16,3 +17,9 @@ def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:
     assert {app["args"].get("model") for app in changed["applications"]} - {None} == {s.reference for s in specs}
     scaling = [d["autoscaling_config"] for app in changed["applications"] for d in app["deployments"]]
     assert {(s["min_replicas"], s["max_replicas"]) for s in scaling} == {(1, 1)}
+
+
+def test_everything_that_is_measured_of_ours_is_served() -> None:
+    changed = bench_config(yaml.safe_load((ROOT / "serve_config.yaml").read_text()), measured())
+    served = {app["args"].get("model") for app in changed["applications"]}
+    assert {target.model for target in targets() if target.system == "ours"} == served - {None}

@@ -43,7 +43,7 @@ def _footprint(pid: int, title: str) -> Footprint:
 
 def _name(title: str) -> str:
     """Without the method that Ray shows while an actor is in it, or a program's folder and arguments."""
-    return title.partition(".")[0] if title.startswith("ray::") else Path(title.split(maxsplit=1)[0]).name
+    return title.partition(".")[0].strip() if title.startswith("ray::") else Path(title.split(maxsplit=1)[0]).name
 
 
 def grown(
