@@ -109,9 +109,8 @@ def _write(document: dict[str, Any], text: str, quick: bool, publish: bool) -> N
     stem.with_suffix(".json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     plots = [str(infinity.ENVIRONMENT / "bin/python"), str(ROOT / "bench" / "plots.py"), str(stem.with_suffix(".json"))]
-    if Path(plots[0]).exists():
-        subprocess.run([*plots, str(stem)], check=False)
-    print(f"written: {stem}.json, {stem}.md and plots", file=sys.stderr)
+    drawn = Path(plots[0]).exists() and subprocess.run([*plots, str(stem)], check=False).returncode == 0
+    print(f"written: {stem}.json, {stem}.md{' and plots' if drawn else '; no plots'}", file=sys.stderr)
     if publish:
         target = ROOT / "docs" / "benchmarks"
         target.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = {"ceiling": "#9aa0a6", "ours": "#1a73e8", "naive": "#e8710a", "infinity": "#188038"}
+COLOURS = {"ceiling": "#9aa0a6", "ours": "#1a73e8", "naive": "#e8710a", "infinity": "#188038", "fastembed": "#a142f4"}
 HATCHES = {"int8": "//", "onnx": ".."}
 
 
