@@ -29,42 +29,43 @@ THREADS = 2
 TEXT_BATCHES = (8, 32, 64, 256)  # beside the largest that the load allows: the best of them is the ceiling
 IMAGE_BATCHES = (4, 8, 16)
 TRIAL_S = 0.25
+SPINS_US = (0, 20, 1000)  # how long threads may spin while they wait: not at all, what we serve with, long
 TURNS = 2  # so that a busy moment of the machine does not choose
 DECODERS = ThreadPoolExecutor(THREADS)
 
 
 @cache
-def embedder(reference: str, spinning: bool) -> Embedder:
+def embedder(reference: str, spin_us: int) -> Embedder:
     """A loaded model."""
     artifact = pull(Catalog.load().find(reference), allow_synthetic=True)
-    return open_embedder(artifact, EngineOptions(threads=THREADS, spinning=spinning))
+    return open_embedder(artifact, EngineOptions(threads=THREADS, spin_us=spin_us))
 
 
 @cache
 def _texts(reference: str, tokens: int) -> Texts:
-    model = embedder(reference, False)
+    model = embedder(reference, 0)
     assert model.artifact.tokenizer
     return Texts.of(model.artifact.tokenizer, tokens)
 
 
 @cache
-def _best(reference: str, tokens: int, outstanding: int) -> tuple[bool, int]:
+def _best(reference: str, tokens: int, outstanding: int) -> tuple[int, int]:
     """Which setting is the fastest for what a load allows to be computed together."""
     sizes = {n for n in (TEXT_BATCHES if tokens else IMAGE_BATCHES) if n < outstanding} | {min(outstanding, 256)}
-    trials = [(spinning, size) for spinning in (False, True) for size in sorted(sizes)]
-    for spinning in (False, True):
-        _measure(reference, spinning, tokens, min(outstanding, 8), TRIAL_S, 0)
+    trials = [(spin_us, size) for spin_us in SPINS_US for size in sorted(sizes)]
+    for spin_us in SPINS_US:
+        _measure(reference, spin_us, tokens, min(outstanding, 8), TRIAL_S, 0)
     found = [(_trial(reference, tokens, trial), trial) for _ in range(TURNS) for trial in trials]
     return max(found)[1]
 
 
-def _trial(reference: str, tokens: int, trial: tuple[bool, int]) -> float:
-    spinning, size = trial
-    return _measure(reference, spinning, tokens, size, TRIAL_S, 0)["rate"]
+def _trial(reference: str, tokens: int, trial: tuple[int, int]) -> float:
+    spin_us, size = trial
+    return _measure(reference, spin_us, tokens, size, TRIAL_S, 0)["rate"]
 
 
-def _measure(reference: str, spinning: bool, tokens: int, batch: int, seconds: float, first: int) -> dict[str, float]:
-    model = embedder(reference, spinning)
+def _measure(reference: str, spin_us: int, tokens: int, batch: int, seconds: float, first: int) -> dict[str, float]:
+    model = embedder(reference, spin_us)
     times: list[float] = []
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -96,10 +97,10 @@ def answer(question: dict[str, Any]) -> Any:
     """Measure a load, or embed inputs each alone."""
     reference = question["model"]
     if "seconds" in question:
-        spinning, batch = _best(reference, question["tokens"], question["outstanding"])
-        result = _measure(reference, spinning, question["tokens"], batch, question["seconds"], question["first"])
-        return {**result, "batch": batch, "spinning": spinning}
-    model = embedder(reference, False)
+        spin_us, batch = _best(reference, question["tokens"], question["outstanding"])
+        result = _measure(reference, spin_us, question["tokens"], batch, question["seconds"], question["first"])
+        return {**result, "batch": batch, "spin_us": spin_us}
+    model = embedder(reference, 0)
     if isinstance(model, ImageEmbedder):
         return [model.embed([base64.b64decode(data)])[0].tolist() for data in question["images"]]
     return [model.embed([text])[0].tolist() for text in question["texts"]]

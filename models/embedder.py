@@ -51,7 +51,8 @@ class TextEmbedder:
         Rows run in batches of similar length, so that little padding is computed.
         """
         vectors = np.empty((len(rows), self.artifact.spec.dimensions), np.float32)
-        for indices in batches_by_length([len(row) for row in rows], self.engine.batch_tokens):
+        lengths = self.engine.padded([len(row) for row in rows])
+        for indices in batches_by_length(lengths, self.engine.batch_tokens):
             vectors[indices] = self.engine.run_text(*pad([rows[i] for i in indices]))
         return vectors
 

@@ -119,6 +119,11 @@ class Engine:
         """Padded tokens of one run at most, for the same reason."""
         return self.graph.bound.buckets.cells or BATCH_TOKENS if self.graph.bound else BATCH_TOKENS
 
+    def padded(self, lengths: list[int]) -> list[int]:
+        """Tokens that texts of these lengths are computed as: as many, or those of their bucket."""
+        bound = self.graph.bound
+        return lengths if bound is None else [bound.buckets.length_for(length) for length in lengths]
+
     def warm_up(self) -> int:
         """Run every fixed shape once; returns how many there are, 0 where shapes are free."""
         graph = self.graph
@@ -196,7 +201,7 @@ class Graph:
 
 def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
     """Load a graph; the session's thread count depends on what its file says it is."""
-    options = with_profiles(path, options, longest)
+    options = with_profiles(path, options.settled(), longest)
     by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
     session = shared_session(path, options, 1 if by_input else options.thread_count)
     if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver, no card: the CPU's own ways fit better

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.buckets import Buckets, cut, pad
+from models.pinned import pinned
 from models.provider import CPU, CUDA, TENSORRT
 
 SLOTS = 2  # runs in flight: while one computes, the other's inputs are copied
@@ -35,12 +37,14 @@ class GpuEngine:
             buckets: the shapes to run.
             slots: runs in flight.
             graphs: whether the session captures CUDA graphs, which it replays for one run at a time, each at its own
-                addresses: one slot then.
+                addresses and only in the thread that captured it: one slot then, and a thread of its own.
         """
         self.buckets = buckets
         self._graph_ids = {shape: index for index, shape in enumerate(buckets.shapes())} if graphs else {}
+        self._thread = ThreadPoolExecutor(1, "graphs") if graphs else None
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        for _ in range(1 if graphs else slots):
+        self._count = 1 if graphs else slots
+        for _ in range(self._count):
             self._slots.put(_Slot(session, output))
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
@@ -51,12 +55,14 @@ class GpuEngine:
         first = next(iter(feeds.values()))
         count, most = len(first), self.buckets.most_rows(first.shape[1])
         if count <= most:
-            return self._run(feeds)
+            return self._turn(feeds)
         pieces = ({name: value[i : i + most] for name, value in feeds.items()} for i in range(0, count, most))
-        return np.concatenate([self._run(piece) for piece in pieces])
+        return np.concatenate([self._turn(piece) for piece in pieces])
 
     def warm_up(self, example: Feeds) -> int:
-        """Run every bucket once, so that memory, kernels and engines are in place before traffic comes.
+        """Run every bucket once in every slot, so that memory, kernels and engines are in place before traffic comes.
+
+        Waits for all slots: one caller at a time.
 
         Args:
             example: one valid row of each input.
@@ -65,21 +71,33 @@ class GpuEngine:
             How many buckets ran.
         """
         shapes = list(self.buckets.shapes())
-        for _ in range(self._slots.qsize()):  # a slot goes to the end when it returns, so that each has its turn
-            for rows, length in reversed(shapes):  # the largest first: the arena then holds all others
-                self._run({name: pad(value, rows, length) for name, value in example.items()})
+        slots = [self._slots.get() for _ in range(self._count)]
+        try:
+            for slot in slots:
+                for rows, length in reversed(shapes):  # the largest first: the arena then holds all others
+                    feeds = {name: pad(value, rows, length) for name, value in example.items()}
+                    self._run(slot, feeds)
+        finally:
+            for slot in slots:
+                self._slots.put(slot)
         return len(shapes)
 
-    def _run(self, feeds: Feeds) -> NDArray[Any]:
-        first = next(iter(feeds.values()))
-        count = len(first)
-        rows = self.buckets.rows_for(count)
-        length = self.buckets.length_for(first.shape[1]) if self.buckets.lengths else None
-        options = self._options(rows, length)
+    def _turn(self, feeds: Feeds) -> NDArray[Any]:
         with self._slot() as slot:
-            for name, value in feeds.items():
-                slot.fill(name, pad(value, rows, length))
-            return cut(slot.run(rows, length, options), count)
+            return self._run(slot, feeds)
+
+    def _run(self, slot: _Slot, feeds: Feeds) -> NDArray[Any]:
+        if self._thread is None:
+            return self._run_here(slot, feeds)
+        return self._thread.submit(self._run_here, slot, feeds).result()
+
+    def _run_here(self, slot: _Slot, feeds: Feeds) -> NDArray[Any]:
+        first = next(iter(feeds.values()))
+        rows = self.buckets.rows_for(len(first))
+        length = self.buckets.length_for(first.shape[1]) if self.buckets.lengths else None
+        for name, value in feeds.items():
+            slot.fill(name, pad(value, rows, length))
+        return cut(slot.run(rows, length, self._options(rows, length)), len(first))
 
     def _options(self, rows: int, length: int | None) -> ort.RunOptions | None:
         if not self._graph_ids:
@@ -104,9 +122,8 @@ class _Slot:
         self._session = session
         self._output = next(o for o in session.get_outputs() if o.name == output)
         self._kind = KINDS.get(session.get_providers()[0], "cpu")
-        self._pinned = pinned_memory() if self._kind == "cuda" else None
         self._binding = session.io_binding()
-        self._inputs: dict[tuple[str, Shape], tuple[ort.OrtValue, ort.OrtValue]] = {}
+        self._inputs: dict[tuple[str, Shape], tuple[NDArray[Any], ort.OrtValue]] = {}
         self._outputs: dict[Shape, ort.OrtValue] = {}
 
     def fill(self, name: str, value: NDArray[Any]) -> None:
@@ -116,8 +133,8 @@ class _Slot:
             device = self._on_device(value.shape, value.dtype)
             self._inputs[key] = (self._on_host(value.shape, value.dtype, device), device)
         host, device = self._inputs[key]
-        host.numpy()[...] = value
-        if host is not device:
+        host[...] = value
+        if self._kind != "cpu":
             device.update_inplace(host)
         self._binding.bind_ortvalue_input(name, device)
 
@@ -137,20 +154,11 @@ class _Slot:
     def _on_device(self, shape: Shape, kind: np.dtype[Any]) -> ort.OrtValue:
         return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, self._kind, 0)
 
-    def _on_host(self, shape: Shape, kind: np.dtype[Any], device: ort.OrtValue) -> ort.OrtValue:
-        if self._kind == "cpu":
-            return device
-        if self._pinned is not None:
-            return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, memory_info=self._pinned)
-        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, "cpu", 0)
-
-
-def pinned_memory() -> Any | None:
-    """Where host memory that a card reads by itself is allocated; None where this ONNX Runtime offers none to Python."""
-    devices = ort.get_ep_devices() if hasattr(ort, "get_ep_devices") else []
-    kinds = getattr(ort, "OrtDeviceMemoryType", None)
-    found = (device.memory_info(kinds.HOST_ACCESSIBLE) for device in devices if device.ep_name == CUDA and kinds)
-    return next((info for info in found if info is not None), None)
+    def _on_host(self, shape: Shape, kind: np.dtype[Any], device: ort.OrtValue) -> NDArray[Any]:
+        if self._kind != "cpu":
+            return pinned(shape, kind)
+        same: NDArray[Any] = device.numpy()
+        return same
 
 
 def output_shape(declared: list[Any], rows: int, length: int | None) -> Shape | None:

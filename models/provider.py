@@ -44,7 +44,8 @@ def shortfall(wish: Wish, obtained: str) -> str | None:
         return None
     return (
         f"provider: {wish} asks for {wanted} and ONNX Runtime gave {obtained}; install embedserve[gpu] on a machine "
-        f"with a driver that fits, give the replica num_gpus, or set provider: auto"
+        f"with a driver that fits, give the replica num_gpus, take an fp16 or fp32 artifact (no card computes the "
+        f"products of int8 ones), or set provider: auto"
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder, warm_up
+from models.buckets import text_buckets
+from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
 from models.engine import Engine
 from models.gpu_engine import GpuEngine, output_shape
 from models.session import EngineOptions
@@ -98,7 +101,6 @@ def test_a_run_that_fails_gives_its_slot_back() -> None:
 def test_every_bucket_is_warm_in_every_slot_before_traffic_comes(version: str, options: EngineOptions) -> None:
     embedder = open_embedder(artifact_of(version), options)
     engine = bound(embedder.engine)
-    warm_up(embedder)
     shapes = set(engine.buckets.shapes())
     assert embedder.engine.warm_up() == len(shapes)
     slots = [engine._slots.get() for _ in range(engine._slots.qsize())]
@@ -107,6 +109,37 @@ def test_every_bucket_is_warm_in_every_slot_before_traffic_comes(version: str, o
         assert {(rows, length) for rows, length in shapes} <= {
             (shape[0], shape[1] if engine.buckets.lengths else None) for _, shape in slot._inputs
         }
+
+
+def test_captured_graphs_are_warmed_up_and_replayed_in_one_thread() -> None:
+    """CUDA keeps a captured graph for the thread that captured it; another one would capture again, under traffic."""
+    plain = embedder_of(TEXT_VERSIONS[0])
+    assert isinstance(plain, TextEmbedder)
+    seen: list[int] = []
+
+    class Session(ort.InferenceSession):  # type: ignore[misc]
+        def run_with_iobinding(self, *arguments: object) -> None:
+            seen.append(threading.get_ident())
+            super().run_with_iobinding(*arguments)
+
+    session = Session(str(plain.artifact.graph), providers=["CPUExecutionProvider"])
+    engine = GpuEngine(session, "embedding", text_buckets(16, 64), graphs=True)
+    ids, mask = pad(rows_of(plain, 3, 12))
+    feeds = {"input_ids": ids, "attention_mask": mask}
+    engine.warm_up({name: value[:1, :1] for name, value in feeds.items()})
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: engine.run(feeds), range(8)))
+    assert len(set(seen)) == 1
+    assert seen[0] != threading.get_ident()
+    for result in results:
+        np.testing.assert_array_equal(result, plain.engine.run_text(ids, mask))
+
+
+def test_texts_of_one_bucket_run_together() -> None:
+    bucketed = open_embedder(artifact_of(TEXT_VERSIONS[0]), BUCKETED)
+    assert isinstance(bucketed, TextEmbedder)
+    assert bucketed.engine.padded([3, 9, 16, 17]) == [8, 16, 16, 32]
+    assert embedder_of(TEXT_VERSIONS[0]).engine.padded([3, 9]) == [3, 9]
 
 
 def test_buckets_change_nothing_where_a_cpu_computes() -> None:

@@ -49,7 +49,7 @@ def test_engines_of_one_artifact_share_a_session_and_the_last_one_frees_it() -> 
     options = EngineOptions(threads=1, arena=True)
     first, second = Engine(graph, options), Engine(graph, options)
     assert first.graph.session is second.graph.session
-    other = Engine(graph, EngineOptions(threads=1, arena=True, spinning=False))
+    other = Engine(graph, EngineOptions(threads=1, arena=True, spin_us=0))
     assert other.graph.session is not first.graph.session
     shared = weakref.ref(first.graph.session)
     del first, second

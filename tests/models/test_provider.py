@@ -70,6 +70,13 @@ def test_an_int8_graph_that_falls_to_the_cpu_is_run_as_on_a_cpu(artifact: Artifa
     assert asked.embed(texts).tobytes() == plain.embed(texts).tobytes()
 
 
+def test_asking_for_the_best_of_a_cpu_and_asking_for_the_cpu_share_a_session(artifact: Artifact) -> None:
+    """Two sessions would hold the weights twice during a swap that changes nothing but the wish."""
+    named = Engine(artifact.graph, EngineOptions(threads=1))
+    best = Engine(artifact.graph, EngineOptions(threads=1, provider="auto", gpus=0, most_tokens=512))
+    assert best.graph.session is named.graph.session
+
+
 def test_ort_never_changes_the_provider_behind_our_back(artifact: Artifact) -> None:
     session = Engine(artifact.graph, EngineOptions(threads=1)).graph.session
     assert not session._enable_fallback

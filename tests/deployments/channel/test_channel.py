@@ -142,8 +142,10 @@ def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed() -> None
         for _ in range(19):
             await bench.add()
         await bench.connected()
-        calls = [asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)) for _ in range(300)]
-        await bench.called(300)
+        calls = []
+        for number in range(300):
+            calls.append(asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)))
+            await bench.called(number + 1)
         assert min(len(encoder.calls) for encoder in bench.encoders) > 5
         for encoder in bench.encoders:
             encoder.gate.set()
