@@ -19,6 +19,7 @@ from models.gpu_engine import GpuEngine
 from models.graph.builder import properties_of
 from models.image import Pixels, pixel_values
 from models.provider import CPU
+from models.runner import Runner
 from models.session import EngineOptions, shared_session
 from models.shapes import buckets_of, with_profiles
 
@@ -142,7 +143,9 @@ class Engine:
         """Embed padded token ids, int64 [n, t] with its mask, to unit vectors float32 [n, d]."""
         pool = self.graph.pool
         count, length = ids.shape
-        parts = run_parts(count, length, self.graph.options, by_input=pool is not None)
+        options = self.graph.options
+        threads = 1 if self.graph.free.busy else options.thread_count
+        parts = run_parts(count, length, threads, by_input=pool is not None) if options.on_cpu else 1
         if parts < 2:
             return self._run_text(ids, mask)
         pieces = zip(np.array_split(ids, parts), np.array_split(mask, parts), strict=True)
@@ -190,20 +193,19 @@ class Graph:
     pool: ThreadPoolExecutor | None  # for graphs whose threads each compute inputs of their own
     options: EngineOptions  # with the provider that was got
     bound: GpuEngine | None  # runs it in fixed shapes
+    free: Runner  # runs it in any
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """The output for inputs [n, ...]."""
-        if self.bound is not None:
-            return self.bound.run(feeds)
-        result: NDArray[Any] = self.session.run([self.output], feeds)[0]
-        return result
+        return self.free.run(feeds) if self.bound is None else self.bound.run(feeds)
 
 
 def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
     """Load a graph; the session's thread count depends on what its file says it is."""
     options = with_profiles(path, options.settled(), longest)
     by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
-    session = shared_session(path, options, 1 if by_input else options.thread_count)
+    threads = 1 if by_input else options.thread_count
+    session = shared_session(path, options, threads)
     if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver, no card: the CPU's own ways fit better
         return _open(path, replace(options, provider="cpu"), longest)
     inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
@@ -224,6 +226,7 @@ def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
         pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
         options=options,
         bound=_bound(session, output, buckets_of(kind, options, longest), options),
+        free=Runner(session, output, threads),
     )
 
 
@@ -262,18 +265,16 @@ def _kind(inputs: set[str], path: Path) -> Literal["text", "image"]:
     )
 
 
-def run_parts(count: int, length: int, options: EngineOptions, *, by_input: bool) -> int:
-    """How many runs a batch of texts is split into.
+def run_parts(count: int, length: int, threads: int, *, by_input: bool) -> int:
+    """How many runs a batch of texts is split into on a CPU.
 
     Args:
         count: texts.
         length: tokens of each, padding included.
-        options: threads and provider.
+        threads: that nothing else keeps busy.
         by_input: whether each thread computes texts of its own.
     """
-    if not options.on_cpu:
-        return 1
-    size, threads = count * length, options.thread_count
+    size = count * length
     if by_input:
         parts = max(min(threads, size // TOKENS_PER_THREAD), math.ceil(size / TOKENS_PER_RUN))
     else:
