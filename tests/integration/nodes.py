@@ -28,7 +28,8 @@ PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
 STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
 METRICS_PORT = 8080  # as in k8s/base
-MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+# A head does not start where it sees processes of a cluster at its address: each machine has processes of its own.
+MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec unshare --pid --fork --kill-child --mount-proc "$@"'
 SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)\{([^}]*)\} (\S+)", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
