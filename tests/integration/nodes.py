@@ -28,8 +28,10 @@ PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
 STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
 METRICS_PORT = 8080  # as in k8s/base
-# A head does not start where it sees processes of a cluster at its address: each machine has processes of its own.
-MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec unshare --pid --fork --kill-child --mount-proc "$@"'
+MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+# A head does not start where it sees processes of a cluster at its address, so that one which is to come back needs machines
+# with processes of their own. The ids that Ray tells are then no ids outside.
+APART = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)\{([^}]*)\} (\S+)", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -38,7 +40,12 @@ class Nodes:
     """The head, which runs no replicas, on the first machine and workers on the others."""
 
     def __init__(self, workers: int, cpus: int, redis: RedisServer | None = None) -> None:
-        """Start the cluster; what the head knows is kept in ``redis``, which is started where all nodes reach it."""
+        """Start the cluster.
+
+        What the head knows is kept in ``redis``, which is started where all nodes reach it, and so it may be lost and join
+        again; ids of processes are then their machines' own.
+        """
+        self._apart = APART if redis is not None else []
         self.machines = Machines(workers + 1)
         self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
         token = self.folder / "token"
@@ -106,7 +113,7 @@ class Nodes:
         own, common = self.folder / str(number), self.folder / "ray"
         own.mkdir(exist_ok=True)
         common.mkdir(exist_ok=True)
-        mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), *command]
+        mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), *self._apart, *command]
         return self.machines.start(number, mounted, self.environment, self.folder / f"machine-{number}.log")
 
     def details(self) -> dict[str, Any] | None:
