@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,49 +29,59 @@ THREADS = 2
 TEXT_BATCHES = (8, 32, 64, 256)  # beside the largest that the load allows: the best of them is the ceiling
 IMAGE_BATCHES = (4, 8, 16)
 TRIAL_S = 0.25
-SPINS_US = (0, 20, 1000)  # how long threads may spin while they wait: not at all, what we serve with, long
+# How two threads share a batch: in each operator, spinning while they wait not at all, as long as we serve with, or long;
+# or each has a half of the inputs and a session of one thread.
+WAYS = ("spin 0 µs", "spin 20 µs", "spin 1000 µs", "halves")
+ALONE = WAYS[0]
 TURNS = 2  # so that a busy moment of the machine does not choose
 DECODERS = ThreadPoolExecutor(THREADS)
+HALVES = ThreadPoolExecutor(THREADS)
 
 
 @cache
-def embedder(reference: str, spin_us: int) -> Embedder:
+def embedder(reference: str, way: str) -> Embedder:
     """A loaded model."""
     artifact = pull(Catalog.load().find(reference), allow_synthetic=True)
-    return open_embedder(artifact, EngineOptions(threads=THREADS, spin_us=spin_us))
+    if way == "halves":
+        return open_embedder(artifact, EngineOptions(threads=1))
+    return open_embedder(artifact, EngineOptions(threads=THREADS, spin_us=int(way.split()[1])))
 
 
 @cache
 def _texts(reference: str, tokens: int) -> Texts:
-    model = embedder(reference, 0)
+    model = embedder(reference, ALONE)
     assert model.artifact.tokenizer
     return Texts.of(model.artifact.tokenizer, tokens)
 
 
 @cache
-def _best(reference: str, tokens: int, outstanding: int) -> tuple[int, int]:
+def _best(reference: str, tokens: int, outstanding: int) -> tuple[str, int]:
     """Which setting is the fastest for what a load allows to be computed together."""
     sizes = {n for n in (TEXT_BATCHES if tokens else IMAGE_BATCHES) if n < outstanding} | {min(outstanding, 256)}
-    trials = [(spin_us, size) for spin_us in SPINS_US for size in sorted(sizes)]
-    for spin_us in SPINS_US:
-        _measure(reference, spin_us, tokens, min(outstanding, 8), TRIAL_S, 0)
+    trials = [(way, size) for way in WAYS for size in sorted(sizes)]
+    for way in WAYS:
+        _measure(reference, way, tokens, min(outstanding, 8), TRIAL_S, 0)
     found = [(_trial(reference, tokens, trial), trial) for _ in range(TURNS) for trial in trials]
     return max(found)[1]
 
 
-def _trial(reference: str, tokens: int, trial: tuple[int, int]) -> float:
-    spin_us, size = trial
-    return _measure(reference, spin_us, tokens, size, TRIAL_S, 0)["rate"]
+def _trial(reference: str, tokens: int, trial: tuple[str, int]) -> float:
+    way, size = trial
+    return _measure(reference, way, tokens, size, TRIAL_S, 0)["rate"]
 
 
-def _measure(reference: str, spin_us: int, tokens: int, batch: int, seconds: float, first: int) -> dict[str, float]:
-    model = embedder(reference, spin_us)
+def _measure(reference: str, way: str, tokens: int, batch: int, seconds: float, first: int) -> dict[str, float]:
+    model = embedder(reference, way)
+    parts = min(batch, THREADS) if way == "halves" else 1
     times: list[float] = []
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         inputs = _inputs(reference, tokens, first + len(times) * batch, batch)
         before = time.perf_counter()
-        _embed(model, inputs)
+        if parts == 1:
+            _embed(model, inputs)
+        else:
+            list(HALVES.map(partial(_embed, model), (inputs[part::parts] for part in range(parts))))
         times.append(time.perf_counter() - before)
     return {
         "rate": len(times) * batch / sum(times),
@@ -89,6 +99,8 @@ def _inputs(reference: str, tokens: int, first: int, count: int) -> list[Any]:
 def _embed(model: Embedder, inputs: list[Any]) -> Any:
     if isinstance(model, TextEmbedder):
         return model.embed(inputs)
+    if model.engine.options.threads == 1:
+        return model.embed(inputs)
     pixels = np.stack(list(DECODERS.map(lambda data: decode(data, model.size), inputs)))
     return model.embed_pixels(pixels)
 
@@ -97,10 +109,10 @@ def answer(question: dict[str, Any]) -> Any:
     """Measure a load, or embed inputs each alone."""
     reference = question["model"]
     if "seconds" in question:
-        spin_us, batch = _best(reference, question["tokens"], question["outstanding"])
-        result = _measure(reference, spin_us, question["tokens"], batch, question["seconds"], question["first"])
-        return {**result, "batch": batch, "spin_us": spin_us}
-    model = embedder(reference, 0)
+        way, batch = _best(reference, question["tokens"], question["outstanding"])
+        result = _measure(reference, way, question["tokens"], batch, question["seconds"], question["first"])
+        return {**result, "batch": batch, "way": way}
+    model = embedder(reference, ALONE)
     if isinstance(model, ImageEmbedder):
         return [model.embed([base64.b64decode(data)])[0].tolist() for data in question["images"]]
     return [model.embed([text])[0].tolist() for text in question["texts"]]

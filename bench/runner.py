@@ -124,7 +124,7 @@ class Bench:
             cell.rates.append(result["rate"])
             cell.p50_ms.append(result["p50_ms"])
             cell.p99_ms.append(result["p99_ms"])
-            cell.notes = {"batch": result["batch"], "spin_us": result["spin_us"]}
+            cell.notes = {"batch": result["batch"], "way": result["way"]}
 
     def _system(self, system: str, load: Load, warm_s: float) -> None:
         pairs = [(t, t.body(load, self.texts(load.tokens))) for t in self.targets if t.system == system]
