@@ -52,6 +52,7 @@ def options_for(
         threads=config.threads,
         provider=config.provider,
         gpus=gpus,
+        spare=config.spare_session,
         most_images=max(1, config.batch_cost // image_cost),
         most_tokens=config.batch_cost,
     )

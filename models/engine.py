@@ -204,7 +204,8 @@ def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
     """Load a graph; the session's thread count depends on what its file says it is."""
     options = with_profiles(path, options.settled(), longest)
     by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
-    session = shared_session(path, options, 1 if by_input else options.thread_count)
+    threads = 1 if by_input else options.thread_count
+    session = shared_session(path, options, threads)
     if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver, no card: the CPU's own ways fit better
         return _open(path, replace(options, provider="cpu"), longest)
     inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
@@ -214,6 +215,8 @@ def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     output, per_token = _output(session, path)
     kind = _kind(set(inputs), path)
+    bound = _bound(session, output, buckets_of(kind, options, longest), options)
+    spare = options.spare and bound is None and threads > 1
     return Graph(
         session=session,
         inputs={name: kind for name, kind in inputs.items() if kind is not None},
@@ -224,8 +227,8 @@ def _open(path: Path, options: EngineOptions, longest: int) -> Graph:
         metadata=metadata,
         pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
         options=options,
-        bound=_bound(session, output, buckets_of(kind, options, longest), options),
-        free=Runner(session, output),
+        bound=bound,
+        free=Runner(session, output, shared_session(path, options, threads - 1) if spare else None),
     )
 
 

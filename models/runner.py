@@ -1,4 +1,4 @@
-"""Runs of one session on a CPU, and whether any is under way."""
+"""Runs of one graph on a CPU, side by side."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ Feeds = Mapping[str, NDArray[Any]]
 
 
 class Runner:
-    """Runs a session from many threads."""
+    """Runs a graph from many threads."""
 
-    def __init__(self, session: ort.InferenceSession, output: str) -> None:
-        """Run ``session`` for one output."""
+    def __init__(self, session: ort.InferenceSession, output: str, spare: ort.InferenceSession | None = None) -> None:
+        """Run ``session`` for one output, and ``spare``, where there is one, while ``session`` or it is running."""
         self._session = session
+        self._spare = spare or session
         self._output = output
         self._lock = threading.Lock()
         self._under_way = 0
@@ -27,12 +28,18 @@ class Runner:
         """Whether a run is under way, so that another had better not count on every thread."""
         return self._under_way > 0
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions, and copies of the weights, it has."""
+        return 1 if self._spare is self._session else 2
+
     def run(self, feeds: Feeds) -> NDArray[Any]:
         """The output for inputs [n, ...]."""
         with self._lock:
+            session = self._spare if self._under_way else self._session
             self._under_way += 1
         try:
-            result: NDArray[Any] = self._session.run([self._output], feeds)[0]
+            result: NDArray[Any] = session.run([self._output], feeds)[0]
         finally:
             with self._lock:
                 self._under_way -= 1

@@ -40,6 +40,9 @@ class EngineOptions:
     # `operators`: the threads share each operator; `inputs`: each thread computes inputs of its own, which spares
     # small products the cost of waking a second thread. `auto` takes `inputs` for int8 text on CPU.
     parallelism: Parallelism = "auto"
+    # A second session of the graph, of a thread less, for runs that begin while another is under way: runs that share
+    # threads wait for each other in every operator. Takes the memory of the weights twice.
+    spare: bool = False
     arena: bool = False  # keep freed activations for the next run: faster by little, and grows with varied shapes
     lazy: bool = False  # load at the first run instead of at once
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
-from models.engine import run_parts
+from models.engine import Engine, run_parts
 from models.runner import Runner
 from models.session import EngineOptions
 from tests.models.loading import artifact_of
@@ -27,8 +27,10 @@ class Session(ort.InferenceSession):  # type: ignore[misc]
         super().__init__(path, providers=["CPUExecutionProvider"])
         self.gate = threading.Event()
         self.gate.set()
+        self.runs = 0
 
     def run(self, *arguments: Any, **named: Any) -> Any:
+        self.runs += 1
         self.gate.wait(30)
         return super().run(*arguments, **named)
 
@@ -63,12 +65,49 @@ def test_a_run_that_fails_is_not_under_way_any_more(session: Session) -> None:
     assert not runner.busy
 
 
+def test_a_run_beside_another_goes_to_the_spare_session_and_the_next_alone_does_not() -> None:
+    first, spare = (Session(str(artifact_of("text-embedding@1.1.0").graph)) for _ in range(2))
+    runner = Runner(first, "embedding", spare)
+    first.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(runner.run, feeds(3))
+        while not runner.busy:
+            pass
+        assert runner.run(feeds(2)).shape == (2, 384)
+        assert (first.runs, spare.runs) == (1, 1)
+        first.gate.set()
+        held.result()
+    runner.run(feeds(1))
+    assert (first.runs, spare.runs) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "threads", "spare", "sessions"),
+    [
+        ("text-embedding@1.0.0", 2, True, 2),
+        ("text-embedding@1.0.0", 2, False, 1),
+        ("text-embedding@1.0.0", 1, True, 1),
+        ("text-embedding@1.1.0", 2, True, 1),
+    ],
+    ids=[
+        "where threads share operators and it is asked for",
+        "nowhere else",
+        "not where there is one thread",
+        "not where threads compute inputs of their own",
+    ],
+)
+def test_there_is_a_spare_session(version: str, threads: int, spare: bool, sessions: int) -> None:
+    engine = Engine(artifact_of(version).graph, EngineOptions(threads=threads, spare=spare))
+    assert engine.graph.free.sessions == sessions
+
+
+@pytest.mark.parametrize("spare", [False, True], ids=["in one session", "in two sessions"])
 @pytest.mark.parametrize(
     "version",
     ["text-embedding@1.0.0", "text-embedding@1.1.0", "image-embedding@1.0.0", "image-embedding@1.1.0"],
 )
-def test_bits_are_the_same_alone_and_beside_others(version: str) -> None:
-    embedder = open_embedder(artifact_of(version), EngineOptions(threads=2))
+def test_bits_are_the_same_alone_and_beside_others(version: str, spare: bool) -> None:
+    embedder = open_embedder(artifact_of(version), EngineOptions(threads=2, spare=spare))
     random = np.random.default_rng(1)
     inputs: list[Any]
     if isinstance(embedder, ImageEmbedder):
