@@ -22,6 +22,19 @@ from deployments.channel.server import HOST_VARIABLE
 from deployments.serve_config import ServeConfig
 from models.errors import EmbedserveError
 
+# Ray offers no settings for these: what follows the balance algorithm goes into the same section of HAProxy's configuration.
+HAPROXY_DEFAULTS = (
+    "leastconn",
+    "timeout http-request 10s",  # in which a request's headers must arrive; Ray waits for an hour
+    # As many requests as a gateway takes (`queue.open_requests`). Refusing one costs the gateway a quarter of a millisecond,
+    # HAProxy a tenth of that. Four times what 2 cores bear, for 30 s: 1,277 requests/s are answered well with 256 here,
+    # 1,045 with 512 or 1,024; without a bound HAProxy's connections ran out, it took the gateway for dead, and 352 were.
+    "default-server maxconn 256",
+    "timeout queue 50ms",  # how long a request may wait for one of them; then 503
+    "http-error status 503 content-type application/json hdr retry-after 1 string "
+    """'{"error":{"message":"the service is at capacity, or no gateway is ready","type":"server_error","""
+    """"param":null,"code":"unavailable"}}'""",
+)
 # Read by Ray's head and by every worker node when they start; docs/operations.md lists them for clusters.
 SWITCHES = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # requests reach the gateway through HAProxy: 0.3 ms instead of 8 ms
@@ -31,9 +44,7 @@ SWITCHES = {
     # A gateway that dies takes requests with it. An embedding is idempotent: HAProxy asks another one, as far as the
     # request fits into its buffer of 16 KiB.
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
-    # Ray offers no setting for the time in which a request's headers must arrive, and so waits for an hour. What stands
-    # on the second line goes into the same section of HAProxy's configuration.
-    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "leastconn\n    timeout http-request 10s",
+    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "\n    ".join(HAPROXY_DEFAULTS),
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "120",  # of a client that neither sends nor reads; 3600 by default
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # HAProxy is started anew after three; 10 by default
     # Serve's own counts of requests, made of a line that HAProxy writes for each: 45 µs of processor time a request for

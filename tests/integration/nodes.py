@@ -27,7 +27,7 @@ from tests.redis_server import RedisServer
 PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
 STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
-METRICS_PORT = 8080  # as in k8s/base
+METRICS_PORT, HAPROXY_PORT = 8080, 9101  # as in k8s/base
 MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
 # A head does not start where it sees processes of a cluster at its address, so that one which is to come back needs machines
 # with processes of their own. The ids that Ray tells are then no ids outside.
@@ -157,8 +157,9 @@ class Nodes:
     def samples(self) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What the exporters of all nodes say: labels and values by metric."""
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for address in self.machines.addresses:
-            text = httpx2.get(f"http://{address}:{METRICS_PORT}/metrics", timeout=30, trust_env=False).text
+        places = [(address, METRICS_PORT) for address in self.machines.addresses]
+        for address, port in (*places, *((address, HAPROXY_PORT) for address in self.workers)):
+            text = httpx2.get(f"http://{address}:{port}/metrics", timeout=30, trust_env=False).text
             for name, labels, value in SAMPLE.findall(text):
                 found.setdefault(name, []).append((dict(LABEL.findall(labels)), float(value)))
         return found

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
+import os
+import signal
 import socket
 from typing import Any
 
@@ -12,7 +15,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from tests.integration.service import Service
+from tests.integration.service import Service, children
 
 TEXT = {"model": "text-embedding", "input": "hello"}
 
@@ -180,4 +183,24 @@ def test_a_request_cut_off_midway_leaves_the_service_well(client: httpx2.Client,
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", service.port)) as half:
             half.sendall(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    assert post(client).status_code == 200
+
+
+def test_503_when_the_gateway_can_hold_no_more_asks_to_come_again(client: httpx2.Client, service: Service) -> None:
+    """HAProxy gives a gateway no more than it may have; the gateway is stopped, so that it answers none of them."""
+    gateway = next(pid for pid, title in children(service).items() if title.startswith("ray::ServeReplica:gateway"))
+    body = json.dumps(TEXT).encode()
+    head = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    with contextlib.ExitStack() as stack:
+        os.kill(gateway, signal.SIGSTOP)
+        stack.callback(os.kill, gateway, signal.SIGCONT)
+        held = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port))) for _ in range(600)]
+        for one in held:
+            one.sendall(f"{head}\r\n\r\n".encode() + body)
+        held[-1].settimeout(30)
+        assert held[-1].recv(12) == b"HTTP/1.1 503"  # from now on it is full: before, the client may still find room
+        answer = post(client)
+    error = problem(answer, 503)
+    assert (error["type"], error["code"]) == ("server_error", "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
     assert post(client).status_code == 200

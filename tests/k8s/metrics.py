@@ -9,7 +9,7 @@ import yaml
 
 from tests.k8s.tools import K8S
 
-METRIC = re.compile(r"\bray_[a-z_]+")
+METRIC = re.compile(r"\b(?:ray|haproxy)_[a-z_]+")
 ONLY_WITH_GPU = {"ray_node_gram_used", "ray_node_gram_available", "ray_node_gpus_utilization"}
 
 
