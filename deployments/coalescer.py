@@ -127,14 +127,15 @@ class Coalescer:
             raise UnavailableError(
                 f"the service is at capacity: {wait_s:.2f} s of work wait already (limit {longest_s:g} s{kind})"
             )
-        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Outcome]] = loop.create_future()
         request = _Request(items, future, bulk, RECORD.get(), time.monotonic())
         self._queue(request).append(request)
         self.waiting_items += len(items)
         self.waiting_cost += sum(map(self._cost, items))
         if not self._pumping:  # after whatever else the loop has read by now, so that it leaves in the same call
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            loop.call_soon(self._pump)
         try:
             return await request.future
         except asyncio.CancelledError:

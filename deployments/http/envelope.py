@@ -15,6 +15,8 @@ import uuid
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.http.gathering import Gathering, gather
+
 REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:@/+=-]{1,128}$")
 ID_HEADER = b"x-request-id"
 # Serve would watch every request for a disconnect with two tasks more, a quarter of the gateway's time for a request.
@@ -35,10 +37,9 @@ class Shortcut:
         """Hand requests for vectors to ``app``, whose futures belong to the running event loop."""
         self._app, self._loop = app, asyncio.get_running_loop()
 
-    def app_for(self, path: str) -> ASGIApp | None:
-        """The application, for requests that may go there directly."""
-        here = self._app is not None and self._loop is asyncio.get_running_loop()
-        return self._app if here and path.startswith(DIRECT) else None
+    def app_for(self, path: str, loop: asyncio.AbstractEventLoop) -> ASGIApp | None:
+        """The application, for requests that may go there directly from the event loop that they are in."""
+        return self._app if self._loop is loop and path.startswith(DIRECT) else None
 
 
 SHORTCUT = Shortcut()
@@ -58,8 +59,9 @@ class Envelope:
             return
         headers = [kept for name, value in scope["headers"] if (kept := _header(name, value)) is not None]
         scope["headers"] = [*headers, UNWATCHED]
-        direct = SHORTCUT.app_for(scope["path"])
-        watch = _Watch(receive)
+        loop = asyncio.get_running_loop()
+        direct = SHORTCUT.app_for(scope["path"], loop)
+        watch = _Watch(receive, loop)
         try:
             if direct is None:
                 await self._app(scope, watch.receive, send)
@@ -73,16 +75,24 @@ class Envelope:
 
 
 def _identified(scope: Scope, send: Send) -> Send:
-    """Name the request in its scope and in its answer, as Serve does."""
+    """Name the request in its scope and in its answer, as Serve does, and let the answer leave as one."""
     given = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
     identifier = given or str(uuid.uuid4()).encode()
     if given is None:
         scope["headers"].append((ID_HEADER, identifier))
 
+    gathering: Gathering | None = None
+
     async def identified(message: Message) -> None:
+        nonlocal gathering
         if message["type"] == "http.response.start":
             message["headers"].append((ID_HEADER, identifier))
+            gathering = gather(send)
+            await send(message)
+            return
         await send(message)
+        if gathering is not None:
+            gathering.flush()
 
     return identified
 
@@ -90,10 +100,10 @@ def _identified(scope: Scope, send: Send) -> Send:
 class _Watch:
     """Cancels the current task when the client disconnects after its body has arrived."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
         self._receive = receive
-        self._request = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
+        self._request = asyncio.current_task(loop)
+        self._loop = loop
         self._complete = False
         self._timer = self._loop.call_later(WATCH_AFTER_S, self._begin)
         self._task: asyncio.Task[None] | None = None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.auth import Auth, Needed
-from deployments.http.errors import respond
+from deployments.http.errors import on_http_error, respond
 from models.errors import EmbedserveError
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 CLIENT = "embedserve.client"  # where the name of a request's key stands in its scope
 # Health is for probes, which have no keys. The description tells nothing that the project's repository does not.
 OPEN = frozenset(
@@ -39,9 +45,15 @@ class Guarded(Starlette):
     """An application behind the guard."""
 
     def __init__(self, auth: Auth, **settings: Any) -> None:
-        """Build a Starlette application whose every route asks ``auth``."""
+        """Build a Starlette application whose every route asks ``auth``.
+
+        POST to routes of fixed paths takes none of Starlette's routing and middleware, a twelfth of the gateway's time for a
+        request for vectors.
+        """
         super().__init__(**settings)
         self._auth = auth
+        routes = [route for route in self.routes if isinstance(route, Route) and not route.param_convertors]
+        self._direct: dict[str, Endpoint] = {r.path: r.endpoint for r in routes if r.methods == {"POST"}}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask for a key where one is needed, before a byte of the body is read."""
@@ -65,4 +77,21 @@ class Guarded(Starlette):
                 except EmbedserveError as error:
                     await respond(error)(scope, receive, hardened)
                     return
-        await super().__call__(scope, receive, hardened)
+        endpoint = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
+        if endpoint is None:
+            await super().__call__(scope, receive, hardened)
+        else:
+            await _answer(endpoint, scope, receive, hardened)
+
+
+async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    """What Starlette does for a route, with the handlers that ``build`` gives it."""
+    scope["endpoint"] = endpoint
+    request = Request(scope, receive)
+    try:
+        response = await endpoint(request)
+    except HTTPException as error:
+        response = await on_http_error(request, error)
+    except Exception as error:  # whatever it is, the caller gets an answer
+        response = respond(error)
+    await response(scope, receive, send)
