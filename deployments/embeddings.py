@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -126,7 +125,7 @@ class Embeddings:
                 computed, cached = await self._compute(version, card, items, request.param)
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
-        vectors = np.stack([one.vector for one in computed])
+        vectors = computed[0].vector[np.newaxis] if len(computed) == 1 else np.stack([one.vector for one in computed])
         self._account(request, version, items, cached, vectors)
         if dimensions < card.dimensions:
             vectors = _shortened(vectors, dimensions)
@@ -193,11 +192,9 @@ class Embeddings:
         hash_ = card.label.hash
         for _ in range(LABEL_ROUNDS):
             computed, cached = await self._round(version, card, hash_, items, param)
-            hashes = Counter(one.label.hash for one in computed)
-            if len(hashes) == 1:
+            if len({one.label.hash for one in computed}) == 1:
                 return computed, cached
-            newer = [one.label.hash for one in computed if one.label.hash != hash_]
-            hash_ = newer[-1]
+            hash_ = next(one.label.hash for one in reversed(computed) if one.label.hash != hash_)
         raise UnavailableError(f"{version.reference} is being swapped; try again")
 
     async def _round(

@@ -9,8 +9,8 @@ requests and reports its own load; a replica that drains lets the requests on it
 from __future__ import annotations
 
 import asyncio
+import random
 import re
-import uuid
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,7 +77,7 @@ class Envelope:
 def _identified(scope: Scope, send: Send) -> Send:
     """Name the request in its scope and in its answer, as Serve does, and let the answer leave as one."""
     given = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
-    identifier = given or str(uuid.uuid4()).encode()
+    identifier = given or _random_id()
     if given is None:
         scope["headers"].append((ID_HEADER, identifier))
 
@@ -95,6 +95,13 @@ def _identified(scope: Scope, send: Send) -> Send:
             gathering.flush()
 
     return identified
+
+
+def _random_id() -> bytes:
+    """A version 4 UUID (RFC 9562) for telling requests apart: it guards nothing, and the system's randomness takes 3 µs."""
+    digits = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}".encode()
 
 
 class _Watch:

@@ -20,6 +20,7 @@ from deployments.http.errors import on_error, on_http_error
 from deployments.http.guard import CLIENT, Guarded, needed
 from deployments.keys import changing, new_key
 from deployments.registry import Registry
+from models.errors import InputError, UnavailableError
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
 
@@ -32,12 +33,23 @@ async def fail(_: Request) -> JSONResponse:
     raise RuntimeError("a defect")
 
 
+async def fail_as_asked(request: Request) -> JSONResponse:
+    raise {
+        "input": InputError("the input is wrong", param="input", code="empty_input"),
+        "busy": UnavailableError("no room", retry_after_s=7),
+        "http": HTTPException(400, "cannot be read"),
+        "defect": RuntimeError("a defect"),
+    }[(await request.body()).decode()]
+
+
 def application(auth: Auth) -> Guarded:
     routes = [
         Route("/v1/embeddings", who, methods=["POST"]),
         Route("/v1/models", who),
         Route("/metrics", who),
         Route("/fail", fail),
+        Route("/fail/{way}", fail_as_asked, methods=["POST"]),
+        Route("/failing", fail_as_asked, methods=["POST"]),
         *health.routes(Registry()),
         *openapi.routes(auth),
     ]
@@ -143,6 +155,23 @@ def test_a_key_opens_what_its_scope_names_and_its_name_goes_along(closed: httpx2
     assert closed.get("/metrics", headers=bearer(ADMIN[0])).json() == {"client": "ops"}
     assert closed.get("/v1/models", headers=bearer(ADMIN[0])).json() == {"client": "ops"}
     assert closed.get("/nothing", headers=bearer(EMBED[0])).status_code == 404
+
+
+@pytest.mark.parametrize("error", ["input", "busy", "http", "defect"])
+def test_a_fixed_path_without_routing_answers_errors_as_a_routed_one(open_to_all: httpx2.Client, error: str) -> None:
+    direct, routed = (open_to_all.post(path, content=error) for path in ("/failing", "/fail/routed"))
+    status = {"input": 400, "busy": 503, "http": 400, "defect": 500}[error]
+    assert (direct.status_code, direct.json()) == (status, routed.json())
+    ignored = {"date", "connection"}  # Starlette lets a defect reach uvicorn too, which ends the connection
+    assert {k: v for k, v in direct.headers.items() if k not in ignored} == {
+        k: v for k, v in routed.headers.items() if k not in ignored
+    }
+
+
+def test_another_method_on_a_fixed_path_is_405(open_to_all: httpx2.Client) -> None:
+    answer = open_to_all.put("/v1/embeddings")
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
 
 
 def test_a_client_cannot_name_itself(closed: httpx2.Client, open_to_all: httpx2.Client) -> None:
