@@ -1,8 +1,9 @@
 """Requests that wait for the same version leave as one call.
 
-With nothing waiting, a request leaves at once; while the allowed calls are in flight, requests gather, and whatever
-has gathered when a call returns leaves together. Coalescing is what makes many small requests cheap: the cost of a
-call to a replica is paid once for all of them.
+While a replica has nothing to do, a request leaves at once. While each has a call under way, requests gather until they are
+worth another one beside it, and while the allowed calls are under way, until one returns; whatever has gathered leaves
+together. Coalescing is what makes many small requests cheap: the cost of a call to a replica is paid once for all of
+them.
 
 Bulk, which nobody waits for, leaves in calls of its own while nothing else waits, never in all the calls allowed, and in
 small portions while something does. It is refused first.
@@ -14,7 +15,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from statistics import median
@@ -28,6 +29,11 @@ Send = Callable[[list[Item]], Awaitable[EncodeReply]]
 BULK: ContextVar[bool] = ContextVar("bulk", default=False)  # the request's priority goes with its task, as its deadline
 SAMPLES = 15  # calls whose median is the pace: half of them may be outliers
 QUANTUM = 16  # items a request may put into a call before the next request's turn
+# Of the largest call under way, what must have gathered for another one beside it. 32 clients of one short text each on 2
+# cores made calls of 9 texts on average, two fifths of them of 4 or fewer; so gathered, 5 % more are served in int8 and
+# 8 % more in fp32.
+WORTH = 0.5
+TIMER_S = 0.001  # what the event loop's timers can tell apart
 
 
 @dataclass(slots=True)
@@ -78,6 +84,19 @@ class Pace:
                 self.seconds_per_cost = median(self._samples)
 
 
+def worth_a_call(waiting: int, under_way: Collection[int], replicas: int, waited_s: float, gather_s: float) -> bool:
+    """Whether what waits should leave now, beside the calls that are under way, or gather on.
+
+    Args:
+        waiting: its cost.
+        under_way: the cost of each call under way.
+        replicas: that share those calls.
+        waited_s: how long the first of the requests has waited.
+        gather_s: how long it may, at most, for the sake of a larger call.
+    """
+    return len(under_way) < replicas or waiting >= WORTH * max(under_way) or waited_s >= gather_s
+
+
 class Coalescer:
     """The queue of one version."""
 
@@ -93,8 +112,9 @@ class Coalescer:
         self._waiting: deque[_Request] = deque()
         self._bulk: deque[_Request] = deque()
         self._credit = 0.0  # cost of bulk that may leave beside others; grows while both wait
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}  # calls, and their cost
         self._pumping = False  # soon
+        self._timer: asyncio.TimerHandle | None = None  # for requests that have gathered long enough then
         self.waiting_items = 0  # of both kinds
         self.waiting_cost = 0
         self.refused_cost = 0  # since the last call; it tells the autoscaler what queues do not show
@@ -103,6 +123,8 @@ class Coalescer:
         self.max_waiting = 1
         self.bulk_waiting = 1.0  # part of max_waiting above which bulk is refused
         self.bulk_share = 1.0  # cost of bulk for each cost of others that leaves while bulk waits
+        self.replicas = 1
+        self.gather_s = 0.0
         self.max_calls = 1
         self.call_cost = 1
 
@@ -155,17 +177,34 @@ class Coalescer:
     def _pump(self) -> None:
         self._pumping = False
         while self._may_send():
-            task = asyncio.ensure_future(self._call(self._take()))
-            self._tasks.add(task)
+            taken = self._take()
+            cost = sum(self._cost(request.items[index]) for request, index in taken)
+            task = asyncio.ensure_future(self._call(taken, cost))
+            self._under_way[task] = cost
             task.add_done_callback(self._done)
 
     def _may_send(self) -> bool:
-        free = self.max_calls - len(self._tasks)
-        # The last call is kept for whoever comes next and is waited for.
-        return free > 0 if self._waiting else bool(self._bulk) and free > min(1, self.max_calls - 1)
+        free = self.max_calls - len(self._under_way)
+        if not self._waiting:
+            # The last call is kept for whoever comes next and is waited for.
+            return bool(self._bulk) and free > min(1, self.max_calls - 1)
+        return free > 0 and self._gathered()
+
+    def _gathered(self) -> bool:
+        """Whether what waits is worth a call; if not, it is looked at again when it has waited long enough."""
+        waited_s = time.monotonic() - self._waiting[0].since
+        worth = worth_a_call(self.waiting_cost, self._under_way.values(), self.replicas, waited_s, self.gather_s)
+        if not worth and self._timer is None:
+            left_s = max(self.gather_s - waited_s, TIMER_S)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._look_again)
+        return worth
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._pump()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._under_way[task]
         self._pump()
 
     def _take(self) -> list[tuple[_Request, int]]:
@@ -204,8 +243,7 @@ class Coalescer:
                 queue.append(request)
         return spent
 
-    async def _call(self, taken: list[tuple[_Request, int]]) -> None:
-        cost = sum(self._cost(request.items[index]) for request, index in taken)
+    async def _call(self, taken: list[tuple[_Request, int]], cost: int) -> None:
         began = time.monotonic()
         if tracing.on():
             _trace(taken, began)

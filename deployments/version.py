@@ -75,7 +75,9 @@ class Version:
         """Take new queue limits, in proportion to the replicas that are there."""
         self.coalescer.max_waiting, self.coalescer.max_wait_s = queue.waiting_items, queue.waiting_s or math.inf
         self.coalescer.bulk_waiting, self.coalescer.bulk_share = queue.bulk_waiting, queue.bulk_share
-        self.coalescer.max_calls = queue.calls_per_replica * max(self.replicas, 1)
+        self.coalescer.replicas = max(self.replicas, 1)
+        self.coalescer.max_calls = queue.calls_per_replica * self.coalescer.replicas
+        self.coalescer.gather_s = queue.gather_s
         self.coalescer.call_cost = queue.call_cost if self.modality == "text" else queue.call_images
 
     async def refresh(self, max_age_s: float = 10.0) -> None:

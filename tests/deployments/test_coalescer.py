@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from deployments.coalescer import BULK, SAMPLES, Coalescer, Outcome, Pace
+from deployments.coalescer import BULK, SAMPLES, Coalescer, Outcome, Pace, worth_a_call
 from deployments.wire import EncodeReply, Item, ItemError, Label
 from models.errors import UnavailableError
 
@@ -16,9 +16,11 @@ class Replica:
     def __init__(self) -> None:
         self.calls: list[list[Item]] = []
         self.gate = asyncio.Event()
+        self.called = asyncio.Semaphore(0)  # once for each call
 
     async def __call__(self, items: list[Item]) -> EncodeReply:
         self.calls.append(items)
+        self.called.release()
         await self.gate.wait()
         errors = {i: ItemError("bad", "bad") for i, item in enumerate(items) if item == "bad"}
         return EncodeReply(Label("m@1", "h"), np.zeros((len(items), 2), np.float32), [1] * len(items), errors)
@@ -313,3 +315,100 @@ def test_cancelled_requests_leave_no_cost_behind() -> None:
         assert coalescer.waiting_cost == coalescer.waiting_items == 0
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("waiting", "under_way", "replicas", "waited_s", "leaves"),
+    [
+        pytest.param(1, [], 1, 0.0, True, id="an idle replica is waiting"),
+        pytest.param(1, [64], 2, 0.0, True, id="one of two replicas is idle"),
+        pytest.param(1, [64], 1, 0.0, False, id="little beside much gathers on"),
+        pytest.param(32, [64], 1, 0.0, True, id="half as much is worth a call"),
+        pytest.param(31, [64, 2], 2, 0.0, False, id="the largest call counts"),
+        pytest.param(1, [2], 1, 0.0, True, id="one beside one leaves"),
+        pytest.param(1, [64], 1, 0.01, True, id="it has waited long enough"),
+    ],
+)
+def test_what_leaves_beside_other_calls(
+    waiting: int, under_way: list[int], replicas: int, waited_s: float, leaves: bool
+) -> None:
+    assert worth_a_call(waiting, under_way, replicas, waited_s, gather_s=0.01) == leaves
+
+
+def gathering(replica: Replica, gather_s: float) -> Coalescer:
+    coalescer = queue(replica, calls=2)
+    coalescer.gather_s = gather_s
+    return coalescer
+
+
+def test_a_small_request_beside_a_large_call_gathers_until_it_is_worth_a_call() -> None:
+    async def scenario() -> list[int]:
+        replica = Replica()
+        coalescer = gathering(replica, 20)
+        tasks = [submit(coalescer, ["large"] * 8)]
+        await settled()
+        for _ in range(3):
+            tasks.append(submit(coalescer, ["small"]))
+            await settled()
+        assert len(replica.calls) == 1
+        tasks.append(submit(coalescer, ["small"]))
+        await settled()
+        assert [len(call) for call in replica.calls] == [8, 4]
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        return [len(call) for call in replica.calls]
+
+    assert asyncio.run(scenario()) == [8, 4]
+
+
+def test_it_leaves_as_soon_as_the_large_call_returns() -> None:
+    async def scenario() -> list[int]:
+        replica = Replica()
+        coalescer = gathering(replica, 20)
+        tasks = [submit(coalescer, ["large"] * 8)]
+        await settled()
+        tasks.append(submit(coalescer, ["small"]))
+        await settled()
+        replica.gate.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        return [len(call) for call in replica.calls]
+
+    assert asyncio.run(scenario()) == [8, 1]
+
+
+def test_it_leaves_when_it_has_waited_long_enough_though_no_call_returns() -> None:
+    async def scenario() -> float:
+        replica = Replica()
+        coalescer = gathering(replica, 0.05)
+        loop = asyncio.get_running_loop()
+        tasks = [submit(coalescer, ["large"] * 8)]
+        await replica.called.acquire()
+        began = loop.time()
+        tasks.append(submit(coalescer, ["small"]))
+        await asyncio.wait_for(replica.called.acquire(), 10)
+        took = loop.time() - began
+        replica.gate.set()
+        await asyncio.gather(*tasks)
+        return took
+
+    assert asyncio.run(scenario()) >= 0.049
+
+
+def test_a_request_that_goes_while_it_gathers_leaves_the_queue_working() -> None:
+    async def scenario() -> list[list[Item]]:
+        replica = Replica()
+        coalescer = gathering(replica, 0.02)
+        large = submit(coalescer, ["large"] * 8)
+        await replica.called.acquire()
+        gone = submit(coalescer, ["gone"])
+        await settled()
+        gone.cancel()
+        await asyncio.wait([gone])
+        later = submit(coalescer, ["later"])
+        await asyncio.wait_for(replica.called.acquire(), 10)
+        replica.gate.set()
+        await asyncio.gather(large, later)
+        assert coalescer.waiting_items == coalescer.waiting_cost == 0
+        return replica.calls
+
+    assert asyncio.run(scenario()) == [["large"] * 8, ["later"]]
