@@ -30,8 +30,8 @@ BULK: ContextVar[bool] = ContextVar("bulk", default=False)  # the request's prio
 SAMPLES = 15  # calls whose median is the pace: half of them may be outliers
 QUANTUM = 16  # items a request may put into a call before the next request's turn
 # Of the largest call under way, what must have gathered for another one beside it. 32 clients of one short text each on 2
-# cores made calls of 9 texts on average, two fifths of them of 4 or fewer; so gathered, 5 % more are served in int8 and
-# 8 % more in fp32.
+# cores made calls of 9 texts on average, two fifths of them of 4 or fewer; gathered so, 2 to 6 % more texts are served in
+# int8 and 4 to 11 % more in fp32.
 WORTH = 0.5
 TIMER_S = 0.001  # what the event loop's timers can tell apart
 
