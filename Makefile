@@ -42,7 +42,7 @@ soak: ## MINUTES=10 of 70 % load with swaps and bad input: does memory grow, doe
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
 
-bench: ## this service beside the bare model and its peers (QUICK=1: four minutes)
+bench: ## this service beside the bare model and its peers (40 minutes; QUICK=1: ten)
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(PUBLISH),--publish)
 

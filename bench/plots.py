@@ -13,7 +13,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 COLOURS = {"ceiling": "#9aa0a6", "ours": "#1a73e8", "naive": "#e8710a", "infinity": "#188038", "fastembed": "#a142f4"}
-HATCHES = {"int8": "//", "onnx": ".."}
+HATCHES = {"int8": "//", "fp16": "xx", "onnx": ".."}
+STYLES = {"int8": "--", "fp16": "-.", "onnx": ":"}  # of lines, by variant
+MARKERS = {"int8": "s", "fp16": "^", "onnx": "D"}
 
 
 def throughput(cells: list[dict[str, Any]], path: Path) -> None:
@@ -28,20 +30,22 @@ def throughput(cells: list[dict[str, Any]], path: Path) -> None:
         shares = [rates.get((load, target), 0) / top for load, top in zip(loads, best, strict=True)]
         system, _, variant = target.partition(" ")
         places = [row + index * height for row in range(len(loads))]
-        axes.barh(
-            places, shares, height, label=target, color=COLOURS[system], hatch=HATCHES.get(variant, ""), alpha=0.85
-        )
+        look = {"color": COLOURS[system], "hatch": HATCHES.get(variant, ""), "edgecolor": "white", "linewidth": 0.3}
+        axes.barh(places, shares, height, label=target, **look)
     axes.set_yticks([row + 0.4 for row in range(len(loads))], loads)
-    axes.invert_yaxis()
+    axes.set_ylim(len(loads), -0.2)
     axes.set_xlabel("items per second, as a share of the fastest model alone")
-    axes.legend(fontsize=7, loc="lower right")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5)
     _save(figure, path)
 
 
 def latency(cells: list[dict[str, Any]], path: Path) -> None:
     """p50 and p99 by clients, one text of 13 tokens per request."""
-    figure, axes = plt.subplots(figsize=(7, 4))
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
     for target in dict.fromkeys(c["target"] for c in cells if not c["target"].startswith("ceiling")):
+        system, _, variant = target.partition(" ")
         chosen = [
             c
             for c in cells
@@ -49,11 +53,20 @@ def latency(cells: list[dict[str, Any]], path: Path) -> None:
         ]
         points = sorted((int(c["load"].rsplit("c", 1)[1]), c["medians"]["p50"], c["medians"]["p99"]) for c in chosen)
         if points:
-            clients, p50, p99 = zip(*points, strict=True)
-            line = axes.plot(clients, p50, marker="o", label=f"{target} p50")[0]
-            axes.plot(clients, p99, marker="^", linestyle=":", color=line.get_color())
-    axes.set(xscale="log", yscale="log", xlabel="clients", ylabel="ms (dotted: p99)")
-    axes.legend(fontsize=7)
+            clients, *percentiles = zip(*points, strict=True)
+            look = {
+                "color": COLOURS[system],
+                "linestyle": STYLES.get(variant, "-"),
+                "marker": MARKERS.get(variant, "o"),
+            }
+            for axes, values in zip(panels, percentiles, strict=True):
+                axes.plot(clients, values, label=target, markersize=5, **look)
+    for axes, name in zip(panels, ("p50", "p99"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="clients, one text each", title=name)
+        axes.set_xticks(clients, clients)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("ms")
+    panels[0].legend(fontsize=7)
     _save(figure, path)
 
 
