@@ -80,6 +80,7 @@ def open_loop(overloads: list[dict[str, Any]], path: Path) -> None:
         right.plot(offered, [result["p99_ms"] for _, result in stages], marker="o", label=one["target"])
     left.set(xlabel="offered requests/s", ylabel="answered well, per second")
     right.set(xlabel="offered requests/s", ylabel="p99 of accepted, ms", yscale="log")
+    left.set_ylim(bottom=0)
     left.legend(fontsize=7)
     _save(figure, path)
 
