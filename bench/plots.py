@@ -30,7 +30,12 @@ def throughput(cells: list[dict[str, Any]], path: Path) -> None:
         shares = [rates.get((load, target), 0) / top for load, top in zip(loads, best, strict=True)]
         system, _, variant = target.partition(" ")
         places = [row + index * height for row in range(len(loads))]
-        look = {"color": COLOURS[system], "hatch": HATCHES.get(variant, ""), "edgecolor": "white", "linewidth": 0.3}
+        look: dict[str, Any] = {
+            "color": COLOURS[system],
+            "hatch": HATCHES.get(variant, ""),
+            "edgecolor": "white",
+            "linewidth": 0.3,
+        }
         axes.barh(places, shares, height, label=target, **look)
     axes.set_yticks([row + 0.4 for row in range(len(loads))], loads)
     axes.set_ylim(len(loads), -0.2)
