@@ -22,8 +22,8 @@ from bench.overload import Overload
 from bench.runner import Bench
 from bench.service_config import measured
 from bench.systems import STARTERS
-from models.catalog import ROOT
-from models.store import pull
+from models.catalog.catalog import ROOT
+from models.catalog.store import pull
 
 RESULTS = ROOT / "bench" / "results"
 

@@ -19,8 +19,8 @@ from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
 from bench.traces import Trace
-from deployments.autoscaling import POLICIES
-from deployments.scaling import Report
+from deployments.autoscaling.law import Report
+from deployments.autoscaling.policies import POLICIES
 
 CALLS_IN_FLIGHT = 2  # Queue.calls_per_replica
 DEADLINE_S = 30.0  # Queue.timeout_s

@@ -37,12 +37,12 @@ from bench.service_times import FILE
 from bench.stats import percentile
 from bench.texts import Texts
 from bench.traces import Trace, step
-from deployments.cluster import ServeApi, free_port, start_local, wait_until_ready
-from deployments.config import Queue
-from deployments.serve_config import ServeConfig
-from deployments.version import text_cost
-from models.catalog import ROOT, Catalog
-from models.store import pull
+from deployments.cluster.local_ray import ServeApi, free_port, start_local, wait_until_ready
+from deployments.cluster.serve_file import ServeConfig
+from deployments.config.schemas import Queue
+from deployments.gateway.model_version import text_cost
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 
 REFERENCE, APPLICATION = "text-embedding@1.0.0", "text-embedding--1-0-0"
 TOKENS = 128  # so long that requests are few, and the gateway's work small

@@ -22,9 +22,9 @@ from rich.table import Table
 from bench.autoscale_model import Run, Service, needed, seconds_until_enough, simulate
 from bench.service_times import FILE, TOKENS
 from bench.traces import Trace, daily, flash_crowd, slow_ramp
-from deployments.autoscaling import POLICIES
-from deployments.config import Queue
-from models.catalog import ROOT
+from deployments.autoscaling.policies import POLICIES
+from deployments.config.schemas import Queue
+from models.catalog.catalog import ROOT
 
 SEED = 1
 FLASH_S = 600  # when the flash crowd comes

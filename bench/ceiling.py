@@ -19,11 +19,11 @@ import numpy as np
 from bench.pictures import scenes
 from bench.stats import percentile
 from bench.texts import Texts
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder
-from models.engine import EngineOptions
-from models.image import decode
-from models.store import pull
+from models.engine.engine import EngineOptions
+from models.inputs.image import decode
 
 THREADS = 2
 TEXT_BATCHES = (8, 32, 64, 256)  # beside the largest that the load allows: the best of them is the ceiling

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import infinity
 from bench.environment import environment
 from bench.servers import Server
-from models.catalog import ROOT
+from models.catalog.catalog import ROOT
 
 ENVIRONMENT = ROOT / ".env-fastembed"
 REQUIREMENTS = ROOT / "bench" / "requirements-fastembed.txt"

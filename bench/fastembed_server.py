@@ -11,7 +11,7 @@ NAME = "local/all-MiniLM-L6-v2"
 DIMENSIONS = 384
 
 
-class Embeddings(litserve.LitAPI):  # type: ignore[misc]
+class EmbeddingService(litserve.LitAPI):  # type: ignore[misc]
     """OpenAI's route and fields."""
 
     def __init__(self, folder: str, **settings: Any) -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True)
     options = parser.parse_args()
-    api = Embeddings(options.model, max_batch_size=32, batch_timeout=0.001, api_path="/v1/embeddings")
+    api = EmbeddingService(options.model, max_batch_size=32, batch_timeout=0.001, api_path="/v1/embeddings")
     litserve.LitServer(api, accelerator="cpu", workers_per_device=1, timeout=60).run(
         host="127.0.0.1", port=options.port, generate_client_file=False, log_level="error"
     )

@@ -17,10 +17,10 @@ from rich.table import Table
 
 from bench.corpus import texts
 from bench.wheels import members
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import is_synthetic, pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
 from models.fidelity import compare, cosines
-from models.store import is_synthetic, pull
 
 CHOSEN_BY = 1200  # of the seed's texts the int8 recipe was chosen by; the report uses others
 TEXTS = 2400

@@ -31,10 +31,10 @@ from bench.overload import run_open
 from bench.processes import Mark
 from bench.stats import median
 from bench.stub import SERVICE_S
-from deployments.cluster import ServeApi, free_port, ready, start_local
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT, Catalog
-from models.store import pull
+from deployments.cluster.local_ray import ServeApi, free_port, ready, start_local
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 
 REPLICAS = (1, 2, 4, 8, 16, 32, 64)
 RATE = 150.0

@@ -26,13 +26,13 @@ from bench.gpu_matrix import IMAGE_FLOP, ceiling, text_flop
 from bench.gpu_probe import Swap, Throughput, batches, fidelity, invariance, swap, throughputs
 from bench.swap import service
 from bench.texts import Texts
-from models.buckets import IMAGES
-from models.catalog import ROOT, Catalog
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
-from models.gpu_device import find
-from models.provider import CPU, WISHES, Wish, choose, preload
-from models.session import EngineOptions
-from models.store import pull
+from models.engine.buckets import IMAGES
+from models.engine.cards import find
+from models.engine.providers import CPU, WISHES, Wish, choose, preload
+from models.engine.session import EngineOptions
 
 RESULTS = ROOT / "bench" / "results"
 TOKENS = 16

@@ -10,8 +10,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from models.provider import CPU
-from models.provider_options import Device, with_options
+from models.engine.provider_options import Device, with_options
+from models.engine.providers import CPU
 
 CHAINED = 8  # products of one run, so that starting it costs little beside them
 OPSET = 21

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.embedder import Embedder, ImageEmbedder, warm_up
+from models.engine.card_engine import SLOTS
 from models.fidelity import cosines
-from models.gpu_engine import SLOTS
 
 Batch = Callable[[int], Callable[[], NDArray[np.float32]]]
 

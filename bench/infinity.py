@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.environment import environment
 from bench.servers import Server, ServerError
-from models.catalog import ROOT, PackageSource, store
-from models.download import Silent
-from models.sources import fetch
+from models.catalog.catalog import ROOT, PackageSource, store
+from models.catalog.download import Silent
+from models.catalog.sources import fetch
 
 ENVIRONMENT = ROOT / ".env-bench"
 REQUIREMENTS = ROOT / "bench" / "requirements.txt"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models import memory
-from models.engine import Engine, EngineOptions
+from models.engine import memory
+from models.engine.engine import Engine, EngineOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 CYCLES = 21

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.memory import measure
-from models.catalog import Catalog
-from models.engine import Engine
-from models.image import pixel_values
-from models.session import EngineOptions
-from models.store import pull
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
+from models.engine.engine import Engine
+from models.engine.session import EngineOptions
+from models.inputs.image import pixel_values
 
 ROUNDS = 15
 THREADS = 2

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from deployments.config import GATEWAY_APPLICATION, application_name
-from models.catalog import ROOT, Catalog, ModelSpec
+from deployments.config.schemas import GATEWAY_APPLICATION, application_name
+from models.catalog.catalog import ROOT, Catalog, ModelSpec
 
 
 def bench_config(document: dict[str, Any], specs: list[ModelSpec]) -> dict[str, Any]:

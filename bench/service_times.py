@@ -29,12 +29,12 @@ from bench.servers import Server
 from bench.stats import median
 from bench.systems import MARKS
 from bench.texts import Texts
-from deployments.cluster import free_port
-from deployments.config import application_name
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import free_port
+from deployments.config.schemas import application_name
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder, warm_up
-from models.engine import EngineOptions
-from models.store import pull
+from models.engine.engine import EngineOptions
 
 REFERENCES = ["text-embedding@1.0.0", "text-embedding@1.1.0", "image-embedding@1.0.0"]
 FILE = Path(__file__).with_suffix(".json")

@@ -18,10 +18,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder
-from models.image import SHRINKS, Pixels, decode
-from models.store import pull
+from models.inputs.image import SHRINKS, Pixels, decode
 
 SIZE = 224
 MARGINS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)

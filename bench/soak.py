@@ -26,10 +26,10 @@ import yaml
 from bench.open_loop import OpenLoad, OpenResult
 from bench.overload import run_open
 from bench.swap import VERSIONS, service
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT, Catalog
-from models.store import pull
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from tests.faults.footprint import footprints
 from tests.faults.mutate import bodies
 from tests.integration.service import Service

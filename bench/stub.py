@@ -8,10 +8,10 @@ import numpy as np
 from ray import serve
 from ray.serve import Application
 
-from deployments.app import EncoderArgs, bind
-from deployments.channel.server import Server
-from deployments.wire import Card, EncodeReply, Item, Label, Queued
-from deployments.workload import BusyPool, Workload
+from deployments.apps.builders import EncoderArgs, bind
+from deployments.autoscaling.workload import BusyPool, Workload
+from deployments.contract.types import EncodeReply, Item, Label, ModelInfo, Queued
+from deployments.rpc.server import Server
 
 SERVICE_S = 0.01
 DIMENSIONS = 384
@@ -35,9 +35,9 @@ class StubEncoder:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take any configuration."""
 
-    async def describe(self, max_age_s: float = 10.0) -> Card:  # noqa: ARG002 - as the encoder's
+    async def describe(self, max_age_s: float = 10.0) -> ModelInfo:  # noqa: ARG002 - as the encoder's
         """What it pretends to be."""
-        return Card(self._label, "stub", "text", DIMENSIONS, "fp32", "stub", vocabulary=30522, max_tokens=256)
+        return ModelInfo(self._label, "stub", "text", DIMENSIONS, "fp32", "stub", vocabulary=30522, max_tokens=256)
 
     async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:  # noqa: ARG002
         """Take the fixed time, whatever the call holds."""

@@ -21,11 +21,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.integration.service import Service
 from tests.integration.traffic import Call, References, Traffic
 

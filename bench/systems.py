@@ -13,7 +13,7 @@ from bench.loads import Load
 from bench.servers import Server
 from bench.service_config import measured, write_config
 from bench.texts import Texts
-from deployments.cluster import SWITCHES, free_port
+from deployments.cluster.local_ray import SWITCHES, free_port
 
 MARKS: dict[str, str | None] = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from models.artifact import Artifact
-from models.engine import BATCH_TOKENS, Engine, Vectors
+from models.catalog.artifact import Artifact
+from models.engine.engine import BATCH_TOKENS, Engine, Vectors
+from models.engine.session import EngineOptions
 from models.errors import ArtifactError
-from models.image import ImageLimits, Pixels, decode
-from models.session import EngineOptions
-from models.text import Ids, TextTokenizer, pad
+from models.inputs.image import ImageLimits, Pixels, decode
+from models.inputs.text import Ids, TextTokenizer, pad
 
 WARM_TEXTS = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_IMAGES = (1, 4)

@@ -69,8 +69,12 @@ class DeadlineError(EmbedserveError):
     """The request's deadline passed before its vectors were computed."""
 
 
-class CatalogError(EmbedserveError):
-    """The catalogue or another configuration file is invalid; the message names the key and the allowed values."""
+class ConfigError(EmbedserveError):
+    """A configuration is invalid; the message names the key and the allowed values."""
+
+
+class CatalogError(ConfigError):
+    """The catalogue of model versions is invalid or cannot be read."""
 
 
 class SourceError(EmbedserveError):

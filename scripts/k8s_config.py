@@ -23,7 +23,7 @@ FILE = "serve-config.yaml"
 SERVICE = "embedserve"
 GPU_PLACEMENT = {"num_cpus": 3, "num_gpus": 1}  # of the 4 cores beside each GPU, one stays for HAProxy and the raylet
 GPU_SCALING = {  # a GPU's node takes minutes to come back
-    "policy": {"policy_function": "deployments.autoscaling:ImageGpuPolicy"},
+    "policy": {"policy_function": "deployments.autoscaling.policies:ImageGpuPolicy"},
     "downscale_delay_s": 900,
 }
 GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
@@ -67,7 +67,7 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
     changed.setdefault("http_options", {})["host"] = "0.0.0.0"
     for app in changed["applications"]:
         app.setdefault("args", {})["profile"] = variant.profile
-        if variant.gpu and app["import_path"] == "deployments.app:image_encoder":
+        if variant.gpu and app["import_path"] == "deployments.apps.builders:image_encoder":
             _separate_decoder(app)
         for deployment in app.get("deployments", []):
             _place(deployment, variant)

@@ -1,1 +1,1 @@
-"""Thin adapters between HTTP protocols and ``Embeddings``; no logic of their own."""
+"""Thin adapters between HTTP protocols and ``EmbeddingService``; no logic of their own."""

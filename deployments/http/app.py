@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from starlette.exceptions import HTTPException
 
-from deployments.auth import Auth
-from deployments.embeddings import Embeddings
+from deployments.auth.authenticator import Authenticator
+from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http import health, inference_v2, metrics, models, openai, openapi
 from deployments.http.errors import on_error, on_http_error
-from deployments.http.guard import Guarded
+from deployments.http.middleware.auth import Guarded
 from models.errors import EmbedserveError
 
 
-def build(embeddings: Embeddings, auth: Auth) -> Guarded:
+def build(embeddings: EmbeddingService, auth: Authenticator) -> Guarded:
     """Build the application; the routes that traffic takes come first, because matching is by order."""
     return Guarded(
         auth,

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from deployments.excerpt import excerpt
-from deployments.log import logger
-from deployments.record import RECORD
-from deployments.status import status_of
+from deployments.contract.short_repr import short_repr
+from deployments.http.status import status_of
+from deployments.observability.logging import logger
+from deployments.observability.request_record import RECORD
 from models.errors import AuthenticationError, EmbedserveError, RateLimitError, SlowInputError, UnavailableError
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
@@ -67,10 +67,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers: Any = dict(error.headers or {}) if isinstance(error, HTTPException) else None
     if status == 404:
-        message = f"no route {excerpt(request.url.path)}; GET /docs lists the routes"
+        message = f"no route {short_repr(request.url.path)}; GET /docs lists the routes"
     elif status == 405:
         allowed = headers.get("Allow", "see /docs")
-        message = f"{request.method} is not allowed on {excerpt(request.url.path)}; allowed: {allowed}"
+        message = f"{request.method} is not allowed on {short_repr(request.url.path)}; allowed: {allowed}"
     else:
         message = getattr(error, "detail", "the request could not be read")
     return error_response(status, message, "invalid_request_error", headers=headers)

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.registry import Registry
+from deployments.gateway.model_registry import ModelRegistry
 
 FRESH_S = 5.0  # an embedding not older than this proves a replica
 
 
-def routes(registry: Registry) -> list[Route]:
+def routes(registry: ModelRegistry) -> list[Route]:
     """The routes of this adapter."""
 
     async def live(_: Request) -> Response:
@@ -34,7 +34,7 @@ def routes(registry: Registry) -> list[Route]:
     ]
 
 
-async def unready(registry: Registry) -> list[str]:
+async def unready(registry: ModelRegistry) -> list[str]:
     """Why the service is not ready: one line for each routed version whose replica did not just embed something.
 
     Versions that sleep when idle are asked only while they are used.

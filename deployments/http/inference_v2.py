@@ -14,25 +14,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.embeddings import Embeddings, EmbedRequest, EmbedResult
-from deployments.excerpt import excerpt
-from deployments.http.answer import headers_of
-from deployments.http.body import bulk_of, parse_json, read_body, timeout_of
-from deployments.http.guard import CLIENT
+from deployments.contract.short_repr import short_repr
+from deployments.contract.types import Item
+from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest, EmbedResult
+from deployments.gateway.model_version import ModelVersion
+from deployments.http.middleware.auth import CLIENT
 from deployments.http.openai import ROUTING_HEADER
-from deployments.version import Version
-from deployments.wire import Item
+from deployments.http.request import bulk_of, parse_json, read_body, timeout_of
+from deployments.http.response import headers_of
 from models.errors import InputError
 
 HEADER_LENGTH = "inference-header-content-length"
 OUTPUT = "embedding"
 
 
-def routes(embeddings: Embeddings) -> list[Route]:
+def routes(embeddings: EmbeddingService) -> list[Route]:
     """The routes of this adapter."""
     registry = embeddings.registry
 
-    def version_of(request: Request) -> Version:
+    def version_of(request: Request) -> ModelVersion:
         return registry.resolve(_reference(request))
 
     async def server(_: Request) -> Response:
@@ -40,13 +40,13 @@ def routes(embeddings: Embeddings) -> list[Route]:
 
     async def metadata(request: Request) -> Response:
         version = version_of(request)
-        card, name = version.card, version.modality
+        info, name = version.info, version.modality
         document = {
             "name": version.model,
             "versions": [v.version for v in registry.of_model(version.model)],
             "platform": "onnxruntime",
             "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, card.dimensions if card else -1]}],
+            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, info.dimensions if info else -1]}],
         }
         return _json(document)
 
@@ -130,7 +130,7 @@ def _json_items(data: Any, name: str) -> list[Item]:
 def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
     """BYTES elements: each four bytes of length, little-endian, then the bytes."""
     if type(size) is not int or size != len(binary):
-        raise InputError(f"binary_data_size is {excerpt(size)}, {len(binary)} bytes follow", param="inputs[0]")
+        raise InputError(f"binary_data_size is {short_repr(size)}, {len(binary)} bytes follow", param="inputs[0]")
     items: list[Item] = []
     offset = 0
     while offset < len(binary):

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.registry import Registry
-from deployments.version import Version
+from deployments.gateway.model_registry import ModelRegistry
+from deployments.gateway.model_version import ModelVersion
 
 
-def routes(registry: Registry) -> list[Route]:
+def routes(registry: ModelRegistry) -> list[Route]:
     """The routes of this adapter."""
 
     async def every(_: Request) -> Response:
@@ -35,25 +35,25 @@ def routes(registry: Registry) -> list[Route]:
     return [Route("/v1/models", every), Route("/v1/models/{model:path}", one)]
 
 
-def entry(registry: Registry, version: Version) -> dict[str, Any]:
+def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
     """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
-    card = version.card
-    swap_error = card.swap_error if card else None
+    info = version.info
+    swap_error = info.swap_error if info else None
     routes = registry.config.models.get(version.model)
     return {
         "id": version.reference,
         "object": "model",
         "created": 0,
         "owned_by": "embedserve",
-        "name": card.name if card else None,
+        "name": info.name if info else None,
         "version": version.version,
-        "hash": card.label.hash if card else None,
+        "hash": info.label.hash if info else None,
         "modality": version.modality,
-        "dimensions": card.dimensions if card else None,
-        "precision": card.precision if card else None,
-        "provider": card.provider if card else None,
-        "max_tokens": card.max_tokens if card else None,
-        "weights": ("synthetic" if card.label.synthetic else "pretrained") if card else None,
+        "dimensions": info.dimensions if info else None,
+        "precision": info.precision if info else None,
+        "provider": info.provider if info else None,
+        "max_tokens": info.max_tokens if info else None,
+        "weights": ("synthetic" if info.label.synthetic else "pretrained") if info else None,
         "state": version.state,
         "reason": version.error or swap_error or registry.waiting.get(version.model),
         "swap_error": swap_error,

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.config import Limits
-from deployments.embeddings import Embeddings, EmbedRequest
-from deployments.excerpt import excerpt
-from deployments.http.answer import encoding_of, openai_response
-from deployments.http.body import bulk_of, media_type, read_body, read_json, timeout_of
-from deployments.http.guard import CLIENT
-from deployments.wire import Item
+from deployments.config.schemas import Limits
+from deployments.contract.short_repr import short_repr
+from deployments.contract.types import Item
+from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
+from deployments.http.middleware.auth import CLIENT
+from deployments.http.request import bulk_of, media_type, read_body, read_json, timeout_of
+from deployments.http.response import encoding_of, openai_response
 from models.errors import InputError, LimitError, MediaTypeError
 
 DEFAULT_IMAGE_MODEL = "image-embedding"
@@ -25,7 +25,7 @@ ROUTING_HEADER = "x-routing-key"
 MAX_ID = 2**31 - 1
 
 
-def routes(embeddings: Embeddings) -> list[Route]:
+def routes(embeddings: EmbeddingService) -> list[Route]:
     """The routes of this adapter."""
 
     async def embed(request: Request) -> Response:
@@ -113,7 +113,7 @@ def _token_list(index: int, item: Any) -> Item:
 def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
     for value in values:
         if type(value) is not int or not 0 <= value <= MAX_ID:
-            raise InputError(f"{where} holds {excerpt(value)} where a token id is expected", param=where)
+            raise InputError(f"{where} holds {short_repr(value)} where a token id is expected", param=where)
     return tuple(values)
 
 
@@ -135,7 +135,7 @@ def _dimensions(value: Any, *, text: bool = False) -> int | None:
     if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
         return int(value)
     if type(value) is not int:
-        raise InputError(f"dimensions must be an integer, not {excerpt(value)}", param="dimensions")
+        raise InputError(f"dimensions must be an integer, not {short_repr(value)}", param="dimensions")
     return value
 
 
@@ -156,7 +156,7 @@ async def _pictures(request: Request, limits: Limits) -> tuple[list[Item], str]:
         return await _multipart(request, limits), "file"
     if not (kind.startswith("image/") or kind == "application/octet-stream"):
         raise MediaTypeError(
-            f"content type {excerpt(kind)} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
+            f"content type {short_repr(kind)} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
             "'file' parts",
             code="unsupported_media_type",
         )

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from deployments.auth import Auth, Needed
-from deployments.http.guard import needed
+from deployments.auth.authenticator import Authenticator, Needed
+from deployments.http.middleware.auth import needed
 
 JSON = "application/json"
 REFERENCE: dict[str, Any] = {"type": "string", "minLength": 1, "description": "name, name@version, or an alias"}
@@ -281,7 +281,7 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def routes(auth: Auth) -> list[Route]:
+def routes(auth: Authenticator) -> list[Route]:
     """The routes of this adapter; the answers are made once, without and with API keys."""
     documents = [document(keys=keys) for keys in (False, True)]
     encoded, pages = [orjson.dumps(each) for each in documents], [_page(each) for each in documents]

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.cluster import ClusterError
-from deployments.config import DECODER_NAME, application_name
-from deployments.operator.cluster import Cluster, Entry
+from deployments.cluster.local_ray import ClusterError
+from deployments.config.schemas import DECODER_NAME, application_name
+from deployments.gateway.traffic_split import shares
 from deployments.operator.document import Document, gateway, gateway_name, split
-from deployments.operator.ledger import SETTLE_S, Mark, require_ours
-from deployments.routing import shares
+from deployments.operator.lock import SETTLE_S, Mark, require_ours
+from deployments.operator.service import Cluster, Entry
 from models.errors import EmbedserveError, UnavailableError
 
 POLL_S = 0.2

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployments.config import application_name
-from deployments.serve_config import ENCODER_PATHS, GATEWAY_PATH, main_deployments
-from models.errors import CatalogError, ModelNotFoundError
+from deployments.cluster.serve_file import ENCODER_PATHS, GATEWAY_PATH, main_deployments
+from deployments.config.schemas import application_name
+from models.errors import ConfigError, ModelNotFoundError
 
 Document = dict[str, Any]
 KEPT = ("proxy_location", "http_options", "target_capacity")  # what Serve reports beside the applications
@@ -36,13 +36,13 @@ def gateway(document: Document) -> dict[str, Any]:
     """The gateway's ``user_config``, to read or to change.
 
     Raises:
-        CatalogError: no gateway is deployed.
+        ConfigError: no gateway is deployed.
     """
     for app in document["applications"]:
         if app["import_path"] == GATEWAY_PATH:
             config: dict[str, Any] = app["deployments"][0]["user_config"]
             return config
-    raise CatalogError("the configuration has no gateway application; `embedserve up` or `serve deploy` starts one")
+    raise ConfigError("the configuration has no gateway application; `embedserve up` or `serve deploy` starts one")
 
 
 def gateway_name(document: Document) -> str:
@@ -126,9 +126,9 @@ def split(reference: str) -> tuple[str, str]:
     """``name@version`` in its two parts.
 
     Raises:
-        CatalogError: it has no version.
+        ConfigError: it has no version.
     """
     model, _, version = reference.partition("@")
     if not model or not version:
-        raise CatalogError(f"{reference!r} must be name@version, such as text-embedding@1.0.0")
+        raise ConfigError(f"{reference!r} must be name@version, such as text-embedding@1.0.0")
     return model, version

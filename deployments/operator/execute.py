@@ -11,15 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from deployments.operator import ledger
-from deployments.operator.checks import require_ready
-from deployments.operator.cluster import Cluster
+from deployments.cluster.serve_file import check
+from deployments.operator import lock
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, gateway
 from deployments.operator.operations import Operation, remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
+from deployments.operator.preflight import require_ready
+from deployments.operator.service import Cluster
 from deployments.operator.yaml_file import YamlFile
-from deployments.serve_config import check
 from models.errors import EmbedserveError
 
 PATIENCE_S = 30.0  # Serve's controller restarts within it
@@ -54,7 +54,7 @@ class Execution:
     def __init__(self, console: Console, cluster: Cluster, change: Change, options: Options) -> None:
         """Prepare; nothing is read or written yet."""
         self._console, self._cluster, self._change, self._options = console, cluster, change, options
-        self._mark = ledger.sign(change.command, lease_s=4 * options.timeout_s + options.drain_s)
+        self._mark = lock.sign(change.command, lease_s=4 * options.timeout_s + options.drain_s)
 
     def run(self, current: Document) -> None:
         """Carry the change out on what was read.
@@ -79,7 +79,7 @@ class Execution:
             )
 
     def _prepare(self, current: Document) -> Plan:
-        ledger.require_idle(current)
+        lock.require_idle(current)
         target = self._change.operation(current)
         check(target, "the new configuration")
         prepared = plan(current, target)
@@ -98,20 +98,20 @@ class Execution:
     def _apply(self, prepared: Plan) -> None:
         before = prepared.current
         previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
-        number = ledger.revision(before) + 1
+        number = lock.revision(before) + 1
         reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.models(before)}
         written = False
-        ledger.require_same(before, self._cluster.read())
+        lock.require_same(before, self._cluster.read())
         try:
             for step in prepared.steps:
-                document = ledger.stamp(step.document, number, self._mark, previous)
+                document = lock.stamp(step.document, number, self._mark, previous)
                 written = self._write(document, written)
                 self._wait(step.title, Expected(document, self._mark, self._hashes(step), reasons))
                 self._drain(step)
-            done = ledger.stamp(prepared.target, number, self._mark.ended("done"), previous)
+            done = lock.stamp(prepared.target, number, self._mark.ended("done"), previous)
             self._write(done, written)
             self._wait("finish", Expected(done, self._mark, self._hashes(prepared.steps[-1]), reasons))
-        except ledger.ConflictError:
+        except lock.ConflictError:
             raise
         except (EmbedserveError, KeyboardInterrupt) as error:
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
@@ -123,13 +123,13 @@ class Execution:
     def _write(self, document: Document, written: bool) -> bool:
         """Write after a last look that nobody else did: there is no compare-and-swap."""
         if written:
-            ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+            lock.require_ours(self._cluster.read(PATIENCE_S), self._mark)
         self._cluster.write(document, PATIENCE_S if written else 0)
         return True
 
     def _deployed(self) -> bool:
         """Whether anything of this command is in effect."""
-        last = ledger.mark(self._cluster.read(PATIENCE_S))
+        last = lock.mark(self._cluster.read(PATIENCE_S))
         return last is not None and last.id == self._mark.id
 
     def _hashes(self, step: Step) -> dict[str, str | None]:
@@ -161,8 +161,8 @@ class Execution:
         """
         self._console.print(f"[bold red]not healthy:[/] {escape(reason)}\ngoing back to what was there before")
         mark = self._mark.ended("went back")
-        document = ledger.stamp(before, number, mark, gateway(before).get("previous", {}))
-        ledger.require_ours(self._cluster.read(PATIENCE_S), self._mark)
+        document = lock.stamp(before, number, mark, gateway(before).get("previous", {}))
+        lock.require_ours(self._cluster.read(PATIENCE_S), self._mark)
         self._cluster.write(document, PATIENCE_S)
         try:
             self._wait("going back", Expected(document, mark))

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deployments.config import application_name
+from deployments.config.schemas import application_name
 from deployments.operator.document import (
     Document,
     artifacts,
@@ -18,7 +18,7 @@ from deployments.operator.document import (
     split,
     user_config,
 )
-from models.errors import CatalogError
+from models.errors import ConfigError
 
 Operation = Callable[[Document], Document]
 
@@ -44,7 +44,7 @@ def route(document: Document, model: str, weights: Mapping[str, float], shadow: 
     table = routes(target, model)
     if weights:
         if sum(weights.values()) <= 0:
-            raise CatalogError(f"at least one version of {model} needs a weight above 0")
+            raise ConfigError(f"at least one version of {model} needs a weight above 0")
         table["versions"] = {version: weights.get(version, 0) for version in table["versions"]}
     _set_shadow(table, {**table.get("shadow", {}), **shadow})
     return target
@@ -66,10 +66,10 @@ def add(document: Document, reference: str) -> Document:
     table = routes(target, model)
     present = dict(encoders(target, model))
     if version in table["versions"] and version in present:
-        raise CatalogError(f"{reference} is served already; `embedserve route` changes its share")
+        raise ConfigError(f"{reference} is served already; `embedserve route` changes its share")
     if version not in present:
         if not present:
-            raise CatalogError(f"no version of {model} has an application to copy; write one in serve_config.yaml")
+            raise ConfigError(f"no version of {model} has an application to copy; write one in serve_config.yaml")
         sibling = max(present, key=lambda name: table["versions"].get(name, -1))
         target["applications"].append(_application(present[sibling], model, version))
     table["versions"].setdefault(version, 0)
@@ -95,9 +95,9 @@ def remove(document: Document, reference: str, *, drain: bool) -> Document:
     weight = table["versions"].pop(version)
     _require_unused(target, reference)
     if sum(table["versions"].values()) <= 0:
-        raise CatalogError(f"{reference} is the only version of {model} with traffic; route to another one first")
+        raise ConfigError(f"{reference} is the only version of {model} with traffic; route to another one first")
     if weight > 0 and not drain:
-        raise CatalogError(
+        raise ConfigError(
             f"{reference} has weight {weight:g}; set it to 0 with `embedserve route` first, or say --drain to give its "
             "share to the other versions"
         )
@@ -114,19 +114,19 @@ def _require_unused(document: Document, reference: str) -> None:
     uses += ["an override" for override in table.get("overrides", []) if override.get("version") == version]
     uses += ["the fallback"] if table.get("fallback") == version else []
     if uses:
-        raise CatalogError(f"{uses[0]} points at {reference}; change that in serve_config.yaml and deploy it first")
+        raise ConfigError(f"{uses[0]} points at {reference}; change that in serve_config.yaml and deploy it first")
 
 
 def past_of(document: Document, model: str) -> dict[str, Any]:
     """The state of a model before its last change, as ``remember`` noted it.
 
     Raises:
-        CatalogError: there is none.
+        ConfigError: there is none.
     """
     routes(document, model)
     past: dict[str, Any] | None = gateway(document).get("previous", {}).get(model)
     if not past:
-        raise CatalogError(
+        raise ConfigError(
             f"the cluster remembers no earlier state of {model}: none of these commands changed it since the last "
             "`serve deploy` or start; `embedserve swap` and `embedserve route` set it by hand"
         )

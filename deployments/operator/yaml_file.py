@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
+from deployments.cluster.serve_file import ServeConfig, check
 from deployments.operator.operations import Operation
-from deployments.serve_config import ServeConfig, check
-from models.errors import CatalogError, EmbedserveError
+from models.errors import ConfigError, EmbedserveError
 
 LOST = "its layout could not be kept, comments are lost"
 
@@ -39,7 +39,7 @@ class YamlFile:
             new = operation(old)
             check(new, str(path))
         except EmbedserveError as error:
-            raise CatalogError(f"{path} differs from the cluster, --write cannot follow: {error}") from error
+            raise ConfigError(f"{path} differs from the cluster, --write cannot follow: {error}") from error
         edited = edit(text, old, new)
         if edited is not None:
             return cls(path, text, edited)
@@ -54,16 +54,14 @@ class YamlFile:
         """Write it, whole or not at all.
 
         Raises:
-            CatalogError: it cannot be written.
+            ConfigError: it cannot be written.
         """
         partial = self.path.with_name(self.path.name + ".partial")
         try:
             partial.write_text(self.after, encoding="utf-8")
             partial.replace(self.path)
         except OSError as error:
-            raise CatalogError(
-                f"the service is changed, but {self.path} cannot be written: {error.strerror}"
-            ) from error
+            raise ConfigError(f"the service is changed, but {self.path} cannot be written: {error.strerror}") from error
 
 
 def edit(text: str, old: Any, new: Any) -> str | None:

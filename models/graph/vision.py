@@ -14,7 +14,7 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.clip import clip_layer
 from models.graph.layers import arrangement, first_row, layer_norm, project_rows, unit_rows
 from models.graph.linear import Linear, Origin, Weights
-from models.image import CLIP_MEAN, CLIP_STD
+from models.inputs.image import CLIP_MEAN, CLIP_STD
 
 
 @dataclass(frozen=True)

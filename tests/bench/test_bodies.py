@@ -13,7 +13,7 @@ from bench import pictures, wrk
 from bench.bodies import POOL, Body, PictureBody, TextBody
 from bench.echo import Echo
 from bench.texts import Texts
-from models.image import decode
+from models.inputs.image import decode
 
 FIRST = 123_456_789
 

@@ -9,7 +9,7 @@ def test_the_gateway_is_the_projects_own_and_its_encoders_are_stubs() -> None:
     config = document(8123, 64)
     ServeDeploySchema.model_validate(config)
     gateway, encoder = config["applications"]
-    assert gateway["import_path"] == "deployments.app:gateway"
+    assert gateway["import_path"] == "deployments.apps.builders:gateway"
     assert gateway["deployments"][0]["user_config"]["cache"] == {"bytes": 0}
     assert (encoder["import_path"], encoder["deployments"][0]["num_replicas"]) == ("bench.stub:text_encoder", 64)
     assert config["http_options"]["port"] == 8123

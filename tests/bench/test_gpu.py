@@ -8,7 +8,7 @@ from onnx import TensorProto
 from bench.gpu import COSINE_BAR, ModelResult, misses
 from bench.gpu_matrix import CHAINED, ceiling, matrix_graph, text_flop
 from bench.gpu_probe import Swap, Throughput, fidelity, invariance, rate, throughputs
-from models.provider import CPU
+from models.engine.providers import CPU
 from tests.models.loading import embedder_of
 
 TEXT = "text-embedding@1.0.0"

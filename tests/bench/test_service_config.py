@@ -4,8 +4,8 @@ import yaml
 
 from bench.service_config import bench_config, measured
 from bench.systems import targets
-from deployments.serve_config import check
-from models.catalog import ROOT, Catalog
+from deployments.cluster.serve_file import check
+from models.catalog.catalog import ROOT, Catalog
 
 
 def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:

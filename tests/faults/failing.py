@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ray import serve
 from ray.serve import Application
 
-from deployments.app import EncoderArgs, bind
-from deployments.config import EncoderConfig
-from deployments.encoder import TextEncoder
+from deployments.apps.builders import EncoderArgs, bind
+from deployments.config.schemas import EncoderConfig
+from deployments.encoder.encoder import TextEncoder
 from models.embedder import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened
@@ -64,5 +64,5 @@ def _first(text: str) -> bool:
 
 
 def text_encoder(args: EncoderArgs) -> Application:
-    """As ``deployments.app.text_encoder``."""
+    """As ``deployments.apps.builders.text_encoder``."""
     return bind(FailingEncoder, args.model, args.profile)

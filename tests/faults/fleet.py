@@ -16,10 +16,10 @@ import httpx2
 import yaml
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from deployments.cluster import ServeApi
-from models.catalog import Catalog
+from deployments.cluster.local_ray import ServeApi
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import children
 from tests.integration.traffic import Call, References, Traffic

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import numpy as np
 
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
-from models.store import pull
 from tests.faults.hostile.pictures import encoded, scene
 
 TEXT, IMAGE = "text-embedding@1.0.0", "image-embedding@1.0.0"

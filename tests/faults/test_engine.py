@@ -11,9 +11,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.faults.conftest import ENGINE_S
 from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
 from tests.faults.fleet import ENCODER, MODEL, Fleet, wait

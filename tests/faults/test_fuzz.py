@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from models.errors import InputError
-from models.image import decode
+from models.inputs.image import decode
 from tests.faults.footprint import serving
 from tests.faults.good import Good
 from tests.faults.mutate import bodies, pictures

@@ -14,9 +14,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from models.catalog import Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
-from models.store import pull
 from tests.faults.fleet import wait
 from tests.faults.footprint import footprints, grown, idle, serving
 from tests.faults.hostile.pictures import PATH, encoded, scene

@@ -8,14 +8,14 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from models.buckets import image_buckets
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, warm_up
+from models.engine.buckets import image_buckets
+from models.engine.card_memory import arena_limit
+from models.engine.cards import GpuDevice, find
+from models.engine.provider_options import Device, engine_folder
+from models.engine.providers import CPU, CUDA, TENSORRT, Wish
+from models.engine.session import EngineOptions
 from models.fidelity import cosines
-from models.gpu_device import GpuDevice, find
-from models.gpu_memory import arena_limit
-from models.provider import CPU, CUDA, TENSORRT, Wish
-from models.provider_options import Device, engine_folder
-from models.session import EngineOptions
 from tests.models.loading import artifact_of, embedder_of
 
 CARD = find()

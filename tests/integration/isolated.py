@@ -15,7 +15,7 @@ import httpx2
 import pytest
 import yaml
 
-from models.catalog import ROOT
+from models.catalog.catalog import ROOT
 from tests.integration.service import Service
 
 LOOPBACK = "0100007F"  # as /proc/net/tcp writes 127.0.0.1

@@ -19,8 +19,8 @@ from typing import Any
 import httpx2
 import yaml
 
-from deployments.cluster import SWITCHES
-from models.catalog import store
+from deployments.cluster.local_ray import SWITCHES
+from models.catalog.catalog import store
 from tests.integration.machines import Machines
 from tests.redis_server import RedisServer
 

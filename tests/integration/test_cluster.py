@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 import yaml
 
-from deployments.config import application_name
-from models.catalog import Catalog
+from deployments.config.schemas import application_name
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.integration.nodes import Nodes, wait
 from tests.integration.traffic import Call, References, Traffic
 from tests.k8s.metrics import ONLY_WITH_GPU, used

@@ -21,12 +21,12 @@ import skimage.data
 import yaml
 from PIL import Image
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.artifact import Artifact, with_shrinking
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.artifact import Artifact, with_shrinking
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder
-from models.store import pull
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic
 from tests.integration.waiting import wait_for
@@ -176,7 +176,7 @@ def test_a_swap_needs_nothing_of_the_decoders(running: Running, photos: list[byt
 def test_operators_commands_add_and_swap_versions_with_decoders(running: Running, photos: list[bytes]) -> None:
     environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.dashboard}
     for arguments in (["swap", IMAGE, "--to", INT8], ["add", INT8], ["remove", INT8]):
-        command = [sys.executable, "-m", "deployments.cli", *arguments]
+        command = [sys.executable, "-m", "deployments.cli.main", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert running.vectors(*photos) == alone(with_shrinking(artifact(INT8), 3), photos)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import trustme
 
-from tests.deployments.picture_host import PictureHost, Trap, answer, redirect
+from tests.deployments.gateway.image_fetch.picture_host import PictureHost, Trap, answer, redirect
 from tests.integration.isolated import Isolated, isolated
 
 MARK = "quetzal-5528"  # in paths of URLs, and nowhere else

@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI, PermissionDeniedError
 from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
-from deployments.keys import FILE_VARIABLE, ApiKey, changing, new_key
+from deployments.auth.api_keys import FILE_VARIABLE, ApiKey, changing, new_key
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import Service
 from tests.integration.waiting import wait_for

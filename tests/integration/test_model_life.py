@@ -19,12 +19,12 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.artifact import tokenizer_path
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.artifact import tokenizer_path
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, References, Traffic
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import yaml
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from models.store import pull
 from tests.integration.service import Service, children
 
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
@@ -170,7 +170,7 @@ def test_an_application_that_cannot_be_built_is_one_failed_version_and_no_more(
     """Last, because the application stays."""
     service, api, document = lone
     broken = copy.deepcopy(document["applications"][2])
-    broken.update(name="text-embedding--1-2-0", import_path="deployments.app:nothing_of_this_name")
+    broken.update(name="text-embedding--1-2-0", import_path="deployments.apps.builders:nothing_of_this_name")
     document["applications"].append(broken)
     routes = document["applications"][0]["deployments"][0]["user_config"]["models"]["text-embedding"]
     routes["versions"]["1.2.0"] = 0

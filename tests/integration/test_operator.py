@@ -15,13 +15,13 @@ import httpx2
 import pytest
 import yaml
 
-from models.catalog import ROOT, Catalog
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder, open_embedder
-from models.store import pull
 from tests.integration.service import Service
 from tests.integration.traffic import Call, References, Traffic
 
-COMMAND = [sys.executable, "-m", "deployments.cli"]
+COMMAND = [sys.executable, "-m", "deployments.cli.main"]
 TEXTS = [f"request number {i} in a story about operators" for i in range(64)]
 V0, V1, TEXT = "text-embedding@1.0.0", "text-embedding@1.1.0", "text-embedding"
 IMAGE = "image-embedding@1.0.0"

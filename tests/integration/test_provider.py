@@ -12,10 +12,10 @@ import onnxruntime as ort
 import pytest
 import yaml
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT
-from models.provider import CPU, CUDA
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT
+from models.engine.providers import CPU, CUDA
 from tests.integration.service import Service
 from tests.integration.waiting import wait_for
 

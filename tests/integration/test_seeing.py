@@ -15,8 +15,8 @@ import httpx2
 import pytest
 import yaml
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.waiting import wait_for
 from tests.otlp import Collector, collector

@@ -12,9 +12,9 @@ import httpx2
 import pytest
 import yaml
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.catalog import ROOT
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.catalog import ROOT
 from tests.integration.service import Service
 from tests.redis_server import RedisServer, redis_server
 

@@ -19,12 +19,12 @@ import skimage.data
 import yaml
 from PIL import Image
 
-from deployments.cluster import ServeApi
-from deployments.serve_config import ServeConfig
-from models.artifact import Artifact, with_shrinking
-from models.catalog import ROOT, Catalog
+from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_file import ServeConfig
+from models.catalog.artifact import Artifact, with_shrinking
+from models.catalog.catalog import ROOT, Catalog
+from models.catalog.store import pull
 from models.embedder import ImageEmbedder
-from models.store import pull
 from tests.integration.service import Service
 
 IMAGE, INT8 = "image-embedding@1.0.0", "image-embedding@1.1.0"
@@ -106,7 +106,7 @@ def test_switching_changes_vectors_and_hash_together(running: Running, photo: by
 def test_operators_commands_know_the_hash_that_will_be_served(running: Running, photo: bytes) -> None:
     running.switch(3, with_shrinking(artifact(IMAGE), 3).hash, photo)
     environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.dashboard}
-    command = [sys.executable, "-m", "deployments.cli", "swap", IMAGE, "--to", INT8]
+    command = [sys.executable, "-m", "deployments.cli.main", "swap", IMAGE, "--to", INT8]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = with_shrinking(artifact(INT8), 3)

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from deployments.serve_config import ServeConfig
+from deployments.cluster.serve_file import ServeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"

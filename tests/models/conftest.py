@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from models.artifact import Artifact
-from models.catalog import Catalog, SyntheticSource
+from models.catalog.artifact import Artifact
+from models.catalog.catalog import Catalog, SyntheticSource
+from models.catalog.store import is_synthetic, pull
 from models.embedder import ImageEmbedder, TextEmbedder
-from models.store import is_synthetic, pull
 from tests.data.tiny import TinyModel, write
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from models.artifact import Artifact
-from models.catalog import Catalog
+from models.catalog.artifact import Artifact
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
-from models.engine import EngineOptions
-from models.store import pull
+from models.engine.engine import EngineOptions
 
 
 @cache

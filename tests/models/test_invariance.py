@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.embedder import ImageEmbedder, TextEmbedder
-from models.text import pad
+from models.inputs.text import pad
 from tests.models.loading import embedder_of
 
 TEXT_VERSIONS = [

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployments.operator.checks import require_ready
 from deployments.operator.converge import Expected, NotHealthyError, disagreement, replicas, require_accepted, unsettled
-from deployments.operator.ledger import sign
+from deployments.operator.lock import sign
+from deployments.operator.preflight import require_ready
 from models.errors import UnavailableError
 from tests.deployments.operator.documents import two_versions
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deployments.commands.route import parse
+from deployments.cli.route import parse
+from deployments.cluster.serve_file import check
 from deployments.operator.document import artifacts, encoder, from_details, gateway, routes
 from deployments.operator.operations import add, past_of, promote, remember, remove, rollback, route, swap
-from deployments.serve_config import check
 from models.errors import EmbedserveError
 from tests.deployments.operator.documents import TEXT, one_version, two_versions, with_decoder
 

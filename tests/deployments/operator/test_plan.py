@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployments.cluster.serve_file import check
 from deployments.operator.document import artifacts, gateway, routes
 from deployments.operator.operations import add, remember, remove, route, swap
 from deployments.operator.plan import diff, plan
-from deployments.serve_config import check
 from tests.deployments.operator.documents import TEXT, one_version, two_versions
 
 Document = dict[str, Any]

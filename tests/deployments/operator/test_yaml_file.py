@@ -11,8 +11,8 @@ import yaml
 
 from deployments.operator.operations import add, remove, route, swap
 from deployments.operator.yaml_file import YamlFile, edit
-from models.catalog import ROOT
-from models.errors import CatalogError
+from models.catalog.catalog import ROOT
+from models.errors import ConfigError
 from tests.deployments.operator.documents import TEXT, one_version
 
 TEXT_OF_FILE = (ROOT / "serve_config.yaml").read_text()
@@ -68,6 +68,6 @@ def test_an_edit_that_an_anchor_would_spread_is_given_up() -> None:
 def test_a_file_that_the_change_does_not_fit_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "serve_config.yaml"
     path.write_text(TEXT_OF_FILE)
-    with pytest.raises(CatalogError, match="differs from the cluster"):
+    with pytest.raises(ConfigError, match="differs from the cluster"):
         YamlFile.changed(path, partial(remove, reference="text-embedding@1.1.0", drain=False))
     assert path.read_text() == TEXT_OF_FILE

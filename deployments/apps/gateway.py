@@ -1,0 +1,123 @@
+"""The ingress deployment: holds the gateway's parts together and owns no logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve._private.logging_utils import get_serve_logs_dir
+from starlette.types import ASGIApp
+
+from deployments.auth.authenticator import REFRESH_S as KEYS_REFRESH_S
+from deployments.auth.authenticator import Authenticator
+from deployments.autoscaling.workload import Processor
+from deployments.config.schemas import GatewayConfig, Profile, parse
+from deployments.gateway.embedding_service import EmbeddingService
+from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
+from deployments.http.app import build
+from deployments.http.middleware.admission import Admission
+from deployments.http.middleware.request_log import RequestLog
+from deployments.observability import tracing
+from deployments.observability.access_log import AccessLog
+from deployments.observability.logging import logger
+from deployments.observability.metrics import GatewayMetrics
+from deployments.serve_internals import http_shortcut
+from deployments.serve_internals.replica_router import keep_replicas_that_reconfigure
+
+LOG_EVERY_S = 1.0
+# Objects between two collections of the youngest. Requests leave no cycles behind, while the cache's entries are walked again
+# and again: with Python's 700 the collector takes a twentieth of the gateway's time.
+GC_THRESHOLD = 10_000
+
+
+@serve.deployment
+@serve.ingress()
+class Gateway:
+    """Parses, routes, answers from the cache, and coalesces calls to the encoders."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Start without any model; ``reconfigure`` brings them.
+
+        Raises:
+            ConfigError: the configured API keys cannot be read.
+        """
+        gc.set_threshold(GC_THRESHOLD)
+        keep_replicas_that_reconfigure()
+        tracing.start("embedserve-gateway")
+        replica = serve.get_replica_context().replica_id.unique_id
+        self._access_log = AccessLog(Path(get_serve_logs_dir()) / f"access_{replica}.log", replica)
+        self._auth = Authenticator(profile)
+        self._registry = ModelRegistry()
+        self._metrics = GatewayMetrics()
+        self._embeddings = EmbeddingService(self._registry, self._metrics)
+        self._application = Admission(RequestLog(build(self._embeddings, self._auth), self._access_log), self._metrics)
+        self._processor = Processor()
+        self._configured = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The HTTP application, as Serve asks for it after construction."""
+        return self._application
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve asks for and hands to the autoscaling policy."""
+        return {"busy": self._processor.busy()}
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Take a new routing table, limits and caches without a restart.
+
+        A wrong configuration leaves a serving gateway as it is, for Serve would stop a replica that raised here.
+
+        Raises:
+            ConfigError: the configuration is invalid, or there are no API keys in production, and none was valid before.
+        """
+        try:
+            config = parse(GatewayConfig, user_config, "user_config of the gateway")
+            self._embeddings.cache.configure(config.cache)
+            self._auth.configure(config.auth)  # last: what it lets in must not change beside a refusal
+        except Exception as error:
+            if not self._configured:
+                raise
+            logger.error("configuration refused, the old one stays in force: %s", error)
+            return
+        self._registry.configure(config)
+        self._access_log.on = config.access_log
+        self._application.limit = config.queue.open_requests
+        self._configured = True
+        http_shortcut.SHORTCUT.open(
+            self._application
+        )  # by module: this class reaches its replica as a copy, globals too
+        if not self._tasks:
+            self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
+            self._tasks.append(asyncio.ensure_future(self._write_access_log()))
+
+    async def _work_in_background(self) -> None:
+        while True:
+            try:
+                await self._registry.refresh()
+                self._embeddings.report()
+            except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
+                logger.exception("refreshing the registry failed")
+            await asyncio.sleep(REFRESH_S)
+
+    async def _watch_keys(self) -> None:
+        """Take changes of the key file; apart from the registry, whose rounds may wait for a replica."""
+        while True:
+            await asyncio.sleep(KEYS_REFRESH_S)
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self._auth.refresh)
+            except Exception:  # an unreadable file must not end the watch: the next one may revoke a key
+                logger.exception("looking at the API keys failed")
+
+    async def _write_access_log(self) -> None:
+        """Hand over once a second what was noted; a slow disk holds up nobody."""
+        while True:
+            await asyncio.sleep(LOG_EVERY_S)
+            await asyncio.get_running_loop().run_in_executor(None, self._access_log.write)
+
+    def __del__(self) -> None:
+        """Serve calls this when the replica has drained."""
+        self._access_log.close()

@@ -1,0 +1,1 @@
+"""The ``embedserve`` command: one file for each command."""

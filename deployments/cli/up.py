@@ -1,0 +1,175 @@
+"""``embedserve up``: models, Ray, service; in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import ray
+from rich.console import Console
+from rich.panel import Panel
+
+from deployments.auth.api_keys import FILE_VARIABLE
+from deployments.auth.authenticator import Authenticator
+from deployments.cli.models import console_reporter
+from deployments.cluster.local_ray import (
+    ClusterError,
+    LocalRay,
+    ServeApi,
+    port_taken,
+    running_rays,
+    start_local,
+    wait_until_ready,
+)
+from deployments.cluster.serve_file import ServeConfig
+from deployments.config.schemas import Profile
+from deployments.operator.service import models
+from models.catalog.artifact import Artifact, with_shrinking
+from models.catalog.catalog import Catalog
+from models.catalog.store import is_synthetic, pull
+from models.errors import ConfigError
+
+
+def up(
+    console: Console,
+    path: Path | None,
+    port: int | None,
+    profile: str | None,
+    address: str | None,
+    beside: bool,
+    timeout_s: float,
+) -> None:
+    """Start everything and wait for Ctrl-C, then stop what was started.
+
+    Raises:
+        EmbedserveError: a port is taken, a Ray runs already, a model cannot be had, or the service does not get ready.
+    """
+    config = ServeConfig.load(path).with_local(port=port, profile=_profile(profile))
+    if address is not None:
+        _join(console, address, config, timeout_s)
+        return
+    _require_free(config.port, beside)
+    keys = _keys(config)
+    artifacts = _pull(console, config)
+    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
+    with console.status("starting Ray"):
+        local = start_local()
+    try:
+        url = _deploy(console, ServeApi(local.dashboard), config, timeout_s)
+        console.print(_summary(url, served, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything", keys=keys))
+        _wait_for_signal()
+        console.print("stopping")
+    except BaseException:
+        ray.shutdown()
+        console.print(f"the logs are kept in {local.folder}/session_latest/logs/serve", highlight=False)
+        raise
+    _stop(local)
+
+
+def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> None:
+    """Deploy onto a Ray that runs. Its nodes get the models; this machine may lack their files and never needs them."""
+    if not address.startswith(("http://", "https://")):
+        raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")
+    url = _deploy(console, ServeApi(address), config, timeout_s)
+    served = [(e["id"], e["name"], e["dimensions"], e["hash"]) for e in models(url) if e["hash"]]
+    footer = f"on the Ray at {address}; it goes on when this command ends"
+    console.print(_summary(url, served, footer, keys=config.auth == "keys"))
+
+
+def _profile(name: str | None) -> Profile | None:
+    if name is None or name == "development":
+        return name  # type: ignore[return-value]
+    if name == "production":
+        return "production"
+    raise ConfigError(f"--profile must be development or production, not {name!r}")
+
+
+def _require_free(port: int, beside: bool) -> None:
+    if port_taken(port):
+        raise ClusterError(
+            f"port {port} is taken by another program; choose another one: `make run PORT={port + 1}` or "
+            f"`embedserve up --port {port + 1}`"
+        )
+    rays = [] if beside else running_rays()
+    if rays:
+        raise ClusterError(
+            f"a Ray runs on this machine already ({', '.join(rays)}); deploy onto it with `embedserve up --address "
+            "http://127.0.0.1:8265` (its dashboard), or start one of our own beside it with `make run BESIDE=1` or "
+            "`embedserve up --beside`"
+        )
+
+
+def _keys(config: ServeConfig) -> bool:
+    """Whether the gateway will ask for API keys; what it would refuse to start for is said here already.
+
+    Raises:
+        ConfigError: the keys cannot be read, or the production profile has none.
+    """
+    if file := os.environ.get(FILE_VARIABLE):
+        os.environ[FILE_VARIABLE] = str(Path(file).expanduser().absolute())  # the gateway runs in another folder
+    auth = Authenticator("production" if "production" in config.profiles else "development")
+    auth.configure(config.auth)
+    return auth.required
+
+
+def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
+    catalog = Catalog.load()
+    synthetic_allowed = config.profiles == {"development"}
+    with console_reporter() as reporter:
+        artifacts = [
+            with_shrinking(pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter), margin)
+            for name, margin in config.artifacts().items()
+            if "@" in name
+        ]
+    for artifact in artifacts:
+        if is_synthetic(artifact):
+            console.print(
+                Panel(
+                    f"{artifact.spec.reference} ({artifact.spec.name}) runs on SYNTHETIC weights: no source of the real "
+                    "ones answered. Its vectors carry no meaning; they are good for trying the service and for "
+                    "measuring it. Every answer says so (x-model-weights: synthetic).",
+                    title="warning: synthetic weights",
+                    border_style="bold yellow",
+                )
+            )
+    return artifacts
+
+
+def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> str:
+    """Deploy, wait, and return the service's URL."""
+    with console.status("deploying") as spinner:
+        api.deploy(config)
+        return wait_until_ready(
+            api,
+            config,
+            timeout_s,
+            lambda states: spinner.update("deploying: " + ", ".join(f"{n} {s.lower()}" for n, s in states.items())),
+        )
+
+
+def _summary(url: str, served: list[tuple[str, str, int, str]], footer: str, *, keys: bool) -> Panel:
+    lines = "\n".join(
+        f"  {reference:24} {name}, {dimensions}-d, {hash_[:12]}" for reference, name, dimensions, hash_ in served
+    )
+    key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if keys else ""
+    curl = (
+        f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
+        '  -d \'{"model": "text-embedding", "input": "hello world"}\''
+    )
+    return Panel(f"{lines}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False)
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+
+
+def _stop(local: LocalRay) -> None:
+    """End the Ray that was started; its folder goes too."""
+    ray.shutdown()
+    shutil.rmtree(local.folder, ignore_errors=True)

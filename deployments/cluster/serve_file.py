@@ -1,0 +1,238 @@
+"""serve_config.yaml: read, checked key by key, and changed for a local start."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
+from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
+
+from deployments.apps.builders import EncoderArgs, GatewayArgs, ImageEncoderArgs
+from deployments.autoscaling.policies import POLICIES
+from deployments.config.schemas import DECODER_NAME, EncoderConfig, GatewayConfig, Profile, application_name, parse
+from deployments.gateway.model_version import REST_AFTER_S
+from models.catalog.catalog import ROOT, describe
+from models.errors import ConfigError
+
+GATEWAY_PATH = "deployments.apps.builders:gateway"
+IMAGE_PATH = "deployments.apps.builders:image_encoder"
+ENCODER_PATHS = ("deployments.apps.builders:text_encoder", IMAGE_PATH)
+SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """A checked configuration of the whole service."""
+
+    document: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> ServeConfig:
+        """Read and check a configuration; without a path, ``./serve_config.yaml``, else the project's own.
+
+        Raises:
+            ConfigError: missing, no YAML, or invalid; the message names the key and what is allowed.
+        """
+        if path is None:
+            here = Path("serve_config.yaml")
+            path = here if here.is_file() else ROOT / "serve_config.yaml"
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"cannot read {path}: {error}") from error
+        check(document, str(path))
+        return cls(document)
+
+    @property
+    def port(self) -> int:
+        """Where the service listens."""
+        return int(self.document.get("http_options", {}).get("port", 8000))
+
+    @property
+    def host(self) -> str:
+        """The address on every node that the service listens on."""
+        return str(self.document.get("http_options", {}).get("host", "0.0.0.0"))
+
+    def applications(self) -> Iterator[dict[str, Any]]:
+        """Every application's mapping."""
+        yield from self.document["applications"]
+
+    def encoders(self) -> Iterator[dict[str, Any]]:
+        """Applications of model versions."""
+        return (app for app in self.applications() if app["import_path"] in ENCODER_PATHS)
+
+    def artifacts(self) -> dict[str, int | None]:
+        """What the encoders will load: ``name@version`` or paths, in order, each with its ``shrink_margin``."""
+        configs = [deployment["user_config"] for app in self.encoders() for deployment in main_deployments(app)]
+        return {config["artifact"]: config.get("shrink_margin") for config in configs}
+
+    def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
+        """The same configuration on another port or in another profile."""
+        document = copy.deepcopy(self.document)
+        if port is not None:
+            document.setdefault("http_options", {})["port"] = port
+        if profile is not None:
+            for app in document["applications"]:
+                app.setdefault("args", {})["profile"] = profile
+        return ServeConfig(document)
+
+    @property
+    def auth(self) -> Literal["keys", "none"]:
+        """Whether the gateway asks for API keys where there are some."""
+        configs = [
+            app["deployments"][0]["user_config"] for app in self.applications() if app["import_path"] == GATEWAY_PATH
+        ]
+        return parse(GatewayConfig, configs[0], "user_config of the gateway").auth if configs else "keys"
+
+    @property
+    def profiles(self) -> set[str]:
+        """The profiles of its applications; more than one is refused by ``check``."""
+        return {app.get("args", {}).get("profile", "production") for app in self.applications()}
+
+
+def check(document: Any, where: str) -> None:
+    """Check a configuration against Serve's schema and ours. Serve ignores unknown keys; here they are errors.
+
+    Raises:
+        ConfigError: names each key that is wrong.
+    """
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where} must be a mapping with the key 'applications'")
+    _known_keys(document, ServeDeploySchema, where)
+    _known_keys(document.get("http_options") or {}, HTTPOptionsSchema, f"{where}: http_options")
+    _check_scaling(document, where)
+    try:
+        ServeDeploySchema.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{where} is invalid: {describe(error)}") from error
+    for app in document["applications"]:
+        _check_application(app, f"{where}: application {app.get('name', '?')!r}")
+    profiles = {app.get("args", {}).get("profile", "production") for app in document["applications"]}
+    if len(profiles) > 1:
+        raise ConfigError(f"{where}: applications have different profiles ({', '.join(sorted(profiles))}); use one")
+    _check_routes(document, where)
+
+
+def _check_application(app: dict[str, Any], where: str) -> None:
+    _known_keys(app, ServeApplicationSchema, where)
+    path = app["import_path"]
+    for deployment in app.get("deployments", []):
+        _known_keys(deployment, DeploymentSchema, f"{where}: deployment {deployment.get('name', '?')!r}")
+    if path == GATEWAY_PATH:
+        parse(GatewayArgs, app.get("args", {}), f"{where}: args")
+    elif path in ENCODER_PATHS:
+        schema_of_args = ImageEncoderArgs if path == IMAGE_PATH else EncoderArgs
+        args = parse(schema_of_args, app.get("args", {}), f"{where}: args")
+        _check_decoder(app, where)
+        wanted = application_name(*args.model.split("@"))
+        if app["name"] != wanted:
+            raise ConfigError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
+    else:
+        allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
+        raise ConfigError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
+    deployments = main_deployments(app)
+    if not deployments:
+        raise ConfigError(f"{where}: deployments is empty; its user_config says what to serve")
+    for deployment in deployments:
+        config = deployment.get("user_config") or {}
+        if path == GATEWAY_PATH:
+            parse(GatewayConfig, config, f"{where}: user_config")
+        else:
+            _check_card(deployment, parse(EncoderConfig, config, f"{where}: user_config"), where)
+
+
+def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -> None:
+    """Who asks for a card must be given one: Ray counts what each replica takes and shows it no other."""
+    gpus = (deployment.get("ray_actor_options") or {}).get("num_gpus") or 0
+    if config.provider in ("tensorrt", "cuda") and not gpus:
+        raise ConfigError(
+            f"{where}: provider: {config.provider} needs a card; set num_gpus (1, or a fraction) in ray_actor_options, "
+            f"or provider: auto or cpu"
+        )
+
+
+def main_deployments(app: dict[str, Any]) -> list[dict[str, Any]]:
+    """The deployments of an application that serve by their ``user_config``: all but a decoder."""
+    return [deployment for deployment in app.get("deployments", []) if deployment.get("name") != DECODER_NAME]
+
+
+def _check_decoder(app: dict[str, Any], where: str) -> None:
+    """Whether an encoder has a decoder is said by ``decode``, and how it scales by the deployment; both or none."""
+    found = [deployment for deployment in app.get("deployments", []) if deployment.get("name") == DECODER_NAME]
+    separate = app.get("args", {}).get("decode") == "separate"
+    if separate != bool(found):
+        raise ConfigError(
+            f"{where}: args.decode is {'separate' if separate else 'inside'} and deployments "
+            f"{'lacks' if separate else 'lists'} {DECODER_NAME!r}; 'separate' and that deployment belong together"
+        )
+    for deployment in found:
+        if deployment.get("user_config"):
+            raise ConfigError(f"{where}: {DECODER_NAME} takes no user_config; what it must know comes with each call")
+        if (deployment.get("autoscaling_config") or {}).get("min_replicas") == 0:
+            raise ConfigError(f"{where}: {DECODER_NAME}: min_replicas must be 1 or more, only encoders can sleep")
+
+
+def _check_scaling(document: dict[str, Any], where: str) -> None:
+    """Before Serve's schema, which imports policies; one that cannot be made would stop Serve's controller."""
+    apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
+    for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
+        scaling = deployment.get("autoscaling_config") or {}
+        named = f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config"
+        _known_keys(scaling, AutoscalingConfig, named)
+        policy = scaling.get("policy") or {}
+        _known_keys(policy, AutoscalingPolicy, f"{named}: policy")
+        name = policy.get("policy_function", DEFAULT_AUTOSCALING_POLICY_NAME)
+        if name in POLICIES:
+            POLICIES[name](**policy.get("policy_kwargs", {}))
+        elif name != DEFAULT_AUTOSCALING_POLICY_NAME:
+            allowed = ", ".join((*POLICIES, DEFAULT_AUTOSCALING_POLICY_NAME))
+            raise ConfigError(f"{named}: policy_function {name!r} is unknown; allowed: {allowed}")
+
+
+def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
+    """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
+    for deployment in main_deployments(app):
+        scaling = deployment.get("autoscaling_config") or {}
+        if (scaling.get("min_replicas") == 0) != listed:
+            raise ConfigError(
+                f"{where}: {app['name']} has min_replicas {scaling.get('min_replicas', 1)} and is "
+                f"{'' if listed else 'not '}listed in the gateway's scale_to_zero; 0 and listed belong together"
+            )
+        delay = scaling.get("downscale_to_zero_delay_s", scaling.get("downscale_delay_s", 600))
+        if listed and delay < SHORTEST_NAP_S:
+            raise ConfigError(
+                f"{where}: {app['name']}: downscale_to_zero_delay_s must be at least {SHORTEST_NAP_S:g}, not {delay}"
+            )
+
+
+def _check_routes(document: dict[str, Any], where: str) -> None:
+    """Every routed version needs an application."""
+    apps = {app["name"]: app for app in document["applications"]}
+    for app in document["applications"]:
+        if app["import_path"] != GATEWAY_PATH:
+            continue
+        for deployment in app["deployments"]:
+            for model, routes in deployment["user_config"]["models"].items():
+                for version in routes["versions"]:
+                    name = application_name(model, version)
+                    if name not in apps:
+                        raise ConfigError(
+                            f"{where}: the gateway routes to {model}@{version}, which no application serves; "
+                            f"add one named {name!r} or remove the route"
+                        )
+                    _check_sleep(apps[name], version in routes.get("scale_to_zero", []), where)
+
+
+def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:
+    if not isinstance(mapping, dict):
+        raise ConfigError(f"{where} must be a mapping")
+    unknown = sorted(set(mapping) - set(schema.model_fields))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(schema.model_fields))}")

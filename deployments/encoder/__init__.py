@@ -1,0 +1,1 @@
+"""What runs inside an encoder's replica: artifact, batches, engine."""

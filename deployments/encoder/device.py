@@ -1,0 +1,99 @@
+"""What a replica asks of ONNX Runtime, from its configuration, Ray's accounting of cards, and the card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import onnxruntime as ort
+import ray
+
+from deployments.config.schemas import EncoderConfig, Profile
+from deployments.observability.logging import logger
+from models.catalog.artifact import Artifact
+from models.embedder import Embedder
+from models.engine.card_memory import arena_limit, require_room
+from models.engine.cards import GpuDevice, find
+from models.engine.provider_options import Device, engine_folder
+from models.engine.providers import shortfall
+from models.engine.session import EngineOptions
+from models.errors import ArtifactError
+from models.graph.onnx_file import check
+
+
+def engine_options(config: EncoderConfig, artifact: Artifact, image_cost: int) -> EngineOptions:
+    """The options of this replica's next engine.
+
+    Raises:
+        ArtifactError: the artifact has no room on this replica's part of the card.
+    """
+    resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    gpus = float(resources.get("GPU", 0))
+    return options_for(config, artifact, image_cost, gpus, find() if gpus and config.provider != "cpu" else None)
+
+
+def options_for(
+    config: EncoderConfig, artifact: Artifact, image_cost: int, gpus: float, card: GpuDevice | None
+) -> EngineOptions:
+    """The same as a function of what is known.
+
+    Args:
+        config: the encoder's configuration.
+        artifact: what will be loaded.
+        image_cost: of a picture, in the units of ``batch_cost``.
+        gpus: that Ray gave to the replica.
+        card: None where it has none, or no driver answers.
+
+    Raises:
+        ArtifactError: the artifact has no room.
+    """
+    options = EngineOptions(
+        threads=config.threads,
+        provider=config.provider,
+        gpus=gpus,
+        spare=config.spare_session,
+        most_images=max(1, config.batch_cost // image_cost),
+        most_tokens=config.batch_cost,
+    )
+    if options.on_cpu or card is None:
+        return options
+    limit = arena_limit(card.memory, gpus)
+    require_room(limit, weight_bytes(artifact.graph))
+    engines = None
+    if config.engine_cache is not None:
+        engines = engine_folder(Path(config.engine_cache), artifact.hash, card.identity, versions())
+        engines.mkdir(parents=True, exist_ok=True)
+    device = Device(memory_limit=limit, cuda_graph=config.cuda_graph, engines=engines)
+    return replace(options, device=device)
+
+
+def prove(embedder: Embedder, config: EncoderConfig, profile: Profile) -> None:
+    """Compare what computes with what was asked for.
+
+    Raises:
+        ArtifactError: something else does, and the profile is ``production``.
+    """
+    problem = shortfall(config.provider, embedder.engine.provider)
+    if problem is None:
+        return
+    if profile == "production":
+        raise ArtifactError(problem)
+    logger.warning("%s", problem)
+
+
+def weight_bytes(graph: Path) -> int:
+    """The size of a graph with the files that hold its weights."""
+    return sum(file.stat().st_size for file in (graph, *check(graph).values()))
+
+
+def versions() -> str:
+    """Of ONNX Runtime and TensorRT, both of which decide whether a built engine loads."""
+    found = "none"
+    for package in ("tensorrt-cu13", "tensorrt"):
+        try:
+            found = version(package)
+            break
+        except PackageNotFoundError:
+            continue
+    return f"onnxruntime {ort.__version__}, tensorrt {found}"

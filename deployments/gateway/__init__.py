@@ -1,0 +1,1 @@
+"""What the gateway does between HTTP and the encoders: route, check, cache, queue."""

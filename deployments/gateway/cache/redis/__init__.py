@@ -1,0 +1,1 @@
+"""The cache that all gateways share, on a Redis or Valkey server."""

@@ -1,0 +1,40 @@
+"""A breaker with a clock and a voice: one for reads, one for writes."""
+
+from __future__ import annotations
+
+import time
+
+from deployments.gateway.cache.redis.circuit_breaker import CircuitBreaker
+from deployments.observability.logging import logger
+
+
+class Guard:
+    """Says whether the server may be asked, and logs when that changes."""
+
+    def __init__(self, server: str, work: str) -> None:
+        """Guard one kind of work (``reads`` or ``writes``) of a server."""
+        self._server, self._work = server, work
+        self._breaker = CircuitBreaker()
+
+    @property
+    def up(self) -> bool:
+        """Whether the server is in use for this work."""
+        return not self._breaker.open
+
+    def blocked(self) -> bool:
+        """Whether the server is to be left alone now."""
+        return self._breaker.blocked(time.monotonic())
+
+    def allow(self) -> bool:
+        """Whether the server may be asked now; while it is left alone, yes means a trial."""
+        return self._breaker.allow(time.monotonic())
+
+    def success(self) -> None:
+        """Note a good answer."""
+        if self._breaker.success(time.monotonic()):
+            logger.info("shared cache at %s: %s work again", self._server, self._work)
+
+    def failure(self, reason: str) -> None:
+        """Note a failure."""
+        if self._breaker.failure(time.monotonic()):
+            logger.warning("shared cache at %s: %s stop until it answers again: %s", self._server, self._work, reason)

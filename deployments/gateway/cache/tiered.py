@@ -1,0 +1,76 @@
+"""The cache as requests see it: this gateway's memory, and where configured a level that all gateways share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from deployments.config.schemas import Cache
+from deployments.gateway.cache.memory import Entry, MemoryCache
+from deployments.gateway.cache.redis.server import address
+from deployments.gateway.cache.redis.shared_cache import SharedCache
+from deployments.observability.metrics import GatewayMetrics, Labels
+
+
+class TieredCache:
+    """Memory first, then the shared level; both under keys that hold the artifact's hash."""
+
+    def __init__(self, metrics: GatewayMetrics) -> None:
+        """Start empty; ``configure`` brings the sizes."""
+        self._metrics = metrics
+        self.memory = MemoryCache(0)
+        self.shared: SharedCache | None = None
+        self._closing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
+
+    def configure(self, config: Cache) -> None:
+        """Take new sizes and another shared level, or none; called inside the event loop.
+
+        Raises:
+            ConfigError: the shared level cannot be used as configured; nothing has changed then.
+        """
+        self._configure_shared(config)
+        self.memory.limit_bytes = config.bytes
+        self.memory.trim()
+
+    def _configure_shared(self, config: Cache) -> None:
+        old, wanted = self.shared, config.shared
+        url = address(wanted) if wanted else None
+        if old is not None and wanted is not None and url == old.url:
+            old.config = wanted
+            return
+        self.shared = SharedCache(wanted, url, self._metrics) if wanted and url else None
+        if old is not None:
+            task = asyncio.ensure_future(old.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def get(self, key: bytes) -> Entry | None:
+        """The entry that memory holds."""
+        return self.memory.get(key)
+
+    async def fetch(self, labels: Labels, keys: Sequence[bytes], dimensions: int) -> dict[bytes, Entry]:
+        """The entries that the shared level holds of keys that memory lacks; they are in memory afterwards.
+
+        Args:
+            labels: model and version, for the metrics.
+            keys: as ``cache_key`` makes them.
+            dimensions: of the vectors.
+        """
+        if self.shared is None:
+            return {}
+        found = await self.shared.get(labels, keys, dimensions)
+        for key, entry in found.items():
+            self.memory.put(key, entry)
+        return found
+
+    def put(self, key: bytes, entry: Entry) -> None:
+        """Keep what was computed."""
+        self.memory.put(key, entry)
+        if self.shared is not None:
+            self.shared.put(key, entry)
+
+    def report(self) -> None:
+        """Set the gauges."""
+        self._metrics.cache.set(self.memory.used_bytes)
+        if self.shared is not None:
+            self.shared.report()

@@ -1,0 +1,93 @@
+"""Connections to hosts that strangers name: resolved once, checked, and made to the very address that was checked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import Any
+
+import httpcore2
+
+from deployments.config.schemas import Fetch
+from deployments.gateway.image_fetch.public_addresses import is_public
+from models.errors import InputError
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+RESOLVERS = 8  # threads: getaddrinfo blocks, and must not take those that the rest of the gateway uses
+TRIED = 2  # addresses of a host; the second where the first is down
+
+
+class CheckedBackend(httpcore2.AnyIOBackend):
+    """Connects to addresses that were checked, and to nothing else."""
+
+    def __init__(self, resolve: Resolve, config: Fetch, where: str) -> None:
+        """Resolve names with ``resolve``; errors name the input ``where``."""
+        self._resolve, self._config, self._where = resolve, config, where
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to a host by an address that was checked just now.
+
+        Raises:
+            InputError: it has none that may be reached.
+        """
+        first, *others = await self._addresses(host, port)
+        try:
+            return await super().connect_tcp(first, port, timeout, local_address, socket_options)
+        except httpcore2.ConnectError:
+            if not others:
+                raise
+        return await super().connect_tcp(others[0], port, timeout, local_address, socket_options)
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host; one that may not be reached spoils them all, for a public name has no such one.
+
+        A name that does not resolve gets the same answer: which names exist inside is nobody's business outside.
+        """
+        try:
+            found = [host] if _is_address(host) else await self._resolve(host, port)
+            addresses = [ip_address(text) for text in found]
+        except (OSError, UnicodeError, ValueError):
+            addresses = []
+        allowed = self._config.addresses
+        if not addresses or not all(is_public(a) or any(a in network for network in allowed) for a in addresses):
+            raise InputError(
+                f"{self._where}: the URL's host has no address that may be reached",
+                param=self._where,
+                code="url_not_allowed",
+            )
+        return [str(address) for address in addresses[:TRIED]]
+
+    async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
+        """Refuse."""
+        raise NotImplementedError("pictures come over TCP")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def system_resolver() -> Resolve:
+    """The machine's own resolver, asked in threads."""
+    threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolve")
+
+    def look_up(host: str, port: int) -> Iterable[str]:
+        return [str(row[4][0]) for row in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return list(dict.fromkeys(await asyncio.get_running_loop().run_in_executor(threads, look_up, host, port)))
+
+    return resolve

@@ -1,0 +1,163 @@
+"""Images named by URL: fetched where the operator allows it, and never from a place that the client should not reach.
+
+A host's address is checked at the moment of connecting, and the connection goes to the very address that was checked:
+a name that resolves differently a moment later changes nothing. Every redirect begins from the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from ssl import SSLContext
+
+import httpcore2
+import httpx2
+
+from deployments.config.schemas import Fetch, Limits
+from deployments.contract.types import Item
+from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve, system_resolver
+from deployments.gateway.image_fetch.url import Target, parse
+from models.errors import InputError, LimitError
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# No cookie, no referrer, nothing of the client's request; no compression, so that a body is as large as it looks.
+HEADERS: dict[bytes | str, bytes | str] = {
+    "User-Agent": "embedserve",
+    "Accept": "image/*",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+def is_url(item: Item) -> bool:
+    """Whether an input is meant as a URL."""
+    return isinstance(item, str) and item[:8].lower().startswith(("http://", "https://"))
+
+
+class Fetcher:
+    """Fetches the pictures that inputs name."""
+
+    def __init__(self, resolve: Resolve | None = None, context: SSLContext | None = None) -> None:
+        """Use the system's resolver and certificate authorities unless given others."""
+        self._resolve = resolve or system_resolver()
+        self._context = context
+        self._places = asyncio.Semaphore(1)
+        self._config: Fetch | None = None
+
+    async def replace(self, items: Sequence[Item], param: str, config: Fetch, limits: Limits) -> list[Item]:
+        """The items, with each URL replaced by the encoded image that it names.
+
+        Args:
+            items: inputs for an image model.
+            param: the field that errors name.
+            config: what may be fetched.
+            limits: sizes of one image and, as those of a body, of all images of a request.
+
+        Raises:
+            InputError: a URL is not allowed, or does not give an image.
+            LimitError: too many URLs, or too many bytes.
+        """
+        urls = {item: f"{param}[{i}]" if len(items) > 1 else param for i, item in enumerate(items) if is_url(item)}
+        if not urls:
+            return list(items)
+        if len(urls) > config.per_request:
+            raise LimitError(f"{param} names {len(urls)} URLs, the limit is {config.per_request}", param=param)
+        if config != self._config:
+            self._config, self._places = config, asyncio.Semaphore(config.at_once)
+        budget = _Budget(limits)
+        tasks = {url: asyncio.ensure_future(self._one(str(url), where, budget)) for url, where in urls.items()}
+        try:
+            await asyncio.gather(*tasks.values())
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return [tasks[item].result() if item in tasks else item for item in items]
+
+    async def _one(self, url: str, where: str, budget: _Budget) -> bytes:
+        config, places = self._config, self._places
+        assert config is not None
+        async with places:
+            try:
+                async with asyncio.timeout(config.timeout_s):
+                    return await self._follow(url, where, config, budget)
+            except (TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+                raise _unreachable(where, f"could not be fetched within {config.timeout_s:g} s") from error
+
+    async def _follow(self, url: str, where: str, config: Fetch, budget: _Budget) -> bytes:
+        for _ in range(config.redirects + 1):
+            target = parse(url, config, where)
+            backend = CheckedBackend(self._resolve, config, where)
+            async with httpcore2.AsyncConnectionPool(ssl_context=self._tls(), network_backend=backend) as pool:
+                request = pool.stream("GET", _core_url(target), headers={"Host": target.authority, **HEADERS})
+                async with request as response:
+                    location = _location(response)
+                    if location is None:
+                        return await _body(response, where, budget)
+                    url = _joined(target.url, location, where)
+        raise _unreachable(where, f"redirects more than {config.redirects} times")
+
+    def _tls(self) -> SSLContext:
+        if self._context is None:
+            self._context = httpx2.create_ssl_context()
+        return self._context
+
+
+class _Budget:
+    """The bytes that one request's images may still have together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._image, self._all, self._left = limits.image_bytes, limits.body_bytes, limits.body_bytes
+
+    def count(self, size: int, more: int, where: str) -> None:
+        """Count ``more`` bytes of an image that has ``size`` with them."""
+        self._left -= more
+        if size > self._image:
+            raise LimitError(f"{where}: the image has more than {self._image} bytes, which is the limit", param=where)
+        if self._left < 0:
+            raise LimitError(f"{where}: the images have more than {self._all} bytes together", param=where)
+
+
+def _core_url(target: Target) -> httpcore2.URL:
+    return httpcore2.URL(
+        scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode("ascii")
+    )
+
+
+def _header(response: httpcore2.Response, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
+
+
+def _location(response: httpcore2.Response) -> str | None:
+    return _header(response, b"location") if response.status in REDIRECTS else None
+
+
+def _joined(base: str, location: str, where: str) -> str:
+    try:
+        return str(httpx2.URL(base).join(location))
+    except (httpx2.InvalidURL, ValueError):
+        raise _unreachable(where, "redirects to what is no URL") from None
+
+
+async def _body(response: httpcore2.Response, where: str, budget: _Budget) -> bytes:
+    if response.status != 200:
+        raise _unreachable(where, f"answered with status {response.status}")
+    kind = _header(response, b"content-type").partition(";")[0].strip().lower()
+    if not kind.startswith("image/"):
+        raise _unreachable(where, f"answered with content type {kind!r:.40}, which is no image")
+    if _header(response, b"content-encoding").strip().lower() not in ("", "identity"):
+        raise _unreachable(where, "answered with a compressed body, which was not asked for")
+    length = _header(response, b"content-length")
+    if length.isdigit():
+        budget.count(int(length), 0, where)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_stream():
+        size += len(chunk)
+        budget.count(size, len(chunk), where)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unreachable(where: str, reason: str) -> InputError:
+    return InputError(f"{where}: the URL {reason}", param=where, code="url_not_fetched")

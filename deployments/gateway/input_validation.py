@@ -1,0 +1,97 @@
+"""Checks of a request's inputs, before anything is queued."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from deployments.config.schemas import Limits
+from deployments.contract.types import Item, ModelInfo
+from models.errors import InputError, LimitError
+
+
+def checked_items(items: Sequence[Item], param: str, info: ModelInfo, limits: Limits) -> list[Item]:
+    """The items as the model's modality wants them; ``param`` is the field that errors name.
+
+    Raises:
+        LimitError: too many items, or one too large.
+        InputError: an item is empty, of the wrong modality, or no base64.
+    """
+    if not items:
+        raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
+    if len(items) > limits.items:
+        raise LimitError(f"{param} has {len(items)} items, the limit is {limits.items}", param=param)
+    return [
+        _checked(item, f"{param}[{i}]" if len(items) > 1 else param, info.modality, limits)
+        for i, item in enumerate(items)
+    ]
+
+
+def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
+    if len(item) == 0:
+        raise InputError(f"{where} is empty", param=where, code="empty_input")
+    if modality == "image":
+        if isinstance(item, tuple):
+            raise InputError(
+                f"{where}: token ids are text; this model embeds images", param=where, code="wrong_modality"
+            )
+        data = image_bytes(item, where, limits) if isinstance(item, str) else item
+        if len(data) > limits.image_bytes:
+            raise LimitError(f"{where} has {len(data)} bytes, the limit is {limits.image_bytes}", param=where)
+        return data
+    if isinstance(item, bytes):
+        raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
+    if isinstance(item, str) and len(item) > limits.characters:
+        raise LimitError(f"{where} has {len(item)} characters, the limit is {limits.characters}", param=where)
+    if isinstance(item, tuple) and len(item) > limits.tokens:
+        raise LimitError(f"{where} has {len(item)} token ids, the limit is {limits.tokens}", param=where)
+    return item
+
+
+def image_bytes(text: str, where: str, limits: Limits) -> bytes:
+    """Decode a ``data:image/...;base64,`` URI or bare base64.
+
+    Raises:
+        InputError: it is neither.
+        LimitError: it is longer than the limit allows.
+    """
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise InputError(
+            f"{where}: fetching images by URL is switched off here (fetch.hosts in the gateway's user_config would "
+            "allow it); send a data: URI or base64",
+            param=where,
+            code="url_not_allowed",
+        )
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+            raise InputError(
+                f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
+            )
+    if len(text) * 3 // 4 > limits.image_bytes + 3:
+        raise LimitError(
+            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
+        )
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"{where}: neither a data:image/...;base64, URI nor base64 of an image", param=where, code="invalid_image"
+        ) from error
+    if not data:
+        raise InputError(f"{where} is empty", param=where, code="empty_input")
+    return data
+
+
+def checked_dimensions(dimensions: int | None, full: int) -> int:
+    """The length of the vectors that are asked for.
+
+    Raises:
+        InputError: outside 1 to ``full``.
+    """
+    if dimensions is None:
+        return full
+    if not 1 <= dimensions <= full:
+        raise InputError(f"dimensions must be from 1 to {full} for this model, not {dimensions}", param="dimensions")
+    return dimensions

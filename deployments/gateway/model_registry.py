@@ -1,0 +1,131 @@
+"""The versions that the gateway routes to, kept up to date in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve._private.common import ReplicaState
+from ray.serve.exceptions import RayServeException
+
+from deployments.config.schemas import DEPLOYMENT_NAMES, GatewayConfig, ModelRoutes
+from deployments.contract.short_repr import short_repr
+from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.traffic_split import route
+from deployments.observability.logging import logger
+from models.errors import ModelNotFoundError
+
+REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
+COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
+STEADY = ("ready", "asleep")  # states that last
+
+
+class ModelRegistry:
+    """Names to versions, as the gateway's configuration says."""
+
+    def __init__(self) -> None:
+        """Know no model yet."""
+        self.config = GatewayConfig(models={})
+        self.versions: dict[str, ModelVersion] = {}
+        self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
+        self.waiting: dict[str, str] = {}  # why a model's configured routes are not in force yet
+        self._wanted: set[str] = set()  # versions that routes wait for
+        self._rounds = 0
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Take a new configuration; versions that stay keep their queues and what is known of them."""
+        wanted = {
+            f"{model}@{version}": (model, version, routes.type)
+            for model, routes in config.models.items()
+            for version in routes.versions
+        }
+        kept = {ref: v for ref, v in self.versions.items() if ref in wanted and v.modality == wanted[ref][2]}
+        self.versions = {ref: kept.get(ref) or ModelVersion(*parts) for ref, parts in wanted.items()}
+        self.config = config
+        self.routes = {model: routes for model, routes in self.routes.items() if model in config.models}
+        for version in self.versions.values():
+            version.may_sleep = version.version in config.models[version.model].scale_to_zero
+            version.configure(config.queue)
+        self._apply_routes()
+
+    def _apply_routes(self) -> None:
+        """Put each model's routes in force; a version that gains weight before it is ready waits at weight 0.
+
+        So no request is sent where nobody answers. A model that had no routes has nothing to lose and takes its own.
+        """
+        self.waiting, self._wanted = {}, set()
+        for model, wanted in self.config.models.items():
+            current = self.routes.get(model)
+            unready = [] if current is None else self._unready(model, wanted, current)
+            weights = {v: 0 if v in unready else weight for v, weight in wanted.versions.items()}
+            if not any(weights.values()) and current is not None:
+                weights = {v: current.versions.get(v, 0) for v in wanted.versions}
+            routes = wanted.model_copy(update={"versions": weights}) if any(weights.values()) else wanted
+            if unready:
+                self._wanted.update(f"{model}@{version}" for version in unready)
+                self.waiting[model] = f"the configured weights wait until {', '.join(unready)} has a ready replica"
+            if routes != current:
+                self.routes[model] = routes
+                logger.info("routes of %s: %s", model, dict(routes.versions))
+
+    def _unready(self, model: str, wanted: ModelRoutes, current: ModelRoutes) -> list[str]:
+        """Versions that are to gain weight from nothing and have no ready replica."""
+        gaining = [v for v, weight in wanted.versions.items() if weight > 0 and not current.versions.get(v)]
+        return [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
+
+    def resolve(self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None) -> ModelVersion:
+        """The version that answers for a name, alias or ``name@version``.
+
+        Raises:
+            ModelNotFoundError: the message lists what there is.
+        """
+        target = self.config.aliases.get(name, name)
+        model, _, version = target.partition("@")
+        routes = self.routes.get(model)
+        if routes is None:
+            known = ", ".join([*self.config.models, *self.config.aliases])
+            raise ModelNotFoundError(f"no model {short_repr(name)} here; there are: {known}")
+        if "@" in target:
+            pinned = self.versions.get(target)
+            if pinned is None:
+                there = ", ".join(self.config.models[model].versions)
+                raise ModelNotFoundError(f"no version {short_repr(version)} of {model} here; there are: {there}")
+            return pinned
+        chosen = self.versions[f"{model}@{route(routes, key, headers or {})}"]
+        if routes.fallback and not chosen.takes_requests:
+            return self.versions[f"{model}@{routes.fallback}"]
+        return chosen
+
+    def of_model(self, model: str) -> list[ModelVersion]:
+        """All versions of a model name."""
+        return [version for version in self.versions.values() if version.model == model]
+
+    def share(self, version: ModelVersion) -> float:
+        """The part of unpinned, unkeyed traffic that a version gets right now."""
+        weights = self.routes[version.model].versions if version.model in self.routes else {}
+        return weights.get(version.version, 0) / (sum(weights.values()) or 1)
+
+    async def refresh(self) -> None:
+        """Ask every version's replicas once and, now and then, Serve how many there are."""
+        unsure = any(v.state not in STEADY or (v.state == "ready" and not v.replicas) for v in self.versions.values())
+        if self._rounds % COUNT_EVERY == 0 or unsure:
+            await self._count_replicas()
+        self._rounds += 1
+        asked = [v for v in self.versions.values() if not v.resting or v.reference in self._wanted]
+        await asyncio.gather(*(version.refresh() for version in asked))
+        self._apply_routes()
+
+    async def _count_replicas(self) -> None:
+        try:
+            status = await asyncio.get_running_loop().run_in_executor(None, serve.status)
+        except (RayError, RayServeException) as error:
+            logger.warning("Serve's controller does not answer: %s", error)
+            return
+        for version in self.versions.values():
+            application = status.applications.get(version.application)
+            deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
+            states: dict[ReplicaState, int] = deployment.replica_states if deployment else {}
+            version.replicas = states.get(ReplicaState.RUNNING, 0)
+            version.configure(self.config.queue)

@@ -1,0 +1,169 @@
+"""One model version as the gateway sees it: its handle, its queue, and what is known of its replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+import uuid
+from collections import Counter
+from typing import Any, Literal
+
+from ray import serve
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from deployments.config.schemas import DEPLOYMENT_NAMES, Modality, Queue, application_name
+from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.gateway.request_queue import RequestQueue
+from deployments.observability import tracing
+from deployments.observability.logging import logger
+from deployments.rpc.client import ConnectionPool
+from deployments.serve_internals.replica_router import replicas_of
+from models.errors import EmbedserveError, UnavailableError
+
+State = Literal["ready", "loading", "failed", "asleep"]
+# An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
+# one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
+CALL_ATTEMPTS = 8
+DESCRIBE_TIMEOUT_S = 5.0
+REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
+GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
+CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
+
+
+class ModelVersion:
+    """Reaches the application of one model version."""
+
+    def __init__(self, model: str, version: str, modality: Modality) -> None:
+        """Know of a version; nothing is called until it is refreshed or used."""
+        self.model, self.version, self.modality = model, version, modality
+        self.reference = f"{model}@{version}"
+        self.application = application_name(model, version)
+        self.info: ModelInfo | None = None
+        self.error: str | None = None
+        self.replicas = 0
+        self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
+        self.may_sleep = False  # scaled to zero when idle
+        self._used_at = -math.inf
+        self._handle: Any = None
+        self.calls: Counter[str] = Counter()  # by way, since they were last reported
+        self._connections = ConnectionPool(self.reference)
+        self._cost = text_cost if modality == "text" else image_cost
+        self.coalescer = RequestQueue(self.call, self._cost)
+
+    @property
+    def state(self) -> State:
+        """Whether a replica serves this version, or would as soon as somebody asks."""
+        if self.resting and not self.replicas:
+            return "asleep"
+        if self.info is not None and self.error is None:
+            return "ready"
+        return "failed" if self.error else "loading"
+
+    @property
+    def resting(self) -> bool:
+        """Whether it may sleep and nobody used it lately: it is to be left alone."""
+        return self.may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request is answered, if only after a cold start."""
+        return self.state == "ready" or (self.may_sleep and self.error is None)
+
+    def configure(self, queue: Queue) -> None:
+        """Take new queue limits, in proportion to the replicas that are there."""
+        self.coalescer.max_waiting, self.coalescer.max_wait_s = queue.waiting_items, queue.waiting_s or math.inf
+        self.coalescer.bulk_waiting, self.coalescer.bulk_share = queue.bulk_waiting, queue.bulk_share
+        self.coalescer.replicas = max(self.replicas, 1)
+        self.coalescer.max_calls = queue.calls_per_replica * self.coalescer.replicas
+        self.coalescer.gather_s = queue.gather_s
+        self.coalescer.call_cost = queue.call_cost if self.modality == "text" else queue.call_images
+
+    async def refresh(self, max_age_s: float = 10.0) -> None:
+        """Ask a replica what it serves; the answer, or why there is none, is kept."""
+        try:
+            request = self._remote().describe.remote(max_age_s)
+            self.info = await asyncio.wait_for(_result(request), DESCRIBE_TIMEOUT_S)
+            self.error = None
+            self.seen_at = time.monotonic()
+        except TimeoutError:
+            waking = self.may_sleep and not self.replicas
+            self.error = None if waking else f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
+        except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
+            self.error = _reason(error)
+
+    async def wake(self) -> None:
+        """Ask until a replica answers or something is wrong; the caller's deadline bounds it."""
+        self._used_at = time.monotonic()
+        await self.refresh()
+        while self.info is None and self.takes_requests:
+            await self.refresh()
+
+    async def call(self, items: list[Item]) -> EncodeReply:
+        """Send one call to a replica; when the replica dies under it or its engine fails, to another.
+
+        Raises:
+            UnavailableError: no replica took it.
+        """
+        self._used_at = time.monotonic()
+        span = tracing.call(self.reference)
+        try:
+            return await self._call(items, self._queued(items, tracing.carried(span)))
+        finally:
+            tracing.end(span)
+
+    async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
+        for attempt in range(1, CALL_ATTEMPTS + 1):
+            handle = self._remote()
+            try:
+                return await self._send(handle, items, queued)
+            except (RayActorError, BackPressureError, UnavailableError) as error:
+                logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
+            except RayServeException as error:
+                self._handle = None
+                raise UnavailableError(f"{self.reference} has no ready replica") from error
+        raise UnavailableError(f"{self.reference} lost its replicas; try again")
+
+    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
+        """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
+        connection = self._connections.pick(replicas_of(handle))
+        self.calls["serve" if connection is None else "connection"] += 1
+        if connection is not None:
+            return await connection.call(items, queued)
+        reply: EncodeReply = await handle.encode.remote(items, queued)
+        return reply
+
+    def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
+        """What a call costs, what it leaves behind, and what was refused since the one before it."""
+        refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
+        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
+
+    def _remote(self) -> Any:
+        if self._handle is None:
+            try:
+                self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
+            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
+                raise UnavailableError(f"{self.reference} is not deployed") from error
+        return self._handle
+
+
+async def _result(response: Any) -> ModelInfo:
+    info: ModelInfo = await response
+    return info
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an error, without the traceback that Ray puts before it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def text_cost(item: Item) -> int:
+    """Tokens that a text item will come to, roughly."""
+    return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, 256)
+
+
+def image_cost(_: Item) -> int:
+    """Every image costs the same."""
+    return 1

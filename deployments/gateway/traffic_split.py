@@ -1,0 +1,52 @@
+"""Which version answers a request: pure functions of weights and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Mapping
+
+from deployments.config.schemas import ModelRoutes
+
+
+def choose(weights: Mapping[str, float], key: str | None = None) -> str:
+    """Pick a version in proportion to its weight.
+
+    With a key the choice is weighted rendezvous hashing (Thaler & Ravishankar 1998; weights after Schindelhauer &
+    Schomaker 2005): the same key stays with its version on every gateway and after every restart, and a changed
+    weight moves only the keys that it must. Without a key every request is drawn anew.
+
+    Args:
+        weights: version to weight, at least one above 0.
+        key: whom the answer must stay the same for.
+    """
+    candidates = {version: weight for version, weight in weights.items() if weight > 0}
+    if len(candidates) == 1:
+        return next(iter(candidates))
+    if key is None:
+        return random.choices(list(candidates), weights=list(candidates.values()))[0]
+    return max(candidates, key=lambda version: _score(key, version, candidates[version]))
+
+
+def _score(key: str, version: str, weight: float) -> float:
+    digest = hashlib.blake2b(f"{version}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    uniform = (int.from_bytes(digest, "big") + 0.5) / 2**64  # in (0, 1), never at its ends
+    return weight / -math.log(uniform)
+
+
+def route(routes: ModelRoutes, key: str | None, headers: Mapping[str, str]) -> str:
+    """The version that answers a request which pinned none: an override that matches, else by weight."""
+    for override in routes.overrides:
+        if override.header is None:
+            if key is not None and override.key == key:
+                return override.version
+        elif headers.get(override.header) == override.value:
+            return override.version
+    return choose(routes.versions, key)
+
+
+def shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Each version's part of unkeyed traffic, adding up to 1."""
+    total = sum(weights.values())
+    return {version: weight / total for version, weight in weights.items()}

@@ -1,0 +1,73 @@
+"""The layer that remembers each request for the access log and for traces."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.http.middleware.auth import CLIENT
+from deployments.observability import tracing
+from deployments.observability.access_log import AccessLog
+from deployments.observability.request_record import RECORD, Record
+
+PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
+PATH_CHARACTERS = 200  # of a path; ours are shorter
+GONE = 499  # as the metrics call a request whose client did not wait
+ENDPOINT = "endpoint"  # where Starlette leaves what it found for a path
+
+
+class RequestLog:
+    """Notes every request but those of probes, which would be most of a quiet service's."""
+
+    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note what became of it."""
+        traced = tracing.on()
+        if scope["type"] != "http" or not (self._log.on or traced) or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        record = Record(tracing.request(scope["headers"], scope["method"]) if traced else None)
+        status: int | None = None
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        RECORD.set(record)
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._note(scope, status, time.perf_counter() - began, record)
+
+    def _note(self, scope: Scope, status: int | None, total_s: float, record: Record) -> None:
+        status = status or GONE
+        path = scope["path"][:PATH_CHARACTERS]
+        id_ = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+        if self._log.on:
+            method, client, trace_id = scope["method"], scope.get(CLIENT), tracing.trace_id(record.span)
+            self._log.note(id_, method, path, client, status, total_s, record, trace_id)
+        if record.span is not None:
+            record.span.update_name(f"{scope['method']} {path}" if ENDPOINT in scope else scope["method"])
+            tracing.end(record.span, _attributes(id_, path, status, record), failed=status >= 500)
+
+
+def _attributes(request_id: str, path: str, status: int, record: Record) -> dict[str, Any]:
+    return {
+        "url.path": path,
+        "http.response.status_code": status,
+        "error.type": record.error,
+        "embedserve.request_id": request_id,
+        "embedserve.model": record.model and f"{record.model}@{record.version}",
+        "embedserve.hash": record.hash,
+        "embedserve.items": record.items,
+        "embedserve.cache": record.cache,
+    }

@@ -1,0 +1,101 @@
+"""One line of JSON for each request: which artifact answered whom, and where the time went. Never what was asked.
+
+A record through Serve's logger costs 45 µs, a line here 10: they are made by orjson and written once a second, to a
+file of their own among Serve's logs.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deployments.observability.logging import logger
+from deployments.observability.request_record import Record
+
+KEPT = 20_000  # lines between two writes; those beyond are counted instead
+FILE_BYTES = 100 << 20
+FILES = 5  # with FILE_BYTES: about a million requests
+
+
+class AccessLog:
+    """The lines of one gateway replica."""
+
+    def __init__(self, path: Path, replica: str) -> None:
+        """Write nothing yet.
+
+        Args:
+            path: of the file, which is made with the first line.
+            replica: stands in every line.
+        """
+        self.on = False
+        self._path = path
+        self._replica = replica
+        self._lines: list[bytes] = []
+        self._dropped = 0
+        self._handler: RotatingFileHandler | None = None
+
+    def note(self, request_id: str, method: str, path: str, client: str | None, status: int, total_s: float,
+             record: Record, trace_id: str | None) -> None:  # fmt: skip
+        """Add the line of a request."""
+        if len(self._lines) >= KEPT:
+            self._dropped += 1
+            return
+        line = {
+            "time": datetime.now(UTC),
+            "message": "request",
+            "replica": self._replica,
+            "request_id": request_id,
+            "trace_id": trace_id,
+            "client": client,
+            "method": method,
+            "path": path,
+            "status": status,
+            "error": record.error,
+            "model": record.model,
+            "version": record.version,
+            "hash": record.hash,
+            "items": record.items,
+            "tokens": record.tokens,
+            "cache": record.cache,
+            "bulk": record.bulk,
+            "queue_ms": _ms(record.queue_s),
+            "preprocess_ms": _ms(record.preprocess_s),
+            "inference_ms": _ms(record.inference_s),
+            "total_ms": _ms(total_s),
+        }
+        self._lines.append(orjson.dumps(line))
+
+    def write(self) -> None:
+        """Append what was noted to the file; for a thread beside the event loop."""
+        lines, self._lines = self._lines, []
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lines.append(orjson.dumps({"time": datetime.now(UTC), "message": "dropped", "lines": dropped}))
+        if not lines:
+            return
+        try:
+            if self._handler is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._handler = RotatingFileHandler(self._path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
+            self._handler.handle(_record(b"\n".join(lines).decode()))
+        except OSError as error:
+            logger.error("%d lines of the access log are lost: %s", len(lines), error)
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self.write()
+        if self._handler is not None:
+            self._handler.close()
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+def _record(text: str) -> Any:
+    return logging.LogRecord("access", logging.INFO, "", 0, text, None, None)

@@ -1,0 +1,39 @@
+"""What is remembered of one request while it is answered, for its line in the access log and its trace."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deployments.contract.types import Stages
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """Filled in on the way: who, what, which artifact, and where the time went. Never what was asked."""
+
+    span: Span | None = None  # of the request, when it is traced
+    model: str | None = None
+    version: str | None = None
+    hash: str | None = None
+    cache: str | None = None
+    items: int | None = None
+    tokens: int | None = None
+    bulk: bool = False
+    error: str | None = None  # the exception's class
+    queue_s: float | None = None  # in the gateway and in the encoder; None: nothing had to be computed
+    preprocess_s: float | None = None
+    inference_s: float | None = None
+
+    def passed(self, waited_s: float, stages: Stages) -> None:
+        """Note where the time of the call went that completed this request."""
+        self.queue_s = waited_s + stages.queue_s
+        self.preprocess_s = stages.preprocess_s
+        self.inference_s = stages.inference_s
+
+
+RECORD: ContextVar[Record | None] = ContextVar("record", default=None)  # goes with a request's task

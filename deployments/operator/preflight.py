@@ -1,0 +1,89 @@
+"""What is checked before a command acts: artifacts on this machine, versions on the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from deployments.cli.models import console_reporter
+from deployments.operator.service import Entry
+from models.catalog.artifact import Artifact, open_artifact, with_shrinking
+from models.catalog.catalog import Catalog, ModelSpec, resolve_path
+from models.catalog.store import is_synthetic, pull
+from models.embedder import open_embedder, probe
+from models.errors import ArtifactError, UnavailableError
+from models.verify import verify
+
+
+def artifact_name(model: str, to: str) -> str:
+    """What ``--to`` means: a version of the same model, ``name@version``, or the path of a graph.
+
+    Raises:
+        ModelNotFoundError: ``name@version`` is not in the catalogue.
+    """
+    catalog = Catalog.load()
+    if "@" in to:
+        return catalog.find(to).reference
+    if to in catalog.models.get(model, {}):
+        return f"{model}@{to}"
+    here = Path(to).expanduser()
+    return str(here.absolute()) if here.is_file() else to
+
+
+def artifact_hash(reference: str, artifact: str, profile: str, shrink_margin: int | None = None) -> str:
+    """Get an artifact, let it embed something on this machine, and return the hash it will be served under.
+
+    Args:
+        reference: the version that is to serve it.
+        artifact: ``name@version`` of the catalogue, or the path of a graph.
+        profile: of the service.
+        shrink_margin: what the version's ``user_config`` says of it.
+
+    Raises:
+        EmbedserveError: it cannot be had, has another type or size than the version, or does not embed.
+    """
+    catalog = Catalog.load()
+    label = catalog.find(reference)
+    if "@" in artifact:
+        return with_shrinking(_version(label, catalog.find(artifact), profile), shrink_margin).hash
+    path = resolve_path(artifact)
+    if not path.is_file():
+        known = ", ".join(catalog.models.get(label.model, {}))
+        raise ArtifactError(
+            f"{artifact!r} is neither a version of {label.model} ({known}) nor a file on this machine; "
+            "--no-check leaves the check to the cluster's nodes"
+        )
+    opened = open_artifact(label, path)
+    if is_synthetic(opened) and profile == "production":
+        raise ArtifactError(f"{path.name} has synthetic weights, which the production profile refuses")
+    probe(open_embedder(opened))
+    return with_shrinking(opened, shrink_margin).hash
+
+
+def _version(label: ModelSpec, spec: ModelSpec, profile: str) -> Artifact:
+    if (spec.type, spec.dimensions) != (label.type, label.dimensions):
+        raise ArtifactError(
+            f"{spec.reference} is {spec.type} with {spec.dimensions} dimensions; {label.reference} is {label.type} with "
+            f"{label.dimensions}: `embedserve add {spec.reference}` gives it a version of its own"
+        )
+    with console_reporter() as reporter:
+        opened = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
+    for check in verify(spec):
+        if not check.passed:
+            raise ArtifactError(f"{spec.reference} fails the check {check.name!r}: {check.detail}")
+    return opened
+
+
+def require_ready(entries: Iterable[Entry], references: Iterable[str]) -> None:
+    """Refuse traffic for versions that cannot take it.
+
+    Raises:
+        UnavailableError: names the version, its state and why.
+    """
+    said = {entry["id"]: entry for entry in entries}
+    for reference in references:
+        entry = said.get(reference)
+        state = entry["state"] if entry else "not known to the gateway"
+        if entry is None or state != "ready" or not entry.get("replicas"):
+            reason = (entry or {}).get("reason") or f"it has {(entry or {}).get('replicas') or 0} replicas"
+            raise UnavailableError(f"{reference} is {state} ({reason}): traffic to it would fail; nothing was changed")

@@ -1,0 +1,81 @@
+"""The files that make one model version, and the hash that names their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models.catalog.catalog import ModelSpec
+from models.errors import ArtifactError
+from models.graph.onnx_file import digest
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A graph, its tokenizer where it has one, and the catalogue entry that says how to use them."""
+
+    spec: ModelSpec
+    graph: Path
+    tokenizer: Path | None
+    hash: str  # 64 hex digits over graph, tokenizer and canonical configuration
+
+
+def tokenizer_path(graph: Path) -> Path:
+    """Where the tokenizer of a graph lies: beside it, under the same stem."""
+    return graph.with_suffix(".tokenizer.json")
+
+
+def open_artifact(spec: ModelSpec, graph: Path) -> Artifact:
+    """Find a version's files and hash them.
+
+    Raises:
+        ArtifactError: the graph, or a text model's tokenizer, is missing.
+    """
+    tokenizer = tokenizer_path(graph) if spec.type == "text" else None
+    for path in (graph, tokenizer):
+        if path is not None and not path.is_file():
+            raise ArtifactError(f"model file {path} does not exist; run `embedserve models pull {spec.reference}`")
+    return Artifact(spec, graph, tokenizer, content_hash(spec, graph, tokenizer))
+
+
+def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
+    """The same files under another ``config.shrink_margin``; as that decides vectors, the hash is another too.
+
+    Args:
+        artifact: of an image model, unless ``margin`` is None.
+        margin: the new value; 0 for none, None for what the catalogue entry says.
+
+    Raises:
+        ArtifactError: the model takes no pictures.
+    """
+    if margin is None:
+        return artifact
+    if artifact.spec.type != "image":
+        raise ArtifactError(f"shrink_margin is for models of pictures; {artifact.spec.reference} embeds text")
+    config = {key: value for key, value in artifact.spec.config.items() if key != "shrink_margin"}
+    spec = artifact.spec.model_copy(update={"config": {**config, **({"shrink_margin": margin} if margin else {})}})
+    return replace(artifact, spec=spec, hash=content_hash(spec, artifact.graph, artifact.tokenizer))
+
+
+def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:
+    """sha256 over all that decides a vector: equal files give equal hashes on every machine.
+
+    The catalogue's names, paths and sources are left out: they may change while the vectors stay.
+    """
+    parts = {
+        "graph": digest(graph),
+        "tokenizer": file_sha256(tokenizer) if tokenizer else None,
+        "type": spec.type,
+        "dimensions": spec.dimensions,
+        "config": spec.config,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

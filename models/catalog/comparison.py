@@ -1,0 +1,72 @@
+"""What a model's card and a comparison show: size, speed, samples and a plot."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from models.embedder import Embedder, TextEmbedder, probe
+from models.engine.engine import Vectors
+from models.errors import ArtifactError
+
+RUNS = 15
+
+
+def parameters(graph: Path) -> int:
+    """Numbers stored as weights in an ONNX file."""
+    return sum(int(np.prod(t.dims)) for t in onnx.load(str(graph)).graph.initializer)
+
+
+def milliseconds(embedder: Embedder) -> float:
+    """Median time of embedding one fixed input here."""
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        probe(embedder)
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times)
+
+
+def read_sample(path: Path, embedder: Embedder) -> list[str] | list[bytes]:
+    """Texts, one a line, or the encoded pictures of a folder."""
+    if isinstance(embedder, TextEmbedder):
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()]
+
+
+def embed_sample(embedder: Embedder, sample: list[str] | list[bytes]) -> Vectors:
+    """Vectors of a sample, float32 [n, d].
+
+    Raises:
+        ArtifactError: fewer than two inputs, or they are not of the model's kind.
+        InputError: one does not decode.
+    """
+    if len(sample) < 2:
+        raise ArtifactError("a comparison needs at least two inputs")
+    texts = [item for item in sample if isinstance(item, str)]
+    images = [item for item in sample if isinstance(item, bytes)]
+    if isinstance(embedder, TextEmbedder):
+        return embedder.embed(texts)
+    return embedder.embed(images)
+
+
+def plot_cosines(values: NDArray[np.float64], target: Path, title: str) -> None:
+    """Draw the distribution of cosines as a PNG.
+
+    Raises:
+        ArtifactError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ArtifactError("plots need matplotlib: install embedserve[plots]") from error
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_subplot()
+    axes.hist(values, bins=50)
+    axes.set(title=title, xlabel="cosine", ylabel="inputs")
+    figure.savefig(target, dpi=120)

@@ -1,0 +1,176 @@
+"""Models of one's own: what lies in a folder, and how it joins the catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from models.catalog.artifact import file_sha256
+from models.catalog.catalog import Catalog, FileSource, ModelSpec
+from models.engine.engine import Engine, Pooling
+from models.errors import ArtifactError, CatalogError
+from models.graph.clip_text import ClipTextConfig
+from models.graph.precision import PRECISIONS
+from models.graph.vision import ClipVisionConfig
+
+WEIGHTS = ("model.safetensors", "config.json")
+MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers; vectors leave us at length 1 in any case
+
+Tower = Literal["image", "text"]
+
+
+def describe_folder(reference: str, origin: Path, precision: str = "fp32", tower: Tower = "image") -> ModelSpec:
+    """The catalogue entry of a sentence-transformers or CLIP folder, or of an ONNX file with its tokenizer.
+
+    Args:
+        reference: ``NAME@VERSION`` to serve it under.
+        origin: the folder or the ``.onnx`` file.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        tower: which half of a whole CLIP to take.
+
+    Raises:
+        ArtifactError: it holds nothing that can be served; the message says what was looked for.
+    """
+    model, _, version = reference.partition("@")
+    if not model or not version:
+        raise ArtifactError(f"{reference!r} must be NAME@VERSION")
+    folder = origin.parent if origin.suffix == ".onnx" else origin
+    if precision not in PRECISIONS:
+        raise ArtifactError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if origin.suffix == ".onnx" and precision == "fp16":
+        raise ArtifactError(f"{origin.name} is a finished graph: it can be taken as it is (fp32) or quantised (int8)")
+    entry = _onnx_entry(origin) if origin.suffix == ".onnx" else _weights_entry(folder, tower)
+    names = entry.pop("files")
+    source = FileSource(folder=str(folder.resolve()), files={name: file_sha256(folder / name) for name in names})
+    path = f"./models/store/{model}-{version}.onnx"
+    return ModelSpec(
+        model=model,
+        version=version,
+        name=f"{model}-{version}",
+        path=path,
+        precision=precision,
+        sources=[source],
+        **entry,
+    )
+
+
+def _weights_entry(folder: Path, tower: Tower) -> dict[str, Any]:
+    missing = [name for name in WEIGHTS if not (folder / name).is_file()]
+    if missing:
+        raise ArtifactError(f"{folder} lacks {', '.join(missing)}; pickled weights (.bin) are not loaded")
+    _require_known_modules(folder)
+    config = _json(folder / "config.json")
+    kind = config.get("model_type")
+    if kind == "clip_vision_model" or (kind == "clip" and tower == "image"):
+        vision = ClipVisionConfig.from_json(config)
+        settings: dict[str, Any] = {"image_size": vision.image}
+        return {"type": "image", "dimensions": vision.projection, "config": settings, "files": WEIGHTS}
+    if not (folder / "tokenizer.json").is_file():
+        raise ArtifactError(f"{folder} lacks tokenizer.json")
+    files = (*WEIGHTS, "tokenizer.json")
+    if kind in ("clip_text_model", "clip"):
+        text = ClipTextConfig.from_json(config)
+        settings = {"max_sequence_length": text.positions}
+        return {"type": "text", "dimensions": text.projection, "config": settings, "files": files}
+    if kind != "bert":
+        raise ArtifactError(f"model_type is {kind!r}; taken are bert, clip, clip_vision_model and clip_text_model")
+    transformer = _json(folder / "sentence_bert_config.json")
+    length = transformer.get("max_seq_length") or config["max_position_embeddings"]
+    settings = {"max_sequence_length": length, "pooling": _pooling(folder)}
+    if transformer.get("do_lower_case"):
+        settings["do_lower_case"] = True
+    return {"type": "text", "dimensions": config["hidden_size"], "config": settings, "files": files}
+
+
+def _onnx_entry(path: Path) -> dict[str, Any]:
+    """What a finished graph is; its dimensions are those of a vector it gives."""
+    if path.with_name(path.name + "_data").is_file() or path.with_name(path.name + ".data").is_file():
+        raise ArtifactError(f"{path.name} keeps its weights in another file; save it as one file")
+    folder = path.parent
+    pooling = _pooling(folder)
+    engine = Engine(path, pooling=pooling)
+    if engine.kind == "image":
+        size = engine.image_size or _json(folder / "preprocessor_config.json").get("crop_size", {}).get("height", 224)
+        vector = engine.run_image(np.zeros((1, size, size, 3), np.uint8))
+        return {"type": "image", "dimensions": vector.shape[1], "config": {"image_size": size}, "files": (path.name,)}
+    if not (folder / "tokenizer.json").is_file():
+        raise ArtifactError(f"{folder} lacks tokenizer.json, which {path.name} needs")
+    vector = engine.run_text(np.ones((1, 2), np.int64), np.ones((1, 2), np.int64))
+    length = _json(folder / "sentence_bert_config.json").get("max_seq_length")
+    length = length or _json(folder / "config.json").get("max_position_embeddings", 512)
+    settings = {"max_sequence_length": length, "pooling": pooling}
+    files = (path.name, "tokenizer.json")
+    return {"type": "text", "dimensions": vector.shape[1], "config": settings, "files": files}
+
+
+def _require_known_modules(folder: Path) -> None:
+    """Refuse a sentence-transformers folder whose vectors pass through more than encoder, pooling and norm."""
+    modules = folder / "modules.json"
+    kinds = (
+        [module["type"].rpartition(".")[2] for module in json.loads(modules.read_text())] if modules.is_file() else []
+    )
+    unknown = [kind for kind in kinds if kind not in MODULES]
+    if unknown:
+        raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
+
+
+def _pooling(folder: Path) -> Pooling:
+    settings = _json(folder / "1_Pooling" / "config.json")
+    modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]
+    known: dict[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    if not modes:
+        return "mean"
+    if len(modes) != 1 or modes[0] not in known:
+        raise ArtifactError(f"its pooling is {', '.join(modes)}; taken are mean and cls, one of them")
+    return known[modes[0]]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def require_new(path: Path, reference: str) -> None:
+    """Refuse a reference that a catalogue file has already.
+
+    Raises:
+        CatalogError: it has, or the file is no catalogue.
+    """
+    model, _, version = reference.partition("@")
+    if version in Catalog.load(path).models.get(model, {}):
+        raise CatalogError(f"{reference} is in the catalogue already; versions do not change, add another")
+
+
+def add_entry(path: Path, spec: ModelSpec) -> None:
+    """Write an entry into a catalogue file as its name's last version; comments and order stay.
+
+    Raises:
+        CatalogError: the version exists, or the file would no longer be a catalogue.
+    """
+    require_new(path, spec.reference)
+    fields = spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True)
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    start = next((i for i, line in enumerate(lines) if re.match(rf"  {re.escape(spec.model)}:\s*(#.*)?$", line)), None)
+    if start is None:
+        start = len(lines)
+        lines.append(f"  {spec.model}:")
+    end = next((i for i in range(start + 1, len(lines)) if re.match(r"\s{0,2}\S", lines[i])), len(lines))
+    block = yaml.safe_dump({spec.version: fields}, sort_keys=False, default_style=None, width=110)
+    block = re.sub(r"\A[^\n]*:", f'"{spec.version}":', block)
+    lines[end:end] = ["    " + line for line in block.rstrip("\n").split("\n")]
+    text = "\n".join(lines) + "\n"
+    trial = path.with_name(path.name + ".partial")
+    trial.write_text(text, encoding="utf-8")
+    try:
+        Catalog.load(trial)
+    except CatalogError:
+        trial.unlink()
+        raise
+    trial.replace(path)

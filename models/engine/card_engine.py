@@ -1,0 +1,173 @@
+"""Runs in fixed shapes with buffers that stay: how a graph is run on a card. On a CPU it gives the same bits."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from models.engine.buckets import Buckets, cut, pad
+from models.engine.pinned import pinned
+from models.engine.providers import CPU, CUDA, TENSORRT
+
+SLOTS = 2  # runs in flight: while one computes, the other's inputs are copied
+KINDS = {CPU: "cpu", CUDA: "cuda", TENSORRT: "cuda"}
+TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+Shape = tuple[int, ...]
+Feeds = Mapping[str, NDArray[Any]]
+
+
+class GpuEngine:
+    """Bucketed, bound runs of one session. Thread-safe: as many callers as slots run at once, others wait."""
+
+    def __init__(
+        self, session: ort.InferenceSession, output: str, buckets: Buckets, *, slots: int = SLOTS, graphs: bool = False
+    ) -> None:
+        """Prepare the slots; buffers come with each bucket's first run.
+
+        Args:
+            session: of any provider; its first decides where buffers lie.
+            output: the one to fetch, float32 or float16 [n, d] or [n, t, d].
+            buckets: the shapes to run.
+            slots: runs in flight.
+            graphs: whether the session captures CUDA graphs, which it replays for one run at a time, each at its own
+                addresses and only in the thread that captured it: one slot then, and a thread of its own.
+        """
+        self.buckets = buckets
+        self._graph_ids = {shape: index for index, shape in enumerate(buckets.shapes())} if graphs else {}
+        self._thread = ThreadPoolExecutor(1, "graphs") if graphs else None
+        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._count = 1 if graphs else slots
+        for _ in range(self._count):
+            self._slots.put(_Slot(session, output))
+
+    def run(self, feeds: Feeds) -> NDArray[Any]:
+        """Run inputs [n, ...] that share n (and for text their length): padded to a bucket, the result cut to n rows.
+
+        More rows than a bucket takes run in pieces.
+        """
+        first = next(iter(feeds.values()))
+        count, most = len(first), self.buckets.most_rows(first.shape[1])
+        if count <= most:
+            return self._turn(feeds)
+        pieces = ({name: value[i : i + most] for name, value in feeds.items()} for i in range(0, count, most))
+        return np.concatenate([self._turn(piece) for piece in pieces])
+
+    def warm_up(self, example: Feeds) -> int:
+        """Run every bucket once in every slot, so that memory, kernels and engines are in place before traffic comes.
+
+        Waits for all slots: one caller at a time.
+
+        Args:
+            example: one valid row of each input.
+
+        Returns:
+            How many buckets ran.
+        """
+        shapes = list(self.buckets.shapes())
+        slots = [self._slots.get() for _ in range(self._count)]
+        try:
+            for slot in slots:
+                for rows, length in reversed(shapes):  # the largest first: the arena then holds all others
+                    feeds = {name: pad(value, rows, length) for name, value in example.items()}
+                    self._run(slot, feeds)
+        finally:
+            for slot in slots:
+                self._slots.put(slot)
+        return len(shapes)
+
+    def _turn(self, feeds: Feeds) -> NDArray[Any]:
+        with self._slot() as slot:
+            return self._run(slot, feeds)
+
+    def _run(self, slot: _Slot, feeds: Feeds) -> NDArray[Any]:
+        if self._thread is None:
+            return self._run_here(slot, feeds)
+        return self._thread.submit(self._run_here, slot, feeds).result()
+
+    def _run_here(self, slot: _Slot, feeds: Feeds) -> NDArray[Any]:
+        first = next(iter(feeds.values()))
+        rows = self.buckets.rows_for(len(first))
+        length = self.buckets.length_for(first.shape[1]) if self.buckets.lengths else None
+        for name, value in feeds.items():
+            slot.fill(name, pad(value, rows, length))
+        return cut(slot.run(rows, length, self._options(rows, length)), len(first))
+
+    def _options(self, rows: int, length: int | None) -> ort.RunOptions | None:
+        if not self._graph_ids:
+            return None
+        options = ort.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(self._graph_ids.get((rows, length), -1)))  # -1: not captured
+        return options
+
+    @contextmanager
+    def _slot(self) -> Iterator[_Slot]:
+        slot = self._slots.get()
+        try:
+            yield slot
+        finally:
+            self._slots.put(slot)
+
+
+class _Slot:
+    """The buffers of one run in flight: a host and a device one for each input and bucket, a device one for the output."""
+
+    def __init__(self, session: ort.InferenceSession, output: str) -> None:
+        self._session = session
+        self._output = next(o for o in session.get_outputs() if o.name == output)
+        self._kind = KINDS.get(session.get_providers()[0], "cpu")
+        self._binding = session.io_binding()
+        self._inputs: dict[tuple[str, Shape], tuple[NDArray[Any], ort.OrtValue]] = {}
+        self._outputs: dict[Shape, ort.OrtValue] = {}
+
+    def fill(self, name: str, value: NDArray[Any]) -> None:
+        """Copy one input to where the run reads it."""
+        key = (name, value.shape)
+        if key not in self._inputs:
+            device = self._on_device(value.shape, value.dtype)
+            self._inputs[key] = (self._on_host(value.shape, value.dtype, device), device)
+        host, device = self._inputs[key]
+        host[...] = value
+        if self._kind != "cpu":
+            device.update_inplace(host)
+        self._binding.bind_ortvalue_input(name, device)
+
+    def run(self, rows: int, length: int | None, options: ort.RunOptions | None) -> NDArray[Any]:
+        """Run what was filled in; the result is overwritten by this slot's next run."""
+        shape = output_shape(self._output.shape, rows, length)
+        if shape is None:
+            self._binding.bind_output(self._output.name, "cpu")
+        else:
+            if shape not in self._outputs:
+                self._outputs[shape] = self._on_device(shape, np.dtype(TYPES[self._output.type]))
+            self._binding.bind_ortvalue_output(self._output.name, self._outputs[shape])
+        self._session.run_with_iobinding(self._binding, options)
+        result: NDArray[Any] = self._binding.get_outputs()[0].numpy()
+        return result
+
+    def _on_device(self, shape: Shape, kind: np.dtype[Any]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, self._kind, 0)
+
+    def _on_host(self, shape: Shape, kind: np.dtype[Any], device: ort.OrtValue) -> NDArray[Any]:
+        if self._kind != "cpu":
+            return pinned(shape, kind)
+        same: NDArray[Any] = device.numpy()
+        return same
+
+
+def output_shape(declared: list[Any], rows: int, length: int | None) -> Shape | None:
+    """The shape of an output where its declaration tells it: [n, d], or [n, t, d]; None where it does not."""
+    if not declared or not isinstance(declared[-1], int):
+        return None
+    if len(declared) == 2:
+        return (rows, declared[-1])
+    if len(declared) != 3:
+        return None
+    middle = declared[1] if isinstance(declared[1], int) else length
+    return None if middle is None else (rows, middle, declared[-1])

@@ -1,0 +1,137 @@
+"""ONNX Runtime sessions: how they are made, and that equal ones are made once per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import onnxruntime as ort
+
+from models.engine.buckets import IMAGES, TOKENS
+from models.engine.placement import RECORD, mostly_off_card, placement
+from models.engine.provider_options import Device, with_options
+from models.engine.providers import CPU, Wish, choose, preload
+from models.errors import ArtifactError
+from models.graph.builder import properties_of
+from models.graph.onnx_file import check, digest
+
+Parallelism = Literal["auto", "operators", "inputs"]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a graph runs."""
+
+    threads: int = 0  # 0: one per core that this process may use
+    # While a run lasts, its threads spin this long, in microseconds, before they sleep; 0: not at all. 20 is as fast alone
+    # as ORT's own choice of about a million turns (a picture in int8 14.2 and 13.6 ms; asleep 17.9), and with two runs at a
+    # time as fast as none: pictures in int8 125/s and 125/s (ORT's choice: 98), texts in fp32 793/s and 818/s (658).
+    spin_us: int = 20
+    provider: Wish = "cpu"  # what to ask for; `Engine.provider` is what was got
+    gpus: float | None = None  # of Ray's accounting, given to this process; none: nobody counts
+    device: Device = field(default_factory=Device)
+    most_images: int = IMAGES[-1]  # pictures, and padded tokens, of one run in fixed shapes
+    most_tokens: int = TOKENS
+    bucketed: bool | None = None  # run in fixed shapes with bound buffers; none: wherever it is no CPU that computes
+    # `operators`: the threads share each operator; `inputs`: each thread computes inputs of its own, which spares
+    # small products the cost of waking a second thread. `auto` takes `inputs` for int8 text on CPU.
+    parallelism: Parallelism = "auto"
+    # A second session of the graph, of a thread less, for runs that begin while another is under way: runs that share
+    # threads wait for each other in every operator. Takes the memory of the weights twice.
+    spare: bool = False
+    arena: bool = False  # keep freed activations for the next run: faster by little, and grows with varied shapes
+    lazy: bool = False  # load at the first run instead of at once
+
+    @property
+    def thread_count(self) -> int:
+        """The threads to run on."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers to ask ONNX Runtime for, best first."""
+        return choose(self.provider, ort.get_available_providers(), gpus=self.gpus)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether nothing but the CPU is asked for."""
+        return self.provider == "cpu" or self.providers[0] == CPU
+
+    def settled(self) -> EngineOptions:
+        """The same, saying ``cpu`` where that is all there is: equal ways to run share a session, and nobody asks again."""
+        if not self.on_cpu:
+            return self
+        settled = replace(self, provider="cpu", gpus=None, device=Device())
+        return settled if self.bucketed else replace(settled, most_images=IMAGES[-1], most_tokens=TOKENS)
+
+
+_LOCK = threading.Lock()
+_SESSIONS: weakref.WeakValueDictionary[tuple[str, EngineOptions, int], ort.InferenceSession]
+_SESSIONS = weakref.WeakValueDictionary()
+
+
+def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSession:
+    """A session of a graph; equal bytes with equal options share one, and with it the weights in memory.
+
+    It is freed with its last user.
+
+    Raises:
+        ArtifactError: the file is missing, reaches beyond its folder, needs operators of its own, or ONNX Runtime does
+            not take it.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
+    check(path)
+    key = (digest(path), options, threads)
+    with _LOCK:
+        session = _SESSIONS.get(key)
+        if session is None:
+            session = _SESSIONS[key] = _make(path, options, threads)
+        return session
+
+
+def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSession:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    settings.enable_cpu_mem_arena = options.arena
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spin_us else "0")
+    settings.add_session_config_entry("session.intra_op.spin_duration_us", str(options.spin_us))
+    # Without this, threads go on spinning between runs and take the cores from the event loop.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    providers = options.providers
+    if providers[0] != CPU:
+        settings.add_session_config_entry(RECORD, "1")
+    preload(providers)
+    try:
+        return _first_that_loads(path, settings, providers, options.device)
+    except Exception as error:  # the bindings raise a different type for each of ORT's status codes
+        reason = str(error).split("\n")[0].replace(str(path), path.name)
+        raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
+
+
+def _first_that_loads(
+    path: Path, settings: ort.SessionOptions, providers: tuple[str, ...], device: Device
+) -> ort.InferenceSession:
+    """Try the providers, then without the first, and so on; whoever asked looks at what the session really has.
+
+    ORT's own fallback is off: it would also replace the provider in the middle of a run, and print that to nobody.
+    A session on a card that leaves most products to the CPU counts as one that did not load.
+    """
+    fp16 = len(providers) > 1 and properties_of(path).get("embedserve.precision") == "fp16"
+    for start in range(len(providers)):
+        chain = with_options(providers[start:], device, fp16=fp16)
+        try:
+            session = ort.InferenceSession(str(path), settings, providers=chain, enable_fallback=0)
+        except Exception:
+            if providers[start] == CPU:
+                raise
+            continue
+        if providers[start] == CPU or not mostly_off_card(placement(session)):
+            return session
+    raise AssertionError("the CPU ends every chain")

@@ -1,0 +1,51 @@
+"""From a graph to the fixed shapes it runs in, and to what TensorRT must hear of them before it builds an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+
+from models.engine.buckets import Buckets, image_buckets, text_buckets
+from models.engine.providers import TENSORRT
+from models.engine.session import EngineOptions
+
+Profile = tuple[str, str, str]
+
+
+def buckets_of(kind: Literal["text", "image"], options: EngineOptions, longest: int) -> Buckets:
+    """The shapes of a text graph up to ``longest`` tokens, or of an image graph."""
+    return image_buckets(options.most_images) if kind == "image" else text_buckets(longest, options.most_tokens)
+
+
+def with_profiles(path: Path, options: EngineOptions, longest: int) -> EngineOptions:
+    """Options that tell TensorRT the range of shapes; without it each new one would build an engine, for minutes."""
+    if options.providers[0] != TENSORRT or options.device.profiles or not path.is_file():
+        return options
+    inputs = onnx.load(str(path), load_external_data=False).graph.input
+    shapes = {value.name: [d.dim_value or None for d in value.type.tensor_type.shape.dim] for value in inputs}
+    buckets = buckets_of("text" if "input_ids" in shapes else "image", options, longest)
+    return replace(options, device=replace(options.device, profiles=profiles(shapes, buckets)))
+
+
+def profiles(inputs: Mapping[str, Sequence[Any]], buckets: Buckets) -> tuple[Profile, ...]:
+    """Least, usual and largest shape of each input, as TensorRT's options write them: ``pixels:1x224x224x3``.
+
+    Args:
+        inputs: the declared shapes; what is no number is the batch (first) or the length (second).
+        buckets: what will run. The usual shape is the largest, for which kernels should be the best.
+    """
+    lengths = buckets.lengths or (0,)
+    rows = buckets.most_rows(lengths[0]) if buckets.lengths else buckets.rows[-1]
+    usual = buckets.most_rows(lengths[-1]) if buckets.lengths else rows
+    extremes = ((1, 1), (usual, lengths[-1]), (rows, lengths[-1]))
+
+    def written(name: str, shape: Sequence[Any], count: int, length: int) -> str:
+        sizes = [count, *(size if isinstance(size, int) else length for size in shape[1:])]
+        return f"{name}:{'x'.join(map(str, sizes))}"
+
+    first, second, third = ([written(name, shape, *one) for name, shape in inputs.items()] for one in extremes)
+    return tuple(zip(first, second, third, strict=True))

@@ -1,0 +1,1 @@
+"""Input to tensors: texts to token ids, pictures to pixels."""

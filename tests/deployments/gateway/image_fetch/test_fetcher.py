@@ -1,0 +1,548 @@
+"""Fetching from real servers over real TLS, and a trap on every address of this machine that nobody may step on."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+import trustme
+
+from deployments.config.schemas import Fetch, Limits
+from deployments.gateway.image_fetch.fetcher import Fetcher
+from models.errors import InputError, LimitError
+from tests.deployments.gateway.image_fetch.picture_host import PictureHost, Trap, answer, redirect
+
+PICTURE = b"\x89PNG\r\n\x1a\n and so on"
+HOST = "pictures.example"
+
+
+class Names:
+    """A resolver: names and their addresses, one list after the other where there are several; and who was asked for."""
+
+    def __init__(self, **names: Any) -> None:
+        self.names = {name.replace("_", "."): value for name, value in names.items()}
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, _: int) -> Sequence[str]:
+        self.asked.append(host)
+        known = self.names.get(host)
+        if known is None:
+            raise OSError("no such name")
+        if isinstance(known[0], str):
+            return known
+        return known.pop(0) if len(known) > 1 else known[0]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trap() -> Iterator[Trap]:
+    running = Trap()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def host(authority: trustme.CA) -> Iterator[PictureHost]:
+    running = PictureHost(authority, HOST, "127.0.0.2")
+    running.behaviours["/a.png"] = answer(PICTURE)
+    yield running
+    running.close()
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def fetch(
+    urls: list[str] | str,
+    config: Fetch,
+    names: Names,
+    context: ssl.SSLContext | None = None,
+    limits: Limits | None = None,
+) -> Any:
+    async def scenario() -> Any:
+        items = [urls] if isinstance(urls, str) else urls
+        got = await Fetcher(names, context).replace(items, "input", config, limits or Limits())
+        return got[0] if isinstance(urls, str) else got
+
+    return asyncio.run(scenario())
+
+
+def allowing(host: PictureHost, *hosts: str, **more: Any) -> Fetch:
+    return Fetch(hosts=hosts or (HOST,), ports=(host.port,), addresses=("127.0.0.2/32",), **more)
+
+
+def test_a_picture_is_fetched_from_a_host_that_is_allowed(host: PictureHost, authority: trustme.CA) -> None:
+    names = Names(pictures_example=["127.0.0.2"])
+    url = f"https://{HOST}:{host.port}/a.png?size=1"
+    assert fetch(url, allowing(host), names, trusting(authority)) == PICTURE
+    (path, headers), *more = host.seen
+    assert path == "/a.png?size=1"
+    assert headers["host"] == f"{HOST}:{host.port}"
+    assert host.named == [HOST]
+    assert set(headers) == {"host", "user-agent", "accept", "accept-encoding", "connection"}
+    assert more == []
+    assert names.asked == [HOST]
+
+
+def test_urls_are_replaced_where_they_stand_and_equal_ones_fetched_once(
+    host: PictureHost, authority: trustme.CA
+) -> None:
+    url = f"https://{HOST}:{host.port}/a.png"
+    items = ["data:image/png;base64,AAAA", url, "AAAA", url]
+    got = fetch(items, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
+    assert got == [items[0], PICTURE, items[2], PICTURE]
+    assert len(host.seen) == 1
+
+
+def test_the_second_address_is_tried_when_the_first_does_not_answer(host: PictureHost, authority: trustme.CA) -> None:
+    config = Fetch(hosts=(HOST,), ports=(host.port,), addresses=("127.0.0.0/8",))
+    names = Names(pictures_example=["127.0.0.9", "127.0.0.2"])
+    assert fetch(f"https://{HOST}:{host.port}/a.png", config, names, trusting(authority)) == PICTURE
+
+
+def test_without_tls_only_where_allowed() -> None:
+    plain = PictureHost(None)
+    plain.behaviours["/a.png"] = answer(PICTURE)
+    try:
+        url, names = f"http://{HOST}:{plain.port}/a.png", Names(pictures_example=["127.0.0.2"])
+        with pytest.raises(InputError, match=r"fetch\.http"):
+            fetch(url, allowing(plain), names)
+        assert plain.seen == []
+        assert fetch(url, allowing(plain, http=True), names) == PICTURE
+    finally:
+        plain.close()
+
+
+def test_a_certificate_for_another_name_or_of_another_authority_is_refused(
+    host: PictureHost, authority: trustme.CA
+) -> None:
+    names = Names(pictures_example=["127.0.0.2"], other_example=["127.0.0.2"])
+    with pytest.raises(InputError, match="could not be fetched"):
+        fetch(f"https://other.example:{host.port}/a.png", allowing(host, "*"), names, trusting(authority))
+    with pytest.raises(InputError, match="could not be fetched"):
+        fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, ssl.create_default_context())
+    assert host.seen == []
+
+
+# --- what must never be reached ------------------------------------------------------------------------------------
+
+NOTATIONS = [
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.1",
+    "127.0.1",
+    "127.255.255.254",
+    "2130706433",
+    "017700000001",
+    "0x7f000001",
+    "0x7f.1",
+    "0x7F.0.0.1",
+    "0x7f.0x0.0x0.0x1",
+    "0177.0.0.1",
+    "0177.0.0.01",
+    "00000177.0.0.1",
+    "127.0.0.01",
+    "127.0.0.1.",
+    "127.0.0.0x1",
+    "127.00000.0.1",
+    "0",
+    "0.0.0.0",
+    "0x0",
+    "00",
+    "0.1",
+    "4294967295",
+    "255.255.255.255",
+    "10.0.0.1",
+    "10.1",
+    "0xa.1",
+    "012.0.0.1",
+    "167772161",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "192.168.1",
+    "3232235521",
+    "169.254.169.254",
+    "169.254.43518",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "0xa9.0xfe.0xa9.0xfe",
+    "169.254.170.2",
+    "100.64.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "192.0.2.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "192.88.99.1",
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000::0001]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[0:0:0:0:0:ffff:127.0.0.1]",
+    "[::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[64:ff9b:1::7f00:1]",
+    "[2002:7f00:1::]",
+    "[2002:7f00:0001::1]",
+    "[2001::1]",
+    "[2001:0:7f00:1::]",
+    "[fe80::1]",
+    "[fe80::1%25lo]",
+    "[fe80::1%lo]",
+    "[::1%lo]",
+    "[fec0::1]",
+    "[fc00::1]",
+    "[fd00:ec2::254]",
+    "[ff02::1]",
+    "[2001:db8::1]",
+    "[100::1]",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[v1.x]",
+    "[::1",
+    "::1]",
+    "1]",
+    "[127.0.0.1]",
+    "[]",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "loopback.example",
+    "mixed.example",
+    "internal.example",
+    "metadata.google.internal",
+    "unknown.example",
+    "single",
+]
+DISGUISES = [
+    "https://public.example@127.0.0.1:{port}/",
+    "https://public.example:{port}@127.0.0.1:{port}/",
+    "https://127.0.0.1:{port}#@public.example/",
+    "https://127.0.0.1:{port}?@public.example/",
+    "https://127.0.0.1:{port}\\@public.example/",
+    "https://public.example\\@127.0.0.1:{port}/",
+    "https://public.example%40127.0.0.1:{port}/",
+    "https://public.example%2f@127.0.0.1:{port}/",
+    "https://public.example\t@127.0.0.1:{port}/",
+    "https://public.example\r\nhost: 127.0.0.1:{port}/",
+    "https://127.0.0.1%00.public.example:{port}/",
+    "https://127.0.0.1\x00.public.example:{port}/",
+    "https:///127.0.0.1:{port}/",
+    "https:////127.0.0.1:{port}/",
+    "https://\\127.0.0.1:{port}/",
+    "https://@127.0.0.1:{port}/",
+    "https://:@127.0.0.1:{port}/",
+    "https://user@loopback.example:{port}/",
+    "https://user:password@loopback.example:{port}/",
+    "https://127。0。0。1:{port}/",
+    "https://127．0．0．1:{port}/",
+    "https://127｡0｡0｡1:{port}/",
+    "https://①②⑦.⓪.⓪.①:{port}/",
+    "https://１２７.0.0.1:{port}/",
+    "https://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
+    "https://loc\u00adalhost:{port}/",
+    "https://localho\u017ft:{port}/",
+    "https://loc%61lhost:{port}/",
+    "https://%31%32%37.0.0.1:{port}/",
+    "https:// 127.0.0.1:{port}/",
+    "https://127.0.0.1 :{port}/",
+    "https://127.0.0.1:{port} /",
+    "https://xn--loopback-.example:{port}/",
+    "https://loopback.example:0{port}/",
+    "https://loopback.example:+{port}/",
+    "https://loopback.example::{port}/",
+    "https://-loopback.example:{port}/",
+    "https://loopback..example:{port}/",
+    "https://.loopback.example:{port}/",
+    "http://loopback.example:{port}/",
+    "HTTPS://LOOPBACK.EXAMPLE:{port}/",
+    "https://" + "a" * 5000 + ".example:{port}/",
+    "https://" + "a." * 130 + "example:{port}/",
+    "https://loopback.example:{port}/" + "a" * 5000,
+]
+INSIDE = {
+    "localhost": ["127.0.0.1", "::1"],
+    "localhost.localdomain": ["127.0.0.1"],
+    "ip6-localhost": ["::1"],
+    "loopback.example": ["127.0.0.1"],
+    "xn--loopback-.example": ["127.0.0.1"],
+    "-loopback.example": ["127.0.0.1"],
+    "mixed.example": ["93.184.215.14", "127.0.0.1"],
+    "internal.example": ["10.0.0.1", "::ffff:127.0.0.1"],
+    "metadata.google.internal": ["169.254.169.254"],
+    "single": ["fe80::1%lo"],
+    "public.example": ["127.0.0.1"],
+}
+CORPUS = [f"https://{notation}:{{port}}/a.png" for notation in NOTATIONS] + DISGUISES
+
+
+@pytest.mark.parametrize("template", CORPUS)
+def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
+    """With every host and http allowed, and the trap's own port: the addresses alone must do."""
+    names = Names()
+    names.names = dict(INSIDE)
+    url = template.replace("{port}", str(trap.port))
+    for config in (
+        Fetch(hosts=("*",), ports=(trap.port, 80, 443), http=True, timeout_s=2),
+        Fetch(hosts=("public.example", "*.example"), ports=(trap.port,), timeout_s=2),
+    ):
+        with pytest.raises(InputError) as caught:
+            fetch(url, config, names)
+        assert caught.value.code == "url_not_allowed", str(caught.value)
+        assert "127.0.0" not in str(caught.value)
+    assert trap.connections() == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "template", ["https://127.0.0.1:{port}/", "//loopback.example:{port}/", "https://2130706433:{port}/"]
+)
+def test_redirects_do_not_lead_inside(
+    host: PictureHost, authority: trustme.CA, trap: Trap, status: int, template: str
+) -> None:
+    host.behaviours["/r"] = redirect(template.replace("{port}", str(trap.port)), status)
+    names = Names(pictures_example=["127.0.0.2"], loopback_example=["127.0.0.1"])
+    config = Fetch(hosts=("*",), ports=(host.port, trap.port), addresses=("127.0.0.2/32",), http=True)
+    with pytest.raises(InputError) as caught:
+        fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
+    assert caught.value.code == "url_not_allowed"
+    assert len(host.seen) == 1
+    assert trap.connections() == 0
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:{port}/_x", "https://[", "data:image/png;base64,AA"],
+)
+def test_redirects_to_other_schemes_are_not_followed(
+    host: PictureHost, authority: trustme.CA, trap: Trap, location: str
+) -> None:
+    host.behaviours["/r"] = redirect(location.replace("{port}", str(trap.port)))
+    with pytest.raises(InputError):
+        fetch(
+            f"https://{HOST}:{host.port}/r",
+            allowing(host, "*"),
+            Names(pictures_example=["127.0.0.2"]),
+            trusting(authority),
+        )
+    assert trap.connections() == 0
+
+
+def test_redirects_within_what_is_allowed_are_followed_and_counted(host: PictureHost, authority: trustme.CA) -> None:
+    for i in range(3):
+        host.behaviours[f"/{i}"] = redirect(f"/{i + 1}")
+    host.behaviours["/3"] = redirect("a.png")
+    names, context = Names(pictures_example=["127.0.0.2"]), trusting(authority)
+    assert fetch(f"https://{HOST}:{host.port}/1", allowing(host), names, context) == PICTURE
+    with pytest.raises(InputError, match="redirects more than 3 times"):
+        fetch(f"https://{HOST}:{host.port}/0", allowing(host), names, context)
+    host.behaviours["/loop"] = redirect("/loop")
+    with pytest.raises(InputError, match="redirects more than 3 times"):
+        fetch(f"https://{HOST}:{host.port}/loop", allowing(host), names, context)
+
+
+def test_a_name_that_changes_its_address_between_two_requests_is_checked_again(
+    host: PictureHost, authority: trustme.CA, trap: Trap
+) -> None:
+    """Rebinding: the name is public (here: allowed) when it is first asked for, and inside the next time."""
+    host.behaviours["/r"] = redirect(f"https://{HOST}:{trap.port}/")
+    names = Names(pictures_example=[["127.0.0.2"], ["127.0.0.1"]])
+    config = Fetch(hosts=("*",), ports=(host.port, trap.port), addresses=("127.0.0.2/32",))
+    with pytest.raises(InputError, match="no address that may be reached"):
+        fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
+    assert names.asked == [HOST, HOST]
+    assert trap.connections() == 0
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(authority: trustme.CA, trap: Trap) -> None:
+    """Rebinding within one request: a second question would get the trap's address, and none is asked."""
+    pictures = PictureHost(authority, HOST)
+    pictures.behaviours["/a.png"] = answer(PICTURE)
+    try:
+        names = Names(pictures_example=[["127.0.0.2"], ["127.0.0.1"]])
+        assert fetch(f"https://{HOST}:{pictures.port}/a.png", allowing(pictures), names, trusting(authority)) == PICTURE
+        assert names.asked == [HOST]
+    finally:
+        pictures.close()
+    assert trap.connections() == 0
+
+
+def test_proxies_of_the_environment_are_not_used(
+    host: PictureHost, authority: trustme.CA, trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
+    names = Names(pictures_example=["127.0.0.2"])
+    assert fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, trusting(authority)) == PICTURE
+    assert trap.connections() == 0
+
+
+LISTED = [
+    ("exact", ("a.example",), "a.example", True),
+    ("another", ("a.example",), "b.example", False),
+    ("a suffix that is no part", ("a.example",), "xa.example", False),
+    ("below one that is exact", ("a.example",), "b.a.example", False),
+    ("below a star", ("*.a.example",), "b.a.example", True),
+    ("two below a star", ("*.a.example",), "c.b.a.example", True),
+    ("the star's own name", ("*.a.example",), "a.example", False),
+    ("a name that ends alike", ("*.a.example",), "xa.example", False),
+    ("upper case and a final dot", ("a.example",), "A.Example.", True),
+]
+
+
+@pytest.mark.parametrize(("hosts", "name", "allowed"), [row[1:] for row in LISTED], ids=[row[0] for row in LISTED])
+def test_only_listed_hosts_are_asked_for(hosts: tuple[str, ...], name: str, allowed: bool) -> None:
+    names = Names()
+    with pytest.raises(InputError) as caught:
+        fetch(f"https://{name}/", Fetch(hosts=hosts), names)
+    assert ("fetch.hosts" in str(caught.value)) == (not allowed)
+    assert bool(names.asked) == allowed
+
+
+@pytest.mark.parametrize("port", [22, 25, 6379, 8265, 8404])
+def test_ports_of_machinery_are_not_connected_to(port: int) -> None:
+    names = Names(a_example=["93.184.215.14"])
+    with pytest.raises(InputError, match=r"fetch\.ports"):
+        fetch(f"https://a.example:{port}/", Fetch(hosts=("*",)), names)
+    assert names.asked == []
+
+
+# --- what an allowed host may send ---------------------------------------------------------------------------------
+
+
+def stalled(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("content-type", "image/png")
+    handler.send_header("content-length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"x")
+    handler.wfile.flush()
+    threading.Event().wait(3)
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("content-type", "image/png")
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        handler.close_connection = True
+
+
+ANSWERS = [
+    ("a page", answer(b"<html>", content_type="text/html"), "content type 'text/html'"),
+    ("no type", answer(PICTURE, content_type=""), "content type ''"),
+    ("an error", answer(b"", 404), "status 404"),
+    ("nothing", answer(b"", 204, content_length=""), "status 204"),
+    ("a part", answer(PICTURE, 206), "status 206"),
+    ("a redirect to nowhere", answer(b"", 302), "redirects more than"),
+    ("a compressed body", answer(PICTURE, content_encoding="gzip"), "compressed"),
+    ("half a body and silence", stalled, "within 0.5 s"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "says"), [row[1:] for row in ANSWERS], ids=[row[0] for row in ANSWERS])
+def test_an_answer_that_is_no_picture(host: PictureHost, authority: trustme.CA, behaviour: Any, says: str) -> None:
+    host.behaviours["/x"] = behaviour
+    with pytest.raises(InputError, match=says) as caught:
+        fetch(
+            f"https://{HOST}:{host.port}/x",
+            allowing(host, timeout_s=0.5),
+            Names(pictures_example=["127.0.0.2"]),
+            trusting(authority),
+        )
+    assert caught.value.param == "input"
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [endless, answer(b"x" * 5000), answer(b"", content_length="5000")],
+    ids=["endless", "too long", "announced"],
+)
+def test_a_picture_over_the_limit_is_not_read_to_its_end(
+    host: PictureHost, authority: trustme.CA, behaviour: Any
+) -> None:
+    host.behaviours["/x"] = behaviour
+    with pytest.raises(LimitError, match="more than 2000 bytes"):
+        fetch(
+            f"https://{HOST}:{host.port}/x",
+            allowing(host),
+            Names(pictures_example=["127.0.0.2"]),
+            trusting(authority),
+            Limits(image_bytes=2000),
+        )
+
+
+def test_the_pictures_of_a_request_have_a_limit_together(host: PictureHost, authority: trustme.CA) -> None:
+    host.behaviours["/x"] = answer(b"x" * 1500)
+    urls = [f"https://{HOST}:{host.port}/x?{i}" for i in range(3)]
+    names, limits = Names(pictures_example=["127.0.0.2"]), Limits(image_bytes=2000, body_bytes=3500)
+    assert len(fetch(urls[:2], allowing(host), names, trusting(authority), limits)) == 2
+    with pytest.raises(LimitError, match="3500 bytes together"):
+        fetch(urls, allowing(host), names, trusting(authority), limits)
+
+
+def test_a_request_names_few_urls(host: PictureHost) -> None:
+    names = Names(pictures_example=["127.0.0.2"])
+    with pytest.raises(LimitError, match="33 URLs, the limit is 32"):
+        fetch([f"https://{HOST}:{host.port}/{i}" for i in range(33)], allowing(host), names)
+    assert host.seen == []
+
+
+def test_the_bad_one_of_a_list_is_named(host: PictureHost, authority: trustme.CA) -> None:
+    urls = [f"https://{HOST}:{host.port}/a.png", "https://other.example/"]
+    with pytest.raises(InputError, match=r"input\[1\]") as caught:
+        fetch(urls, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
+    assert caught.value.param == "input[1]"
+
+
+def test_no_more_are_fetched_at_once_than_allowed(host: PictureHost, authority: trustme.CA) -> None:
+    now, most, lock = 0, 0, threading.Lock()
+    full = threading.Event()
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+            if now == 2:
+                full.set()
+        full.wait(5)
+        with lock:
+            now -= 1
+        answer(PICTURE)(handler)
+
+    host.behaviours["/x"] = behave
+    urls = [f"https://{HOST}:{host.port}/x?{i}" for i in range(6)]
+    got = fetch(
+        urls, allowing(host, at_once=2, timeout_s=20), Names(pictures_example=["127.0.0.2"]), trusting(authority)
+    )
+    assert got == [PICTURE] * 6
+    assert most == 2

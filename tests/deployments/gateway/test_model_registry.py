@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from deployments.config.schemas import GatewayConfig
+from deployments.contract.types import Label, ModelInfo
+from deployments.gateway.model_registry import ModelRegistry
+from deployments.http.health import unready
+from models.errors import ModelNotFoundError
+
+INFO = ModelInfo(Label("m@1", "h"), "m", "text", 384, "fp32", "CPU")
+
+
+def registry(*ready: str, **routes: Any) -> ModelRegistry:
+    """A gateway's registry of one text model, whose versions named in ``ready`` have a replica."""
+    found = ModelRegistry()
+    found.configure(config(**routes))
+    for version in found.versions.values():
+        if version.version in ready:
+            version.info = ModelInfo(Label(version.reference, "h"), "m", "text", 384, "fp32", "CPU")
+        else:
+            version.error = "no replica"
+    return found
+
+
+def asleep(**routes: Any) -> ModelRegistry:
+    """A model of two versions, of which the second may sleep and does."""
+    found = ModelRegistry()
+    found.configure(config(scale_to_zero=["2"], **routes))
+    found.versions["m@1"].info = INFO
+    return found
+
+
+def config(**routes: Any) -> GatewayConfig:
+    return GatewayConfig.model_validate({"models": {"m": {"type": "text", **routes}}, "aliases": {"alias": "m"}})
+
+
+@pytest.mark.parametrize("name", ["m", "alias", "m@1"])
+def test_names_aliases_and_pins_reach_their_version(name: str) -> None:
+    assert registry("1", "2", versions={"1": 1, "2": 0}).resolve(name).reference == "m@1"
+
+
+@pytest.mark.parametrize("name", ["other", "m@3", "m@", "@1"])
+def test_what_is_unknown_is_never_answered_by_another(name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="there are"):
+        registry("1", versions={"1": 1}).resolve(name)
+
+
+def test_without_a_fallback_an_unready_version_is_not_replaced() -> None:
+    assert registry("1", versions={"1": 0, "2": 1}).resolve("m").reference == "m@2"
+
+
+def test_a_fallback_answers_unpinned_requests_only() -> None:
+    found = registry("1", versions={"1": 0, "2": 1}, fallback="1")
+    assert found.resolve("m").reference == "m@1"
+    assert found.resolve("m@2").reference == "m@2"
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "expected"),
+    [("vip", {}, "m@2"), (None, {"x-test": "b"}, "m@2"), ("other", {"x-test": "a"}, "m@1")],
+    ids=["by its key", "by a header", "and nobody else"],
+)
+def test_an_override_takes_requests(key: str | None, headers: dict[str, str], expected: str) -> None:
+    overrides = [{"version": "2", "key": "vip"}, {"version": "2", "header": "x-test", "value": "b"}]
+    found = registry("1", "2", versions={"1": 1, "2": 0}, overrides=overrides)
+    assert found.resolve("m", key, headers).reference == expected
+
+
+def test_a_pin_is_obeyed_whatever_an_override_says() -> None:
+    found = registry("1", "2", versions={"1": 1, "2": 0}, overrides=[{"version": "2", "key": "vip"}])
+    assert found.resolve("m@1", "vip").reference == "m@1"
+
+
+def test_a_version_that_is_not_ready_waits_at_weight_zero() -> None:
+    found = registry("1", versions={"1": 1, "2": 0})
+    found.configure(config(versions={"1": 1, "2": 3}))
+    assert found.share(found.versions["m@2"]) == 0
+    assert "wait until 2" in found.waiting["m"]
+    second = found.versions["m@2"]
+    second.info, second.error = ModelInfo(Label("m@2", "h"), "m", "text", 384, "fp32", "CPU"), None
+    found.configure(config(versions={"1": 1, "2": 3}))
+    assert found.share(second) == 0.75
+    assert found.waiting == {}
+
+
+def test_a_version_that_sleeps_takes_requests_and_needs_no_fallback() -> None:
+    found = asleep(versions={"1": 0, "2": 1}, fallback="1")
+    second = found.versions["m@2"]
+    assert (second.state, second.takes_requests, second.resting) == ("asleep", True, True)
+    assert found.resolve("m").reference == "m@2"
+
+
+def test_a_version_that_may_not_sleep_takes_no_requests_without_a_replica() -> None:
+    first = registry(versions={"1": 1}).versions["m@1"]
+    assert (first.state, first.takes_requests, first.resting) == ("failed", False, False)
+
+
+def test_a_version_that_may_sleep_and_is_broken_takes_no_requests() -> None:
+    second = asleep(versions={"1": 0, "2": 1}, fallback="1").versions["m@2"]
+    second.replicas, second.error = 1, "the engine is broken"
+    assert (second.state, second.takes_requests) == ("failed", False)
+
+
+def test_a_sleeping_version_waits_for_its_weight_until_it_has_proved_itself() -> None:
+    found = asleep(versions={"1": 1, "2": 0})
+    found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
+    assert found.share(found.versions["m@2"]) == 0
+    assert "wait until 2" in found.waiting["m"]
+    found.versions["m@2"].info, found.versions["m@2"].replicas = INFO, 1
+    found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
+    assert found.share(found.versions["m@2"]) == 0.5
+
+
+def test_only_versions_in_use_have_to_prove_themselves_for_readiness() -> None:
+    found = asleep(versions={"1": 1, "2": 1})
+    found.versions["m@1"].seen_at = time.monotonic()
+    assert asyncio.run(unready(found)) == []
+    found.versions["m@1"].error = "no replica answered"
+    assert asyncio.run(unready(found))[0].startswith("m@1: ")

@@ -1,0 +1,164 @@
+"""The path of a card, with the CPU provider standing in: shapes, buffers and turns are the same there."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.engine.buckets import text_buckets
+from models.engine.card_engine import GpuEngine, output_shape
+from models.engine.engine import Engine
+from models.engine.session import EngineOptions
+from models.inputs.text import pad
+from tests.models.loading import artifact_of, embedder_of
+
+TEXT_VERSIONS = ["text-embedding@1.0.0", "text-embedding@1.2.0", "clip-text-embedding@1.0.0"]
+BUCKETED = EngineOptions(threads=2, bucketed=True, most_images=8, most_tokens=2048)
+
+
+def bound(engine: Engine) -> GpuEngine:
+    assert engine.graph.bound is not None
+    return engine.graph.bound
+
+
+def rows_of(model: TextEmbedder, count: int, longest: int, seed: int = 0) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(0, longest - 1, count)
+    return [model.tokenizer.wrap(generator.integers(1000, 20000, n).tolist()) for n in lengths]
+
+
+@pytest.mark.parametrize("version", TEXT_VERSIONS)
+def test_texts_have_the_bits_of_the_plain_path_in_every_bucket(version: str) -> None:
+    plain = embedder_of(version)
+    bucketed = open_embedder(artifact_of(version), BUCKETED)
+    assert isinstance(plain, TextEmbedder)
+    assert isinstance(bucketed, TextEmbedder)
+    for count in (1, 2, 3, 5, 8, 13, 33):
+        for longest in (3, 9, 17, 70):
+            rows = rows_of(plain, count, longest, seed=count * longest)
+            ids, mask = pad(rows)
+            np.testing.assert_array_equal(bucketed.engine.run_text(ids, mask), plain.engine.run_text(ids, mask))
+
+
+def test_more_texts_than_a_bucket_takes_run_in_pieces() -> None:
+    plain = embedder_of(TEXT_VERSIONS[0])
+    bucketed = open_embedder(artifact_of(TEXT_VERSIONS[0]), BUCKETED)
+    assert isinstance(plain, TextEmbedder)
+    assert isinstance(bucketed, TextEmbedder)
+    rows = rows_of(plain, 300, 20)
+    assert bound(bucketed.engine).buckets.most_rows(20) < 300
+    np.testing.assert_array_equal(bucketed.engine.run_text(*pad(rows)), plain.engine.run_text(*pad(rows)))
+    np.testing.assert_array_equal(bucketed.embed_ids(rows), plain.embed_ids(rows))
+
+
+def test_pictures_have_the_bits_of_the_plain_path() -> None:
+    plain = embedder_of("image-embedding@1.0.0")
+    bucketed = open_embedder(artifact_of("image-embedding@1.0.0"), BUCKETED)
+    assert isinstance(plain, ImageEmbedder)
+    assert isinstance(bucketed, ImageEmbedder)
+    pixels = np.random.default_rng(0).integers(0, 256, (11, plain.size, plain.size, 3), np.uint8)
+    expected = plain.embed_pixels(pixels)
+    for count in (1, 3, 8, 11):
+        np.testing.assert_array_equal(bucketed.embed_pixels(pixels[:count]), expected[:count])
+
+
+def test_runs_in_flight_do_not_mix() -> None:
+    plain = embedder_of(TEXT_VERSIONS[0])
+    bucketed = open_embedder(artifact_of(TEXT_VERSIONS[0]), BUCKETED)
+    assert isinstance(plain, TextEmbedder)
+    assert isinstance(bucketed, TextEmbedder)
+    batches = [pad(rows_of(plain, 1 + seed % 5, 12, seed)) for seed in range(40)]
+    expected = [plain.engine.run_text(*batch) for batch in batches]
+    with ThreadPoolExecutor(6) as pool:  # more callers than slots
+        results = list(pool.map(lambda batch: bucketed.engine.run_text(*batch), batches))
+    for got, wanted in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_run_that_fails_gives_its_slot_back() -> None:
+    bucketed = open_embedder(artifact_of(TEXT_VERSIONS[0]), BUCKETED)
+    assert isinstance(bucketed, TextEmbedder)
+    ids, mask = pad(rows_of(bucketed, 2, 8))
+    for _ in range(5):  # more than there are slots
+        with pytest.raises(Exception, match="indices element out of data bounds"):
+            bucketed.engine.run_text(np.full_like(ids, 10**9), mask)
+    assert np.isfinite(bucketed.engine.run_text(ids, mask)).all()
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        ("text-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, most_tokens=256)),
+        ("image-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, most_images=2)),
+    ],
+    ids=["texts", "pictures"],
+)
+def test_every_bucket_is_warm_in_every_slot_before_traffic_comes(version: str, options: EngineOptions) -> None:
+    embedder = open_embedder(artifact_of(version), options)
+    engine = bound(embedder.engine)
+    shapes = set(engine.buckets.shapes())
+    assert embedder.engine.warm_up() == len(shapes)
+    slots = [engine._slots.get() for _ in range(engine._slots.qsize())]
+    assert len(slots) == 2
+    for slot in slots:
+        assert {(rows, length) for rows, length in shapes} <= {
+            (shape[0], shape[1] if engine.buckets.lengths else None) for _, shape in slot._inputs
+        }
+
+
+def test_captured_graphs_are_warmed_up_and_replayed_in_one_thread() -> None:
+    """CUDA keeps a captured graph for the thread that captured it; another one would capture again, under traffic."""
+    plain = embedder_of(TEXT_VERSIONS[0])
+    assert isinstance(plain, TextEmbedder)
+    seen: list[int] = []
+
+    class Session(ort.InferenceSession):  # type: ignore[misc]
+        def run_with_iobinding(self, *arguments: object) -> None:
+            seen.append(threading.get_ident())
+            super().run_with_iobinding(*arguments)
+
+    session = Session(str(plain.artifact.graph), providers=["CPUExecutionProvider"])
+    engine = GpuEngine(session, "embedding", text_buckets(16, 64), graphs=True)
+    ids, mask = pad(rows_of(plain, 3, 12))
+    feeds = {"input_ids": ids, "attention_mask": mask}
+    engine.warm_up({name: value[:1, :1] for name, value in feeds.items()})
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: engine.run(feeds), range(8)))
+    assert len(set(seen)) == 1
+    assert seen[0] != threading.get_ident()
+    for result in results:
+        np.testing.assert_array_equal(result, plain.engine.run_text(ids, mask))
+
+
+def test_texts_of_one_bucket_run_together() -> None:
+    bucketed = open_embedder(artifact_of(TEXT_VERSIONS[0]), BUCKETED)
+    assert isinstance(bucketed, TextEmbedder)
+    assert bucketed.engine.padded([3, 9, 16, 17]) == [8, 16, 16, 32]
+    assert embedder_of(TEXT_VERSIONS[0]).engine.padded([3, 9]) == [3, 9]
+
+
+def test_buckets_change_nothing_where_a_cpu_computes() -> None:
+    assert embedder_of(TEXT_VERSIONS[0]).engine.graph.bound is None
+    assert embedder_of(TEXT_VERSIONS[0]).engine.warm_up() == 0
+
+
+@pytest.mark.parametrize(
+    ("declared", "length", "expected"),
+    [
+        (["n", 512], None, (4, 512)),
+        (["n", "t", 384], 16, (4, 16, 384)),
+        (["n", 50, 768], None, (4, 50, 768)),
+        (["n", "d"], None, None),
+        ([], None, None),
+    ],
+    ids=["one vector each", "one per token", "one per patch", "an unknown width", "no shape"],
+)
+def test_the_output_buffer_follows_the_graph_that_declares(
+    declared: list[object], length: int | None, expected: tuple[int, ...] | None
+) -> None:
+    assert output_shape(declared, 4, length) == expected

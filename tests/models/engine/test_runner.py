@@ -1,0 +1,141 @@
+"""Runs of one session side by side."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+
+from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.engine.engine import Engine, run_parts
+from models.engine.runner import Runner
+from models.engine.session import EngineOptions
+from tests.models.loading import artifact_of
+
+RUNS = 24
+
+
+class Session(ort.InferenceSession):  # type: ignore[misc]
+    """Holds a run until the gate is open."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, providers=["CPUExecutionProvider"])
+        self.gate = threading.Event()
+        self.gate.set()
+        self.runs = 0
+
+    def run(self, *arguments: Any, **named: Any) -> Any:
+        self.runs += 1
+        self.gate.wait(30)
+        return super().run(*arguments, **named)
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(str(artifact_of("text-embedding@1.1.0").graph))
+
+
+def feeds(rows: int) -> dict[str, NDArray[Any]]:
+    ids = np.arange(1000, 1000 + rows * 9, dtype=np.int64).reshape(rows, 9)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def test_a_session_is_busy_while_a_run_is_under_way(session: Session) -> None:
+    runner = Runner(session, "embedding")
+    assert not runner.busy
+    session.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(runner.run, feeds(3))
+        while not runner.busy:
+            pass
+        session.gate.set()
+        assert first.result().shape == (3, 384)
+    assert not runner.busy
+
+
+def test_a_run_that_fails_is_not_under_way_any_more(session: Session) -> None:
+    runner = Runner(session, "embedding")
+    with pytest.raises(Exception, match="batch_size=2"):
+        runner.run({"input_ids": feeds(2)["input_ids"], "attention_mask": np.ones((3, 4), np.int64)})
+    assert not runner.busy
+
+
+def test_a_run_beside_another_goes_to_the_spare_session_and_the_next_alone_does_not() -> None:
+    first, spare = (Session(str(artifact_of("text-embedding@1.1.0").graph)) for _ in range(2))
+    runner = Runner(first, "embedding", spare)
+    first.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(runner.run, feeds(3))
+        while not runner.busy:
+            pass
+        assert runner.run(feeds(2)).shape == (2, 384)
+        assert (first.runs, spare.runs) == (1, 1)
+        first.gate.set()
+        held.result()
+    runner.run(feeds(1))
+    assert (first.runs, spare.runs) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "threads", "spare", "sessions"),
+    [
+        ("text-embedding@1.0.0", 2, True, 2),
+        ("text-embedding@1.0.0", 2, False, 1),
+        ("text-embedding@1.0.0", 1, True, 1),
+        ("text-embedding@1.1.0", 2, True, 1),
+    ],
+    ids=[
+        "where threads share operators and it is asked for",
+        "nowhere else",
+        "not where there is one thread",
+        "not where threads compute inputs of their own",
+    ],
+)
+def test_there_is_a_spare_session(version: str, threads: int, spare: bool, sessions: int) -> None:
+    engine = Engine(artifact_of(version).graph, EngineOptions(threads=threads, spare=spare))
+    assert engine.graph.free.sessions == sessions
+
+
+@pytest.mark.parametrize("spare", [False, True], ids=["in one session", "in two sessions"])
+@pytest.mark.parametrize(
+    "version",
+    ["text-embedding@1.0.0", "text-embedding@1.1.0", "image-embedding@1.0.0", "image-embedding@1.1.0"],
+)
+def test_bits_are_the_same_alone_and_beside_others(version: str, spare: bool) -> None:
+    embedder = open_embedder(artifact_of(version), EngineOptions(threads=2, spare=spare))
+    random = np.random.default_rng(1)
+    inputs: list[Any]
+    if isinstance(embedder, ImageEmbedder):
+        inputs = [random.integers(0, 256, (n, 224, 224, 3), np.uint8) for n in (1, 2, 3)]
+        embed = embedder.embed_pixels
+    else:
+        assert isinstance(embedder, TextEmbedder)
+        inputs = [list(random.integers(1000, 9000, (n, 12), np.int32)) for n in (1, 7, 40)]
+        embed = embedder.embed_ids  # type: ignore[assignment]
+    alone = [embed(each).tobytes() for each in inputs]
+    turns = [i % len(inputs) for i in range(RUNS)]
+    with ThreadPoolExecutor(3) as pool:
+        assert [vectors.tobytes() for vectors in pool.map(lambda i: embed(inputs[i]), turns)] == [
+            alone[i] for i in turns
+        ]
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "by_input", "parts"),
+    [(16, 2, True, 2), (16, 1, True, 1), (40, 1, True, 3), (39, 2, False, 1), (40, 1, False, 3), (4, 2, True, 1)],
+    ids=[
+        "inputs are shared among threads that are free",
+        "no thread waits for inputs that another could take",
+        "a run never exceeds what stays in the cache",
+        "nor what stays in the caches of all threads",
+        "nor in one where the others are taken",
+        "few tokens keep to one thread",
+    ],
+)
+def test_a_batch_of_texts_is_split_so_that(count: int, threads: int, by_input: bool, parts: int) -> None:
+    assert run_parts(count, 13, threads, by_input=by_input) == parts
