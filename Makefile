@@ -19,11 +19,12 @@ test: ## the whole test suite: real Ray, real HAProxy, real weights
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python -m pytest
 
-lint: ## style and types
+lint: ## style, types, and the rooms
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: ## rewrite files in the project's style
 	@scripts/setup.sh dev "$(PYTHON)"

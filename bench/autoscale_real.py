@@ -39,7 +39,7 @@ from bench.texts import Texts
 from bench.traces import Trace, step
 from deployments.cluster.local_ray import ServeApi, free_port, start_local, wait_until_ready
 from deployments.cluster.serve_file import ServeConfig
-from deployments.config.schemas import Queue
+from deployments.config.queue import Queue
 from deployments.gateway.model_version import text_cost
 from models.catalog.catalog import ROOT, Catalog
 from models.catalog.store import pull

@@ -23,7 +23,7 @@ from bench.autoscale_model import Run, Service, needed, seconds_until_enough, si
 from bench.service_times import FILE, TOKENS
 from bench.traces import Trace, daily, flash_crowd, slow_ramp
 from deployments.autoscaling.policies import POLICIES
-from deployments.config.schemas import Queue
+from deployments.config.queue import Queue
 from models.catalog.catalog import ROOT
 
 SEED = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from deployments.config.schemas import GATEWAY_APPLICATION, application_name
+from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.catalog.catalog import ROOT, Catalog, ModelSpec
 
 

@@ -30,7 +30,7 @@ from bench.stats import median
 from bench.systems import MARKS
 from bench.texts import Texts
 from deployments.cluster.local_ray import free_port
-from deployments.config.schemas import application_name
+from deployments.config.names import application_name
 from models.catalog.catalog import ROOT, Catalog
 from models.catalog.store import pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder, warm_up

@@ -8,8 +8,9 @@ import numpy as np
 from ray import serve
 from ray.serve import Application
 
-from deployments.apps.builders import EncoderArgs, bind
+from deployments.apps.builders import bind
 from deployments.autoscaling.workload import BusyPool, Workload
+from deployments.config.args import EncoderArgs
 from deployments.contract.types import EncodeReply, Item, Label, ModelInfo, Queued
 from deployments.rpc.server import Server
 

@@ -3,38 +3,16 @@
 Serve reads their annotations as objects to parse ``args``, so that this module does without postponed annotations.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
 from ray.serve import Application
 
 from deployments.apps.decoder import Decoder
 from deployments.apps.gateway import Gateway
-from deployments.config.schemas import Profile, Strict
+from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
 from deployments.encoder.encoder import ImageEncoder, TextEncoder
 from models.catalog.catalog import Catalog
 from models.errors import ConfigError
-
-
-class GatewayArgs(Strict):
-    """``args`` of the gateway's application."""
-
-    profile: Profile = "production"  # forgetting it must not make anything less safe
-
-
-class EncoderArgs(Strict):
-    """``args`` of an encoder's application."""
-
-    model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
-    profile: Profile = "production"
-
-
-class ImageEncoderArgs(EncoderArgs):
-    """``args`` of an image encoder's application."""
-
-    # inside: in the encoder, which then needs the cores. separate: in a Decoder deployment beside it, for an encoder on
-    # a GPU. A change restarts the application.
-    decode: Literal["inside", "separate"] = "inside"
 
 
 def gateway(args: GatewayArgs) -> Application:

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp
 from deployments.auth.authenticator import REFRESH_S as KEYS_REFRESH_S
 from deployments.auth.authenticator import Authenticator
 from deployments.autoscaling.workload import Processor
-from deployments.config.schemas import GatewayConfig, Profile, parse
+from deployments.config.base import Profile, parse
+from deployments.config.gateway import GatewayConfig
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-from deployments.config.schemas import Strict
+from deployments.config.base import Strict
 from models.errors import ConfigError
 
 Scope = Literal["embed", "admin"]

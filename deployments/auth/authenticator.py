@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from deployments.auth.api_keys import FILE_VARIABLE, INLINE_VARIABLE, ApiKey, Scope, load_keys, read_keys
-from deployments.config.schemas import Profile
+from deployments.config.base import Profile
 from deployments.observability.logging import logger
 from models.errors import AuthenticationError, ConfigError, ForbiddenError
 

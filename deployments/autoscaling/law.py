@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deployments.config.schemas import Strict
+from deployments.config.base import Strict
 
 
 class Target(Strict):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from deployments.autoscaling import law
 from deployments.autoscaling.law import Lately, Report, Target, demand, replicas
-from deployments.config.schemas import parse
+from deployments.config.base import parse
 from deployments.observability.logging import logger
 
 DECIDE_EVERY_S = 1.0  # Serve asks ten times a second; replicas report every two

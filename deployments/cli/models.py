@@ -16,9 +16,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from models.catalog.catalog import Catalog, ModelSpec, catalog_path
-from models.catalog.comparison import embed_sample, milliseconds, parameters, plot_cosines, read_sample
 from models.catalog.custom import add_entry, describe_folder, require_new
 from models.catalog.store import is_synthetic, kept_artifact, pull
+from models.comparison import embed_sample, milliseconds, parameters, plot_cosines, read_sample
 from models.embedder import open_embedder
 from models.errors import ArtifactError, EmbedserveError
 from models.fidelity import compare, cosines

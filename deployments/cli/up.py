@@ -25,7 +25,7 @@ from deployments.cluster.local_ray import (
     wait_until_ready,
 )
 from deployments.cluster.serve_file import ServeConfig
-from deployments.config.schemas import Profile
+from deployments.config.base import Profile
 from deployments.operator.service import models
 from models.catalog.artifact import Artifact, with_shrinking
 from models.catalog.catalog import Catalog

@@ -14,10 +14,13 @@ from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
 
-from deployments.apps.builders import EncoderArgs, GatewayArgs, ImageEncoderArgs
 from deployments.autoscaling.policies import POLICIES
-from deployments.config.schemas import DECODER_NAME, EncoderConfig, GatewayConfig, Profile, application_name, parse
-from deployments.gateway.model_version import REST_AFTER_S
+from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
+from deployments.config.base import Profile, parse
+from deployments.config.encoder import EncoderConfig
+from deployments.config.gateway import GatewayConfig
+from deployments.config.names import DECODER_NAME, application_name
+from deployments.config.routes import REST_AFTER_S
 from models.catalog.catalog import ROOT, describe
 from models.errors import ConfigError
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnxruntime as ort
 import ray
 
-from deployments.config.schemas import EncoderConfig, Profile
+from deployments.config.base import Profile
+from deployments.config.encoder import EncoderConfig
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact
 from models.embedder import Embedder

@@ -16,7 +16,9 @@ from ray import serve
 
 from deployments.apps.decoder import Decoders
 from deployments.autoscaling.workload import BusyPool, Workload
-from deployments.config.schemas import EncoderConfig, Limits, Profile, parse
+from deployments.config.base import Profile, parse
+from deployments.config.encoder import EncoderConfig
+from deployments.config.limits import Limits
 from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
 from deployments.encoder import device
 from deployments.encoder.decoding import Rules, decode_item

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from deployments.config.schemas import Limits
+from deployments.config.limits import Limits
 from deployments.contract.types import Item, ModelInfo
 from models.errors import InputError, LimitError
 

@@ -10,7 +10,9 @@ from ray.exceptions import RayError
 from ray.serve._private.common import ReplicaState
 from ray.serve.exceptions import RayServeException
 
-from deployments.config.schemas import DEPLOYMENT_NAMES, GatewayConfig, ModelRoutes
+from deployments.config.gateway import GatewayConfig
+from deployments.config.names import DEPLOYMENT_NAMES
+from deployments.config.routes import ModelRoutes
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.traffic_split import route

@@ -13,7 +13,10 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from deployments.config.schemas import DEPLOYMENT_NAMES, Modality, Queue, application_name
+from deployments.config.base import Modality
+from deployments.config.names import DEPLOYMENT_NAMES, application_name
+from deployments.config.queue import Queue
+from deployments.config.routes import REST_AFTER_S
 from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
 from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
@@ -27,7 +30,6 @@ State = Literal["ready", "loading", "failed", "asleep"]
 # one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
 CALL_ATTEMPTS = 8
 DESCRIBE_TIMEOUT_S = 5.0
-REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployments.config.schemas import Rate
+from deployments.config.limits import Rate
 from models.errors import RateLimitError
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Mapping
 
-from deployments.config.schemas import ModelRoutes
+from deployments.config.routes import ModelRoutes
 
 
 def choose(weights: Mapping[str, float], key: str | None = None) -> str:
@@ -44,9 +44,3 @@ def route(routes: ModelRoutes, key: str | None, headers: Mapping[str, str]) -> s
         elif headers.get(override.header) == override.value:
             return override.version
     return choose(routes.versions, key)
-
-
-def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Each version's part of unkeyed traffic, adding up to 1."""
-    total = sum(weights.values())
-    return {version: weight / total for version, weight in weights.items()}

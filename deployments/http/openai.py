@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.config.schemas import Limits
+from deployments.config.limits import Limits
 from deployments.contract.short_repr import short_repr
 from deployments.contract.types import Item
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from deployments.config.schemas import Limits
+from deployments.config.limits import Limits
 from deployments.contract.short_repr import short_repr
 from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
 

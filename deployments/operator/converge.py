@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.cluster.local_ray import ClusterError
-from deployments.config.schemas import DECODER_NAME, application_name
-from deployments.gateway.traffic_split import shares
+from deployments.config.names import DECODER_NAME, application_name
+from deployments.config.routes import shares
 from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.lock import SETTLE_S, Mark, require_ours
 from deployments.operator.service import Cluster, Entry

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployments.cluster.serve_file import ENCODER_PATHS, GATEWAY_PATH, main_deployments
-from deployments.config.schemas import application_name
+from deployments.config.names import application_name
 from models.errors import ConfigError, ModelNotFoundError
 
 Document = dict[str, Any]

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deployments.config.schemas import application_name
+from deployments.config.names import application_name
 from deployments.operator.document import (
     Document,
     artifacts,

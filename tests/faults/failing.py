@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ray import serve
 from ray.serve import Application
 
-from deployments.apps.builders import EncoderArgs, bind
-from deployments.config.schemas import EncoderConfig
+from deployments.apps.builders import bind
+from deployments.config.args import EncoderArgs
+from deployments.config.encoder import EncoderConfig
 from deployments.encoder.encoder import TextEncoder
 from models.embedder import TextEmbedder
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import yaml
 
-from deployments.config.schemas import application_name
+from deployments.config.names import application_name
 from tests.faults.fleet import MODEL, TEXTS, known_vectors, text_only
 from tests.integration.nodes import Nodes, wait
 from tests.integration.traffic import Call, References, Traffic

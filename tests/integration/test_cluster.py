@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
-from deployments.config.schemas import application_name
+from deployments.config.names import application_name
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder

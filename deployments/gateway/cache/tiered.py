@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from deployments.config.schemas import Cache
+from deployments.config.cache import Cache
 from deployments.gateway.cache.memory import Entry, MemoryCache
 from deployments.gateway.cache.redis.server import address
 from deployments.gateway.cache.redis.shared_cache import SharedCache

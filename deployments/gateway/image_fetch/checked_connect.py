@@ -11,7 +11,7 @@ from typing import Any
 
 import httpcore2
 
-from deployments.config.schemas import Fetch
+from deployments.config.fetch import Fetch
 from deployments.gateway.image_fetch.public_addresses import is_public
 from models.errors import InputError
 

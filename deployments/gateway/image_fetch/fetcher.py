@@ -13,7 +13,8 @@ from ssl import SSLContext
 import httpcore2
 import httpx2
 
-from deployments.config.schemas import Fetch, Limits
+from deployments.config.fetch import Fetch
+from deployments.config.limits import Limits
 from deployments.contract.types import Item
 from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve, system_resolver
 from deployments.gateway.image_fetch.url import Target, parse

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import httpx2
 
-from deployments.config.schemas import Fetch
+from deployments.config.fetch import Fetch
 from models.errors import InputError
 
 LONGEST = 4096  # characters; longer ones are data in disguise

@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime as ort
 import pytest
 
-from deployments.config.schemas import EncoderConfig
+from deployments.config.encoder import EncoderConfig
 from deployments.encoder.device import options_for, prove
 from models.engine.cards import GpuDevice
 from models.engine.providers import CPU, CUDA, Wish

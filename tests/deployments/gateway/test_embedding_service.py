@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import numpy as np
 import pytest
 
-from deployments.config.schemas import GatewayConfig
+from deployments.config.gateway import GatewayConfig
 from deployments.contract.types import EncodeReply, Item, Label, ModelInfo
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry

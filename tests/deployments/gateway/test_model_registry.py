@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.config.schemas import GatewayConfig
+from deployments.config.gateway import GatewayConfig
 from deployments.contract.types import Label, ModelInfo
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.health import unready

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.config.schemas import Rate
+from deployments.config.limits import Rate
 from deployments.gateway.rate_limit import Bucket, RateLimiter
 from models.errors import RateLimitError
 

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from deployments.gateway.traffic_split import choose, shares
+from deployments.config.routes import shares
+from deployments.gateway.traffic_split import choose
 
 KEYS = [f"user-{i}" for i in range(20_000)]
 

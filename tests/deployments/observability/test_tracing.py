@@ -39,7 +39,7 @@ def run(code: str, monkeypatch: pytest.MonkeyPatch, **environment: str) -> subpr
 
 def test_without_an_endpoint_nothing_of_it_is_even_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import sys\nfrom deployments import tracing\n"
+        "import sys\nfrom deployments.observability import tracing\n"
         "tracing.start('x'); tracing.stage('a', None, 0, 1); tracing.end(tracing.call('m@1'))\n"
         "assert not tracing.on() and tracing.carried(None) == () and tracing.encode((), 'm@1') is None\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
@@ -50,7 +50,7 @@ def test_without_an_endpoint_nothing_of_it_is_even_imported(monkeypatch: pytest.
 def test_a_missing_exporter_is_said_and_the_service_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import logging, sys\nsys.modules['opentelemetry.exporter.otlp.proto.http.trace_exporter'] = None\n"
-        "logging.basicConfig(stream=sys.stdout)\nfrom deployments import tracing\n"
+        "logging.basicConfig(stream=sys.stdout)\nfrom deployments.observability import tracing\n"
         "tracing.start('x'); print(tracing.on())"
     )
     said = run(code, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=URL).stdout

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.config.schemas import SharedCacheConfig
+from deployments.config.cache import SharedCacheConfig
 from models.errors import ConfigError
 
 if TYPE_CHECKING:

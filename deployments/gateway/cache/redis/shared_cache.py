@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deployments.config.schemas import SharedCacheConfig
+from deployments.config.cache import SharedCacheConfig
 from deployments.gateway.cache.memory import Entry
 from deployments.gateway.cache.redis import server
 from deployments.gateway.cache.redis.guard import Guard

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deployments.config.schemas import Cache
+from deployments.config.cache import Cache
 from deployments.gateway.cache.memory import Entry, cache_key
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.observability.metrics import GatewayMetrics

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
-from deployments.config.schemas import Fetch, Limits
+from deployments.config.fetch import Fetch
+from deployments.config.limits import Limits
 from deployments.gateway.image_fetch.fetcher import Fetcher
 from models.errors import InputError, LimitError
 from tests.deployments.gateway.image_fetch.picture_host import PictureHost, Trap, answer, redirect

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.config.schemas import Fetch
+from deployments.config.fetch import Fetch
 from deployments.gateway.image_fetch.url import parse
 from models.errors import InputError
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.config.schemas import SharedCacheConfig, parse
+from deployments.config.base import parse
+from deployments.config.cache import SharedCacheConfig
 from deployments.gateway.cache.redis import server
 from models.errors import ConfigError
 

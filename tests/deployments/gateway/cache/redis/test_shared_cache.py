@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import uvloop
 
-from deployments.config.schemas import SharedCacheConfig
+from deployments.config.cache import SharedCacheConfig
 from deployments.gateway.cache.memory import Entry, cache_key
 from deployments.gateway.cache.redis.circuit_breaker import FAILURES
 from deployments.gateway.cache.redis.shared_cache import SharedCache

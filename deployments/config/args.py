@@ -1,0 +1,30 @@
+"""``args`` of the applications, which their builders take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from deployments.config.base import Profile, Strict
+
+
+class GatewayArgs(Strict):
+    """``args`` of the gateway's application."""
+
+    profile: Profile = "production"  # forgetting it must not make anything less safe
+
+
+class EncoderArgs(Strict):
+    """``args`` of an encoder's application."""
+
+    model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
+    profile: Profile = "production"
+
+
+class ImageEncoderArgs(EncoderArgs):
+    """``args`` of an image encoder's application."""
+
+    # inside: in the encoder, which then needs the cores. separate: in a Decoder deployment beside it, for an encoder on
+    # a GPU. A change restarts the application.
+    decode: Literal["inside", "separate"] = "inside"

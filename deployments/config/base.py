@@ -1,0 +1,35 @@
+"""What every schema of the configuration has in common."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.catalog.catalog import describe
+from models.errors import ConfigError
+
+Profile = Literal["development", "production"]
+Modality = Literal["text", "image"]
+MIB = 1 << 20
+
+
+class Strict(BaseModel):
+    """A mapping whose unknown keys are errors: Serve itself ignores typing mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def parse(schema: type[T], document: Any, where: str) -> T:
+    """Validate a part of the configuration.
+
+    Raises:
+        ConfigError: names each wrong key and what it got.
+    """
+    try:
+        return schema.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{where} is invalid: {describe(error)}") from error

@@ -1,0 +1,64 @@
+"""Which versions of a model the gateway reaches, and how much of the traffic each gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from deployments.config.base import Modality, Strict
+from models.catalog.catalog import VERSION
+
+REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
+
+
+class Override(Strict):
+    """Requests that a version answers whatever the weights say: those of one routing key, or with one header value."""
+
+    version: str
+    key: str | None = None
+    header: str | None = None
+    value: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.key is None) == (self.header is None) or (self.header is None) != (self.value is None):
+            raise ValueError("an override has either a key, or a header and its value")
+        return self
+
+
+class ModelRoutes(Strict):
+    """The versions of one model name that the gateway reaches, and the share of traffic of each."""
+
+    type: Modality
+    versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]  # weights, relative to their sum; 0: pinned use only
+    overrides: list[Override] = []  # the first that matches counts
+    shadow: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}  # percent of requests copied to a version, unanswered
+    scale_to_zero: list[str] = []  # versions with min_replicas 0: their requests wait for a first replica, never 503
+    fallback: str | None = None  # answers when the chosen version has no replica; none: 503, for its space is another
+
+    @field_validator("versions")
+    @classmethod
+    def _check(cls, versions: dict[str, float]) -> dict[str, float]:
+        for version in versions:
+            if not VERSION.match(version):
+                raise ValueError(f"version {version!r} must be letters, digits, '.' and '-'")
+        if not versions or sum(versions.values()) <= 0:
+            raise ValueError("at least one version needs a weight above 0")
+        return versions
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        named = {*self.shadow, *self.scale_to_zero, *(override.version for override in self.overrides)}
+        named |= {self.fallback} if self.fallback else set()
+        unknown = sorted(named - set(self.versions))
+        if unknown:
+            raise ValueError(f"version {unknown[0]!r} is not among the versions; list it there with weight 0")
+        return self
+
+
+def shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Each version's part of unkeyed traffic, adding up to 1."""
+    total = sum(weights.values())
+    return {version: weight / total for version, weight in weights.items()}
