@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -57,80 +57,63 @@ class Gateway:
         return result.cache, result.vectors.tolist(), result.tokens
 
 
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(scenario())  # type: ignore[arg-type]
-
-
 async def until_stored(server: RedisServer, count: int) -> None:
     async with asyncio.timeout(30):
         while server.client.dbsize() != count:  # noqa: ASYNC110 - another process has no event to wait for
             await asyncio.sleep(0.01)
 
 
-def test_what_one_gateway_computed_another_answers_without_its_encoder(server: RedisServer) -> None:
-    async def scenario() -> None:
-        first, second = Gateway(), Gateway()
-        state, vectors, tokens = await first.embed("a", "bb", "a")
-        assert state == "miss"
-        await until_stored(server, 2)
-        assert await second.embed("a", "bb", "a") == ("hit", vectors, tokens)
-        assert second.computed == []
-        assert await second.embed("a", "ccc") == ("partial", [vectors[0], [2, 3, 3, 3]], 4)
-        assert second.computed == ["ccc"]
-        assert second.embeddings.metrics.lookups._pending == {("m", "1", "hit"): 4, ("m", "1", "miss"): 1}
-
-    run(scenario)
+async def test_what_one_gateway_computed_another_answers_without_its_encoder(server: RedisServer) -> None:
+    first, second = Gateway(), Gateway()
+    state, vectors, tokens = await first.embed("a", "bb", "a")
+    assert state == "miss"
+    await until_stored(server, 2)
+    assert await second.embed("a", "bb", "a") == ("hit", vectors, tokens)
+    assert second.computed == []
+    assert await second.embed("a", "ccc") == ("partial", [vectors[0], [2, 3, 3, 3]], 4)
+    assert second.computed == ["ccc"]
+    assert second.embeddings.metrics.lookups._pending == {("m", "1", "hit"): 4, ("m", "1", "miss"): 1}
 
 
-def test_another_artifact_finds_nothing_of_the_old_one(server: RedisServer) -> None:
-    async def scenario() -> None:
-        await Gateway("old").embed("a")
-        await until_stored(server, 1)
-        new = Gateway("newer")
-        assert await new.embed("a") == ("miss", [[5, 1, 1, 1]], 1)
-
-    run(scenario)
+async def test_another_artifact_finds_nothing_of_the_old_one(server: RedisServer) -> None:
+    await Gateway("old").embed("a")
+    await until_stored(server, 1)
+    new = Gateway("newer")
+    assert await new.embed("a") == ("miss", [[5, 1, 1, 1]], 1)
 
 
-def test_equal_inputs_at_once_are_looked_up_once_and_computed_once(server: RedisServer) -> None:
-    async def scenario() -> None:
-        gateway = Gateway()
-        answers = await asyncio.gather(*(gateway.embed("a", "bb") for _ in range(20)))
-        assert gateway.computed == ["a", "bb"]
-        assert {str(vectors) for _, vectors, _ in answers} == {str(answers[0][1])}
-        assert gateway.embeddings.metrics.shared_lookups._pending == {("m", "1", "miss"): 2}
-
-    run(scenario)
+async def test_equal_inputs_at_once_are_looked_up_once_and_computed_once(server: RedisServer) -> None:
+    gateway = Gateway()
+    answers = await asyncio.gather(*(gateway.embed("a", "bb") for _ in range(20)))
+    assert gateway.computed == ["a", "bb"]
+    assert {str(vectors) for _, vectors, _ in answers} == {str(answers[0][1])}
+    assert gateway.embeddings.metrics.shared_lookups._pending == {("m", "1", "miss"): 2}
 
 
-def test_a_request_whose_client_goes_during_the_lookup_leaves_the_others_their_answer(server: RedisServer) -> None:
-    async def scenario() -> None:
-        gateway = Gateway()
-        await gateway.embed("warm")
-        server.pause()
-        leader = asyncio.ensure_future(gateway.embed("a"))
-        await asyncio.sleep(0)
-        follower = asyncio.ensure_future(gateway.embed("a"))
-        await asyncio.sleep(0)
-        leader.cancel()
-        server.resume()
-        assert (await follower)[1] == [[2, 1, 1, 1]]
-        assert (await gateway.embed("b"))[1] == [[2, 1, 1, 1]]
-
-    run(scenario)
+async def test_a_request_whose_client_goes_during_the_lookup_leaves_the_others_their_answer(
+    server: RedisServer,
+) -> None:
+    gateway = Gateway()
+    await gateway.embed("warm")
+    server.pause()
+    leader = asyncio.ensure_future(gateway.embed("a"))
+    await asyncio.sleep(0)
+    follower = asyncio.ensure_future(gateway.embed("a"))
+    await asyncio.sleep(0)
+    leader.cancel()
+    server.resume()
+    assert (await follower)[1] == [[2, 1, 1, 1]]
+    assert (await gateway.embed("b"))[1] == [[2, 1, 1, 1]]
 
 
 @pytest.mark.parametrize("trouble", ["stop", "pause", "fill"], ids=["down", "silent", "full"])
-def test_requests_are_answered_whatever_happens_to_the_server(server: RedisServer, trouble: str) -> None:
-    async def scenario() -> None:
-        gateway = Gateway()
-        shared = gateway.embeddings.cache.shared
-        assert shared is not None
-        shared.config = shared.config.model_copy(update={"timeout_ms": 5})
-        await gateway.embed("warm")
-        getattr(server, trouble)()
-        answers = await asyncio.gather(*(gateway.embed(f"text {i % 40}") for i in range(200)))
-        assert {tuple(vectors[0]) for _, vectors, _ in answers} == {(2, 6, 6, 6), (2, 7, 7, 7)}
-        assert len(gateway.computed) == 41
-
-    run(scenario)
+async def test_requests_are_answered_whatever_happens_to_the_server(server: RedisServer, trouble: str) -> None:
+    gateway = Gateway()
+    shared = gateway.embeddings.cache.shared
+    assert shared is not None
+    shared.config = shared.config.model_copy(update={"timeout_ms": 5})
+    await gateway.embed("warm")
+    getattr(server, trouble)()
+    answers = await asyncio.gather(*(gateway.embed(f"text {i % 40}") for i in range(200)))
+    assert {tuple(vectors[0]) for _, vectors, _ in answers} == {(2, 6, 6, 6), (2, 7, 7, 7)}
+    assert len(gateway.computed) == 41

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -116,9 +115,9 @@ def test_a_sleeping_version_waits_for_its_weight_until_it_has_proved_itself() ->
     assert found.share(found.versions["m@2"]) == 0.5
 
 
-def test_only_versions_in_use_have_to_prove_themselves_for_readiness() -> None:
+async def test_only_versions_in_use_have_to_prove_themselves_for_readiness() -> None:
     found = asleep(versions={"1": 1, "2": 1})
     found.versions["m@1"].seen_at = time.monotonic()
-    assert asyncio.run(unready(found)) == []
+    assert await unready(found) == []
     found.versions["m@1"].error = "no replica answered"
-    assert asyncio.run(unready(found))[0].startswith("m@1: ")
+    assert (await unready(found))[0].startswith("m@1: ")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,85 +32,69 @@ def config(**values: Any) -> Cache:
     return Cache.model_validate({"bytes": 10_000, **values})
 
 
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(scenario())  # type: ignore[arg-type]
-
-
 async def until_stored(server: RedisServer) -> None:
     async with asyncio.timeout(30):
         while not server.client.dbsize():  # noqa: ASYNC110 - another process has no event to wait for
             await asyncio.sleep(0.01)
 
 
-def test_memory_alone_is_the_default() -> None:
-    async def scenario() -> None:
-        cache = TieredCache(GatewayMetrics())
-        cache.configure(Cache())
-        cache.put(KEY, ENTRY)
-        assert cache.get(KEY) is not None
-        assert await cache.fetch(LABELS, [KEY], 4) == {}
-
-    run(scenario)
+async def test_memory_alone_is_the_default() -> None:
+    cache = TieredCache(GatewayMetrics())
+    cache.configure(Cache())
+    cache.put(KEY, ENTRY)
+    assert cache.get(KEY) is not None
+    assert await cache.fetch(LABELS, [KEY], 4) == {}
 
 
-def test_what_the_shared_level_holds_is_in_memory_afterwards(server: RedisServer) -> None:
-    async def scenario() -> None:
-        first, second = TieredCache(GatewayMetrics()), TieredCache(GatewayMetrics())
-        for cache in (first, second):
-            cache.configure(config(shared=SHARED))
-        first.put(KEY, ENTRY)
-        await until_stored(server)
-        assert second.get(KEY) is None
-        assert list(await second.fetch(LABELS, [KEY], 4)) == [KEY]
-        server.stop()
-        kept = second.get(KEY)
-        assert kept is not None
-        assert kept.vector.tolist() == ENTRY.vector.tolist()
-        for cache in (first, second):
-            cache.configure(config())
-            await asyncio.gather(*cache._closing)
-
-    run(scenario)
+async def test_what_the_shared_level_holds_is_in_memory_afterwards(server: RedisServer) -> None:
+    first, second = TieredCache(GatewayMetrics()), TieredCache(GatewayMetrics())
+    for cache in (first, second):
+        cache.configure(config(shared=SHARED))
+    first.put(KEY, ENTRY)
+    await until_stored(server)
+    assert second.get(KEY) is None
+    assert list(await second.fetch(LABELS, [KEY], 4)) == [KEY]
+    server.stop()
+    kept = second.get(KEY)
+    assert kept is not None
+    assert kept.vector.tolist() == ENTRY.vector.tolist()
+    for cache in (first, second):
+        cache.configure(config())
+        await asyncio.gather(*cache._closing)
 
 
-def test_the_shared_level_comes_goes_and_moves_while_it_is_used(
+async def test_the_shared_level_comes_goes_and_moves_while_it_is_used(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        cache = TieredCache(GatewayMetrics())
-        cache.configure(config())
-        assert cache.shared is None
-        cache.configure(config(shared=SHARED))
-        first = cache.shared
-        cache.configure(config(shared={**SHARED, "timeout_ms": 7}))
-        assert cache.shared is first  # same server, same connections
-        assert first is not None
-        assert first.config.timeout_ms == 7
-        monkeypatch.setenv("EMBEDSERVE_CACHE_URL", server.tcp_url)
-        lookup = asyncio.ensure_future(cache.fetch(LABELS, [KEY], 4))
-        cache.configure(config(shared=SHARED))
-        assert cache.shared is not first
-        assert await lookup == {}
-        cache.put(KEY, ENTRY)
-        await until_stored(server)
-        cache.configure(config())
-        assert cache.shared is None
-        await asyncio.gather(*cache._closing)
-        assert server.client.info("clients")["connected_clients"] == 1  # the test's own
-
-    run(scenario)
+    cache = TieredCache(GatewayMetrics())
+    cache.configure(config())
+    assert cache.shared is None
+    cache.configure(config(shared=SHARED))
+    first = cache.shared
+    cache.configure(config(shared={**SHARED, "timeout_ms": 7}))
+    assert cache.shared is first  # same server, same connections
+    assert first is not None
+    assert first.config.timeout_ms == 7
+    monkeypatch.setenv("EMBEDSERVE_CACHE_URL", server.tcp_url)
+    lookup = asyncio.ensure_future(cache.fetch(LABELS, [KEY], 4))
+    cache.configure(config(shared=SHARED))
+    assert cache.shared is not first
+    assert await lookup == {}
+    cache.put(KEY, ENTRY)
+    await until_stored(server)
+    cache.configure(config())
+    assert cache.shared is None
+    await asyncio.gather(*cache._closing)
+    assert server.client.info("clients")["connected_clients"] == 1  # the test's own
 
 
-def test_a_wrong_shared_level_changes_nothing(server: RedisServer, tmp_path: Path) -> None:
-    async def scenario() -> None:
-        cache = TieredCache(GatewayMetrics())
-        cache.configure(config(shared=SHARED))
-        before = cache.shared
-        with pytest.raises(ConfigError, match="url_file"):
-            cache.configure(config(bytes=1, shared={"url_file": str(tmp_path / "none")}))
-        assert cache.shared is before
-        assert cache.memory.limit_bytes == 10_000
-        cache.configure(config())
-        await asyncio.gather(*cache._closing)
-
-    run(scenario)
+async def test_a_wrong_shared_level_changes_nothing(server: RedisServer, tmp_path: Path) -> None:
+    cache = TieredCache(GatewayMetrics())
+    cache.configure(config(shared=SHARED))
+    before = cache.shared
+    with pytest.raises(ConfigError, match="url_file"):
+        cache.configure(config(bytes=1, shared={"url_file": str(tmp_path / "none")}))
+    assert cache.shared is before
+    assert cache.memory.limit_bytes == 10_000
+    cache.configure(config())
+    await asyncio.gather(*cache._closing)

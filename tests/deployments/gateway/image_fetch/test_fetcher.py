@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -65,29 +64,26 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def fetch(
+async def fetch(
     urls: list[str] | str,
     config: Fetch,
     names: Names,
     context: ssl.SSLContext | None = None,
     limits: Limits | None = None,
 ) -> Any:
-    async def scenario() -> Any:
-        items = [urls] if isinstance(urls, str) else urls
-        got = await Fetcher(names, context).replace(items, "input", config, limits or Limits())
-        return got[0] if isinstance(urls, str) else got
-
-    return asyncio.run(scenario())
+    items = [urls] if isinstance(urls, str) else urls
+    got = await Fetcher(names, context).replace(items, "input", config, limits or Limits())
+    return got[0] if isinstance(urls, str) else got
 
 
 def allowing(host: PictureHost, *hosts: str, **more: Any) -> Fetch:
     return Fetch(hosts=hosts or (HOST,), ports=(host.port,), addresses=("127.0.0.2/32",), **more)
 
 
-def test_a_picture_is_fetched_from_a_host_that_is_allowed(host: PictureHost, authority: trustme.CA) -> None:
+async def test_a_picture_is_fetched_from_a_host_that_is_allowed(host: PictureHost, authority: trustme.CA) -> None:
     names = Names(pictures_example=["127.0.0.2"])
     url = f"https://{HOST}:{host.port}/a.png?size=1"
-    assert fetch(url, allowing(host), names, trusting(authority)) == PICTURE
+    assert await fetch(url, allowing(host), names, trusting(authority)) == PICTURE
     (path, headers), *more = host.seen
     assert path == "/a.png?size=1"
     assert headers["host"] == f"{HOST}:{host.port}"
@@ -97,43 +93,45 @@ def test_a_picture_is_fetched_from_a_host_that_is_allowed(host: PictureHost, aut
     assert names.asked == [HOST]
 
 
-def test_urls_are_replaced_where_they_stand_and_equal_ones_fetched_once(
+async def test_urls_are_replaced_where_they_stand_and_equal_ones_fetched_once(
     host: PictureHost, authority: trustme.CA
 ) -> None:
     url = f"https://{HOST}:{host.port}/a.png"
     items = ["data:image/png;base64,AAAA", url, "AAAA", url]
-    got = fetch(items, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
+    got = await fetch(items, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
     assert got == [items[0], PICTURE, items[2], PICTURE]
     assert len(host.seen) == 1
 
 
-def test_the_second_address_is_tried_when_the_first_does_not_answer(host: PictureHost, authority: trustme.CA) -> None:
+async def test_the_second_address_is_tried_when_the_first_does_not_answer(
+    host: PictureHost, authority: trustme.CA
+) -> None:
     config = Fetch(hosts=(HOST,), ports=(host.port,), addresses=("127.0.0.0/8",))
     names = Names(pictures_example=["127.0.0.9", "127.0.0.2"])
-    assert fetch(f"https://{HOST}:{host.port}/a.png", config, names, trusting(authority)) == PICTURE
+    assert await fetch(f"https://{HOST}:{host.port}/a.png", config, names, trusting(authority)) == PICTURE
 
 
-def test_without_tls_only_where_allowed() -> None:
+async def test_without_tls_only_where_allowed() -> None:
     plain = PictureHost(None)
     plain.behaviours["/a.png"] = answer(PICTURE)
     try:
         url, names = f"http://{HOST}:{plain.port}/a.png", Names(pictures_example=["127.0.0.2"])
         with pytest.raises(InputError, match=r"fetch\.http"):
-            fetch(url, allowing(plain), names)
+            await fetch(url, allowing(plain), names)
         assert plain.seen == []
-        assert fetch(url, allowing(plain, http=True), names) == PICTURE
+        assert await fetch(url, allowing(plain, http=True), names) == PICTURE
     finally:
         plain.close()
 
 
-def test_a_certificate_for_another_name_or_of_another_authority_is_refused(
+async def test_a_certificate_for_another_name_or_of_another_authority_is_refused(
     host: PictureHost, authority: trustme.CA
 ) -> None:
     names = Names(pictures_example=["127.0.0.2"], other_example=["127.0.0.2"])
     with pytest.raises(InputError, match="could not be fetched"):
-        fetch(f"https://other.example:{host.port}/a.png", allowing(host, "*"), names, trusting(authority))
+        await fetch(f"https://other.example:{host.port}/a.png", allowing(host, "*"), names, trusting(authority))
     with pytest.raises(InputError, match="could not be fetched"):
-        fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, ssl.create_default_context())
+        await fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, ssl.create_default_context())
     assert host.seen == []
 
 
@@ -303,7 +301,7 @@ CORPUS = [f"https://{notation}:{{port}}/a.png" for notation in NOTATIONS] + DISG
 
 
 @pytest.mark.parametrize("template", CORPUS)
-def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
+async def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
     """With every host and http allowed, and the trap's own port: the addresses alone must do."""
     names = Names()
     names.names = dict(INSIDE)
@@ -313,7 +311,7 @@ def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
         Fetch(hosts=("public.example", "*.example"), ports=(trap.port,), timeout_s=2),
     ):
         with pytest.raises(InputError) as caught:
-            fetch(url, config, names)
+            await fetch(url, config, names)
         assert caught.value.code == "url_not_allowed", str(caught.value)
         assert "127.0.0" not in str(caught.value)
     assert trap.connections() == 0
@@ -323,14 +321,14 @@ def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
 @pytest.mark.parametrize(
     "template", ["https://127.0.0.1:{port}/", "//loopback.example:{port}/", "https://2130706433:{port}/"]
 )
-def test_redirects_do_not_lead_inside(
+async def test_redirects_do_not_lead_inside(
     host: PictureHost, authority: trustme.CA, trap: Trap, status: int, template: str
 ) -> None:
     host.behaviours["/r"] = redirect(template.replace("{port}", str(trap.port)), status)
     names = Names(pictures_example=["127.0.0.2"], loopback_example=["127.0.0.1"])
     config = Fetch(hosts=("*",), ports=(host.port, trap.port), addresses=("127.0.0.2/32",), http=True)
     with pytest.raises(InputError) as caught:
-        fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
+        await fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
     assert caught.value.code == "url_not_allowed"
     assert len(host.seen) == 1
     assert trap.connections() == 0
@@ -340,12 +338,12 @@ def test_redirects_do_not_lead_inside(
     "location",
     ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:{port}/_x", "https://[", "data:image/png;base64,AA"],
 )
-def test_redirects_to_other_schemes_are_not_followed(
+async def test_redirects_to_other_schemes_are_not_followed(
     host: PictureHost, authority: trustme.CA, trap: Trap, location: str
 ) -> None:
     host.behaviours["/r"] = redirect(location.replace("{port}", str(trap.port)))
     with pytest.raises(InputError):
-        fetch(
+        await fetch(
             f"https://{HOST}:{host.port}/r",
             allowing(host, "*"),
             Names(pictures_example=["127.0.0.2"]),
@@ -354,20 +352,22 @@ def test_redirects_to_other_schemes_are_not_followed(
     assert trap.connections() == 0
 
 
-def test_redirects_within_what_is_allowed_are_followed_and_counted(host: PictureHost, authority: trustme.CA) -> None:
+async def test_redirects_within_what_is_allowed_are_followed_and_counted(
+    host: PictureHost, authority: trustme.CA
+) -> None:
     for i in range(3):
         host.behaviours[f"/{i}"] = redirect(f"/{i + 1}")
     host.behaviours["/3"] = redirect("a.png")
     names, context = Names(pictures_example=["127.0.0.2"]), trusting(authority)
-    assert fetch(f"https://{HOST}:{host.port}/1", allowing(host), names, context) == PICTURE
+    assert await fetch(f"https://{HOST}:{host.port}/1", allowing(host), names, context) == PICTURE
     with pytest.raises(InputError, match="redirects more than 3 times"):
-        fetch(f"https://{HOST}:{host.port}/0", allowing(host), names, context)
+        await fetch(f"https://{HOST}:{host.port}/0", allowing(host), names, context)
     host.behaviours["/loop"] = redirect("/loop")
     with pytest.raises(InputError, match="redirects more than 3 times"):
-        fetch(f"https://{HOST}:{host.port}/loop", allowing(host), names, context)
+        await fetch(f"https://{HOST}:{host.port}/loop", allowing(host), names, context)
 
 
-def test_a_name_that_changes_its_address_between_two_requests_is_checked_again(
+async def test_a_name_that_changes_its_address_between_two_requests_is_checked_again(
     host: PictureHost, authority: trustme.CA, trap: Trap
 ) -> None:
     """Rebinding: the name is public (here: allowed) when it is first asked for, and inside the next time."""
@@ -375,31 +375,34 @@ def test_a_name_that_changes_its_address_between_two_requests_is_checked_again(
     names = Names(pictures_example=[["127.0.0.2"], ["127.0.0.1"]])
     config = Fetch(hosts=("*",), ports=(host.port, trap.port), addresses=("127.0.0.2/32",))
     with pytest.raises(InputError, match="no address that may be reached"):
-        fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
+        await fetch(f"https://{HOST}:{host.port}/r", config, names, trusting(authority))
     assert names.asked == [HOST, HOST]
     assert trap.connections() == 0
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(authority: trustme.CA, trap: Trap) -> None:
+async def test_the_connection_goes_to_the_address_that_was_checked(authority: trustme.CA, trap: Trap) -> None:
     """Rebinding within one request: a second question would get the trap's address, and none is asked."""
     pictures = PictureHost(authority, HOST)
     pictures.behaviours["/a.png"] = answer(PICTURE)
     try:
         names = Names(pictures_example=[["127.0.0.2"], ["127.0.0.1"]])
-        assert fetch(f"https://{HOST}:{pictures.port}/a.png", allowing(pictures), names, trusting(authority)) == PICTURE
+        assert (
+            await fetch(f"https://{HOST}:{pictures.port}/a.png", allowing(pictures), names, trusting(authority))
+            == PICTURE
+        )
         assert names.asked == [HOST]
     finally:
         pictures.close()
     assert trap.connections() == 0
 
 
-def test_proxies_of_the_environment_are_not_used(
+async def test_proxies_of_the_environment_are_not_used(
     host: PictureHost, authority: trustme.CA, trap: Trap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
     names = Names(pictures_example=["127.0.0.2"])
-    assert fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, trusting(authority)) == PICTURE
+    assert await fetch(f"https://{HOST}:{host.port}/a.png", allowing(host), names, trusting(authority)) == PICTURE
     assert trap.connections() == 0
 
 
@@ -417,19 +420,19 @@ LISTED = [
 
 
 @pytest.mark.parametrize(("hosts", "name", "allowed"), [row[1:] for row in LISTED], ids=[row[0] for row in LISTED])
-def test_only_listed_hosts_are_asked_for(hosts: tuple[str, ...], name: str, allowed: bool) -> None:
+async def test_only_listed_hosts_are_asked_for(hosts: tuple[str, ...], name: str, allowed: bool) -> None:
     names = Names()
     with pytest.raises(InputError) as caught:
-        fetch(f"https://{name}/", Fetch(hosts=hosts), names)
+        await fetch(f"https://{name}/", Fetch(hosts=hosts), names)
     assert ("fetch.hosts" in str(caught.value)) == (not allowed)
     assert bool(names.asked) == allowed
 
 
 @pytest.mark.parametrize("port", [22, 25, 6379, 8265, 8404])
-def test_ports_of_machinery_are_not_connected_to(port: int) -> None:
+async def test_ports_of_machinery_are_not_connected_to(port: int) -> None:
     names = Names(a_example=["93.184.215.14"])
     with pytest.raises(InputError, match=r"fetch\.ports"):
-        fetch(f"https://a.example:{port}/", Fetch(hosts=("*",)), names)
+        await fetch(f"https://a.example:{port}/", Fetch(hosts=("*",)), names)
     assert names.asked == []
 
 
@@ -470,10 +473,12 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("behaviour", "says"), [row[1:] for row in ANSWERS], ids=[row[0] for row in ANSWERS])
-def test_an_answer_that_is_no_picture(host: PictureHost, authority: trustme.CA, behaviour: Any, says: str) -> None:
+async def test_an_answer_that_is_no_picture(
+    host: PictureHost, authority: trustme.CA, behaviour: Any, says: str
+) -> None:
     host.behaviours["/x"] = behaviour
     with pytest.raises(InputError, match=says) as caught:
-        fetch(
+        await fetch(
             f"https://{HOST}:{host.port}/x",
             allowing(host, timeout_s=0.5),
             Names(pictures_example=["127.0.0.2"]),
@@ -487,12 +492,12 @@ def test_an_answer_that_is_no_picture(host: PictureHost, authority: trustme.CA, 
     [endless, answer(b"x" * 5000), answer(b"", content_length="5000")],
     ids=["endless", "too long", "announced"],
 )
-def test_a_picture_over_the_limit_is_not_read_to_its_end(
+async def test_a_picture_over_the_limit_is_not_read_to_its_end(
     host: PictureHost, authority: trustme.CA, behaviour: Any
 ) -> None:
     host.behaviours["/x"] = behaviour
     with pytest.raises(LimitError, match="more than 2000 bytes"):
-        fetch(
+        await fetch(
             f"https://{HOST}:{host.port}/x",
             allowing(host),
             Names(pictures_example=["127.0.0.2"]),
@@ -501,30 +506,30 @@ def test_a_picture_over_the_limit_is_not_read_to_its_end(
         )
 
 
-def test_the_pictures_of_a_request_have_a_limit_together(host: PictureHost, authority: trustme.CA) -> None:
+async def test_the_pictures_of_a_request_have_a_limit_together(host: PictureHost, authority: trustme.CA) -> None:
     host.behaviours["/x"] = answer(b"x" * 1500)
     urls = [f"https://{HOST}:{host.port}/x?{i}" for i in range(3)]
     names, limits = Names(pictures_example=["127.0.0.2"]), Limits(image_bytes=2000, body_bytes=3500)
-    assert len(fetch(urls[:2], allowing(host), names, trusting(authority), limits)) == 2
+    assert len(await fetch(urls[:2], allowing(host), names, trusting(authority), limits)) == 2
     with pytest.raises(LimitError, match="3500 bytes together"):
-        fetch(urls, allowing(host), names, trusting(authority), limits)
+        await fetch(urls, allowing(host), names, trusting(authority), limits)
 
 
-def test_a_request_names_few_urls(host: PictureHost) -> None:
+async def test_a_request_names_few_urls(host: PictureHost) -> None:
     names = Names(pictures_example=["127.0.0.2"])
     with pytest.raises(LimitError, match="33 URLs, the limit is 32"):
-        fetch([f"https://{HOST}:{host.port}/{i}" for i in range(33)], allowing(host), names)
+        await fetch([f"https://{HOST}:{host.port}/{i}" for i in range(33)], allowing(host), names)
     assert host.seen == []
 
 
-def test_the_bad_one_of_a_list_is_named(host: PictureHost, authority: trustme.CA) -> None:
+async def test_the_bad_one_of_a_list_is_named(host: PictureHost, authority: trustme.CA) -> None:
     urls = [f"https://{HOST}:{host.port}/a.png", "https://other.example/"]
     with pytest.raises(InputError, match=r"input\[1\]") as caught:
-        fetch(urls, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
+        await fetch(urls, allowing(host), Names(pictures_example=["127.0.0.2"]), trusting(authority))
     assert caught.value.param == "input[1]"
 
 
-def test_no_more_are_fetched_at_once_than_allowed(host: PictureHost, authority: trustme.CA) -> None:
+async def test_no_more_are_fetched_at_once_than_allowed(host: PictureHost, authority: trustme.CA) -> None:
     now, most, lock = 0, 0, threading.Lock()
     full = threading.Event()
 
@@ -542,7 +547,7 @@ def test_no_more_are_fetched_at_once_than_allowed(host: PictureHost, authority: 
 
     host.behaviours["/x"] = behave
     urls = [f"https://{HOST}:{host.port}/x?{i}" for i in range(6)]
-    got = fetch(
+    got = await fetch(
         urls, allowing(host, at_once=2, timeout_s=20), Names(pictures_example=["127.0.0.2"]), trusting(authority)
     )
     assert got == [PICTURE] * 6

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import uvloop
 
 from deployments.config.cache import SharedCacheConfig
 from deployments.gateway.cache.memory import Entry, cache_key
@@ -67,13 +66,18 @@ class Gateway:
         return self.metrics.shared_writes._pending[(result,)]
 
 
-def run(*gateways: Gateway, scenario: Callable[[], Awaitable[None]]) -> None:
-    async def main() -> None:
-        await scenario()
-        for gateway in gateways:
-            await gateway.cache.close()
+@pytest.fixture
+async def connected() -> AsyncIterator[Callable[..., Gateway]]:
+    """Makes gateways, and closes them after the test."""
+    gateways: list[Gateway] = []
 
-    asyncio.run(main())
+    def connect(url: str, **config: Any) -> Gateway:
+        gateways.append(Gateway(url, **config))
+        return gateways[-1]
+
+    yield connect
+    for gateway in gateways:
+        await gateway.cache.close()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -100,194 +104,165 @@ async def until_stored(gateway: Gateway, index: int) -> None:
 
 
 @pytest.mark.parametrize("transport", ["url", "tcp_url"], ids=["Unix socket", "TCP"])
-def test_what_one_gateway_computed_another_finds(server: RedisServer, transport: str) -> None:
-    first, second = (Gateway(getattr(server, transport)) for _ in range(2))
-
-    async def scenario() -> None:
-        for i in range(3):
-            first.cache.put(KEYS[i], entry(i))
-        await until(lambda: first.writes("stored") == 3)
-        found = await second.get(*KEYS[:4])
-        assert list(found) == KEYS[:3]
-        assert [one.vector.tolist() for one in found.values()] == [entry(i).vector.tolist() for i in range(3)]
-        assert [one.tokens for one in found.values()] == [0, 1, 2]
-
-    run(first, second, scenario=scenario)
+async def test_what_one_gateway_computed_another_finds(
+    server: RedisServer, connected: Callable[..., Gateway], transport: str
+) -> None:
+    first, second = (connected(getattr(server, transport)) for _ in range(2))
+    for i in range(3):
+        first.cache.put(KEYS[i], entry(i))
+    await until(lambda: first.writes("stored") == 3)
+    found = await second.get(*KEYS[:4])
+    assert list(found) == KEYS[:3]
+    assert [one.vector.tolist() for one in found.values()] == [entry(i).vector.tolist() for i in range(3)]
+    assert [one.tokens for one in found.values()] == [0, 1, 2]
     assert (second.lookups("hit"), second.lookups("miss")) == (3, 1)
 
 
-def test_another_artifacts_vector_is_never_found(server: RedisServer) -> None:
-    gateway = Gateway(server.url)
-
-    async def scenario() -> None:
-        gateway.cache.put(cache_key("old", "text"), entry(1))
-        await until(lambda: gateway.writes("stored") == 1)
-        assert await gateway.get(cache_key("new", "text")) == {}
-
-    run(gateway, scenario=scenario)
+async def test_another_artifacts_vector_is_never_found(server: RedisServer, connected: Callable[..., Gateway]) -> None:
+    gateway = connected(server.url)
+    gateway.cache.put(cache_key("old", "text"), entry(1))
+    await until(lambda: gateway.writes("stored") == 1)
+    assert await gateway.get(cache_key("new", "text")) == {}
 
 
-def test_long_lists_and_many_requests_at_once_each_get_their_own(server: RedisServer) -> None:
-    gateway = Gateway(server.url)
-
-    async def scenario() -> None:
-        for i in range(0, len(KEYS), 2):
-            gateway.cache.put(KEYS[i], entry(i))
-        await until(lambda: gateway.writes("stored") == len(KEYS) / 2)
-        commands = server.client.info("commandstats")
-        slices = [KEYS, *([key] for key in KEYS[:200])]
-        answers = await asyncio.gather(*(gateway.get(*keys) for keys in slices))
-        for keys, found in zip(slices, answers, strict=True):
-            assert {key: found[key].tokens for key in found} == {
-                key: index for index, key in enumerate(KEYS) if key in keys and index % 2 == 0
-            }
-        calls = server.client.info("commandstats")["cmdstat_mget"]["calls"]
-        assert "cmdstat_mget" not in commands
-        assert calls < 20  # 201 requests, joined while others were in flight
-
-    run(gateway, scenario=scenario)
+async def test_long_lists_and_many_requests_at_once_each_get_their_own(
+    server: RedisServer, connected: Callable[..., Gateway]
+) -> None:
+    gateway = connected(server.url)
+    for i in range(0, len(KEYS), 2):
+        gateway.cache.put(KEYS[i], entry(i))
+    await until(lambda: gateway.writes("stored") == len(KEYS) / 2)
+    commands = server.client.info("commandstats")
+    slices = [KEYS, *([key] for key in KEYS[:200])]
+    answers = await asyncio.gather(*(gateway.get(*keys) for keys in slices))
+    for keys, found in zip(slices, answers, strict=True):
+        assert {key: found[key].tokens for key in found} == {
+            key: index for index, key in enumerate(KEYS) if key in keys and index % 2 == 0
+        }
+    calls = server.client.info("commandstats")["cmdstat_mget"]["calls"]
+    assert "cmdstat_mget" not in commands
+    assert calls < 20  # 201 requests, joined while others were in flight
 
 
-def test_values_leave_after_their_time(server: RedisServer) -> None:
-    gateway = Gateway(server.url, ttl_s=1234)
-
-    async def scenario() -> None:
-        gateway.cache.put(KEYS[0], entry(0))
-        await until(lambda: gateway.writes("stored") == 1)
-
-    run(gateway, scenario=scenario)
+async def test_values_leave_after_their_time(server: RedisServer, connected: Callable[..., Gateway]) -> None:
+    gateway = connected(server.url, ttl_s=1234)
+    gateway.cache.put(KEYS[0], entry(0))
+    await until(lambda: gateway.writes("stored") == 1)
     assert 1200 < server.client.ttl(server_key(KEYS[0])) <= 1234
 
 
-def test_damaged_values_are_ignored_and_replaced(server: RedisServer) -> None:
-    gateway = Gateway(server.url)
+async def test_damaged_values_are_ignored_and_replaced(server: RedisServer, connected: Callable[..., Gateway]) -> None:
+    gateway = connected(server.url)
     good = packed(KEYS[0], entry(0))
     server.client.set(server_key(KEYS[0]), good[:-1])
     server.client.set(server_key(KEYS[1]), packed(KEYS[0], entry(0)))
     server.client.set(server_key(KEYS[2]), b"x" * len(good))
     server.client.rpush(server_key(KEYS[3]), b"a list")
-
-    async def scenario() -> None:
-        assert await gateway.get(*KEYS[:4]) == {}
-        assert (gateway.lookups("corrupt"), gateway.lookups("miss")) == (3, 1)
-        for i in range(4):
-            gateway.cache.put(KEYS[i], entry(i))
-        await until(lambda: gateway.writes("stored") == 4)
-        assert list(await gateway.get(*KEYS[:4])) == KEYS[:4]
-
-    run(gateway, scenario=scenario)
+    assert await gateway.get(*KEYS[:4]) == {}
+    assert (gateway.lookups("corrupt"), gateway.lookups("miss")) == (3, 1)
+    for i in range(4):
+        gateway.cache.put(KEYS[i], entry(i))
+    await until(lambda: gateway.writes("stored") == 4)
+    assert list(await gateway.get(*KEYS[:4])) == KEYS[:4]
 
 
-def test_a_server_that_stops_is_left_alone_and_one_that_comes_back_is_used(
-    server: RedisServer, said: list[str]
+async def test_a_server_that_stops_is_left_alone_and_one_that_comes_back_is_used(
+    server: RedisServer, connected: Callable[..., Gateway], said: list[str]
 ) -> None:
-    gateway = Gateway(server.url)
-
-    async def scenario() -> None:
+    gateway = connected(server.url)
+    gateway.cache.put(KEYS[0], entry(0))
+    await until_found(gateway, KEYS[0])
+    server.stop()
+    for _ in range(FAILURES + 5):
+        assert await gateway.get(KEYS[0]) == {}
         gateway.cache.put(KEYS[0], entry(0))
-        await until_found(gateway, KEYS[0])
-        server.stop()
-        for _ in range(FAILURES + 5):
-            assert await gateway.get(KEYS[0]) == {}
-            gateway.cache.put(KEYS[0], entry(0))
-        assert gateway.lookups("error") == FAILURES
-        assert gateway.lookups("skipped") == 5
-        server.start()
-        await until_stored(gateway, 1)
-        await until_found(gateway, KEYS[1])
-
-    run(gateway, scenario=scenario)
+    assert gateway.lookups("error") == FAILURES
+    assert gateway.lookups("skipped") == 5
+    server.start()
+    await until_stored(gateway, 1)
+    await until_found(gateway, KEYS[1])
     reads = [line for line in said if "reads" in line]
     assert len(reads) == 2
     assert "reads stop until it answers again" in reads[0]
     assert "reads work again" in reads[1]
 
 
-def test_a_server_that_is_silent_is_given_up_and_left_alone(server: RedisServer, said: list[str]) -> None:
-    gateway = Gateway(server.url, timeout_ms=100)
-
-    async def scenario() -> None:
-        gateway.cache.put(KEYS[0], entry(0))
-        await until_found(gateway, KEYS[0])
-        server.pause()
-        for _ in range(FAILURES):
-            assert await gateway.get(KEYS[0]) == {}
-        errors = gateway.lookups("error")
-        assert errors >= FAILURES
-        answers = await asyncio.gather(*(gateway.get(*KEYS) for _ in range(50)))
-        assert answers == [{}] * 50
-        assert gateway.lookups("error") == errors
-        assert gateway.lookups("skipped") >= 50 * len(KEYS)
-        server.resume()
-        await until_found(gateway, KEYS[0])
-
-    run(gateway, scenario=scenario)
+async def test_a_server_that_is_silent_is_given_up_and_left_alone(
+    server: RedisServer, connected: Callable[..., Gateway], said: list[str]
+) -> None:
+    gateway = connected(server.url, timeout_ms=100)
+    gateway.cache.put(KEYS[0], entry(0))
+    await until_found(gateway, KEYS[0])
+    server.pause()
+    for _ in range(FAILURES):
+        assert await gateway.get(KEYS[0]) == {}
+    errors = gateway.lookups("error")
+    assert errors >= FAILURES
+    answers = await asyncio.gather(*(gateway.get(*KEYS) for _ in range(50)))
+    assert answers == [{}] * 50
+    assert gateway.lookups("error") == errors
+    assert gateway.lookups("skipped") >= 50 * len(KEYS)
+    server.resume()
+    await until_found(gateway, KEYS[0])
     assert [line for line in said if "reads stop" in line][:1] == [
         f"shared cache at {server.url.removeprefix('unix://')}: reads stop until it answers again: "
         "no answer within 100 ms"
     ]
 
 
-def test_an_answer_that_comes_late_is_a_failure_though_it_comes(server: RedisServer) -> None:
-    gateway = Gateway(server.url, timeout_ms=100)
-
-    async def scenario() -> None:
-        gateway.cache.put(KEYS[0], entry(0))
-        await until_found(gateway, KEYS[0])
-        skipped = gateway.lookups("skipped")
-        for _ in range(FAILURES):
-            server.client.client_pause(500)
-            assert await gateway.get(KEYS[0]) == {}
-            await until(lambda: len(asyncio.all_tasks()) == 1)  # the answer has come
-        assert gateway.lookups("skipped") == skipped
-        await gateway.get(KEYS[0])
-        assert gateway.lookups("skipped") == skipped + 1
-
-    run(gateway, scenario=scenario)
-
-
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_an_answer_that_waits_for_a_busy_process_is_not_late(
-    server: RedisServer, loop: Callable[[], asyncio.AbstractEventLoop]
+async def test_an_answer_that_comes_late_is_a_failure_though_it_comes(
+    server: RedisServer, connected: Callable[..., Gateway]
 ) -> None:
-    gateway = Gateway(server.url)
-
-    async def scenario() -> None:
-        gateway.cache.put(KEYS[0], entry(0))
-        await until_found(gateway, KEYS[0])
-        gateway.cache.config = SharedCacheConfig(url_env="X", timeout_ms=200)
-        for _ in range(FAILURES):
-            lookup = asyncio.ensure_future(gateway.get(KEYS[0]))
-            await asyncio.sleep(0)
-            time.sleep(0.4)  # noqa: ASYNC251 - what a large answer of another request does to the loop
-            assert KEYS[0] in await lookup
-        await gateway.cache.close()
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(scenario())
+    gateway, tasks = connected(server.url, timeout_ms=100), asyncio.all_tasks()
+    gateway.cache.put(KEYS[0], entry(0))
+    await until_found(gateway, KEYS[0])
+    skipped = gateway.lookups("skipped")
+    for _ in range(FAILURES):
+        server.client.client_pause(500)
+        assert await gateway.get(KEYS[0]) == {}
+        await until(lambda: asyncio.all_tasks() == tasks)  # the answer has come
+    assert gateway.lookups("skipped") == skipped
+    await gateway.get(KEYS[0])
+    assert gateway.lookups("skipped") == skipped + 1
 
 
-def test_a_full_server_goes_on_being_read_and_is_written_when_it_has_room(server: RedisServer, said: list[str]) -> None:
-    gateway = Gateway(server.url)
+@pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {}), ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"]
+)
+async def test_an_answer_that_waits_for_a_busy_process_is_not_late(
+    server: RedisServer, connected: Callable[..., Gateway]
+) -> None:
+    gateway = connected(server.url)
 
-    async def scenario() -> None:
-        gateway.cache.put(KEYS[0], entry(0))
-        await until_found(gateway, KEYS[0])
-        server.fill()
+    gateway.cache.put(KEYS[0], entry(0))
+    await until_found(gateway, KEYS[0])
+    gateway.cache.config = SharedCacheConfig(url_env="X", timeout_ms=200)
+    for _ in range(FAILURES):
+        lookup = asyncio.ensure_future(gateway.get(KEYS[0]))
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # noqa: ASYNC251 - what a large answer of another request does to the loop
+        assert KEYS[0] in await lookup
 
-        def dropped() -> bool:
-            gateway.cache.put(KEYS[1], entry(1))
-            return gateway.writes("dropped") > 0
 
-        await until(dropped)  # the breaker is open
-        assert gateway.writes("error") >= FAILURES
-        gateway.cache.put(KEYS[9], entry(9))
-        assert list(await gateway.get(*KEYS[:10])) == KEYS[:1]
-        server.free()
-        await until_stored(gateway, 9)
-        assert KEYS[9] in await gateway.get(KEYS[9])
+async def test_a_full_server_goes_on_being_read_and_is_written_when_it_has_room(
+    server: RedisServer, connected: Callable[..., Gateway], said: list[str]
+) -> None:
+    gateway = connected(server.url)
+    gateway.cache.put(KEYS[0], entry(0))
+    await until_found(gateway, KEYS[0])
+    server.fill()
 
-    run(gateway, scenario=scenario)
+    def dropped() -> bool:
+        gateway.cache.put(KEYS[1], entry(1))
+        return gateway.writes("dropped") > 0
+
+    await until(dropped)  # the breaker is open
+    assert gateway.writes("error") >= FAILURES
+    gateway.cache.put(KEYS[9], entry(9))
+    assert list(await gateway.get(*KEYS[:10])) == KEYS[:1]
+    server.free()
+    await until_stored(gateway, 9)
+    assert KEYS[9] in await gateway.get(KEYS[9])
     writes = [line for line in said if "writes" in line]
     assert [
         "stop until it answers again: command not allowed when used memory" in writes[0],
@@ -296,34 +271,28 @@ def test_a_full_server_goes_on_being_read_and_is_written_when_it_has_room(server
     ] == [True, True, 2]
 
 
-def test_writes_that_pile_up_are_dropped_and_the_queue_stays_bounded(server: RedisServer) -> None:
-    gateway = Gateway(server.url, waiting_writes=10)
-
-    async def scenario() -> None:
-        server.pause()
-        for i in range(50):
-            gateway.cache.put(KEYS[i], entry(i))
-        assert gateway.writes("dropped") == 40
-        server.resume()
-        await until(lambda: gateway.writes("stored") == 10)
-
-    run(gateway, scenario=scenario)
+async def test_writes_that_pile_up_are_dropped_and_the_queue_stays_bounded(
+    server: RedisServer, connected: Callable[..., Gateway]
+) -> None:
+    gateway = connected(server.url, waiting_writes=10)
+    server.pause()
+    for i in range(50):
+        gateway.cache.put(KEYS[i], entry(i))
+    assert gateway.writes("dropped") == 40
+    server.resume()
+    await until(lambda: gateway.writes("stored") == 10)
     assert server.client.dbsize() == 10
 
 
-def test_wrong_credentials_are_a_failure_of_the_server_and_not_of_the_request(
-    server: RedisServer, said: list[str]
+async def test_wrong_credentials_are_a_failure_of_the_server_and_not_of_the_request(
+    server: RedisServer, connected: Callable[..., Gateway], said: list[str]
 ) -> None:
     server.client.config_set("requirepass", "right")
-    gateway = Gateway(server.tcp_url.replace("//", "//:secret@"))
-
-    async def scenario() -> None:
-        for _ in range(FAILURES):
-            assert await gateway.get(KEYS[0]) == {}
-        gateway.cache.put(KEYS[0], entry(0))
-        await until(lambda: gateway.writes("error") == 1)
-
-    run(gateway, scenario=scenario)
+    gateway = connected(server.tcp_url.replace("//", "//:secret@"))
+    for _ in range(FAILURES):
+        assert await gateway.get(KEYS[0]) == {}
+    gateway.cache.put(KEYS[0], entry(0))
+    await until(lambda: gateway.writes("error") == 1)
     assert gateway.lookups("error") == FAILURES
     assert any("reads stop" in line for line in said)
     assert not any("secret" in line for line in said)
