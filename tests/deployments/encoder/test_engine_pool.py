@@ -25,61 +25,51 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_a_result_is_a_proof() -> None:
-    async def run() -> EnginePool:
-        engine = EnginePool(1)
-        assert engine.proved_at == -math.inf
-        assert await engine.run(lambda a, b: a + b, 1, b=2) == 3
-        return engine
-
-    assert asyncio.run(run()).proved_at > 0
+async def test_a_result_is_a_proof() -> None:
+    engine = EnginePool(1)
+    assert engine.proved_at == -math.inf
+    assert await engine.run(lambda a, b: a + b, 1, b=2) == 3
+    assert engine.proved_at > 0
 
 
-def test_a_failure_ends_the_trust_in_what_was_proved() -> None:
-    async def run() -> None:
-        engine = EnginePool(1)
-        await engine.run(int)
-        with pytest.raises(UnavailableError, match="the engine failed"):
-            await engine.run(lambda: 1 / 0)
-        assert engine.proved_at == -math.inf
-
-    asyncio.run(run())
+async def test_a_failure_ends_the_trust_in_what_was_proved() -> None:
+    engine = EnginePool(1)
+    await engine.run(int)
+    with pytest.raises(UnavailableError, match="the engine failed"):
+        await engine.run(lambda: 1 / 0)
+    assert engine.proved_at == -math.inf
 
 
-def test_errors_on_purpose_stay_what_they_are() -> None:
+async def test_errors_on_purpose_stay_what_they_are() -> None:
     def refuse() -> None:
         raise ArtifactError("no vectors")
 
     with pytest.raises(ArtifactError, match="no vectors"):
-        asyncio.run(EnginePool(1).run(refuse))
+        await EnginePool(1).run(refuse)
 
 
-def test_a_run_that_does_not_come_back_is_not_waited_for_and_neither_is_what_follows(gate: threading.Event) -> None:
-    async def run() -> None:
-        engine = EnginePool(1, timeout_s=0.05)
-        with pytest.raises(UnavailableError, match="did not answer within"):
-            await engine.run(gate.wait)
-        with pytest.raises(UnavailableError, match="has not answered"):
-            await engine.run(int)
-        gate.set()  # slow and not stuck
-        engine.timeout_s = 30
-        while True:
-            try:
-                assert await engine.run(int) == 0
-            except UnavailableError:
-                continue
-            return
+async def test_a_run_that_does_not_come_back_is_not_waited_for_and_neither_is_what_follows(
+    gate: threading.Event,
+) -> None:
+    engine = EnginePool(1, timeout_s=0.05)
+    with pytest.raises(UnavailableError, match="did not answer within"):
+        await engine.run(gate.wait)
+    with pytest.raises(UnavailableError, match="has not answered"):
+        await engine.run(int)
+    gate.set()  # slow and not stuck
+    engine.timeout_s = 30
+    while True:
+        try:
+            assert await engine.run(int) == 0
+        except UnavailableError:
+            continue
+        return
 
-    asyncio.run(run())
 
-
-def test_whoever_gives_up_waiting_leaves_the_engine_usable(gate: threading.Event) -> None:
-    async def run() -> None:
-        engine = EnginePool(1, timeout_s=30)
-        task = asyncio.ensure_future(engine.run(gate.wait))
-        await asyncio.sleep(0)
-        task.cancel()
-        gate.set()
-        assert await engine.run(int) == 0
-
-    asyncio.run(run())
+async def test_whoever_gives_up_waiting_leaves_the_engine_usable(gate: threading.Event) -> None:
+    engine = EnginePool(1, timeout_s=30)
+    task = asyncio.ensure_future(engine.run(gate.wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    gate.set()
+    assert await engine.run(int) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from deployments.rpc.client import CallFailedError, Connection, ConnectionLostEr
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Server
 from models.errors import UnavailableError
+
+pytestmark = pytest.mark.timeout(30)  # instead of minutes, when an answer never comes
 
 QUEUED = Queued("gateway", 10, 20, 3, ("00-trace",))
 
@@ -82,104 +84,84 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOST_VARIABLE, "127.0.0.1")
 
 
-def run(scenario: Callable[[Bench], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        bench = Bench()
-        await bench.add()
-        await asyncio.wait_for(scenario(bench), 30)
-
-    asyncio.run(whole())
+@pytest.fixture
+async def bench(loopback: None) -> Bench:
+    bench = Bench()
+    await bench.add()
+    return bench
 
 
-def test_what_is_sent_arrives() -> None:
-    async def scenario(bench: Bench) -> None:
-        encoder = bench.encoders[0]
+async def test_what_is_sent_arrives(bench: Bench) -> None:
+    encoder = bench.encoders[0]
+    encoder.gate.set()
+    items: list[Item] = ["text, 文字", b"\x00\xffpicture", (101, 7, 102)]
+    reply = await (await bench.connected()).call(items, QUEUED)
+    assert encoder.calls == [(items, QUEUED)]
+    wanted = await encoder(items, QUEUED)
+    assert reply.vectors.tobytes() == wanted.vectors.tobytes()
+    assert reply.vectors.dtype == np.float32
+    assert reply.vectors.shape == (3, 8)
+    assert (reply.label, reply.tokens, reply.errors) == (wanted.label, wanted.tokens, wanted.errors)
+    assert reply.stages == wanted.stages
+
+
+async def test_calls_are_under_way_together_and_large_ones_arrive_whole(bench: Bench) -> None:
+    connection = await bench.connected()
+    picture = bytes(range(256)) * 20_000
+    calls = [asyncio.ensure_future(connection.call([picture] * n, QUEUED)) for n in (1, 2, 3)]
+    await bench.called(3)
+    assert connection.under_way == 3
+    bench.encoders[0].gate.set()
+    assert [len(reply.vectors) for reply in await asyncio.gather(*calls)] == [1, 2, 3]
+    assert bench.encoders[0].calls[2][0] == [picture] * 3
+
+
+async def test_the_replica_with_the_fewest_calls_under_way_is_picked(bench: Bench) -> None:
+    await bench.add()
+    first = await bench.connected()
+    call = asyncio.ensure_future(first.call(["a"], QUEUED))
+    await bench.called(1)
+    second = await bench.connected()
+    assert second is not first
+    for encoder in bench.encoders:
         encoder.gate.set()
-        items: list[Item] = ["text, 文字", b"\x00\xffpicture", (101, 7, 102)]
-        reply = await (await bench.connected()).call(items, QUEUED)
-        assert encoder.calls == [(items, QUEUED)]
-        wanted = await encoder(items, QUEUED)
-        assert reply.vectors.tobytes() == wanted.vectors.tobytes()
-        assert reply.vectors.dtype == np.float32
-        assert reply.vectors.shape == (3, 8)
-        assert (reply.label, reply.tokens, reply.errors) == (wanted.label, wanted.tokens, wanted.errors)
-        assert reply.stages == wanted.stages
-
-    run(scenario)
+    await call
 
 
-def test_calls_are_under_way_together_and_large_ones_arrive_whole() -> None:
-    async def scenario(bench: Bench) -> None:
-        connection = await bench.connected()
-        picture = bytes(range(256)) * 20_000
-        calls = [asyncio.ensure_future(connection.call([picture] * n, QUEUED)) for n in (1, 2, 3)]
-        await bench.called(3)
-        assert connection.under_way == 3
-        bench.encoders[0].gate.set()
-        assert [len(reply.vectors) for reply in await asyncio.gather(*calls)] == [1, 2, 3]
-        assert bench.encoders[0].calls[2][0] == [picture] * 3
-
-    run(scenario)
-
-
-def test_the_replica_with_the_fewest_calls_under_way_is_picked() -> None:
-    async def scenario(bench: Bench) -> None:
+async def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed(bench: Bench) -> None:
+    for _ in range(19):
         await bench.add()
-        first = await bench.connected()
-        call = asyncio.ensure_future(first.call(["a"], QUEUED))
-        await bench.called(1)
-        second = await bench.connected()
-        assert second is not first
-        for encoder in bench.encoders:
-            encoder.gate.set()
-        await call
-
-    run(scenario)
-
-
-def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed() -> None:
-    async def scenario(bench: Bench) -> None:
-        for _ in range(19):
-            await bench.add()
-        await bench.connected()
-        calls = []
-        for number in range(300):
-            calls.append(asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)))
-            await bench.called(number + 1)
-        assert min(len(encoder.calls) for encoder in bench.encoders) > 5
-        for encoder in bench.encoders:
-            encoder.gate.set()
-        await asyncio.gather(*calls)
-        await bench.servers[3].close()
-        await until(lambda: bench.connections.pick(bench.replicas) is None)
-        del bench.replicas[3]
-        assert (await bench.connected()).alive
-
-    run(scenario)
+    await bench.connected()
+    calls = []
+    for number in range(300):
+        calls.append(asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)))
+        await bench.called(number + 1)
+    assert min(len(encoder.calls) for encoder in bench.encoders) > 5
+    for encoder in bench.encoders:
+        encoder.gate.set()
+    await asyncio.gather(*calls)
+    await bench.servers[3].close()
+    await until(lambda: bench.connections.pick(bench.replicas) is None)
+    del bench.replicas[3]
+    assert (await bench.connected()).alive
 
 
-def test_who_does_not_know_the_secret_is_not_answered() -> None:
-    async def scenario(bench: Bench) -> None:
-        metadata = bench.replicas[0].replica_metadata
-        for first in (bytes(32), b"", bytes(31), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", bytes(10_000)):
-            reader, writer = await asyncio.open_connection(metadata["host"], metadata["port"])
-            writer.write(first if first.startswith(b"GET") else HEADER.pack(len(first), 0) + first)
-            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await reader.readexactly(1)
-            writer.close()
-        assert bench.encoders[0].calls == []
-
-    run(scenario)
+async def test_who_does_not_know_the_secret_is_not_answered(bench: Bench) -> None:
+    metadata = bench.replicas[0].replica_metadata
+    for first in (bytes(32), b"", bytes(31), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", bytes(10_000)):
+        reader, writer = await asyncio.open_connection(metadata["host"], metadata["port"])
+        writer.write(first if first.startswith(b"GET") else HEADER.pack(len(first), 0) + first)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+        writer.close()
+    assert bench.encoders[0].calls == []
 
 
-def test_a_replica_of_another_format_is_called_through_serve() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.replicas[0].replica_metadata["format"] = 0
-        assert bench.connections.pick(bench.replicas) is None
-        await asyncio.sleep(0)
-        assert bench.connections._opening == {}
-
-    run(scenario)
+async def test_a_replica_of_another_format_is_called_through_serve(bench: Bench) -> None:
+    bench.replicas[0].replica_metadata["format"] = 0
+    assert bench.connections.pick(bench.replicas) is None
+    await asyncio.sleep(0)
+    assert bench.connections._opening == {}
 
 
 @pytest.mark.parametrize(
@@ -187,76 +169,60 @@ def test_a_replica_of_another_format_is_called_through_serve() -> None:
     [(UnavailableError("the engine hangs"), ConnectionLostError), (ValueError("a defect"), CallFailedError)],
     ids=["another replica may", "no other replica could"],
 )
-def test_a_failure_belongs_to_its_call(error: Exception, expected: type[Exception]) -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.encoders[0].gate.set()
-        bench.encoders[0].error = error
-        connection = await bench.connected()
-        with pytest.raises(expected, match=str(error)):
-            await connection.call(["a"], QUEUED)
-        bench.encoders[0].error = None
-        assert len((await connection.call(["a"], QUEUED)).vectors) == 1
-
-    run(scenario)
+async def test_a_failure_belongs_to_its_call(error: Exception, expected: type[Exception], bench: Bench) -> None:
+    bench.encoders[0].gate.set()
+    bench.encoders[0].error = error
+    connection = await bench.connected()
+    with pytest.raises(expected, match=str(error)):
+        await connection.call(["a"], QUEUED)
+    bench.encoders[0].error = None
+    assert len((await connection.call(["a"], QUEUED)).vectors) == 1
 
 
-def test_calls_to_a_replica_that_dies_go_elsewhere() -> None:
-    async def scenario(bench: Bench) -> None:
-        connection = await bench.connected()
-        call = asyncio.ensure_future(connection.call(["a"], QUEUED))
-        await bench.called(1)
-        for held in bench.servers[0]._connections:
-            held.close()
-        with pytest.raises(ConnectionLostError, match="went away"):
-            await call
-        assert bench.connections.pick(bench.replicas) is None
-
-    run(scenario)
+async def test_calls_to_a_replica_that_dies_go_elsewhere(bench: Bench) -> None:
+    connection = await bench.connected()
+    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    await bench.called(1)
+    for held in bench.servers[0]._connections:
+        held.close()
+    with pytest.raises(ConnectionLostError, match="went away"):
+        await call
+    assert bench.connections.pick(bench.replicas) is None
 
 
-def test_a_replica_that_stops_finishes_its_calls_and_takes_no_more() -> None:
-    async def scenario(bench: Bench) -> None:
-        connection = await bench.connected()
-        call = asyncio.ensure_future(connection.call(["a"], QUEUED))
-        await bench.called(1)
-        closing = asyncio.ensure_future(bench.servers[0].close())
-        await asyncio.sleep(0)
-        with pytest.raises(ConnectionLostError, match="stopping"):
-            await connection.call(["late"], QUEUED)
-        assert not closing.done()
-        bench.encoders[0].gate.set()
-        assert len((await call).vectors) == 1
-        await closing
-        await until(lambda: not connection.alive)
-
-    run(scenario)
+async def test_a_replica_that_stops_finishes_its_calls_and_takes_no_more(bench: Bench) -> None:
+    connection = await bench.connected()
+    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    await bench.called(1)
+    closing = asyncio.ensure_future(bench.servers[0].close())
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionLostError, match="stopping"):
+        await connection.call(["late"], QUEUED)
+    assert not closing.done()
+    bench.encoders[0].gate.set()
+    assert len((await call).vectors) == 1
+    await closing
+    await until(lambda: not connection.alive)
 
 
-def test_more_calls_than_a_replica_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_calls_than_a_replica_holds_are_refused(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
     monkeypatch.setattr(server_module, "CALLS", 1)
-
-    async def scenario(bench: Bench) -> None:
-        connection = await bench.connected()
-        call = asyncio.ensure_future(connection.call(["a"], QUEUED))
-        await bench.called(1)
-        with pytest.raises(ConnectionLostError, match="holds 1 calls"):
-            await connection.call(["b"], QUEUED)
-        bench.encoders[0].gate.set()
-        await call
-
-    run(scenario)
+    connection = await bench.connected()
+    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    await bench.called(1)
+    with pytest.raises(ConnectionLostError, match="holds 1 calls"):
+        await connection.call(["b"], QUEUED)
+    bench.encoders[0].gate.set()
+    await call
 
 
-def test_a_replica_that_left_the_set_finishes_and_is_let_go() -> None:
-    async def scenario(bench: Bench) -> None:
-        connection = await bench.connected()
-        call = asyncio.ensure_future(connection.call(["a"], QUEUED))
-        await bench.called(1)
-        bench.replicas.clear()
-        assert bench.connections.pick(bench.replicas) is None
-        assert connection.alive
-        bench.encoders[0].gate.set()
-        await call
-        await until(lambda: not connection.alive)
-
-    run(scenario)
+async def test_a_replica_that_left_the_set_finishes_and_is_let_go(bench: Bench) -> None:
+    connection = await bench.connected()
+    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    await bench.called(1)
+    bench.replicas.clear()
+    assert bench.connections.pick(bench.replicas) is None
+    assert connection.alive
+    bench.encoders[0].gate.set()
+    await call
+    await until(lambda: not connection.alive)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.serve_internals import http_shortcut
 from deployments.serve_internals.http_shortcut import Envelope
+
+pytestmark = pytest.mark.timeout(20)  # instead of minutes, when an answer never comes
 
 UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -65,10 +65,6 @@ async def ask(app: Envelope, path: str, *headers: tuple[bytes, bytes], gone: boo
     return sent
 
 
-def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(scenario(), 20))  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("path", "directly"),
     [
@@ -81,28 +77,26 @@ def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
         ("/-/routes", False),
     ],
 )
-def test_requests_for_vectors_alone_go_to_the_gateway_directly(
+async def test_requests_for_vectors_alone_go_to_the_gateway_directly(
     shortcut: http_shortcut.Shortcut, path: str, directly: bool
 ) -> None:
     gateway, serve = App(), App()
-
-    async def scenario() -> None:
-        shortcut.open(gateway)
-        assert (await ask(Envelope(serve), path))[1]["body"] == b"vectors"
-
-    run(scenario)
+    shortcut.open(gateway)
+    assert (await ask(Envelope(serve), path))[1]["body"] == b"vectors"
     assert (len(gateway.scopes), len(serve.scopes)) == ((1, 0) if directly else (0, 1))
 
 
-def test_without_a_gateway_or_on_another_loop_everything_goes_through_serve(shortcut: http_shortcut.Shortcut) -> None:
+async def test_without_a_gateway_or_on_another_loop_everything_goes_through_serve(
+    shortcut: http_shortcut.Shortcut,
+) -> None:
     gateway, serve = App(), App()
 
     async def opened() -> None:
         shortcut.open(gateway)
 
-    run(lambda: ask(Envelope(serve), "/v1/embeddings"))
-    run(opened)
-    run(lambda: ask(Envelope(serve), "/v1/embeddings"))
+    await ask(Envelope(serve), "/v1/embeddings")
+    await asyncio.to_thread(asyncio.run, opened())
+    await ask(Envelope(serve), "/v1/embeddings")
     assert (len(gateway.scopes), len(serve.scopes)) == (0, 2)
 
 
@@ -111,40 +105,29 @@ def test_without_a_gateway_or_on_another_loop_everything_goes_through_serve(shor
     [((b"x-request-id", b"order-7"), b"order-7"), ((b"x-request-id", b"a b\x00"), None), ((b"accept", b"*/*"), None)],
     ids=["the caller's is kept", "a wrong one is replaced", "a missing one is made"],
 )
-def test_every_request_has_an_id_in_its_scope_and_its_answer(
+async def test_every_request_has_an_id_in_its_scope_and_its_answer(
     shortcut: http_shortcut.Shortcut, sent: tuple[bytes, bytes], kept: bytes | None
 ) -> None:
     gateway = App()
-
-    async def scenario() -> list[Message]:
-        shortcut.open(gateway)
-        return await ask(Envelope(App()), "/v1/embeddings", sent)
-
-    start = run(scenario)[0]
+    shortcut.open(gateway)
+    start = (await ask(Envelope(App()), "/v1/embeddings", sent))[0]
     (answered,) = [value for name, value in start["headers"] if name == b"x-request-id"]
     (seen,) = [value for name, value in gateway.scopes[0]["headers"] if name == b"x-request-id"]
     assert answered == seen
     assert answered == kept if kept else UUID.fullmatch(answered)
 
 
-def test_ids_differ(shortcut: http_shortcut.Shortcut) -> None:
-    async def scenario() -> set[bytes]:
-        shortcut.open(App())
-        answers = [await ask(Envelope(App()), "/v1/embeddings") for _ in range(50)]
-        return {value for answer in answers for name, value in answer[0]["headers"] if name == b"x-request-id"}
-
-    ids = run(scenario)
+async def test_ids_differ(shortcut: http_shortcut.Shortcut) -> None:
+    shortcut.open(App())
+    answers = [await ask(Envelope(App()), "/v1/embeddings") for _ in range(50)]
+    ids = {value for answer in answers for name, value in answer[0]["headers"] if name == b"x-request-id"}
     assert len(ids) == 50
     assert all(uuid.UUID(value.decode()) for value in ids)
 
 
-def test_a_request_that_nobody_waits_for_is_cancelled(shortcut: http_shortcut.Shortcut) -> None:
+async def test_a_request_that_nobody_waits_for_is_cancelled(shortcut: http_shortcut.Shortcut) -> None:
     gateway = App()
-
-    async def scenario() -> list[Message]:
-        gateway.hold = asyncio.Event()
-        shortcut.open(gateway)
-        return await ask(Envelope(App()), "/v1/embeddings", gone=True)
-
-    assert run(scenario) == []
+    gateway.hold = asyncio.Event()
+    shortcut.open(gateway)
+    assert await ask(Envelope(App()), "/v1/embeddings", gone=True) == []
     assert gateway.cancelled
