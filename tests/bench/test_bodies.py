@@ -57,14 +57,11 @@ def test_a_cached_load_repeats_its_pool() -> None:
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
 @pytest.mark.parametrize("body", BODIES, ids=IDS)
-def test_wrk_sends_our_bodies_each_once_and_counts_them_right(body: Body) -> None:
-    async def load() -> tuple[wrk.Sample, Echo]:
-        echo = Echo()
-        server, port = await echo.start()
-        async with server:
-            return await asyncio.to_thread(wrk.run, f"http://127.0.0.1:{port}", body, 4, 1, FIRST), echo
-
-    sample, echo = asyncio.run(load())
+async def test_wrk_sends_our_bodies_each_once_and_counts_them_right(body: Body) -> None:
+    echo = Echo()
+    server, port = await echo.start()
+    async with server:
+        sample = await asyncio.to_thread(wrk.run, f"http://127.0.0.1:{port}", body, 4, 1, FIRST)
     seen = {hashlib.blake2b(body.data(FIRST + n), digest_size=12).digest() for n in range(1, 20)}
     assert seen <= echo.bodies
     assert len(echo.bodies) == echo.requests

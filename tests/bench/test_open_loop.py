@@ -53,25 +53,21 @@ async def _answers(head: bytes, count: int) -> list[tuple[int, bool]]:
         return found
 
 
-def test_a_connection_reads_answers_that_come_in_pieces() -> None:
+async def test_a_connection_reads_answers_that_come_in_pieces() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 4"
-    assert asyncio.run(_answers(head, 3)) == [(200, False)] * 3
+    assert await _answers(head, 3) == [(200, False)] * 3
 
 
-def test_a_connection_sees_retry_after() -> None:
+async def test_a_connection_sees_retry_after() -> None:
     head = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 4"
-    assert asyncio.run(_answers(head, 1)) == [(503, True)]
+    assert await _answers(head, 1) == [(503, True)]
 
 
-def test_the_counting_server_counts_requests_and_bodies() -> None:
-    async def exchange() -> Echo:
-        echo = Echo()
-        server, port = await echo.start()
-        async with server:
-            connection = await Connection.connect(port)
-            for body in (b"one", b"two", b"two"):
-                await connection.exchange(request_bytes("/", "text/plain", body))
-        return echo
-
-    echo = asyncio.run(exchange())
+async def test_the_counting_server_counts_requests_and_bodies() -> None:
+    echo = Echo()
+    server, port = await echo.start()
+    async with server:
+        connection = await Connection.connect(port)
+        for body in (b"one", b"two", b"two"):
+            await connection.exchange(request_bytes("/", "text/plain", body))
     assert (echo.requests, len(echo.bodies)) == (3, 2)
