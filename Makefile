@@ -5,7 +5,7 @@ PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format lock setup clean faults soak bench bench-profile bench-models bench-gpu fidelity manifests
+.PHONY: run test test-slow lint format lock setup clean faults soak bench bench-profile bench-ab bench-models bench-gpu fidelity manifests
 
 PLAIN := bench/results/plain
 
@@ -50,6 +50,9 @@ bench: ## this service beside the bare model and its peers (40 minutes; QUICK=1:
 bench-profile: ## where each microsecond of a one-text request goes
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python -m bench --profile
+
+bench-ab: ## OTHER=../another-checkout under the same loads, by turns: faster or slower? (ten minutes)
+	$(BIN)/python -m bench.ab $(OTHER) $(if $(LOADS),--loads "$(LOADS)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-models: ## our graphs beside the plain torch exports of the same weights
 	@scripts/setup.sh dev "$(PYTHON)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +46,24 @@ class Plan:
     search_s: float  # each step of the search for the sustainable rate
     overload_s: float
     unloaded_s: float
+
+
+def chosen(loads: Sequence[Load], names: str) -> tuple[Load, ...]:
+    """The loads of some names.
+
+    Args:
+        loads: all there are.
+        names: separated by commas; an ``x`` between digits may stand for ``×``.
+
+    Raises:
+        ValueError: a name is unknown; the message lists those there are.
+    """
+    by_name = {load.name: load for load in loads}
+    wanted = [re.sub(r"(?<=\d)x(?=\d)", "×", name.strip()) for name in names.split(",")]
+    unknown = [name for name in wanted if name not in by_name]
+    if unknown:
+        raise ValueError(f"no load is called {', '.join(unknown)}; there are: {', '.join(by_name)}")
+    return tuple(by_name[name] for name in wanted)
 
 
 def quick_plan() -> Plan:

@@ -26,7 +26,15 @@ class ServerError(RuntimeError):
 class Server:
     """One server process and whatever it starts."""
 
-    def __init__(self, name: str, command: list[str], port: int, log: Path, environment: dict[str, str | None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        log: Path,
+        environment: dict[str, str | None],
+        folder: Path | None = None,
+    ) -> None:
         """Start it.
 
         Args:
@@ -35,6 +43,7 @@ class Server:
             port: where it will listen on loopback.
             log: where its output goes.
             environment: variables to set, or to remove where the value is None.
+            folder: where it runs; here when left out.
         """
         self.name, self.port, self.log = name, port, log
         self.statistics_port: int | None = None  # where it counts its requests, if it does
@@ -45,7 +54,7 @@ class Server:
             variables.pop(gone, None)
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env=variables, start_new_session=True
+                command, stdout=output, stderr=subprocess.STDOUT, env=variables, cwd=folder, start_new_session=True
             )
 
     def wait(self, path: str, body: bytes, content_type: str, seconds: float = START_S) -> None:
