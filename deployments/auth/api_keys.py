@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from deployments.config.base import Strict
 from models.errors import ConfigError
+from models.files import locked, write_whole
 
 Scope = Literal["embed", "admin"]
 FILE_VARIABLE = "EMBEDSERVE_API_KEYS_FILE"
@@ -123,31 +122,22 @@ def changing(path: Path) -> Iterator[list[ApiKey]]:
     Raises:
         ConfigError: the file is invalid before or after the change, or cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"cannot write beside {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(path))
+        except OSError as error:
+            raise ConfigError(f"cannot write beside {path}: {error.strerror}") from error
         keys = list(load_keys(path).keys) if path.exists() else []
         yield keys
         _write(path, keys)
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, keys: list[ApiKey]) -> None:
     entries = [key.model_dump(mode="json", exclude_none=True) for key in keys]
     parse_keys({"keys": entries}, f"key file {path}")
     text = HEADER + yaml.safe_dump({"keys": entries}, sort_keys=False)
-    partial = path.with_name(path.name + ".partial")
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     try:
-        descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
+        write_whole(path, text.encode(), mode=0o600)
     except OSError as error:
         raise ConfigError(f"cannot write the key file {path}: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ import yaml
 from deployments.cluster.serve_file import ServeConfig, check
 from deployments.operator.operations import Operation
 from models.errors import ConfigError, EmbedserveError
+from models.files import write_whole
 
 LOST = "its layout could not be kept, comments are lost"
 
@@ -56,10 +57,8 @@ class YamlFile:
         Raises:
             ConfigError: it cannot be written.
         """
-        partial = self.path.with_name(self.path.name + ".partial")
         try:
-            partial.write_text(self.after, encoding="utf-8")
-            partial.replace(self.path)
+            write_whole(self.path, self.after.encode())
         except OSError as error:
             raise ConfigError(f"the service is changed, but {self.path} cannot be written: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ from models.catalog.artifact import file_sha256
 from models.catalog.catalog import Catalog, FileSource, ModelSpec
 from models.engine.engine import Engine, Pooling
 from models.errors import ArtifactError, CatalogError
+from models.files import replacing
 from models.graph.clip_text import ClipTextConfig
 from models.graph.precision import PRECISIONS
 from models.graph.vision import ClipVisionConfig
@@ -166,11 +167,6 @@ def add_entry(path: Path, spec: ModelSpec) -> None:
     block = re.sub(r"\A[^\n]*:", f'"{spec.version}":', block)
     lines[end:end] = ["    " + line for line in block.rstrip("\n").split("\n")]
     text = "\n".join(lines) + "\n"
-    trial = path.with_name(path.name + ".partial")
-    trial.write_text(text, encoding="utf-8")
-    try:
+    with replacing(path) as trial:
+        trial.write_text(text, encoding="utf-8")
         Catalog.load(trial)
-    except CatalogError:
-        trial.unlink()
-        raise
-    trial.replace(path)

