@@ -19,8 +19,6 @@ from deployments.config.gateway import GatewayConfig
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
-from deployments.http.middleware.admission import Admission
-from deployments.http.middleware.request_log import RequestLog
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.logging import logger
@@ -54,7 +52,7 @@ class Gateway:
         self._registry = ModelRegistry()
         self._metrics = GatewayMetrics()
         self._embeddings = EmbeddingService(self._registry, self._metrics)
-        self._application = Admission(RequestLog(build(self._embeddings, self._auth), self._access_log), self._metrics)
+        self._application = build(self._embeddings, self._auth, self._access_log)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,7 +84,6 @@ class Gateway:
             return
         self._registry.configure(config)
         self._access_log.on = config.access_log
-        self._application.limit = config.queue.open_requests
         self._configured = True
         http_shortcut.SHORTCUT.open(
             self._application

@@ -21,13 +21,11 @@ from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.request_queue import BULK
 from deployments.gateway.shadow import Shadow
-from deployments.http.status import status_of
 from deployments.observability.metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
 from models.errors import DeadlineError, InputError, LimitError, UnavailableError
 
 CacheState = Literal["hit", "miss", "partial"]
-SHED = {429: "rate", 503: "capacity", 504: "deadline"}
 LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
 
 
@@ -93,22 +91,11 @@ class EmbeddingService:
         record = RECORD.get()
         if record is not None:
             record.model, record.version, record.items, record.bulk = *labels, len(request.items), request.bulk
-        try:
-            self._rates.take(request.client, len(request.items), self.registry.config.rate)
-            BULK.set(request.bulk)
-            result = await self._embed(request, version)
-        except asyncio.CancelledError:
-            self.metrics.requests.add((*labels, "499"))
-            raise
-        except Exception as error:
-            status = status_of(error)
-            self.metrics.requests.add((*labels, str(status)))
-            if status in SHED:
-                self.metrics.shed.add((*labels, SHED[status]))
-            raise
+        self._rates.take(request.client, len(request.items), self.registry.config.rate)
+        BULK.set(request.bulk)
+        result = await self._embed(request, version)
         if record is not None:
             record.hash, record.tokens, record.cache = result.label.hash, result.tokens, result.cache
-        self.metrics.requests.add((*labels, "200"))
         self.metrics.items.add(labels, len(result.vectors))
         self.metrics.tokens.add(labels, result.tokens)
         self.metrics.latency.observe(labels, (time.perf_counter() - start) * 1000)

@@ -1,28 +1,59 @@
-"""All adapters as one ASGI application."""
+"""The HTTP application: the layers that every request passes, and the routes behind them."""
 
 from __future__ import annotations
 
-from starlette.exceptions import HTTPException
+from collections.abc import Sequence
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http import health, inference_v2, metrics, models, openai, openapi
-from deployments.http.errors import on_error, on_http_error
-from deployments.http.middleware.auth import Guarded
-from models.errors import EmbedserveError
+from deployments.http.middleware.admission import Admission
+from deployments.http.middleware.auth import Authentication
+from deployments.http.middleware.error_handler import ErrorHandler
+from deployments.http.middleware.request_id import RequestId
+from deployments.http.middleware.request_log import RequestLog
+from deployments.http.middleware.security_headers import SecurityHeaders
+from deployments.http.routing import Routing
+from deployments.observability.access_log import AccessLog
 
 
-def build(embeddings: EmbeddingService, auth: Authenticator) -> Guarded:
-    """Build the application; the routes that traffic takes come first, because matching is by order."""
-    return Guarded(
-        auth,
-        routes=[
+def build(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> ASGIApp:
+    """Build the application of a gateway."""
+    return chain(middleware(embeddings, auth, log), routing(embeddings, auth))
+
+
+def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> list[Middleware]:
+    """What every request passes on its way in, top to bottom, and every answer on its way out, bottom to top."""
+    return [
+        Middleware(RequestId),  # names the request
+        Middleware(RequestLog, log, embeddings.metrics),  # its line in the access log, its count, its span
+        Middleware(SecurityHeaders),  # on every answer
+        Middleware(ErrorHandler),  # what is raised further in becomes an answer
+        Middleware(Admission, lambda: embeddings.registry.config.queue.open_requests),  # 503 when too many are open
+        Middleware(Authentication, auth),  # 401 and 403
+    ]
+
+
+def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
+    """The routes; those that traffic takes come first, because matching is by order."""
+    return Routing(
+        [
             *openai.routes(embeddings),
             *inference_v2.routes(embeddings),
             *models.routes(embeddings.registry),
             *health.routes(embeddings.registry),
             *metrics.routes(),
             *openapi.routes(auth),
-        ],
-        exception_handlers={EmbedserveError: on_error, HTTPException: on_http_error, Exception: on_error},
+        ]
     )
+
+
+def chain(layers: Sequence[Middleware], innermost: ASGIApp) -> ASGIApp:
+    """``innermost`` behind ``layers``, of which the first is the outermost."""
+    app = innermost
+    for cls, args, kwargs in reversed(layers):
+        app = cls(app, *args, **kwargs)
+    return app

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from ray.exceptions import RayTaskError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from deployments.contract.short_repr import short_repr
 from deployments.http.status import status_of
@@ -33,9 +31,11 @@ def error_response(
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 
-def respond(error: Exception) -> Response:
-    """Turn an exception into its answer; what we did not raise on purpose is a 500 that tells nothing of the inside."""
+def respond(error: Exception, scope: Scope) -> Response:
+    """The answer to an exception. What was not raised on purpose is a 500 that tells nothing of the inside."""
     cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, HTTPException):
+        return _unrouted(cause, scope)
     status = status_of(cause)
     record = RECORD.get()
     if record is not None:
@@ -57,20 +57,14 @@ def _headers(error: EmbedserveError) -> dict[str, str] | None:
     return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
 
 
-async def on_error(_: Request, error: Exception) -> Response:
-    """Starlette's handler for every exception."""
-    return respond(error)
-
-
-async def on_http_error(request: Request, error: Exception) -> Response:
-    """Starlette's handler for unknown routes and wrong methods."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers: Any = dict(error.headers or {}) if isinstance(error, HTTPException) else None
+def _unrouted(error: HTTPException, scope: Scope) -> Response:
+    """The answer to what Starlette raises: unknown routes, wrong methods, requests that it cannot read."""
+    status, headers = error.status_code, dict(error.headers or {})
     if status == 404:
-        message = f"no route {short_repr(request.url.path)}; GET /docs lists the routes"
+        message = f"no route {short_repr(scope['path'])}; GET /docs lists the routes"
     elif status == 405:
         allowed = headers.get("Allow", "see /docs")
-        message = f"{request.method} is not allowed on {short_repr(request.url.path)}; allowed: {allowed}"
+        message = f"{scope['method']} is not allowed on {short_repr(scope['path'])}; allowed: {allowed}"
     else:
-        message = getattr(error, "detail", "the request could not be read")
+        message = error.detail or "the request could not be read"
     return error_response(status, message, "invalid_request_error", headers=headers)

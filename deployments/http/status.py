@@ -29,6 +29,8 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (UnavailableError, 503),
     (DeadlineError, 504),
 ]
+# Why a request was refused for load, as the metrics count it.
+SHED = {429: "rate", 503: "capacity", 504: "deadline"}
 
 
 def status_of(error: BaseException) -> int:

@@ -9,16 +9,14 @@ requests and reports its own load; a replica that drains lets the requests on it
 from __future__ import annotations
 
 import asyncio
-import random
-import re
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.observability.request_id import HEADER as ID_HEADER
+from deployments.observability.request_id import VALID, random_id
 from deployments.serve_internals.single_write import Gathering, gather
 
-REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:@/+=-]{1,128}$")
-ID_HEADER = b"x-request-id"
 # Serve would watch every request for a disconnect with two tasks more, a quarter of the gateway's time for a request.
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")
 DIRECT = ("/v1/embeddings", "/v2/models/")  # where requests for vectors go
@@ -77,7 +75,7 @@ class Envelope:
 def _identified(scope: Scope, send: Send) -> Send:
     """Name the request in its scope and in its answer, as Serve does, and let the answer leave as one."""
     given = next((value for name, value in scope["headers"] if name == ID_HEADER), None)
-    identifier = given or _random_id()
+    identifier = given or random_id()
     if given is None:
         scope["headers"].append((ID_HEADER, identifier))
 
@@ -95,13 +93,6 @@ def _identified(scope: Scope, send: Send) -> Send:
             gathering.flush()
 
     return identified
-
-
-def _random_id() -> bytes:
-    """A version 4 UUID (RFC 9562) for telling requests apart: it guards nothing, and the system's randomness takes 3 µs."""
-    digits = f"{random.getrandbits(128):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}".encode()
 
 
 class _Watch:
@@ -143,7 +134,7 @@ class _Watch:
 
 def _header(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
     if name == ID_HEADER:
-        return (name, value) if REQUEST_ID.match(value) else None
+        return (name, value) if VALID.match(value) else None
     if name == b"x-request-timeout-seconds":
         return b"x-embedserve-timeout-seconds", value
     return None if name == UNWATCHED[0] else (name, value)

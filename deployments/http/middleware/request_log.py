@@ -1,4 +1,4 @@
-"""The layer that remembers each request for the access log and for traces."""
+"""The layer that keeps a record of each request: its line in the access log, its count in the metrics, its span."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.http.middleware.auth import CLIENT
+from deployments.http.status import SHED
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
+from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.request_id import HEADER
 from deployments.observability.request_record import RECORD, Record
 
 PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
 PATH_CHARACTERS = 200  # of a path; ours are shorter
-GONE = 499  # as the metrics call a request whose client did not wait
-ENDPOINT = "endpoint"  # where Starlette leaves what it found for a path
+GONE = 499  # the client left before its answer was made
+FAILED = 500  # what the server answers when an exception passes every layer
+ANY = "*"  # model and version of a request for which none was chosen
+ENDPOINT = "endpoint"  # where routing leaves what it found for a path
 
 
 class RequestLog:
     """Notes every request but those of probes, which would be most of a quiet service's."""
 
-    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
-        """Wrap ``app``."""
+    def __init__(self, app: ASGIApp, log: AccessLog, metrics: GatewayMetrics) -> None:
+        """Wrap ``app``; lines go to ``log``, counts to ``metrics``."""
         self._app = app
         self._log = log
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and note what became of it."""
-        traced = tracing.on()
-        if scope["type"] != "http" or not (self._log.on or traced) or scope["path"] in PROBES:
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        record = Record(tracing.request(scope["headers"], scope["method"]) if traced else None)
-        status: int | None = None
+        record = Record(tracing.request(scope["headers"], scope["method"]) if tracing.on() else None)
+        status = 0
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -45,13 +50,24 @@ class RequestLog:
         RECORD.set(record)
         try:
             await self._app(scope, receive, noting)
+        except Exception:
+            status = status or FAILED
+            raise
         finally:
-            self._note(scope, status, time.perf_counter() - began, record)
+            status = status or GONE
+            self._count(status, record)
+            if self._log.on or record.span is not None:
+                self._note(scope, status, time.perf_counter() - began, record)
 
-    def _note(self, scope: Scope, status: int | None, total_s: float, record: Record) -> None:
-        status = status or GONE
+    def _count(self, status: int, record: Record) -> None:
+        labels = (record.model or ANY, record.version or ANY)
+        self._metrics.requests.add((*labels, str(status)))
+        if status in SHED and record.error is not None:  # a model that is not ready answers 503 too, and refuses nobody
+            self._metrics.shed.add((*labels, SHED[status]))
+
+    def _note(self, scope: Scope, status: int, total_s: float, record: Record) -> None:
         path = scope["path"][:PATH_CHARACTERS]
-        id_ = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+        id_ = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
         if self._log.on:
             method, client, trace_id = scope["method"], scope.get(CLIENT), tracing.trace_id(record.span)
             self._log.note(id_, method, path, client, status, total_s, record, trace_id)

@@ -1,0 +1,40 @@
+"""The innermost layer: from a path to the adapter that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Routing:
+    """Starlette's router, which POST requests to fixed paths do without: a twelfth of the gateway's time for each of them.
+
+    Both ways are below every middleware and raise what goes wrong, so that no request skips a layer.
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Answer ``routes``; where two match a path, the first does."""
+        self._router = Router(routes)
+        self._fixed: dict[str, Endpoint] = {
+            route.path: route.endpoint for route in routes if route.methods == {"POST"} and not route.param_convertors
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request.
+
+        Raises:
+            HTTPException: no route has this path, or none takes this method.
+        """
+        if scope["type"] == "http" and scope["method"] == "POST" and (endpoint := self._fixed.get(scope["path"])):
+            scope["endpoint"] = endpoint
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+            return
+        scope["app"] = self  # without it, the router answers 404 and 405 itself, as plain text
+        await self._router(scope, receive, send)
