@@ -12,7 +12,8 @@ from models.catalog.artifact import Artifact
 from models.engine.engine import BATCH_TOKENS, Engine, Vectors
 from models.engine.session import EngineOptions
 from models.errors import ArtifactError
-from models.inputs.image import ImageLimits, Pixels, decode
+from models.inputs.image import Pixels, decode
+from models.inputs.image_header import ImageLimits
 from models.inputs.text import Ids, TextTokenizer, pad
 
 WARM_TEXTS = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from deployments.contract.types import Item, ItemError
 from models.errors import InputError, LimitError
-from models.inputs.image import ImageLimits, Pixels, decode
+from models.inputs.image import Pixels, decode
+from models.inputs.image_header import ImageLimits
 
 Outcome = Pixels | ItemError
 

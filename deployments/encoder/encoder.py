@@ -33,7 +33,7 @@ from models.catalog.store import is_synthetic, pull
 from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, padding, probe, warm_up
 from models.engine import memory
 from models.errors import ArtifactError, InputError
-from models.inputs.image import ImageLimits
+from models.inputs.image_header import ImageLimits
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

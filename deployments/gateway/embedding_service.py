@@ -15,7 +15,7 @@ from deployments.contract.types import Item, ItemError, Label, ModelInfo
 from deployments.gateway.cache.memory import Entry, cache_key
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.image_fetch.fetcher import Fetcher
-from deployments.gateway.input_validation import checked_dimensions, checked_items
+from deployments.gateway.input_validation import checked_dimensions, checked_items, image_refusal
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
@@ -253,7 +253,12 @@ class EmbeddingService:
         futures: dict[bytes, asyncio.Future[_Computed | ItemError]],
         results: dict[int, _Computed],
     ) -> tuple[int, ItemError] | None:
-        """Compute inputs and keep their vectors; returns the first that failed."""
+        """Compute inputs and keep their vectors; returns the first that failed, or that may not be computed."""
+        for key, indices in owned.items():
+            refusal = image_refusal(items[indices[0]], self.registry.config.limits)
+            if refusal is not None:
+                futures[key].set_result(refusal)
+                return indices[0], refusal
         outcomes = await version.coalescer.submit([items[indices[0]] for indices in owned.values()])
         error: tuple[int, ItemError] | None = None
         for (key, indices), outcome in zip(owned.items(), outcomes, strict=True):

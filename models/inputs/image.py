@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from models.errors import InputError, LimitError
+from models.inputs.image_header import ImageLimits, check_header, check_size, undecodable
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -31,15 +31,6 @@ Box = tuple[float, float, float, float]  # left, upper, right, lower
 Image.MAX_IMAGE_PIXELS = None  # ImageLimits decide, and name the size
 # Once and not around each call: the filters belong to the process, and pictures are decoded in many threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """What is refused before a pixel is decoded."""
-
-    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-    pixels: int = 50_000_000  # a 50-megapixel photo takes 150 MB as RGB
-    side: int = 20_000  # pixels; no camera or scanner exceeds it, panoramas that do lose their content at 224
 
 
 def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shrink_margin: float = 0) -> Pixels:
@@ -60,9 +51,10 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
         LimitError: the image is larger than the limits allow.
     """
     limits = limits or ImageLimits()
+    check_header(data, limits)  # before Pillow opens it: of a WebP it allocates the canvas at once
     try:
         with Image.open(io.BytesIO(data), formats=limits.formats) as image:
-            _check(image, limits)
+            check_size(*image.size, limits)
             original = image.size
             box = _shrink(image, size, shrink_margin)
             image.load()
@@ -70,16 +62,7 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
-        accepted = ", ".join(limits.formats)
-        raise InputError(f"not a decodable image (accepted: {accepted})", code="invalid_image") from error
-
-
-def _check(image: Image.Image, limits: ImageLimits) -> None:
-    width, height = image.size
-    if width * height > limits.pixels:
-        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.pixels} pixels")
-    if max(width, height) > limits.side:
-        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
+        raise undecodable(limits) from error
 
 
 def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from models.errors import InputError, LimitError
-from models.inputs.image import ImageLimits, decode
+from models.inputs.image import decode
+from models.inputs.image_header import ImageLimits
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 PICTURES = DATA / "pictures"

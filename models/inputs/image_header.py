@@ -1,0 +1,189 @@
+"""Format, width and height of an encoded image, read from its first bytes; nothing is decoded.
+
+A gateway asks here, on its event loop, so that each look takes a bounded number of steps whatever the bytes are. What a
+header does not tell beyond doubt is left to the decoder, which checks every image again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.errors import InputError, LimitError
+
+Size = tuple[int, int]  # width, height
+
+JPEG_SEGMENTS = 512  # before the scan; a 20 MB photo whose metadata fills every segment has 320
+JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF markers; the three others hold tables
+JPEG_SCAN = 0xDA
+JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # bytes; with 12 it is OS/2's
+WEBP_MODES = (b"VP8 ", b"VP8L", b"VP8X")  # lossy, lossless, extended
+TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+TIFF_STARTS = (*TIFF_ORDERS, b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # with swapped bytes, and BigTIFF
+TIFF_ENTRIES = 64  # sorted by tag: width, height and orientation are among the first twenty
+TIFF_WIDTH, TIFF_HEIGHT, TIFF_ORIENTATION = 256, 257, 274
+TIFF_TURNED = (5, 6, 7, 8)  # orientations that lie on their side
+TIFF_NUMBERS = {3: "H", 4: "I"}  # 16 and 32 bits
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What is refused before a pixel is decoded."""
+
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    pixels: int = 50_000_000  # a 50-megapixel photo takes 150 MB as RGB
+    side: int = 20_000  # pixels; no camera or scanner exceeds it, panoramas that do lose their content at 224
+
+
+def check_header(data: bytes, limits: ImageLimits) -> None:
+    """Refuse an encoded image whose header shows that the decoder would refuse it.
+
+    Raises:
+        InputError: its format is not accepted, or it has none.
+        LimitError: it is larger than the limits allow.
+    """
+    found = format_of(data)
+    if found is None and not all(accepted in READERS for accepted in limits.formats):
+        return  # perhaps one of those that this module cannot tell
+    if found not in limits.formats:
+        raise undecodable(limits)
+    size = size_of(data)
+    if size is not None:
+        check_size(*size, limits)
+
+
+def check_size(width: int, height: int, limits: ImageLimits) -> None:
+    """Refuse an image by its dimensions in pixels.
+
+    Raises:
+        LimitError: it is larger than the limits allow.
+    """
+    if width * height > limits.pixels:
+        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.pixels} pixels")
+    if max(width, height) > limits.side:
+        raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
+
+
+def undecodable(limits: ImageLimits) -> InputError:
+    """The error of bytes that are no image of an accepted format, or a damaged one."""
+    return InputError(f"not a decodable image (accepted: {', '.join(limits.formats)})", code="invalid_image")
+
+
+def format_of(data: bytes) -> str | None:
+    """The format by its first bytes, as Pillow names it; None for all but the six of ``READERS``."""
+    start = data[:16]
+    if start.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP" and start[12:] in WEBP_MODES:
+        return "WEBP"
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if start.startswith(b"BM"):
+        return "BMP"
+    return "TIFF" if start.startswith(TIFF_STARTS) else None
+
+
+def size_of(data: bytes) -> Size | None:
+    """Width and height in pixels as stored, before any EXIF rotation; None where the header does not tell."""
+    found = format_of(data)
+    if found is None:
+        return None
+    try:
+        return READERS[found](data)
+    except (IndexError, struct.error):  # the bytes end before the header does
+        return None
+
+
+def _jpeg(data: bytes) -> Size | None:
+    """Of the last frame header before the scan, which is the one that decoders believe."""
+    size: Size | None = None
+    at = 2
+    for _ in range(JPEG_SEGMENTS):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker == JPEG_SCAN:
+            return size
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker in JPEG_WITHOUT_LENGTH:
+            return None
+        if marker in JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            size = width, height
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _png(data: bytes) -> Size | None:
+    if data[12:16] != b"IHDR":
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _gif(data: bytes) -> Size:
+    """Of the logical screen; a first frame that is larger shows when it is decoded."""
+    width, height = struct.unpack_from("<HH", data, 6)
+    return width, height
+
+
+def _bmp(data: bytes) -> Size | None:
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header == 12:
+        width, height = struct.unpack_from("<HH", data, 18)
+        return width, height
+    if header not in BMP_HEADERS:
+        return None
+    width, height = struct.unpack_from("<Ii", data, 18)
+    return width, abs(height)  # below zero: the rows come from top to bottom
+
+
+def _webp(data: bytes) -> Size | None:
+    mode = data[12:16]
+    if mode == b"VP8X":  # the canvas
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(_full(data, 27, 3), "little")
+    if mode == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)) if data[20] == 0x2F else None
+    width, height = struct.unpack_from("<HH", data, 26)
+    return (width & 0x3FFF, height & 0x3FFF) if data[23:26] == b"\x9d\x01\x2a" else None
+
+
+def _tiff(data: bytes) -> Size | None:
+    """Of the first page. BigTIFF and headers with their bytes swapped are left to the decoder."""
+    order = TIFF_ORDERS.get(data[:4])
+    if order is None:
+        return None
+    (at,) = struct.unpack_from(f"{order}I", data, 4)
+    (entries,) = struct.unpack_from(f"{order}H", data, at)
+    found: dict[int, int] = {}
+    for i in range(min(entries, TIFF_ENTRIES)):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", data, at + 2 + 12 * i)
+        if kind in TIFF_NUMBERS and count == 1:
+            (found[tag],) = struct.unpack_from(f"{order}{TIFF_NUMBERS[kind]}", data, at + 10 + 12 * i)
+    width, height = found.get(TIFF_WIDTH), found.get(TIFF_HEIGHT)
+    if width is None or height is None:
+        return None
+    return (height, width) if found.get(TIFF_ORIENTATION) in TIFF_TURNED else (width, height)
+
+
+def _full(data: bytes, at: int, length: int) -> bytes:
+    if len(data) < at + length:
+        raise IndexError(at)
+    return data[at : at + length]
+
+
+READERS: dict[str, Callable[[bytes], Size | None]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "WEBP": _webp,
+    "GIF": _gif,
+    "BMP": _bmp,
+    "TIFF": _tiff,
+}
