@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.document import profile, routes, shrink_margin, split
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.lock import require_idle
-from deployments.operator.preflight import artifact_hash
-from deployments.operator.service import Cluster
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, NoCheck, Timeout, Url, Write
 
 
-def add(console: Console, reference: str, checked: bool, options: Options) -> None:
-    """Deploy a version in the shape of its most used sibling, with weight 0.
+def add(
+    reference: Annotated[str, typer.Argument(help="name@version of the catalogue")],
+    no_check: NoCheck = False,
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Deploy one more version of a model beside the others, with weight 0."""
+    from deployments.operator import operations
+    from deployments.operator.document import profile, routes, shrink_margin, split
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.lock import require_idle
+    from deployments.operator.preflight import artifact_hash
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
     model, _ = split(reference)
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     current = cluster.read()
     require_idle(current)
-    routes(current, model)
+    routes(current, model)  # refuses a model that is not served, before anything is downloaded
     margin = shrink_margin(operations.add(current, reference), reference)
-    digest = artifact_hash(reference, reference, profile(current), margin) if checked else None
+    digest = None
+    if not no_check:
+        with console_reporter() as reporter:
+            digest = artifact_hash(reference, reference, profile(current), reporter, margin)
     change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
-    execute(console, cluster, current, change, options)
+    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))

@@ -1,29 +1,37 @@
-"""``embedserve embed``: one vector, offline."""
+"""``embedserve embed``: one vector, on this machine, without Ray."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
-import orjson
+import typer
 from rich.console import Console
 
-from deployments.cli.models import console_reporter
-from models.catalog.catalog import Catalog
-from models.catalog.store import is_synthetic, pull
-from models.embedder import TextEmbedder, open_embedder
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.synthetic_warning import warn_embedded
 from models.errors import ArtifactError, InputError
 
 DEFAULTS = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
-def embed(source: str, model: str | None, output: Path | None, profile: str) -> None:
-    """Print a vector as JSON, or save it as float32 .npy.
+def embed(
+    source: Annotated[str, typer.Argument(help="a text, or the path of a picture")],
+    model: Annotated[
+        str | None, typer.Option(help="name@version; text-embedding or image-embedding by default")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="save the vector here as .npy instead of printing it")] = None,
+    profile: Annotated[str, typer.Option(help="production refuses synthetic weights")] = "development",
+) -> None:
+    """Embed one text or picture on this machine, without a service and without Ray."""
+    import numpy as np
+    import orjson
 
-    Raises:
-        EmbedserveError: no such model, no such file, or no picture.
-    """
+    from models.catalog.catalog import Catalog
+    from models.catalog.store import is_synthetic, pull
+    from models.embedder import TextEmbedder, open_embedder
+
     path = Path(source)
     picture = path.suffix.lower() in PICTURES
     spec = Catalog.load().find(model or DEFAULTS["image" if picture else "text"])
@@ -40,7 +48,7 @@ def embed(source: str, model: str | None, output: Path | None, profile: str) -> 
     else:
         vector = embedder.embed([path.read_bytes()])[0]
     if is_synthetic(artifact):
-        stderr.print(f"[bold yellow]warning:[/] {spec.reference} has synthetic weights: this vector carries no meaning")
+        warn_embedded(stderr, spec.reference)
     if output is None:
         print(orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode())
         return

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.document import split
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.service import Cluster
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
 
 
-def promote(console: Console, reference: str, options: Options) -> None:
-    """Give a version weight 100 and the others 0; they stay for pinned requests and for the way back.
+def promote(
+    reference: Annotated[str, typer.Argument(help="name@version")],
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Give a version all traffic of its model."""
+    from deployments.operator import operations
+    from deployments.operator.document import split
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
     model, _ = split(reference)
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
-    execute(console, cluster, cluster.read(), change, options)
+    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout))

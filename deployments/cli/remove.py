@@ -1,25 +1,34 @@
-"""``embedserve remove``: a version goes, after the gateway stopped to use it."""
+"""``embedserve remove``: a version goes, once the gateway no longer uses it."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.document import split
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.service import Cluster
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
 
 
-def remove(console: Console, reference: str, drain: bool, options: Options) -> None:
-    """Take a version's route away, let its requests finish, then drop its application.
+def remove(
+    reference: Annotated[str, typer.Argument(help="name@version")],
+    drain: Annotated[bool, typer.Option("--drain", help="give its traffic to the other versions first")] = False,
+    drain_time: Annotated[float, typer.Option(help="seconds that requests under way have to finish")] = 5,
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Take a version away without losing a request."""
+    from deployments.operator import operations
+    from deployments.operator.document import split
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
     model, _ = split(reference)
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     operation = partial(operations.remove, reference=reference, drain=drain)
     change = Change(f"remove {reference}{' --drain' if drain else ''}", model, operation)
-    execute(console, cluster, cluster.read(), change, options)
+    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout, drain_time))

@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.document import artifacts, profile, routes, shrink_margin
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.lock import require_idle
-from deployments.operator.preflight import artifact_hash
-from deployments.operator.service import Cluster
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, NoCheck, Timeout, Url, Write
 
 
-def rollback(console: Console, model: str, checked: bool, options: Options) -> None:
-    """Restore routing and artifacts; a second rollback undoes the first.
+def rollback(
+    model: Annotated[str, typer.Argument(help="whose routing and artifacts go back to before the last change")],
+    no_check: NoCheck = False,
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Undo the last change of a model; a second time undoes that."""
+    from deployments.operator import operations
+    from deployments.operator.document import artifacts, profile, routes, shrink_margin
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.lock import require_idle
+    from deployments.operator.preflight import artifact_hash
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     current = cluster.read()
     require_idle(current)
     past = operations.past_of(current, model)
-    here, back = artifacts(current, model), past["artifacts"]
-    changed = {f"{model}@{version}": artifact for version, artifact in back.items() if here.get(version) != artifact}
-    target, kind = operations.rollback(current, model, past), profile(current)
-    hashes = {
-        ref: artifact_hash(ref, name, kind, shrink_margin(target, ref)) if checked else None
-        for ref, name in changed.items()
-    }
-    weights = past["versions"]
+    here = artifacts(current, model)
+    changed = {f"{model}@{v}": artifact for v, artifact in past["artifacts"].items() if here.get(v) != artifact}
+    target = operations.rollback(current, model, past)
+    hashes: dict[str, str | None] = dict.fromkeys(changed)
+    if not no_check:
+        with console_reporter() as reporter:
+            for reference, artifact in changed.items():
+                margin = shrink_margin(target, reference)
+                hashes[reference] = artifact_hash(reference, artifact, profile(current), reporter, margin)
     listed = routes(current, model)["versions"]
-    kept = {f"{model}@{v}" for v, weight in weights.items() if weight > 0 and v in listed} - changed.keys()
+    routed = {f"{model}@{v}" for v, weight in past["versions"].items() if weight > 0 and v in listed}
     operation = partial(operations.rollback, model=model, past=past)
-    execute(console, cluster, current, Change(f"rollback {model}", model, operation, hashes, frozenset(kept)), options)
+    change = Change(f"rollback {model}", model, operation, hashes, frozenset(routed - changed.keys()))
+    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))

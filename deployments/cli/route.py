@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.service import Cluster
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
 from models.errors import ConfigError
 
 
-def route(console: Console, model: str, weights: list[str], shadow: list[str], options: Options) -> None:
-    """Set the weights of a model's versions, those that are not named to 0, and the percentage of shadow traffic.
+def route(
+    model: Annotated[str, typer.Argument(help="whose traffic")],
+    weights: Annotated[list[str] | None, typer.Argument(help="VERSION=WEIGHT ...; the others get 0")] = None,
+    shadow: Annotated[list[str] | None, typer.Option(help="VERSION=PERCENT of requests also copied to it")] = None,
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Share a model's traffic between its versions."""
+    from deployments.operator import operations
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
-    shares, shadows = parse(weights), parse(shadow)
+    shares, shadows = parse(weights or []), parse(shadow or [])
     if not shares and not shadows:
         raise ConfigError("name at least one version with its weight, such as 1.0.0=90 1.1.0=10")
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     routed = frozenset(f"{model}@{v}" for v, share in [*shares.items(), *shadows.items()] if share > 0)
-    words = [*weights, *(f"--shadow {pair}" for pair in shadow)]
+    words = [*(weights or []), *(f"--shadow {pair}" for pair in shadow or [])]
     operation = partial(operations.route, model=model, weights=shares, shadow=shadows)
     change = Change(f"route {model} {' '.join(words)}", model, operation, routed=routed)
-    execute(console, cluster, cluster.read(), change, options)
+    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout))
 
 
 def parse(pairs: list[str]) -> dict[str, float]:
     """``VERSION=NUMBER`` pairs as a mapping.
 
     Raises:
-        ConfigError: a pair is none, or a version is named twice.
+        ConfigError: a pair is malformed, or a version is named twice.
     """
     result: dict[str, float] = {}
     for pair in pairs:

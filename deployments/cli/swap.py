@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
-from deployments.operator import operations
-from deployments.operator.document import profile, require_routed, shrink_margin, split
-from deployments.operator.execute import Change, Options, execute
-from deployments.operator.lock import require_idle
-from deployments.operator.preflight import artifact_hash, artifact_name
-from deployments.operator.service import Cluster
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, NoCheck, Timeout, Url, Write
 
 
-def swap(console: Console, reference: str, to: str, checked: bool, options: Options) -> None:
-    """Change what a version loads; the label stays, the hash changes.
+def swap(
+    reference: Annotated[str, typer.Argument(help="the version that changes, name@version; its label stays")],
+    to: Annotated[str, typer.Option(help="a version of the same model, name@version, or the path of a graph")],
+    no_check: NoCheck = False,
+    dashboard: Dashboard = DASHBOARD,
+    url: Url = None,
+    dry_run: DryRun = False,
+    write: Write = None,
+    timeout: Timeout = TIMEOUT_S,
+) -> None:
+    """Let a version load another artifact while it serves."""
+    from deployments.operator import operations
+    from deployments.operator.document import profile, require_routed, shrink_margin, split
+    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.lock import require_idle
+    from deployments.operator.preflight import artifact_hash, artifact_name
+    from deployments.operator.service import Cluster
 
-    Raises:
-        EmbedserveError: it was refused, another operator was faster, or it was undone.
-    """
     model, version = split(reference)
     artifact = artifact_name(model, to)
-    cluster = Cluster(options.dashboard, options.url)
+    cluster = Cluster(dashboard, url)
     current = cluster.read()
     require_idle(current)
     require_routed(current, model, version)
     margin = shrink_margin(current, reference)
-    digest = artifact_hash(reference, artifact, profile(current), margin) if checked else None
+    digest = None
+    if not no_check:
+        with console_reporter() as reporter:
+            digest = artifact_hash(reference, artifact, profile(current), reporter, margin)
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
-    execute(console, cluster, current, change, options)
+    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))

@@ -7,59 +7,56 @@ import shutil
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import ray
+import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from deployments.auth.api_keys import FILE_VARIABLE
-from deployments.auth.authenticator import Authenticator
-from deployments.cli.models import console_reporter
-from deployments.cluster.local_ray import (
-    ClusterError,
-    LocalRay,
-    ServeApi,
-    port_taken,
-    running_rays,
-    start_local,
-    wait_until_ready,
-)
-from deployments.cluster.serve_file import ServeConfig
-from deployments.config.base import Profile
-from deployments.operator.service import models
-from models.catalog.artifact import Artifact, with_shrinking
-from models.catalog.catalog import Catalog
-from models.catalog.store import is_synthetic, pull
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deployments.cluster.local_ray import LocalRay, ServeApi
+    from deployments.cluster.serve_file import ServeConfig
+    from deployments.config.base import Profile
+    from models.catalog.artifact import Artifact
 
 
 def up(
-    console: Console,
-    path: Path | None,
-    port: int | None,
-    profile: str | None,
-    address: str | None,
-    beside: bool,
-    timeout_s: float,
+    config: Annotated[Path | None, typer.Option(help="the configuration; ./serve_config.yaml by default")] = None,
+    port: Annotated[int | None, typer.Option(help="listen here instead of on the configuration's port")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="development or production; the configuration's by default")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="join a running Ray instead, by its dashboard: http://127.0.0.1:8265")
+    ] = None,
+    beside: Annotated[bool, typer.Option("--beside", help="start a Ray of our own beside one that runs")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds to wait until the service is ready")] = 300,
 ) -> None:
-    """Start everything and wait for Ctrl-C, then stop what was started.
+    """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
+    import ray
 
-    Raises:
-        EmbedserveError: a port is taken, a Ray runs already, a model cannot be had, or the service does not get ready.
-    """
-    config = ServeConfig.load(path).with_local(port=port, profile=_profile(profile))
+    from deployments.cluster.local_ray import ServeApi, start_local
+    from deployments.cluster.serve_file import ServeConfig
+
+    console = Console(stderr=True)
+    wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
-        _join(console, address, config, timeout_s)
+        _join(console, address, wanted, timeout)
         return
-    _require_free(config.port, beside)
-    keys = _keys(config)
-    artifacts = _pull(console, config)
+    _require_free(wanted.port, beside)
+    asks_for_keys = _require_keys(wanted)
+    artifacts = _pull(console, wanted)
     served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
     with console.status("starting Ray"):
         local = start_local()
     try:
-        url = _deploy(console, ServeApi(local.dashboard), config, timeout_s)
-        console.print(_summary(url, served, f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything", keys=keys))
+        url = _deploy(console, ServeApi(local.dashboard), wanted, timeout)
+        footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
+        console.print(_summary(url, served, footer, asks_for_keys=asks_for_keys))
         _wait_for_signal()
         console.print("stopping")
     except BaseException:
@@ -71,12 +68,15 @@ def up(
 
 def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> None:
     """Deploy onto a Ray that runs. Its nodes get the models; this machine may lack their files and never needs them."""
+    from deployments.cluster.local_ray import ClusterError, ServeApi
+    from deployments.operator.service import served_versions
+
     if not address.startswith(("http://", "https://")):
         raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")
     url = _deploy(console, ServeApi(address), config, timeout_s)
-    served = [(e["id"], e["name"], e["dimensions"], e["hash"]) for e in models(url) if e["hash"]]
+    served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
     footer = f"on the Ray at {address}; it goes on when this command ends"
-    console.print(_summary(url, served, footer, keys=config.auth == "keys"))
+    console.print(_summary(url, served, footer, asks_for_keys=config.auth == "keys"))
 
 
 def _profile(name: str | None) -> Profile | None:
@@ -88,6 +88,8 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def _require_free(port: int, beside: bool) -> None:
+    from deployments.cluster.local_ray import ClusterError, port_taken, running_rays
+
     if port_taken(port):
         raise ClusterError(
             f"port {port} is taken by another program; choose another one: `make run PORT={port + 1}` or "
@@ -102,12 +104,15 @@ def _require_free(port: int, beside: bool) -> None:
         )
 
 
-def _keys(config: ServeConfig) -> bool:
+def _require_keys(config: ServeConfig) -> bool:
     """Whether the gateway will ask for API keys; what it would refuse to start for is said here already.
 
     Raises:
         ConfigError: the keys cannot be read, or the production profile has none.
     """
+    from deployments.auth.api_keys import FILE_VARIABLE
+    from deployments.auth.authenticator import Authenticator
+
     if file := os.environ.get(FILE_VARIABLE):
         os.environ[FILE_VARIABLE] = str(Path(file).expanduser().absolute())  # the gateway runs in another folder
     auth = Authenticator("production" if "production" in config.profiles else "development")
@@ -116,6 +121,10 @@ def _keys(config: ServeConfig) -> bool:
 
 
 def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
+    from models.catalog.artifact import with_shrinking
+    from models.catalog.catalog import Catalog
+    from models.catalog.store import is_synthetic, pull
+
     catalog = Catalog.load()
     synthetic_allowed = config.profiles == {"development"}
     with console_reporter() as reporter:
@@ -126,20 +135,14 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
         ]
     for artifact in artifacts:
         if is_synthetic(artifact):
-            console.print(
-                Panel(
-                    f"{artifact.spec.reference} ({artifact.spec.name}) runs on SYNTHETIC weights: no source of the real "
-                    "ones answered. Its vectors carry no meaning; they are good for trying the service and for "
-                    "measuring it. Every answer says so (x-model-weights: synthetic).",
-                    title="warning: synthetic weights",
-                    border_style="bold yellow",
-                )
-            )
+            warn_served(console, artifact.spec.reference, artifact.spec.name)
     return artifacts
 
 
 def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> str:
     """Deploy, wait, and return the service's URL."""
+    from deployments.cluster.local_ray import wait_until_ready
+
     with console.status("deploying") as spinner:
         api.deploy(config)
         return wait_until_ready(
@@ -150,11 +153,11 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
         )
 
 
-def _summary(url: str, served: list[tuple[str, str, int, str]], footer: str, *, keys: bool) -> Panel:
+def _summary(url: str, served: list[tuple[str, str, int, str]], footer: str, *, asks_for_keys: bool) -> Panel:
     lines = "\n".join(
         f"  {reference:24} {name}, {dimensions}-d, {hash_[:12]}" for reference, name, dimensions, hash_ in served
     )
-    key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if keys else ""
+    key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if asks_for_keys else ""
     curl = (
         f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
@@ -171,5 +174,7 @@ def _wait_for_signal() -> None:
 
 def _stop(local: LocalRay) -> None:
     """End the Ray that was started; its folder goes too."""
+    import ray
+
     ray.shutdown()
     shutil.rmtree(local.folder, ignore_errors=True)

@@ -55,7 +55,7 @@ def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[
             missing = unsettled(details, expected.document)
             settled_at = (settled_at or time.monotonic()) if not missing else None
             if settled_at is not None:
-                entries = cluster.models(expected.document)
+                entries = cluster.versions(expected.document)
                 age = time.monotonic() - settled_at
                 require_accepted(entries, expected, age)
                 missing = disagreement(entries, expected, age)

@@ -29,8 +29,6 @@ PATIENCE_S = 30.0  # Serve's controller restarts within it
 class Options:
     """What every command takes."""
 
-    dashboard: str
-    url: str | None = None
     dry_run: bool = False
     write: Path | None = None
     timeout_s: float = 120.0
@@ -84,7 +82,7 @@ class Execution:
         check(target, "the new configuration")
         prepared = plan(current, target)
         if prepared.steps:
-            require_ready(self._cluster.models(current), sorted(self._change.routed))
+            require_ready(self._cluster.versions(current), sorted(self._change.routed))
         return prepared
 
     def _show(self, prepared: Plan) -> None:
@@ -99,7 +97,7 @@ class Execution:
         before = prepared.current
         previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
         number = lock.revision(before) + 1
-        reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.models(before)}
+        reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.versions(before)}
         written = False
         lock.require_same(before, self._cluster.read())
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from deployments.cli.models import console_reporter
 from deployments.operator.service import Entry
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
 from models.catalog.catalog import Catalog, ModelSpec, resolve_path
+from models.catalog.download import Reporter
 from models.catalog.store import is_synthetic, pull
 from models.embedder import open_embedder, probe
 from models.errors import ArtifactError, UnavailableError
@@ -30,13 +30,16 @@ def artifact_name(model: str, to: str) -> str:
     return str(here.absolute()) if here.is_file() else to
 
 
-def artifact_hash(reference: str, artifact: str, profile: str, shrink_margin: int | None = None) -> str:
+def artifact_hash(
+    reference: str, artifact: str, profile: str, reporter: Reporter, shrink_margin: int | None = None
+) -> str:
     """Get an artifact, let it embed something on this machine, and return the hash it will be served under.
 
     Args:
         reference: the version that is to serve it.
         artifact: ``name@version`` of the catalogue, or the path of a graph.
         profile: of the service.
+        reporter: told about downloads and builds.
         shrink_margin: what the version's ``user_config`` says of it.
 
     Raises:
@@ -45,7 +48,7 @@ def artifact_hash(reference: str, artifact: str, profile: str, shrink_margin: in
     catalog = Catalog.load()
     label = catalog.find(reference)
     if "@" in artifact:
-        return with_shrinking(_version(label, catalog.find(artifact), profile), shrink_margin).hash
+        return with_shrinking(_pulled(label, catalog.find(artifact), profile, reporter), shrink_margin).hash
     path = resolve_path(artifact)
     if not path.is_file():
         known = ", ".join(catalog.models.get(label.model, {}))
@@ -60,14 +63,13 @@ def artifact_hash(reference: str, artifact: str, profile: str, shrink_margin: in
     return with_shrinking(opened, shrink_margin).hash
 
 
-def _version(label: ModelSpec, spec: ModelSpec, profile: str) -> Artifact:
+def _pulled(label: ModelSpec, spec: ModelSpec, profile: str, reporter: Reporter) -> Artifact:
     if (spec.type, spec.dimensions) != (label.type, label.dimensions):
         raise ArtifactError(
             f"{spec.reference} is {spec.type} with {spec.dimensions} dimensions; {label.reference} is {label.type} with "
             f"{label.dimensions}: `embedserve add {spec.reference}` gives it a version of its own"
         )
-    with console_reporter() as reporter:
-        opened = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
+    opened = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
     for check in verify(spec):
         if not check.passed:
             raise ArtifactError(f"{spec.reference} fails the check {check.name!r}: {check.detail}")

@@ -14,6 +14,7 @@ import httpx2
 from deployments.cluster.local_ray import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from deployments.operator.document import Document, from_details
+from deployments.operator.traffic_stats import TrafficStats, parse
 from models.errors import ForbiddenError, UnavailableError
 
 TIMEOUT_S = 15.0
@@ -64,13 +65,13 @@ class Cluster:
         port = document.get("http_options", {}).get("port", 8000)
         return f"http://{urlsplit(self._dashboard).hostname}:{port}"
 
-    def models(self, document: Document) -> list[Entry]:
+    def versions(self, document: Document) -> list[Entry]:
         """The entries of ``/v1/models``, from whichever gateway replica answers.
 
         Raises:
             UnavailableError: none does.
         """
-        return models(self.url(document))
+        return served_versions(self.url(document))
 
 
 def _patiently(step: Callable[[], T], patience_s: float) -> T:
@@ -91,7 +92,7 @@ def credentials() -> dict[str, str]:
     return {"authorization": f"Bearer {key}"} if key else {}
 
 
-def models(url: str) -> list[Entry]:
+def served_versions(url: str) -> list[Entry]:
     """The entries of ``/v1/models``. A new connection each time, so that the replicas take turns.
 
     Raises:
@@ -109,3 +110,13 @@ def models(url: str) -> list[Entry]:
             f"no service answers at {url}: {error}; --url says where it is, `make run` starts one"
         ) from error
     return entries
+
+
+def traffic_stats(url: str) -> dict[str, TrafficStats]:
+    """What each version counted; empty when the service exports nothing of the kind, or not to this API key."""
+    try:
+        answer = httpx2.get(f"{url.rstrip('/')}/metrics", headers=credentials(), timeout=TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        return parse(answer.text)
+    except (httpx2.HTTPError, ValueError):
+        return {}

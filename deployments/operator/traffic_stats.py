@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-REQUESTS = "embedserve_requests"
-LATENCY = "embedserve_request_latency_ms"
-SAMPLE = re.compile(r"^(?:ray_)?(embedserve_\w+?)(_total|_bucket)?\{(.*)\} ([^ ]+)")
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+from prometheus_client.parser import text_string_to_metric_families
+
+PREFIX = "ray_"  # Ray's own exporter puts it before every name
+REQUESTS = "embedserve_requests_total"
+LATENCY = "embedserve_request_latency_ms_bucket"
 
 
 @dataclass
-class Counts:
+class TrafficStats:
     """What a version counted since it started, all replicas together."""
 
     answered: float = 0
     failed: float = 0  # answers with a status of 500 or more
     buckets: dict[float, float] = field(default_factory=lambda: defaultdict(float))  # upper bound in ms → cumulative
 
-    def since(self, earlier: Counts) -> Counts:
-        """What was counted in between; a replica that went takes its counts along, which shows as 0."""
-        difference = Counts(max(self.answered - earlier.answered, 0), max(self.failed - earlier.failed, 0))
+    def since(self, earlier: TrafficStats) -> TrafficStats:
+        """What was counted in between; a replica that stopped takes its counts along, which shows as 0."""
+        difference = TrafficStats(max(self.answered - earlier.answered, 0), max(self.failed - earlier.failed, 0))
         for bound, count in self.buckets.items():
             difference.buckets[bound] = max(count - earlier.buckets.get(bound, 0), 0)
         return difference
@@ -45,18 +45,18 @@ class Counts:
         return lower
 
 
-def parse(exposition: str) -> dict[str, Counts]:
-    """Counts by ``name@version``; empty where the service exports none."""
-    result: dict[str, Counts] = defaultdict(Counts)
-    for line in exposition.splitlines():
-        match = SAMPLE.match(line)
-        if not match:
-            continue
-        name, suffix, labels, value = match.groups()
-        pairs = dict(LABEL.findall(labels))
-        if (name, suffix) not in {(REQUESTS, "_total"), (LATENCY, "_bucket")} or "version" not in pairs:
-            continue
-        _count(result[_reference(pairs)], name, pairs, float(value))
+def parse(exposition: str) -> dict[str, TrafficStats]:
+    """Statistics by ``name@version``; empty where the service exports none.
+
+    Raises:
+        ValueError: the text is no exposition of Prometheus.
+    """
+    result: dict[str, TrafficStats] = defaultdict(TrafficStats)
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            name = sample.name.removeprefix(PREFIX)
+            if name in (REQUESTS, LATENCY) and "version" in sample.labels:
+                _add(result[_reference(sample.labels)], name, sample.labels, sample.value)
     return dict(result)
 
 
@@ -65,10 +65,10 @@ def _reference(labels: Mapping[str, str]) -> str:
     return version if "@" in version else f"{labels.get('model', '')}@{version}"
 
 
-def _count(counts: Counts, name: str, labels: Mapping[str, str], value: float) -> None:
+def _add(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float) -> None:
     if name == REQUESTS:
-        counts.answered += value
+        stats.answered += value
         if labels.get("code", "").startswith("5"):
-            counts.failed += value
+            stats.failed += value
     else:
-        counts.buckets[float(labels["le"])] += value
+        stats.buckets[float(labels["le"])] += value

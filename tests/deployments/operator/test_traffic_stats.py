@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.operator.traffic_stats import Counts, parse
+from deployments.operator.traffic_stats import TrafficStats, parse
 
 EXPOSITION = """
 # HELP ray_embedserve_requests_total x
@@ -25,7 +25,7 @@ def test_what_every_replica_counted_is_added_up() -> None:
 
 
 def test_counts_since_an_earlier_look_never_fall_below_nothing() -> None:
-    now, before = parse(EXPOSITION)["text-embedding@1.0.0"], Counts(answered=150)
+    now, before = parse(EXPOSITION)["text-embedding@1.0.0"], TrafficStats(answered=150)
     assert now.since(before).answered == 0
     assert now.since(now).quantile_ms(0.5) is None
 

@@ -1,0 +1,13 @@
+"""An error as a person at a terminal sees it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from models.errors import EmbedserveError
+
+
+def print_error(error: EmbedserveError) -> None:
+    """Print one line on standard error, without a traceback; long lines are left whole for whoever searches in them."""
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""``embedserve keys``: one file for each command."""

@@ -1,0 +1,25 @@
+"""``embedserve keys list``: whose keys a file holds."""
+
+from __future__ import annotations
+
+import time
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from deployments.cli.keys.key_file import File, named
+
+
+def list_keys(file: File = None) -> None:
+    """Show whose keys there are, and until when."""
+    from deployments.auth.api_keys import load_keys
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("name", "scopes", "created", "expires"):
+        table.add_column(column, no_wrap=True)
+    for key in load_keys(named(file)).keys:
+        ends = f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else "never"
+        ends += " (over)" if key.expired(time.time()) else ""
+        table.add_row(key.name, " ".join(key.scopes), f"{key.created:%Y-%m-%d}" if key.created else "?", ends)
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""``embedserve models``: one file for each command. None needs Ray or a service."""

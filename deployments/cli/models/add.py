@@ -1,0 +1,56 @@
+"""``embedserve models add``: a model of one's own joins the catalogue."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.models.check_mark import mark
+
+
+class Tower(StrEnum):
+    """The half of a whole CLIP that a version serves."""
+
+    image = "image"
+    text = "text"
+
+
+def add_model(
+    reference: Annotated[str, typer.Argument(help="NAME@VERSION to serve it under.")],
+    origin: Annotated[
+        Path,
+        typer.Option("--from", exists=True, help="A sentence-transformers or CLIP folder, or an .onnx file."),
+    ],
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    tower: Annotated[Tower, typer.Option(help="Which half of a whole CLIP.")] = Tower.image,
+) -> None:
+    """Build a model of one's own, verify it, print its card and add it to the catalogue."""
+    from models.catalog.catalog import catalog_path
+    from models.catalog.custom import add_entry, describe_folder, require_new
+    from models.catalog.store import pull
+    from models.comparison import milliseconds, parameters
+    from models.embedder import open_embedder
+    from models.verify import verify
+
+    require_new(catalog_path(), reference)
+    spec = describe_folder(reference, origin, precision, tower.value)
+    with console_reporter() as reporter:
+        artifact = pull(spec, allow_synthetic=False, reporter=reporter)
+    checks = verify(spec)
+    for check in checks:
+        Console().print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+    add_entry(catalog_path(), spec)
+    summary = Table("model", "dimensions", "parameters", "size", "speed here", "hash")
+    size = f"{artifact.graph.stat().st_size / 1e6:.0f} MB"
+    count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"
+    summary.add_row(spec.reference, str(spec.dimensions), count, size, speed, artifact.hash)
+    Console().print(summary)

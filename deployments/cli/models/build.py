@@ -1,0 +1,13 @@
+"""``embedserve models build``: make versions again."""
+
+from __future__ import annotations
+
+from deployments.cli.models.pull import pull
+from deployments.cli.models.references import References, selected
+
+
+def build(references: References = None) -> None:
+    """Build versions again from their sources, whatever the store holds."""
+    for spec in selected(references):
+        spec.graph.unlink(missing_ok=True)
+    pull(references)

@@ -1,0 +1,52 @@
+"""``embedserve models pull``: get or build what the store lacks."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deployments.cli.console_reporter import console_reporter
+from deployments.cli.error_line import print_error
+from deployments.cli.models.references import References, selected
+from deployments.cli.synthetic_warning import warn_pulled
+from models.errors import EmbedserveError
+
+
+class Profile(StrEnum):
+    """What a machine is for; production refuses what must never reach users."""
+
+    development = "development"
+    production = "production"
+
+
+def pull(
+    references: References = None,
+    profile: Annotated[
+        Profile,
+        typer.Option(
+            help="development lets labelled random weights stand in where no source answers; production refuses them."
+        ),
+    ] = Profile.development,
+) -> None:
+    """Get or build what the store lacks; what is there and unchanged is left alone."""
+    from models.catalog import store
+
+    synthetic: list[str] = []
+    failed = False
+    with console_reporter() as reporter:
+        for spec in selected(references):
+            try:
+                artifact = store.pull(spec, allow_synthetic=profile is Profile.development, reporter=reporter)
+            except EmbedserveError as error:  # the other versions are worth having
+                print_error(error)
+                failed = True
+                continue
+            if store.is_synthetic(artifact):
+                synthetic.append(spec.reference)
+            reporter.note(f"{spec.reference}: ready, {artifact.graph.name}, hash {artifact.hash[:12]}")
+    warn_pulled(Console(stderr=True), synthetic)
+    if failed:
+        raise typer.Exit(1)

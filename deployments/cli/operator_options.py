@@ -1,0 +1,20 @@
+"""The options that every command which changes a running service takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DASHBOARD = "http://127.0.0.1:8265"  # where a Ray that was started with its defaults has its dashboard
+TIMEOUT_S = 120.0
+
+Dashboard = Annotated[
+    str, typer.Option(envvar="RAY_DASHBOARD_ADDRESS", help="Ray's dashboard, which has Serve's REST API")
+]
+Url = Annotated[str | None, typer.Option(help="the service; found on the dashboard's host when left out")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="check, show the plan, and change nothing")]
+Write = Annotated[Path | None, typer.Option(help="make the same change in this serve_config.yaml")]
+Timeout = Annotated[float, typer.Option(min=1, help="seconds each step has to get healthy, else all goes back")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="the artifact is on the cluster's nodes only: try it there")]

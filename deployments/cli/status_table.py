@@ -1,0 +1,50 @@
+"""What a service serves, as a table: one row a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from deployments.operator.traffic_stats import TrafficStats
+
+COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "asleep": "cyan"}
+COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
+TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
+ABSENT = "–"
+
+
+def table(
+    entries: list[dict[str, Any]], stats: Mapping[str, TrafficStats] | None = None, seconds: float | None = None
+) -> Table:
+    """One row per version; without ``seconds`` the counts are those since the start, and there is no rate."""
+    reasons = [f"{entry['id']}: {entry['reason']}" for entry in entries if entry["reason"]]
+    if any(entry["weights"] == "synthetic" for entry in entries):
+        reasons.append("* synthetic weights: their vectors carry no meaning")
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=Text("\n".join(reasons)), caption_justify="left")
+    for name in (*COLUMNS, *TRAFFIC):
+        result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
+    for entry in entries:
+        shadow = entry.get("shadow")
+        result.add_row(
+            entry["id"],
+            Text(entry["state"], style=COLOURS.get(entry["state"], "")),
+            (entry["hash"] or "?")[:8],
+            (entry["precision"] or "?") + ("*" if entry["weights"] == "synthetic" else ""),
+            f"{entry['share']:.0%}" + (f" +{shadow:g}%" if isinstance(shadow, int | float) and shadow else ""),
+            str(entry["replicas"]),
+            *traffic((stats or {}).get(entry["id"]), seconds),
+        )
+    return result
+
+
+def traffic(stats: TrafficStats | None, seconds: float | None) -> list[str]:
+    """Rate, median, 99th percentile and errors as cells."""
+    if stats is None:
+        return [ABSENT] * len(TRAFFIC)
+    rate = ABSENT if seconds is None else f"{stats.answered / seconds:.1f}"
+    latencies = [stats.quantile_ms(part) for part in (0.5, 0.99)]
+    return [rate, *(ABSENT if value is None else f"{value:.3g}" for value in latencies), f"{stats.failed:.0f}"]
