@@ -19,12 +19,13 @@ from deployments.encoder.decoding import Outcome, Rules, decode_item
 from deployments.observability.logging import logger
 from models.errors import UnavailableError
 
+CALLS = 64  # at once, where the configuration says nothing; Serve's own 5 would keep 10 threads busy at most
 GROUP = 2  # images in one call: half the calls of one each, and at most one decode waits behind another
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
 TIMEOUT_S = 12.0  # of an attempt: of a node that is lost without a word, within a request's usual 30 s
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=CALLS)
 class Decoder:
     """Turns encoded images into pixels. It knows no model: what it needs to know comes with each call."""
 

@@ -27,12 +27,13 @@ from deployments.serve_internals import http_shortcut
 from deployments.serve_internals.replica_router import keep_replicas_that_reconfigure
 
 LOG_EVERY_S = 1.0
+REQUESTS = 8192  # at once, where the configuration says nothing: above what `queue.open_requests` lets in
 # Objects between two collections of the youngest. Requests leave no cycles behind, while the cache's entries are walked again
 # and again: with Python's 700 the collector takes a twentieth of the gateway's time.
 GC_THRESHOLD = 10_000
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=REQUESTS)
 @serve.ingress()
 class Gateway:
     """Parses, routes, answers from the cache, and coalesces calls to the encoders."""

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from ray.serve._private.constants import DEFAULT_AUTOSCALING_POLICY_NAME
-from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
-from ray.serve.schema import DeploymentSchema, HTTPOptionsSchema, ServeApplicationSchema, ServeDeploySchema
+from pydantic import ValidationError
+from ray.serve.schema import ServeDeploySchema
 
-from deployments.autoscaling.policies import POLICIES
+from deployments.cluster.serve_keys import Role, check_application, check_deployment, check_service
+from deployments.config.agreement import check_image_keys
 from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
 from deployments.config.base import Profile, parse
 from deployments.config.encoder import EncoderConfig
@@ -101,16 +100,14 @@ class ServeConfig:
 
 
 def check(document: Any, where: str) -> None:
-    """Check a configuration against Serve's schema and ours. Serve ignores unknown keys; here they are errors.
+    """Check a configuration against Serve's schema and ours, and that the parts fit together.
 
     Raises:
         ConfigError: names each key that is wrong.
     """
     if not isinstance(document, dict):
         raise ConfigError(f"{where} must be a mapping with the key 'applications'")
-    _known_keys(document, ServeDeploySchema, where)
-    _known_keys(document.get("http_options") or {}, HTTPOptionsSchema, f"{where}: http_options")
-    _check_scaling(document, where)
+    check_service(document, where)
     try:
         ServeDeploySchema.model_validate(document)
     except ValidationError as error:
@@ -124,16 +121,18 @@ def check(document: Any, where: str) -> None:
 
 
 def _check_application(app: dict[str, Any], where: str) -> None:
-    _known_keys(app, ServeApplicationSchema, where)
+    check_application(app, where)
     path = app["import_path"]
     for deployment in app.get("deployments", []):
-        _known_keys(deployment, DeploymentSchema, f"{where}: deployment {deployment.get('name', '?')!r}")
+        check_deployment(deployment, _role(app, deployment), f"{where}: deployment {deployment.get('name', '?')!r}")
     if path == GATEWAY_PATH:
         parse(GatewayArgs, app.get("args", {}), f"{where}: args")
     elif path in ENCODER_PATHS:
         schema_of_args = ImageEncoderArgs if path == IMAGE_PATH else EncoderArgs
         args = parse(schema_of_args, app.get("args", {}), f"{where}: args")
         _check_decoder(app, where)
+        if app.get("route_prefix", "/") is not None:
+            raise ConfigError(f"{where}: only the gateway is asked over HTTP; write route_prefix: null")
         wanted = application_name(*args.model.split("@"))
         if app["name"] != wanted:
             raise ConfigError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
@@ -146,9 +145,25 @@ def _check_application(app: dict[str, Any], where: str) -> None:
     for deployment in deployments:
         config = deployment.get("user_config") or {}
         if path == GATEWAY_PATH:
-            parse(GatewayConfig, config, f"{where}: user_config")
+            _check_open_requests(deployment, parse(GatewayConfig, config, f"{where}: user_config"), where)
         else:
             _check_card(deployment, parse(EncoderConfig, config, f"{where}: user_config"), where)
+
+
+def _role(app: dict[str, Any], deployment: dict[str, Any]) -> Role:
+    if app["import_path"] == GATEWAY_PATH:
+        return "gateway"
+    return "decoder" if deployment.get("name") == DECODER_NAME else "encoder"
+
+
+def _check_open_requests(deployment: dict[str, Any], config: GatewayConfig, where: str) -> None:
+    """Requests for vectors pass Serve's count by, so that a lower number there would bound all others only."""
+    most = deployment.get("max_ongoing_requests")
+    if most is not None and most < config.queue.open_requests:
+        raise ConfigError(
+            f"{where}: max_ongoing_requests must be at least queue.open_requests ({config.queue.open_requests}), not "
+            f"{most}; lower queue.open_requests to have fewer requests at once"
+        )
 
 
 def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -> None:
@@ -182,23 +197,6 @@ def _check_decoder(app: dict[str, Any], where: str) -> None:
             raise ConfigError(f"{where}: {DECODER_NAME}: min_replicas must be 1 or more, only encoders can sleep")
 
 
-def _check_scaling(document: dict[str, Any], where: str) -> None:
-    """Before Serve's schema, which imports policies; one that cannot be made would stop Serve's controller."""
-    apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
-    for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
-        scaling = deployment.get("autoscaling_config") or {}
-        named = f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config"
-        _known_keys(scaling, AutoscalingConfig, named)
-        policy = scaling.get("policy") or {}
-        _known_keys(policy, AutoscalingPolicy, f"{named}: policy")
-        name = policy.get("policy_function", DEFAULT_AUTOSCALING_POLICY_NAME)
-        if name in POLICIES:
-            POLICIES[name](**policy.get("policy_kwargs", {}))
-        elif name != DEFAULT_AUTOSCALING_POLICY_NAME:
-            allowed = ", ".join((*POLICIES, DEFAULT_AUTOSCALING_POLICY_NAME))
-            raise ConfigError(f"{named}: policy_function {name!r} is unknown; allowed: {allowed}")
-
-
 def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
     """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
     for deployment in main_deployments(app):
@@ -216,26 +214,22 @@ def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
 
 
 def _check_routes(document: dict[str, Any], where: str) -> None:
-    """Every routed version needs an application."""
+    """Every routed version needs an application, which must fit what the gateway is told of it."""
     apps = {app["name"]: app for app in document["applications"]}
     for app in document["applications"]:
         if app["import_path"] != GATEWAY_PATH:
             continue
         for deployment in app["deployments"]:
-            for model, routes in deployment["user_config"]["models"].items():
-                for version in routes["versions"]:
+            config = parse(GatewayConfig, deployment["user_config"], f"{where}: user_config")
+            for model, routes in config.models.items():
+                for version in routes.versions:
                     name = application_name(model, version)
                     if name not in apps:
                         raise ConfigError(
                             f"{where}: the gateway routes to {model}@{version}, which no application serves; "
                             f"add one named {name!r} or remove the route"
                         )
-                    _check_sleep(apps[name], version in routes.get("scale_to_zero", []), where)
-
-
-def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:
-    if not isinstance(mapping, dict):
-        raise ConfigError(f"{where} must be a mapping")
-    unknown = sorted(set(mapping) - set(schema.model_fields))
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(schema.model_fields))}")
+                    _check_sleep(apps[name], version in routes.scale_to_zero, where)
+                    for encoder in main_deployments(apps[name]):
+                        told = parse(EncoderConfig, encoder["user_config"], f"{where}: {name}: user_config")
+                        check_image_keys(config.limits, told, routes.type, f"{where}: {name}: user_config")

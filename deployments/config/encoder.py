@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from deployments.config.base import Strict
-from deployments.config.limits import Limits
+from deployments.config.limits import EncoderLimits
 from models.catalog.catalog import SHRINK_MARGIN
 from models.engine.providers import Wish
 
@@ -27,7 +27,7 @@ class EncoderConfig(Strict):
     provider: Wish = "auto"  # the best of what this replica has; in production any other must be got, or nothing loads
     cuda_graph: bool = False  # replay captured launches: pays where batches are small, and one batch at a time runs
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
-    limits: Limits = Limits()
+    limits: EncoderLimits = EncoderLimits()  # of images; refused here as in the gateway
 
     @field_validator("shrink_margin")
     @classmethod

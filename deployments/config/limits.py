@@ -1,12 +1,36 @@
-"""What the gateway refuses, and how much each caller may ask for."""
+"""What is refused for its size or form, and how much each caller may ask for."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from deployments.config.base import MIB, Strict
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # those whose pixels the tests compare with the reference's
+
+
+def _known(name: str) -> str:
+    """A format as Pillow names it."""
+    name = name.upper()
+    if name not in FORMATS:
+        from PIL import Image  # only here: loading every format of Pillow takes 0.1 s
+
+        Image.init()
+        if name not in Image.OPEN:
+            raise ValueError(f"must be {', '.join(FORMATS)}, or another format that Pillow opens, such as AVIF")
+    return name
+
+
+def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name at least one format")
+    return names
+
+
+ImageFormats = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], AfterValidator(_not_empty)]
+PIXELS = 50_000_000  # 150 MB decoded
 
 
 class Limits(Strict):
@@ -18,8 +42,27 @@ class Limits(Strict):
     characters: Annotated[int, Field(ge=1)] = 200_000  # of one text; beyond it only the first 256 pieces would count
     tokens: Annotated[int, Field(ge=1)] = 65_536  # ids of one token list, for the same reason
     image_bytes: Annotated[int, Field(ge=1024)] = 20 * MIB  # a 50-megapixel JPEG
-    image_pixels: Annotated[int, Field(ge=1)] = 50_000_000  # 150 MB decoded
-    image_formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # read from the header, before an encoder sees the image
+    image_formats: ImageFormats = FORMATS
+
+
+class EncoderLimits(Strict):
+    """What an encoder refuses to decode, whoever sent it: a header may lie, and others than gateways may call."""
+
+    image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # the gateway's, so that a request that it lets pass is decoded
+    image_formats: ImageFormats = FORMATS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_others_belong(cls, document: Any) -> Any:
+        if isinstance(document, dict):
+            others = sorted((set(document) & set(Limits.model_fields)) - set(cls.model_fields))
+            if others:
+                raise ValueError(
+                    f"an encoder reads {' and '.join(cls.model_fields)} only; "
+                    f"move {', '.join(others)} to limits in the gateway's user_config"
+                )
+        return document
 
 
 class Rate(Strict):

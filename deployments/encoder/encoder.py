@@ -18,7 +18,7 @@ from deployments.apps.decoder import Decoders
 from deployments.autoscaling.workload import BusyPool, Workload
 from deployments.config.base import Profile, parse
 from deployments.config.encoder import EncoderConfig
-from deployments.config.limits import Limits
+from deployments.config.limits import EncoderLimits
 from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
 from deployments.encoder import device
 from deployments.encoder.decoding import Rules, decode_item
@@ -26,7 +26,8 @@ from deployments.encoder.engine_pool import EnginePool
 from deployments.observability import tracing
 from deployments.observability.logging import logger
 from deployments.observability.metrics import EncoderMetrics
-from deployments.rpc.server import Server
+from deployments.rpc.server import CALLS, Server
+from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.artifact import open_artifact, with_shrinking
 from models.catalog.catalog import Catalog, ModelSpec, resolve_path
 from models.catalog.store import is_synthetic, pull
@@ -54,7 +55,7 @@ class Loaded:
 
     embedder: Embedder
     label: Label
-    limits: Limits
+    limits: EncoderLimits
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +107,7 @@ class Encoder:
         self._threads = BusyPool(DECODE_THREADS, "prepare")
         self._engine = EnginePool(BATCHES)
         self._workload = Workload()
-        self._channel = Server(self.encode)
+        self._channel = Server(self.encode, partial(max_ongoing_requests, CALLS))
 
     async def record_replica_metadata(self) -> dict[str, Any]:
         """What Serve asks for once and hands to every gateway: where this replica takes calls without Serve."""
@@ -328,7 +329,7 @@ class Encoder:
         raise NotImplementedError
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=CALLS)
 class TextEncoder(Encoder):
     """Serves one version of a text model."""
 
@@ -352,7 +353,7 @@ class TextEncoder(Encoder):
         return len(row)
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=CALLS)
 class ImageEncoder(Encoder):
     """Serves one version of an image model; decoding runs in threads beside inference, or in decoders of its own."""
 

@@ -17,7 +17,7 @@ from deployments.rpc.codec import FAILED, FORMAT, REFUSED, pack_refusal, pack_re
 from deployments.rpc.framing import Frames
 from models.errors import UnavailableError
 
-CALLS = 64  # at once, as max_ongoing_requests in serve_config.yaml; above it gateways turn to another replica
+CALLS = 64  # at once, where nobody says otherwise; above it gateways turn to another replica
 BODY = 256 * 2**20  # bytes of a call, as RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
 SECRET_BYTES = 32
 HOST_VARIABLE = "EMBEDSERVE_CHANNEL_HOST"  # where to listen, where the address that Ray knows the node by will not do
@@ -28,9 +28,15 @@ Encode = Callable[[list[Item], Queued], Awaitable[EncodeReply]]
 class Server:
     """Answers calls of gateways that know the secret, which Serve hands to them with the replica's address."""
 
-    def __init__(self, encode: Encode) -> None:
-        """Answer with what ``encode`` returns; nothing listens before ``start``."""
+    def __init__(self, encode: Encode, most_calls: Callable[[], int] = lambda: CALLS) -> None:
+        """Answer with what ``encode`` returns; nothing listens before ``start``.
+
+        Args:
+            encode: computes the answer to a call.
+            most_calls: tells how many calls may be under way at once; it is asked for each of them.
+        """
         self._encode = encode
+        self._most_calls = most_calls
         self._secret = secrets.token_bytes(SECRET_BYTES)
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -79,8 +85,9 @@ class Server:
 
     def take(self, connection: _Connection, number: int, body: bytes) -> None:
         """Begin a call, or refuse it."""
-        if self._server is None or len(self._calls) >= CALLS:
-            reason = "the replica is stopping" if self._server is None else f"the replica holds {CALLS} calls"
+        stopping = self._server is None
+        if stopping or len(self._calls) >= self._most_calls():
+            reason = "the replica is stopping" if stopping else f"the replica holds {len(self._calls)} calls"
             connection.send(number, pack_refusal(REFUSED, reason))
             return
         task = asyncio.ensure_future(self._answer(connection, number, body))

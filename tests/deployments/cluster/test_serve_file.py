@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray.serve.schema import HTTPOptionsSchema
 
 from deployments.cluster.serve_file import ServeConfig, check
 from models.catalog.catalog import ROOT
@@ -30,6 +31,7 @@ GATEWAY: list[Any] = ["applications", 0, "deployments", 0, "user_config"]
 ENCODER: list[Any] = ["applications", 1, "deployments", 0, "user_config"]
 SCALING: list[Any] = ["applications", 1, "deployments", 0, "autoscaling_config"]
 TEXT_ARGS: list[Any] = ["applications", 1, "args"]
+IMAGE_CONFIG: list[Any] = ["applications", 2, "deployments", 0, "user_config"]
 IMAGE_ARGS: list[Any] = ["applications", 2, "args"]
 IMAGE_DEPLOYMENTS: list[Any] = ["applications", 2, "deployments"]
 IMAGE: dict[str, Any] = SHIPPED["applications"][2]["deployments"][0]
@@ -104,6 +106,86 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
     ("a place to decode text", [*TEXT_ARGS, "decode"], "separate", "decode: Extra inputs are not permitted"),
     ("a decoder that is not deployed", [*IMAGE_ARGS, "decode"], "separate", "deployments lacks 'Decoder'"),
     ("a decoder that nobody calls", IMAGE_DEPLOYMENTS, [IMAGE, DECODER], "args.decode is inside"),
+    (
+        "a limit of the gateway in an encoder",
+        [*IMAGE_CONFIG, "limits"],
+        {"items": 3, "body_s": 9},
+        "move body_s, items",
+    ),
+    ("a format that nothing opens", [*GATEWAY, "limits"], {"image_formats": ["JPG"]}, "image_formats.0: must be JPEG"),
+    ("no format at all", [*GATEWAY, "limits"], {"image_formats": []}, "image_formats: must name at least one"),
+    ("limits of images for text", [*ENCODER, "limits"], {"image_pixels": 9}, "limits is for encoders of images"),
+    ("a margin of images for text", [*ENCODER, "shrink_margin"], 3, "shrink_margin is for encoders of images"),
+    (
+        "an encoder that takes more than the gateway",
+        [*IMAGE_CONFIG, "limits"],
+        {"image_pixels": 60_000_000},
+        "limits.image_pixels allows more than limits.image_pixels in the gateway's",
+    ),
+    (
+        "a gateway that takes more than an encoder",
+        [*GATEWAY, "limits"],
+        {"image_pixels": 60_000_000},
+        "say limits.image_pixels in the encoder's user_config too",
+    ),
+    (
+        "a format that only the gateway takes",
+        [*GATEWAY, "limits"],
+        {"image_formats": ["PNG", "ICO"]},
+        "say limits.image_formats in the encoder's user_config too",
+    ),
+    (
+        "fewer requests than the gateway takes",
+        ["applications", 0, "deployments", 0, "max_ongoing_requests"],
+        255,
+        "max_ongoing_requests must be at least queue.open_requests (256), not 255",
+    ),
+    (
+        "a bound on requests that the gateway's pass by",
+        ["applications", 0, "deployments", 0, "max_queued_requests"],
+        9,
+        "max_queued_requests does nothing here, remove it: queue.open_requests",
+    ),
+    (
+        "a bound on calls that the encoder's pass by",
+        ["applications", 1, "deployments", 0, "max_queued_requests"],
+        9,
+        "max_queued_requests does nothing here, remove it: queue.waiting_items",
+    ),
+    (
+        "a router that no call passes",
+        ["applications", 1, "deployments", 0, "request_router_config"],
+        {"initial_backoff_s": 1},
+        "request_router_config does nothing here",
+    ),
+    (
+        "a deadline of Serve",
+        ["http_options", "request_timeout_s"],
+        3,
+        "request_timeout_s does nothing here, remove it: q",
+    ),
+    ("TLS of Serve", ["http_options", "ssl_ca_certs"], "ca.pem", "ssl_ca_certs does nothing here, remove it: TLS ends"),
+    ("gRPC", ["grpc_options"], {"port": 9000}, "grpc_options does nothing here"),
+    (
+        "a policy for an application",
+        ["applications", 0, "autoscaling_policy"],
+        {"policy_function": "a:b"},
+        "autoscaling_policy does nothing here",
+    ),
+    ("a target of Serve's policy beside ours", [*SCALING, "target_ongoing_requests"], 5, "policy_kwargs.utilisation"),
+    (
+        "Serve's policy for gateways",
+        ["applications", 0, "deployments", 0, "autoscaling_config"],
+        {"min_replicas": 1, "max_replicas": 2},
+        "does not see a gateway's requests",
+    ),
+    (
+        "an unknown key of ray_actor_options",
+        ["applications", 1, "deployments", 0, "ray_actor_options"],
+        {"num_cpu": 1},
+        "unknown key 'num_cpu'",
+    ),
+    ("an encoder that is asked over HTTP", ["applications", 1, "route_prefix"], "/text", "write route_prefix: null"),
 ]
 
 
@@ -112,6 +194,22 @@ def test_a_mistake_is_refused_by_the_name_of_its_key(path: list[Any], value: Any
     with pytest.raises(ConfigError) as caught:
         check(changed(path, value), "serve_config.yaml")
     assert says in str(caught.value)
+
+
+def test_an_encoder_may_be_stricter_than_the_gateway_and_both_may_allow_more() -> None:
+    check(changed([*IMAGE_CONFIG, "limits"], {"image_pixels": 1000, "image_formats": ["png"]}), "here")
+    document = changed([*IMAGE_CONFIG, "limits"], {"image_pixels": 60_000_000, "image_formats": ["JPEG", "ICO"]})
+    document["applications"][0]["deployments"][0]["user_config"]["limits"] = {
+        "image_pixels": 60_000_000,
+        "image_formats": ["JPEG", "ICO"],
+    }
+    check(document, "here")
+
+
+def test_keys_that_serve_reports_without_a_value_are_no_mistake() -> None:
+    document = copy.deepcopy(SHIPPED)
+    document["http_options"] = {**HTTPOptionsSchema().model_dump(), **document["http_options"]}
+    check(document, "here")
 
 
 def test_the_shipped_configuration_is_right_and_pulls_what_it_serves() -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from deployments.contract.types import EncodeReply, Item, ItemError, Label, Queued, Stages
-from deployments.rpc import server as server_module
 from deployments.rpc.client import CallFailedError, Connection, ConnectionLostError, ConnectionPool
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Server
@@ -60,10 +59,11 @@ class Bench:
         self.servers: list[Server] = []
         self.replicas: dict[Any, Replica] = {}
         self.connections = ConnectionPool("m@1")
+        self.most_calls = 64
 
     async def add(self) -> Encoder:
         encoder = Encoder()
-        server = Server(encoder)
+        server = Server(encoder, lambda: self.most_calls)
         self.replicas[len(self.servers)] = Replica(await server.start())
         self.encoders.append(encoder)
         self.servers.append(server)
@@ -205,15 +205,18 @@ async def test_a_replica_that_stops_finishes_its_calls_and_takes_no_more(bench: 
     await until(lambda: not connection.alive)
 
 
-async def test_more_calls_than_a_replica_holds_are_refused(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
-    monkeypatch.setattr(server_module, "CALLS", 1)
+async def test_more_calls_than_a_replica_may_hold_are_refused_until_it_may_hold_more(bench: Bench) -> None:
+    bench.most_calls = 1
     connection = await bench.connected()
     call = asyncio.ensure_future(connection.call(["a"], QUEUED))
     await bench.called(1)
     with pytest.raises(ConnectionLostError, match="holds 1 calls"):
         await connection.call(["b"], QUEUED)
+    bench.most_calls = 2
+    another = asyncio.ensure_future(connection.call(["b"], QUEUED))
+    await bench.called(2)
     bench.encoders[0].gate.set()
-    await call
+    await asyncio.gather(call, another)
 
 
 async def test_a_replica_that_left_the_set_finishes_and_is_let_go(bench: Bench) -> None:

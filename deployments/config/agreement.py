@@ -1,0 +1,44 @@
+"""What a gateway and an encoder are both told must fit together, or one of the two values would never count."""
+
+from __future__ import annotations
+
+from deployments.config.base import Modality
+from deployments.config.encoder import EncoderConfig
+from deployments.config.limits import Limits
+from models.errors import ConfigError
+
+OF_IMAGES = ("limits", "shrink_margin")  # keys of an encoder that only images have a use for
+
+
+def check_image_keys(gateway: Limits, encoder: EncoderConfig, modality: Modality, where: str) -> None:
+    """Check an encoder's keys about images against its modality and the gateway's limits.
+
+    A gateway refuses what exceeds its own limits, so that an encoder's wider ones would never be reached; and an encoder
+    whose limits are left at their defaults would refuse what wider ones of the gateway let pass.
+
+    Raises:
+        ConfigError: a key would do nothing; the message names it and what to do.
+    """
+    if modality != "image":
+        idle = next((key for key in OF_IMAGES if key in encoder.model_fields_set), None)
+        if idle is not None:
+            raise ConfigError(f"{where}: {idle} is for encoders of images, and this one embeds {modality}; remove it")
+        return
+    limits = encoder.limits
+    pixels = (gateway.image_pixels, limits.image_pixels)
+    formats = (set(gateway.image_formats), set(limits.image_formats))
+    for key, wider_here, wider_there in (
+        ("image_pixels", pixels[1] > pixels[0], pixels[1] < pixels[0]),
+        ("image_formats", not formats[1] <= formats[0], not formats[0] <= formats[1]),
+    ):
+        said = key in limits.model_fields_set
+        if said and wider_here:
+            raise ConfigError(
+                f"{where}: limits.{key} allows more than limits.{key} in the gateway's user_config, which refuses the "
+                f"rest before; raise it there too, or remove it here"
+            )
+        if not said and wider_there:
+            raise ConfigError(
+                f"{where}: limits.{key} in the gateway's user_config allows more than this encoder, which would refuse "
+                f"the rest; say limits.{key} in the encoder's user_config too"
+            )
