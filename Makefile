@@ -58,7 +58,7 @@ bench-models: ## our graphs beside the plain torch exports of the same weights
 	@scripts/setup.sh dev "$(PYTHON)"
 	@test -x .env-export/bin/python || { $(PYTHON) -m venv .env-export && .env-export/bin/pip install -q torch==2.13.0 transformers onnx onnxscript safetensors; }
 	$(BIN)/embedserve models pull text-embedding image-embedding
-	.env-export/bin/python -P bench/export.py models/store/files $(PLAIN)
+	.env-export/bin/python -P bench/models/plain_export.py models/store/files $(PLAIN)
 	$(BIN)/python -m bench.models $(PLAIN)
 
 bench-gpu: ## the card's ceiling, the models beside it, fidelity, a swap under load; needs scripts/setup.sh gpu
@@ -66,7 +66,7 @@ bench-gpu: ## the card's ceiling, the models beside it, fidelity, a swap under l
 
 fidelity: ## how far int8 and fp16 vectors lie from fp32, and both from what people judged
 	@scripts/setup.sh dev "$(PYTHON)"
-	$(BIN)/python -m bench.fidelity
+	$(BIN)/python -m bench.models.fidelity
 
 manifests: ## the Serve configuration inside k8s/, renewed from serve_config.yaml
 	$(BIN)/python scripts/k8s_config.py --write

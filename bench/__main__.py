@@ -1,4 +1,4 @@
-"""``python -m bench``: one run, every system, one table."""
+"""``python -m bench``: this service beside the bare model and its peers, in one run and one table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,66 +13,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import infinity, overload, report
-from bench.bars import ALONE, MANY, ONE, RAW, bars, rate
-from bench.loads import full_plan, quick_plan
-from bench.machine import describe
-from bench.overload import Overload
-from bench.runner import Bench
-from bench.service_config import measured
-from bench.systems import STARTERS
+from bench import profile
+from bench.comparison import overload
+from bench.comparison.runner import Bench, Tell
+from bench.loads.load import Plan, full_plan, quick_plan
+from bench.report import plots, tables
+from bench.report.bars import ALONE, MANY, ONE, RAW, bars, rate
+from bench.report.folder import result_path
+from bench.report.machine import describe
+from bench.report.results import Overload
+from bench.systems.ours import measured
+from bench.systems.targets import STARTERS
 from models.catalog.catalog import ROOT
 from models.catalog.store import pull
 
-RESULTS = ROOT / "bench" / "results"
+PUBLISHED = ROOT / "docs" / "benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write JSON, Markdown and plots."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the loads that have a bar, briefly")
-    parser.add_argument("--systems", default=",".join(STARTERS), help="some of: %(default)s")
-    parser.add_argument("--publish", action="store_true", help="keep the summary and plots in docs/")
-    parser.add_argument("--profile", action="store_true", help="where a one-text request spends its time, instead")
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing; install it, on Debian with `apt-get install wrk`")
     if options.profile:
-        from bench import profile
-
-        return profile.run(RESULTS)
-    return _measure(options.quick, options.systems.split(","), options.publish)
-
-
-def _measure(quick: bool, systems: list[str], publish: bool) -> int:
+        return profile.run()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the systems are stopped on the way out
     begin = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is stopped on the way out
-    machine = describe()
-    plan = quick_plan() if quick else full_plan()
 
     def tell(message: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f} s] {message}", file=sys.stderr, flush=True)
 
+    machine = describe()
     for spec in measured():
         pull(spec, allow_synthetic=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    bench = Bench(folder, systems, tell)
-    overloads: list[Overload] = []
-    try:
-        bench.start()
-        bench.measure(plan)
-        for target in bench.targets:
-            if target.name == "ours int8" and target.modality == "text":
-                closed = rate(bench.cells, ONE, target.name)
-                overloads.append(overload.measure(bench, target, closed, plan, tell))
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave servers behind
-        killed = bench.stop()
-        tell(f"stopped; killed: {killed}")
+    bench = Bench(Path(tempfile.mkdtemp(prefix="bench-")), options.systems, tell)
+    overloads, killed = _measure(bench, options.plan, tell)
     document: dict[str, Any] = {
         "machine": machine,
-        "quick": quick,
+        "quick": options.quick,
         "seconds": time.monotonic() - begin,
         "killed": killed,
         "left_out": bench.failures,
@@ -83,8 +60,48 @@ def _measure(quick: bool, systems: list[str], publish: bool) -> int:
     }
     text = _summary(bench, overloads, machine)
     print(text)
-    _write(document, text, quick, publish)
+    _write(document, text, options.quick, options.publish)
     return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the loads that have a bar, briefly")
+    parser.add_argument("--systems", default=",".join(STARTERS), help="some of: %(default)s")
+    parser.add_argument("--loads", help='some loads, by name and separated by commas: "text 1x13 c32,overload"')
+    parser.add_argument("--publish", action="store_true", help="keep the summary and plots in docs/")
+    parser.add_argument("--profile", action="store_true", help="where a one-text request spends its time, instead")
+    options = parser.parse_args(arguments)
+    options.systems = options.systems.split(",")
+    unknown = [system for system in options.systems if system not in STARTERS]
+    if unknown:
+        parser.error(f"no system is called {', '.join(unknown)}; there are: {', '.join(STARTERS)}")
+    if options.publish and options.loads:
+        parser.error("--publish keeps whole runs: leave --loads out")
+    options.plan = quick_plan() if options.quick else full_plan()
+    try:
+        options.plan = options.plan.only(options.loads) if options.loads else options.plan
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def _measure(bench: Bench, plan: Plan, tell: Tell) -> tuple[list[Overload], dict[str, int]]:
+    """Start the systems, measure, and stop them: the overloads, and how many processes of each system were killed."""
+    overloads: list[Overload] = []
+    try:
+        bench.start()
+        bench.measure(plan)
+        for target in bench.targets:
+            if plan.overload and target.name == "ours int8" and target.modality == "text":
+                closed = rate(bench.cells, ONE, target.name)
+                overloads.append(overload.measure(bench, target, closed, plan, tell))
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave servers behind
+        killed = bench.stop()
+        tell(f"stopped; killed: {killed}")
+    return overloads, killed
 
 
 def _summary(bench: Bench, overloads: list[Overload], machine: dict[str, Any]) -> str:
@@ -92,32 +109,29 @@ def _summary(bench: Bench, overloads: list[Overload], machine: dict[str, Any]) -
         f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}; before the run, everything else "
         f"on the machine took {machine['others']:.2f} cores"
         + "".join(f"\n\n{system} was left out: {reason}" for system, reason in bench.failures.items()),
-        report.verdicts(bars(bench.cells, overloads)),
-        report.ratios(bench.cells),
-        report.rates(bench.cells),
-        report.latencies(bench.cells),
-        report.cpu(bench.cells, (ONE, MANY, ALONE, RAW)),
+        tables.verdicts(bars(bench.cells, overloads)),
+        tables.ratios(bench.cells),
+        tables.rates(bench.cells),
+        tables.latencies(bench.cells),
+        tables.cpu(bench.cells, (ONE, MANY, ALONE, RAW)),
     ]
     if overloads:
-        parts.append(report.overloads(overloads))
+        parts.append(tables.overloads(overloads))
     return "\n\n".join(parts) + "\n"
 
 
 def _write(document: dict[str, Any], text: str, quick: bool, publish: bool) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    stem = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{'quick' if quick else 'full'}"
+    stem = result_path("quick" if quick else "full")
     stem.with_suffix(".json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
-    plots = [str(infinity.ENVIRONMENT / "bin/python"), str(ROOT / "bench" / "plots.py"), str(stem.with_suffix(".json"))]
-    drawn = Path(plots[0]).exists() and subprocess.run([*plots, str(stem)], check=False).returncode == 0
-    print(f"written: {stem}.json, {stem}.md{' and plots' if drawn else '; no plots'}", file=sys.stderr)
+    pictures = plots.draw(document, stem)
+    print(f"written: {stem}.json, {stem}.md and {len(pictures)} plots", file=sys.stderr)
     if publish:
-        target = ROOT / "docs" / "benchmarks"
-        target.mkdir(exist_ok=True)
-        shutil.copyfile(stem.with_suffix(".md"), target / "summary.md")
-        shutil.copyfile(stem.with_suffix(".json"), target / "summary.json")
-        for picture in RESULTS.glob(f"{stem.name}-*.png"):
-            shutil.copyfile(picture, target / picture.name.removeprefix(f"{stem.name}-"))
+        PUBLISHED.mkdir(exist_ok=True)
+        shutil.copyfile(stem.with_suffix(".md"), PUBLISHED / "summary.md")
+        shutil.copyfile(stem.with_suffix(".json"), PUBLISHED / "summary.json")
+        for picture in pictures:
+            shutil.copyfile(picture, PUBLISHED / picture.name.removeprefix(f"{stem.name}-"))
 
 
 if __name__ == "__main__":

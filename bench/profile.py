@@ -11,27 +11,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import report, wrk
-from bench.bodies import TextBody
-from bench.processes import name_of
-from bench.servers import Server
-from bench.service_config import measured
-from bench.systems import start_ours
-from bench.texts import Texts
+from bench.loads import wrk
+from bench.loads.bodies import TextBody
+from bench.loads.texts import Texts
+from bench.report.folder import result_path
+from bench.report.tables import number, table
+from bench.systems import ours
+from bench.systems.processes import name_of
+from bench.systems.server import Server
 
 RATE = 250  # samples per second and thread
 SECONDS = 10
 CLIENTS = 32
 FIRST = 9 * 10**11
 TOP = 18
-# Native waits that py-spy takes for work. `Thread.run` stays: it is the event loop's own C code.
+# Waits in native code that py-spy counts as work. `Thread.run` is not among them: it is the event loop's own C code.
 WAITING = ("Worker.main_loop (", "_worker (concurrent/")
 WATCHED = ("Gateway", "TextEncoder")
 
 
 @dataclass
 class Profile:
-    """Samples of one process: by the function that ran, and by every function on the stack."""
+    """Samples of one process, counted by the function that ran and by every function on the stack."""
 
     own: Counter[str] = field(default_factory=Counter)
     inclusive: Counter[str] = field(default_factory=Counter)
@@ -51,26 +52,26 @@ class Profile:
         return self
 
 
-def run(results: Path) -> int:
+def run() -> int:
     """Profile the service under a closed loop of one-text requests and print what was found."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    specs = [spec for spec in measured() if spec.type == "text"]
-    texts = Texts.of(specs[0].graph.with_suffix(".tokenizer.json"), 13)
-    server = start_ours(folder)
+    specs = [spec for spec in ours.measured() if spec.type == "text"]
+    texts = Texts.of(ours.text_tokenizer(), 13)
+    server = ours.start(folder)
     parts = []
     try:
         for place, spec in enumerate(specs):
             body = TextBody("/v1/embeddings", spec.reference, texts, 1)
             server.wait(body.path, body.data(FIRST), body.content_type)
-            parts.append(
-                f"## {spec.reference} ({spec.precision})\n\n{_profile(server, body, folder, FIRST + (place + 1) * 10**8)}"
-            )
+            found = _profile(server, body, folder, FIRST + (place + 1) * 10**8)
+            parts.append(f"## {spec.reference} ({spec.precision})\n\n{found}")
     finally:
         server.stop()
     text = "\n\n".join(parts) + "\n"
     print(text)
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "profile.md").write_text(text, encoding="utf-8")
+    path = result_path("profile.md")
+    path.write_text(text, encoding="utf-8")
+    print(f"written: {path}", file=sys.stderr)
     return 0
 
 
@@ -81,15 +82,13 @@ def _profile(server: Server, body: TextBody, folder: Path, first: int) -> str:
     after = server.mark.cpu_seconds()
     spent = {kind: seconds - before.get(kind, 0) for kind, seconds in after.items()}
     rows = [
-        [kind, report.number(100 * seconds / sample.seconds), report.number(seconds / sample.requests * 1e6)]
+        [kind, number(100 * seconds / sample.seconds), number(seconds / sample.requests * 1e6)]
         for kind, seconds in sorted(spent.items(), key=lambda pair: -pair[1])
         if seconds > 0.01
     ]
-    rows.append(
-        ["wrk", report.number(100 * sample.generator_cpu), report.number(1e6 * sample.generator_cpu / sample.rate)]
-    )
+    rows.append(["wrk", number(100 * sample.generator_cpu), number(1e6 * sample.generator_cpu / sample.rate)])
     title = f"{CLIENTS} clients: {sample.rate:.0f} requests/s, p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms"
-    processes = report.table(["process", "CPU %", "µs per request"], rows)
+    processes = table(["process", "CPU %", "µs per request"], rows)
     return "\n\n".join([title, processes, *_functions(server, body, folder, first + 2 * 10**6)])
 
 
@@ -119,13 +118,13 @@ def _section(name: str, profile: Profile) -> str:
     if not profile.total:
         return f"{name}: py-spy gave no samples (it needs the right to trace, CAP_SYS_PTRACE)"
     share = 100 / profile.total
-    own = [[f, report.number(n * share, 1)] for f, n in profile.own.most_common(TOP)]
+    own = [[f, number(n * share, 1)] for f, n in profile.own.most_common(TOP)]
     ours = [(f, n) for f, n in profile.inclusive.most_common() if "deployments/" in f or "models/" in f]
-    inclusive = [[f, report.number(n * share, 1)] for f, n in ours[:TOP]]
+    inclusive = [[f, number(n * share, 1)] for f, n in ours[:TOP]]
     return "\n\n".join(
         [
             f"{name}: active on {profile.total / RATE / SECONDS:.2f} threads",
-            report.table(["function, itself", "% of samples"], own),
-            report.table(["our function, with what it calls", "% of samples"], inclusive),
+            table(["function, itself", "% of samples"], own),
+            table(["our function, with what it calls", "% of samples"], inclusive),
         ]
     )

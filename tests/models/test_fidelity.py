@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.corpus import texts
+from bench.loads.corpus import texts
 from models.embedder import TextEmbedder
 from models.fidelity import Fidelity, compare
 from tests.models.loading import embedder_of

@@ -8,7 +8,7 @@ import sys
 import weakref
 from pathlib import Path
 
-from bench.memory import measure
+from bench.models.memory import measure
 from models.engine.engine import Engine, EngineOptions
 from tests.models.loading import artifact_of
 
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from models.engine import memory
-from bench.memory import measure
+from bench.models.memory import measure
 from models.engine.engine import Engine, EngineOptions
 def resident():
     memory.release()  # what grows without bound stays; what glibc merely keeps goes

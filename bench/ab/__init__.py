@@ -1,0 +1,1 @@
+"""Two checkouts of this project, measured by turns."""

@@ -1,0 +1,116 @@
+"""Two checkouts under the same loads by turns."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.ab.points import OTHER, THIS, Point
+from bench.loads import wrk
+from bench.loads.bodies import TextBody
+from bench.loads.load import Load
+from bench.loads.texts import Texts
+from bench.report.machine import busy_s
+from bench.systems.ours import encoder_of, one_replica, shipped, text_tokenizer, up
+from bench.systems.server import Server
+from models.catalog.catalog import ROOT
+
+MODEL = "text-embedding"
+VERSIONS = {"int8": "1.1.0", "fp32": "1.0.0"}
+TOKENS = 13
+WARM_S = 2
+START_S = 900  # the first start of a checkout may have to fetch and build its models
+NUMBERS = 10_000_000  # inputs that one measurement may use up
+
+
+def served(document: dict[str, Any], precisions: Sequence[str]) -> dict[str, Any]:
+    """A checkout's own serve_config.yaml with the text model alone, one replica of everything.
+
+    Args:
+        document: as the checkout has it; its import paths stay.
+        precisions: which versions of the model are served.
+    """
+    changed = copy.deepcopy(document)
+    by_name = {app["name"]: app for app in changed["applications"]}
+    gateway, encoder = by_name["gateway"], by_name[f"{MODEL}--1-0-0"]
+    config = gateway["deployments"][0]["user_config"]
+    route = config["models"][MODEL]
+    route["versions"] = {VERSIONS[precision]: int(place == 0) * 100 for place, precision in enumerate(precisions)}
+    config.update(models={MODEL: route}, aliases={})
+    changed["applications"] = [gateway, *(encoder_of(encoder, MODEL, VERSIONS[precision]) for precision in precisions)]
+    one_replica(changed)
+    return changed
+
+
+class Turns:
+    """Starts the services in turn and measures each."""
+
+    def __init__(
+        self, other: Path, loads: Sequence[Load], precisions: Sequence[str], seconds: int, tell: Callable[[str], None]
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            other: the other checkout.
+            loads: of texts of 13 tokens.
+            precisions: keys of ``VERSIONS``.
+            seconds: of each load.
+            tell: gets a line for each step.
+        """
+        self.points: list[Point] = []
+        self._checkouts = {THIS: ROOT, OTHER: other}
+        self._loads, self._precisions, self._seconds, self._tell = loads, precisions, seconds, tell
+        self._texts = Texts.of(text_tokenizer(), TOKENS)
+        self._first = itertools.count(NUMBERS, NUMBERS)  # texts that no request has used before
+
+    def run(self, rounds: int) -> None:
+        """Every round starts each service once; who goes first changes, so that drift of the machine cancels out."""
+        for turn in range(rounds):
+            for side in (THIS, OTHER) if turn % 2 == 0 else (OTHER, THIS):
+                self._tell(f"round {turn + 1} of {rounds}, {side}: {self._checkouts[side]}")
+                self.points.extend(self._turn(side))
+
+    def _turn(self, side: str) -> Iterator[Point]:
+        checkout = self._checkouts[side]
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            document = served(shipped(checkout), self._precisions)
+            server = up(side, document, Path(folder), checkout=checkout)
+            try:
+                for precision, load in itertools.product(self._precisions, self._loads):
+                    model = f"{MODEL}@{VERSIONS[precision]}"
+                    body = TextBody("/v1/embeddings", model, self._texts, load.items, load.cached)
+                    server.wait(body.path, body.data(next(self._first)), body.content_type, START_S)
+                    yield self._measure(server, side, f"{precision}, {load.name}", load, body)
+            finally:
+                server.stop()
+
+    def _measure(self, server: Server, side: str, name: str, load: Load, body: TextBody) -> Point:
+        wrk.run(server.url, body, load.clients, WARM_S, next(self._first))
+        server.settle()
+        machine, service, own, begin = busy_s(), _cpu_s(server), time.process_time(), time.monotonic()
+        sample = wrk.run(server.url, body, load.clients, self._seconds, next(self._first))
+        service, lasted = _cpu_s(server) - service, time.monotonic() - begin
+        ours = service + sample.generator_cpu * sample.seconds + time.process_time() - own
+        point = Point(
+            load=name,
+            side=side,
+            rate=sample.rate,
+            p50_ms=sample.p50_ms,
+            cpu_ms=service / max(sample.requests, 1) * 1e3,
+            failed=sample.failed + sample.broken,
+            others=max(busy_s() - machine - ours, 0) / lasted,
+        )
+        self._tell(
+            f"{name}: {point.rate:.1f} requests/s, p50 {point.p50_ms:.2f} ms, {point.cpu_ms:.2f} ms of processor a "
+            f"request, {point.failed} failed, others {point.others:.2f} cores"
+        )
+        return point
+
+
+def _cpu_s(server: Server) -> float:
+    return sum(server.mark.cpu_seconds().values())

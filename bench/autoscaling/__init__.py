@@ -1,0 +1,1 @@
+"""The autoscaler's simulator, and the service times that it needs."""

@@ -1,0 +1,1 @@
+"""The published comparison: every load on every system, by turns."""

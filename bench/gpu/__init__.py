@@ -1,0 +1,1 @@
+"""What a card can do, and what the models make of it."""

@@ -1,0 +1,1 @@
+"""What is asked: requests, their inputs, and the generators of load."""

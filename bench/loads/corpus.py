@@ -1,0 +1,40 @@
+"""Real English texts: the documentation of installed packages."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sysconfig
+from functools import cache
+from pathlib import Path
+from random import Random
+
+SITE = Path(sysconfig.get_paths()["purelib"])
+LENGTHS = range(20, 1500)  # characters; what is shorter is mostly headings, what is longer mostly tables
+
+
+@cache
+def texts(count: int, seed: int = 7) -> list[str]:
+    """Paragraphs of packages' metadata, documentation and docstrings, shuffled, without repetition."""
+    found: set[str] = set()
+    for path in sorted([*SITE.glob("*.dist-info/METADATA"), *SITE.glob("*/**/*.rst"), *SITE.glob("*/**/*.md")]):
+        found.update(_paragraphs(path.read_text(encoding="utf-8", errors="ignore")))
+    for path in sorted(SITE.glob("*/*.py"))[:1500]:
+        found.update(_docstrings(path))
+    ordered = sorted(found)
+    Random(seed).shuffle(ordered)
+    return ordered[:count]
+
+
+def _docstrings(path: Path) -> set[str]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError):
+        return set()
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Module)]
+    return {paragraph for node in nodes for paragraph in _paragraphs(ast.get_docstring(node) or "")}
+
+
+def _paragraphs(document: str) -> set[str]:
+    joined = (" ".join(part.split()) for part in re.split(r"\n\s*\n", document))
+    return {part for part in joined if len(part) in LENGTHS}

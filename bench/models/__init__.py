@@ -1,0 +1,1 @@
+"""The models without the service: speed, memory, fidelity."""

@@ -1,0 +1,1 @@
+"""Results: statistics, bars, tables, plots, and what is known of the machine."""

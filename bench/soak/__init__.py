@@ -1,0 +1,1 @@
+"""Minutes of steady load with trouble: leaks and slowdowns show."""

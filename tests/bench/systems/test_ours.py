@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import yaml
+
+from bench.systems.ours import bench_config, measured
+from bench.systems.targets import targets
+from deployments.cluster.serve_file import check
+from models.catalog.catalog import ROOT, Catalog
+
+
+def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:
+    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    routed = document["applications"][0]["deployments"][0]["user_config"]["models"]
+    specs = [spec for spec in Catalog.load().specs() if spec.model in routed]
+    changed = bench_config(document, specs)
+    check(changed, "bench")
+    assert {app["args"].get("model") for app in changed["applications"]} - {None} == {s.reference for s in specs}
+    scaling = [d["autoscaling_config"] for app in changed["applications"] for d in app["deployments"]]
+    assert {(s["min_replicas"], s["max_replicas"]) for s in scaling} == {(1, 1)}
+
+
+def test_everything_that_is_measured_of_ours_is_served() -> None:
+    changed = bench_config(yaml.safe_load((ROOT / "serve_config.yaml").read_text()), measured())
+    served = {app["args"].get("model") for app in changed["applications"]}
+    assert {target.model for target in targets() if target.system == "ours"} == served - {None}
