@@ -1,4 +1,4 @@
-"""What only a card can show; ``pytest -m gpu``. `bench/gpu.py` measures, this checks."""
+"""What only a card can show; ``pytest -m gpu``. `bench/gpu/` measures, this checks."""
 
 from __future__ import annotations
 
