@@ -13,6 +13,7 @@ from ray.serve.exceptions import RayServeException
 from deployments.config.gateway import GatewayConfig
 from deployments.config.names import DEPLOYMENT_NAMES
 from deployments.config.routes import ModelRoutes
+from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.traffic_split import route
@@ -32,7 +33,7 @@ class ModelRegistry:
         self.config = GatewayConfig(models={})
         self.versions: dict[str, ModelVersion] = {}
         self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
-        self.waiting: dict[str, str] = {}  # why a model's configured routes are not in force yet
+        self.waiting: dict[str, Reason] = {}  # why a model's configured routes are not in force yet
         self._wanted: set[str] = set()  # versions that routes wait for
         self._rounds = 0
 
@@ -67,7 +68,8 @@ class ModelRegistry:
             routes = wanted.model_copy(update={"versions": weights}) if any(weights.values()) else wanted
             if unready:
                 self._wanted.update(f"{model}@{version}" for version in unready)
-                self.waiting[model] = f"the configured weights wait until {', '.join(unready)} has a ready replica"
+                text = f"the configured weights wait until {', '.join(unready)} has a ready replica"
+                self.waiting[model] = Reason(ReasonCode.WAITING_FOR_REPLICA, text)
             if routes != current:
                 self.routes[model] = routes
                 logger.info("routes of %s: %s", model, dict(routes.versions))
@@ -108,6 +110,14 @@ class ModelRegistry:
         """The part of unpinned, unkeyed traffic that a version gets right now."""
         weights = self.routes[version.model].versions if version.model in self.routes else {}
         return weights.get(version.version, 0) / (sum(weights.values()) or 1)
+
+    def reason(self, version: ModelVersion) -> Reason | None:
+        """Why a version does not serve what the configuration asks for; nothing when it does."""
+        if version.error is not None:
+            return version.error
+        if version.info is not None and version.info.swap_error:
+            return Reason(ReasonCode.SWAP_REFUSED, version.info.swap_error)
+        return self.waiting.get(version.model)
 
     async def refresh(self) -> None:
         """Ask every version's replicas once and, now and then, Serve how many there are."""

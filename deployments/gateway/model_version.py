@@ -10,13 +10,14 @@ from collections import Counter
 from typing import Any, Literal
 
 from ray import serve
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments.config.base import Modality
 from deployments.config.names import DEPLOYMENT_NAMES, application_name
 from deployments.config.queue import Queue
 from deployments.config.routes import REST_AFTER_S
+from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
 from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
@@ -43,7 +44,7 @@ class ModelVersion:
         self.reference = f"{model}@{version}"
         self.application = application_name(model, version)
         self.info: ModelInfo | None = None
-        self.error: str | None = None
+        self.error: Reason | None = None  # why no replica embeds
         self.replicas = 0
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
         self.may_sleep = False  # scaled to zero when idle
@@ -85,15 +86,22 @@ class ModelVersion:
     async def refresh(self, max_age_s: float = 10.0) -> None:
         """Ask a replica what it serves; the answer, or why there is none, is kept."""
         try:
-            request = self._remote().describe.remote(max_age_s)
+            handle = self._remote()
+        except UnavailableError as error:
+            self.error = Reason(ReasonCode.NOT_DEPLOYED, str(error))
+            return
+        try:
+            request = handle.describe.remote(max_age_s)
             self.info = await asyncio.wait_for(_result(request), DESCRIBE_TIMEOUT_S)
             self.error = None
             self.seen_at = time.monotonic()
         except TimeoutError:
             waking = self.may_sleep and not self.replicas
-            self.error = None if waking else f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s"
+            silence = Reason(ReasonCode.NO_REPLICA, f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s")
+            self.error = None if waking else silence
         except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
-            self.error = _reason(error)
+            answered = isinstance(error, RayTaskError | EmbedserveError)
+            self.error = Reason(ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, _last_line(error))
 
     async def wake(self) -> None:
         """Ask until a replica answers or something is wrong; the caller's deadline bounds it."""
@@ -121,7 +129,7 @@ class ModelVersion:
             try:
                 return await self._send(handle, items, queued)
             except (RayActorError, BackPressureError, UnavailableError) as error:
-                logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _reason(error))
+                logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _last_line(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self.reference} has no ready replica") from error
@@ -155,7 +163,7 @@ async def _result(response: Any) -> ModelInfo:
     return info
 
 
-def _reason(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """The last line of an error, without the traceback that Ray puts before it."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else type(error).__name__

@@ -38,7 +38,7 @@ def routes(registry: ModelRegistry) -> list[Route]:
 def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
     """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
     info = version.info
-    swap_error = info.swap_error if info else None
+    reason = registry.reason(version)
     routes = registry.config.models.get(version.model)
     return {
         "id": version.reference,
@@ -55,8 +55,9 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "max_tokens": info.max_tokens if info else None,
         "weights": ("synthetic" if info.label.synthetic else "pretrained") if info else None,
         "state": version.state,
-        "reason": version.error or swap_error or registry.waiting.get(version.model),
-        "swap_error": swap_error,
+        "reason": reason.text if reason else None,
+        "reason_code": reason.code if reason else None,
+        "swap_error": info.swap_error if info else None,
         "share": registry.share(version),
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
         "replicas": version.replicas,

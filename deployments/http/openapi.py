@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from deployments.auth.authenticator import Authenticator, Needed
+from deployments.contract.reason import ReasonCode
 from deployments.http.middleware.auth import needed
 
 JSON = "application/json"
@@ -97,7 +98,15 @@ SCHEMAS: dict[str, Any] = {
             "precision": {"type": ["string", "null"]},
             "weights": {"type": ["string", "null"], "enum": ["pretrained", "synthetic", None]},
             "state": {"type": "string", "enum": ["ready", "loading", "failed", "asleep"]},
-            "reason": {"type": ["string", "null"]},
+            "reason": {
+                "type": ["string", "null"],
+                "description": "why it does not serve what was asked for, for people",
+            },
+            "reason_code": {
+                "type": ["string", "null"],
+                "enum": [*ReasonCode, None],
+                "description": "the same for programs",
+            },
             "share": {"type": "number"},
             "replicas": {"type": "integer"},
         },

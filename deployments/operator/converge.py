@@ -10,6 +10,7 @@ from typing import Any
 from deployments.cluster.local_ray import ClusterError
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.routes import shares
+from deployments.contract.reason import ReasonCode
 from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.lock import SETTLE_S, Mark, require_ours
 from deployments.operator.service import Cluster, Entry
@@ -18,7 +19,6 @@ from models.errors import EmbedserveError, UnavailableError
 POLL_S = 0.2
 REFRESH_S = 2.0  # within it a gateway replica asks the encoders what they serve, on a busy machine too
 STALE_S = 3 * REFRESH_S  # after it a reason is no remnant of an earlier swap
-WAITING = "the configured weights wait"  # how the gateway begins to say that new routes are not in force yet
 ASKS = 3  # answers per gateway replica that must agree: a proxy gives each connection to one of them
 
 
@@ -98,7 +98,7 @@ def require_accepted(entries: list[Entry], expected: Expected, age_s: float) -> 
     """
     for entry in entries:
         reason = entry.get("reason")
-        if entry["id"] not in expected.hashes or entry["state"] != "ready" or not reason or reason.startswith(WAITING):
+        if entry["id"] not in expected.hashes or entry.get("reason_code") != ReasonCode.SWAP_REFUSED:
             continue
         if reason != expected.reasons.get(entry["id"]) or age_s > STALE_S:
             raise NotHealthyError(f"{entry['id']} refused the swap and goes on with {entry['hash'][:12]}: {reason}")

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from deployments.config.gateway import GatewayConfig
+from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.types import Label, ModelInfo
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.health import unready
 from models.errors import ModelNotFoundError
 
+NO_REPLICA = Reason(ReasonCode.NO_REPLICA, "no replica answered")
 INFO = ModelInfo(Label("m@1", "h"), "m", "text", 384, "fp32", "CPU")
 
 
@@ -22,7 +25,7 @@ def registry(*ready: str, **routes: Any) -> ModelRegistry:
         if version.version in ready:
             version.info = ModelInfo(Label(version.reference, "h"), "m", "text", 384, "fp32", "CPU")
         else:
-            version.error = "no replica"
+            version.error = NO_REPLICA
     return found
 
 
@@ -79,7 +82,7 @@ def test_a_version_that_is_not_ready_waits_at_weight_zero() -> None:
     found = registry("1", versions={"1": 1, "2": 0})
     found.configure(config(versions={"1": 1, "2": 3}))
     assert found.share(found.versions["m@2"]) == 0
-    assert "wait until 2" in found.waiting["m"]
+    assert "wait until 2" in found.waiting["m"].text
     second = found.versions["m@2"]
     second.info, second.error = ModelInfo(Label("m@2", "h"), "m", "text", 384, "fp32", "CPU"), None
     found.configure(config(versions={"1": 1, "2": 3}))
@@ -101,7 +104,7 @@ def test_a_version_that_may_not_sleep_takes_no_requests_without_a_replica() -> N
 
 def test_a_version_that_may_sleep_and_is_broken_takes_no_requests() -> None:
     second = asleep(versions={"1": 0, "2": 1}, fallback="1").versions["m@2"]
-    second.replicas, second.error = 1, "the engine is broken"
+    second.replicas, second.error = 1, Reason(ReasonCode.REPLICA_FAILED, "the engine is broken")
     assert (second.state, second.takes_requests) == ("failed", False)
 
 
@@ -109,7 +112,7 @@ def test_a_sleeping_version_waits_for_its_weight_until_it_has_proved_itself() ->
     found = asleep(versions={"1": 1, "2": 0})
     found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
     assert found.share(found.versions["m@2"]) == 0
-    assert "wait until 2" in found.waiting["m"]
+    assert "wait until 2" in found.waiting["m"].text
     found.versions["m@2"].info, found.versions["m@2"].replicas = INFO, 1
     found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
     assert found.share(found.versions["m@2"]) == 0.5
@@ -119,5 +122,17 @@ async def test_only_versions_in_use_have_to_prove_themselves_for_readiness() -> 
     found = asleep(versions={"1": 1, "2": 1})
     found.versions["m@1"].seen_at = time.monotonic()
     assert await unready(found) == []
-    found.versions["m@1"].error = "no replica answered"
+    found.versions["m@1"].error = NO_REPLICA
     assert (await unready(found))[0].startswith("m@1: ")
+
+
+def test_a_reason_has_a_code_for_programs_and_what_stops_a_version_comes_first() -> None:
+    found = registry("1", versions={"1": 1, "2": 0})
+    first, second = found.versions["m@1"], found.versions["m@2"]
+    assert found.reason(first) is None
+    found.configure(config(versions={"1": 1, "2": 3}))
+    assert found.reason(first) == found.waiting["m"]
+    assert found.waiting["m"].code == "waiting_for_replica"
+    first.info = replace(INFO, swap_error="the file is missing")
+    assert found.reason(first) == Reason(ReasonCode.SWAP_REFUSED, "the file is missing")
+    assert found.reason(second) == NO_REPLICA

@@ -50,12 +50,16 @@ def test_an_artifact_unknown_here_counts_once_the_encoder_was_asked_again() -> N
 
 
 def test_a_refused_swap_is_noticed_at_once_and_an_old_refusal_only_when_it_stays() -> None:
-    refused = said(hash=OLD, reason="the file is missing")
+    refused = said(hash=OLD, reason="the file is missing", reason_code="swap_refused")
     with pytest.raises(NotHealthyError, match=r"refused the swap.*the file is missing"):
         require_accepted(refused, expected(), 0)
     require_accepted(refused, expected(reason="the file is missing"), 0)
     with pytest.raises(NotHealthyError):
         require_accepted(refused, expected(reason="the file is missing"), 60)
+
+
+def test_weights_that_wait_for_a_replica_are_no_refusal_whatever_the_sentence_says() -> None:
+    require_accepted(said(reason="refused until later", reason_code="waiting_for_replica"), expected(), 60)
 
 
 def test_an_application_that_failed_is_named_with_its_last_line() -> None:
