@@ -19,6 +19,7 @@ import ray
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
 from deployments.cluster.serve_file import ServeConfig
+from deployments.config.old_import_paths import refuse_old_variable
 from deployments.rpc.server import HOST_VARIABLE
 from models.errors import EmbedserveError
 
@@ -144,7 +145,9 @@ def start_local(cpus: int | None = None) -> LocalRay:
 
     Raises:
         ClusterError: it does not start.
+        ConfigError: the environment is of an earlier version.
     """
+    refuse_old_variable()
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
     first = free_block()

@@ -1,4 +1,4 @@
-"""serve_config.yaml: read, checked key by key, and changed for a local start."""
+"""serve_config.yaml: read, and changed for a local start."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import ValidationError
-from ray.serve.schema import ServeDeploySchema
 
-from deployments.cluster.serve_keys import Role, check_application, check_deployment, check_service
-from deployments.config.agreement import check_image_keys
-from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
+from deployments.cluster.applications import encoders, gateways, main_deployments, profiles
+from deployments.cluster.serve_file_check import check
 from deployments.config.base import Profile, parse
-from deployments.config.encoder import EncoderConfig
 from deployments.config.gateway import GatewayConfig
-from deployments.config.names import DECODER_NAME, application_name
-from deployments.config.routes import REST_AFTER_S
-from models.catalog.catalog import ROOT, describe
+from models.catalog.catalog import ROOT
 from models.errors import ConfigError
-
-GATEWAY_PATH = "deployments.apps.builders:gateway"
-IMAGE_PATH = "deployments.apps.builders:image_encoder"
-ENCODER_PATHS = ("deployments.apps.builders:text_encoder", IMAGE_PATH)
-SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
 
 
 @dataclass(frozen=True)
@@ -66,13 +55,10 @@ class ServeConfig:
         """Every application's mapping."""
         yield from self.document["applications"]
 
-    def encoders(self) -> Iterator[dict[str, Any]]:
-        """Applications of model versions."""
-        return (app for app in self.applications() if app["import_path"] in ENCODER_PATHS)
-
     def artifacts(self) -> dict[str, int | None]:
         """What the encoders will load: ``name@version`` or paths, in order, each with its ``shrink_margin``."""
-        configs = [deployment["user_config"] for app in self.encoders() for deployment in main_deployments(app)]
+        apps = encoders(self.document)
+        configs = [deployment["user_config"] for app in apps for deployment in main_deployments(app)]
         return {config["artifact"]: config.get("shrink_margin") for config in configs}
 
     def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
@@ -88,148 +74,10 @@ class ServeConfig:
     @property
     def auth(self) -> Literal["keys", "none"]:
         """Whether the gateway asks for API keys where there are some."""
-        configs = [
-            app["deployments"][0]["user_config"] for app in self.applications() if app["import_path"] == GATEWAY_PATH
-        ]
+        configs = [app["deployments"][0]["user_config"] for app in gateways(self.document)]
         return parse(GatewayConfig, configs[0], "user_config of the gateway").auth if configs else "keys"
 
     @property
     def profiles(self) -> set[str]:
         """The profiles of its applications; more than one is refused by ``check``."""
-        return {app.get("args", {}).get("profile", "production") for app in self.applications()}
-
-
-def check(document: Any, where: str) -> None:
-    """Check a configuration against Serve's schema and ours, and that the parts fit together.
-
-    Raises:
-        ConfigError: names each key that is wrong.
-    """
-    if not isinstance(document, dict):
-        raise ConfigError(f"{where} must be a mapping with the key 'applications'")
-    check_service(document, where)
-    try:
-        ServeDeploySchema.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(f"{where} is invalid: {describe(error)}") from error
-    for app in document["applications"]:
-        _check_application(app, f"{where}: application {app.get('name', '?')!r}")
-    profiles = {app.get("args", {}).get("profile", "production") for app in document["applications"]}
-    if len(profiles) > 1:
-        raise ConfigError(f"{where}: applications have different profiles ({', '.join(sorted(profiles))}); use one")
-    _check_routes(document, where)
-
-
-def _check_application(app: dict[str, Any], where: str) -> None:
-    check_application(app, where)
-    path = app["import_path"]
-    for deployment in app.get("deployments", []):
-        check_deployment(deployment, _role(app, deployment), f"{where}: deployment {deployment.get('name', '?')!r}")
-    if path == GATEWAY_PATH:
-        parse(GatewayArgs, app.get("args", {}), f"{where}: args")
-    elif path in ENCODER_PATHS:
-        schema_of_args = ImageEncoderArgs if path == IMAGE_PATH else EncoderArgs
-        args = parse(schema_of_args, app.get("args", {}), f"{where}: args")
-        _check_decoder(app, where)
-        if app.get("route_prefix", "/") is not None:
-            raise ConfigError(f"{where}: only the gateway is asked over HTTP; write route_prefix: null")
-        wanted = application_name(*args.model.split("@"))
-        if app["name"] != wanted:
-            raise ConfigError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
-    else:
-        allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
-        raise ConfigError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
-    deployments = main_deployments(app)
-    if not deployments:
-        raise ConfigError(f"{where}: deployments is empty; its user_config says what to serve")
-    for deployment in deployments:
-        config = deployment.get("user_config") or {}
-        if path == GATEWAY_PATH:
-            _check_open_requests(deployment, parse(GatewayConfig, config, f"{where}: user_config"), where)
-        else:
-            _check_card(deployment, parse(EncoderConfig, config, f"{where}: user_config"), where)
-
-
-def _role(app: dict[str, Any], deployment: dict[str, Any]) -> Role:
-    if app["import_path"] == GATEWAY_PATH:
-        return "gateway"
-    return "decoder" if deployment.get("name") == DECODER_NAME else "encoder"
-
-
-def _check_open_requests(deployment: dict[str, Any], config: GatewayConfig, where: str) -> None:
-    """Requests for vectors pass Serve's count by, so that a lower number there would bound all others only."""
-    most = deployment.get("max_ongoing_requests")
-    if most is not None and most < config.queue.open_requests:
-        raise ConfigError(
-            f"{where}: max_ongoing_requests must be at least queue.open_requests ({config.queue.open_requests}), not "
-            f"{most}; lower queue.open_requests to have fewer requests at once"
-        )
-
-
-def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -> None:
-    """Who asks for a card must be given one: Ray counts what each replica takes and shows it no other."""
-    gpus = (deployment.get("ray_actor_options") or {}).get("num_gpus") or 0
-    if config.provider in ("tensorrt", "cuda") and not gpus:
-        raise ConfigError(
-            f"{where}: provider: {config.provider} needs a card; set num_gpus (1, or a fraction) in ray_actor_options, "
-            f"or provider: auto or cpu"
-        )
-
-
-def main_deployments(app: dict[str, Any]) -> list[dict[str, Any]]:
-    """The deployments of an application that serve by their ``user_config``: all but a decoder."""
-    return [deployment for deployment in app.get("deployments", []) if deployment.get("name") != DECODER_NAME]
-
-
-def _check_decoder(app: dict[str, Any], where: str) -> None:
-    """Whether an encoder has a decoder is said by ``decode``, and how it scales by the deployment; both or none."""
-    found = [deployment for deployment in app.get("deployments", []) if deployment.get("name") == DECODER_NAME]
-    separate = app.get("args", {}).get("decode") == "separate"
-    if separate != bool(found):
-        raise ConfigError(
-            f"{where}: args.decode is {'separate' if separate else 'inside'} and deployments "
-            f"{'lacks' if separate else 'lists'} {DECODER_NAME!r}; 'separate' and that deployment belong together"
-        )
-    for deployment in found:
-        if deployment.get("user_config"):
-            raise ConfigError(f"{where}: {DECODER_NAME} takes no user_config; what it must know comes with each call")
-        if (deployment.get("autoscaling_config") or {}).get("min_replicas") == 0:
-            raise ConfigError(f"{where}: {DECODER_NAME}: min_replicas must be 1 or more, only encoders can sleep")
-
-
-def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
-    """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
-    for deployment in main_deployments(app):
-        scaling = deployment.get("autoscaling_config") or {}
-        if (scaling.get("min_replicas") == 0) != listed:
-            raise ConfigError(
-                f"{where}: {app['name']} has min_replicas {scaling.get('min_replicas', 1)} and is "
-                f"{'' if listed else 'not '}listed in the gateway's scale_to_zero; 0 and listed belong together"
-            )
-        delay = scaling.get("downscale_to_zero_delay_s", scaling.get("downscale_delay_s", 600))
-        if listed and delay < SHORTEST_NAP_S:
-            raise ConfigError(
-                f"{where}: {app['name']}: downscale_to_zero_delay_s must be at least {SHORTEST_NAP_S:g}, not {delay}"
-            )
-
-
-def _check_routes(document: dict[str, Any], where: str) -> None:
-    """Every routed version needs an application, which must fit what the gateway is told of it."""
-    apps = {app["name"]: app for app in document["applications"]}
-    for app in document["applications"]:
-        if app["import_path"] != GATEWAY_PATH:
-            continue
-        for deployment in app["deployments"]:
-            config = parse(GatewayConfig, deployment["user_config"], f"{where}: user_config")
-            for model, routes in config.models.items():
-                for version in routes.versions:
-                    name = application_name(model, version)
-                    if name not in apps:
-                        raise ConfigError(
-                            f"{where}: the gateway routes to {model}@{version}, which no application serves; "
-                            f"add one named {name!r} or remove the route"
-                        )
-                    _check_sleep(apps[name], version in routes.scale_to_zero, where)
-                    for encoder in main_deployments(apps[name]):
-                        told = parse(EncoderConfig, encoder["user_config"], f"{where}: {name}: user_config")
-                        check_image_keys(config.limits, told, routes.type, f"{where}: {name}: user_config")
+        return profiles(self.document)

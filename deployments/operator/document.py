@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployments.cluster.serve_file import ENCODER_PATHS, GATEWAY_PATH, main_deployments
-from deployments.config.names import application_name
+from deployments.cluster import applications
+from deployments.cluster.applications import main_deployments
+from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.errors import ConfigError, ModelNotFoundError
 
 Document = dict[str, Any]
@@ -21,14 +22,14 @@ def from_details(details: Mapping[str, Any]) -> Document:
     ``route_prefix: null`` would ask for ``/``, the gateway's.
     """
     document: Document = {key: copy.deepcopy(details[key]) for key in KEPT if details.get(key) is not None}
-    applications = []
+    deployed = []
     for reported in details.get("applications", {}).values():
         config = copy.deepcopy(reported.get("deployed_app_config"))
         if config is None or reported.get("status") == "DELETING":
             continue
         config.setdefault("route_prefix", reported.get("route_prefix"))
-        applications.append(config)
-    document["applications"] = applications
+        deployed.append(config)
+    document["applications"] = deployed
     return document
 
 
@@ -38,16 +39,15 @@ def gateway(document: Document) -> dict[str, Any]:
     Raises:
         ConfigError: no gateway is deployed.
     """
-    for app in document["applications"]:
-        if app["import_path"] == GATEWAY_PATH:
-            config: dict[str, Any] = app["deployments"][0]["user_config"]
-            return config
+    for app in applications.gateways(document):
+        config: dict[str, Any] = app["deployments"][0]["user_config"]
+        return config
     raise ConfigError("the configuration has no gateway application; `embedserve up` or `serve deploy` starts one")
 
 
 def gateway_name(document: Document) -> str:
     """The gateway's application."""
-    return next((app["name"] for app in document["applications"] if app["import_path"] == GATEWAY_PATH), "gateway")
+    return next((app["name"] for app in applications.gateways(document)), GATEWAY_APPLICATION)
 
 
 def routes(document: Document, model: str) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def require_routed(document: Document, model: str, version: str) -> None:
 
 def encoders(document: Document, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each version of a model that has an application, with that application."""
-    for app in document["applications"]:
+    for app in applications.encoders(document):
         name, _, version = str(app.get("args", {}).get("model", "")).partition("@")
-        if app["import_path"] in ENCODER_PATHS and name == model:
+        if name == model:
             yield version, app
 
 

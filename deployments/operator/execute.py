@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from deployments.cluster.serve_file import check
+from deployments.cluster.serve_file_check import check
 from deployments.operator import lock
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, gateway

@@ -13,6 +13,7 @@ import httpx2
 
 from deployments.cluster.local_ray import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
+from deployments.config.old_import_paths import refuse_old_paths
 from deployments.operator.document import Document, from_details
 from deployments.operator.traffic_stats import TrafficStats, parse
 from models.errors import ForbiddenError, UnavailableError
@@ -43,11 +44,13 @@ class Cluster:
         Raises:
             ClusterError: Serve does not answer.
             UnavailableError: nothing is deployed, which Serve also says while its controller restarts.
+            ConfigError: an earlier version of this service is deployed.
         """
         details = self._api.details()
         document = from_details(details)
         if not document["applications"]:
             raise UnavailableError(f"nothing is deployed at {self._dashboard}; `embedserve up --address` deploys")
+        refuse_old_paths(document, f"the configuration deployed at {self._dashboard}")
         return details, document
 
     def read(self, patience_s: float = 0) -> Document:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from deployments.cluster.serve_file import ServeConfig, check
+from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.serve_file_check import check
 from deployments.operator.operations import Operation
 from models.errors import ConfigError, EmbedserveError
 from models.files import write_whole

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.cluster.serve_file import ServeConfig, check
+from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.serve_file_check import check
 from scripts.k8s_config import FILE, SOURCE, VARIANTS, Variant, cluster_config, drifted, embedded, manifest
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 

@@ -9,7 +9,7 @@ from bench.ab.__main__ import LOADS, main
 from bench.ab.points import OTHER, THIS, Point, quietness, summary
 from bench.ab.turns import served
 from bench.loads.load import ALONE, MANY, chosen
-from deployments.cluster.serve_file import check
+from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import ROOT
 
 LOAD = "int8, text 1×13 c32"

@@ -4,7 +4,7 @@ import yaml
 
 from bench.systems.ours import bench_config, measured
 from bench.systems.targets import targets
-from deployments.cluster.serve_file import check
+from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import ROOT, Catalog
 
 

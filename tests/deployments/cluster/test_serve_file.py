@@ -8,7 +8,8 @@ import pytest
 import yaml
 from ray.serve.schema import HTTPOptionsSchema
 
-from deployments.cluster.serve_file import ServeConfig, check
+from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import ROOT
 from models.errors import ConfigError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployments.cli.route import parse
-from deployments.cluster.serve_file import check
+from deployments.cluster.serve_file_check import check
 from deployments.operator.document import artifacts, encoder, from_details, gateway, routes
 from deployments.operator.operations import add, past_of, promote, remember, remove, rollback, route, swap
 from models.errors import EmbedserveError

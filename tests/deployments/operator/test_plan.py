@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.cluster.serve_file import check
+from deployments.cluster.serve_file_check import check
 from deployments.operator.document import artifacts, gateway, routes
 from deployments.operator.operations import add, remember, remove, route, swap
 from deployments.operator.plan import diff, plan

@@ -1,0 +1,5 @@
+"""Says to `serve deploy` of an earlier version's configuration where its import paths have moved."""
+
+from deployments.config.old_import_paths import renamed_in
+
+raise ImportError(renamed_in(__name__))
