@@ -7,8 +7,10 @@ answer.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import time
+from collections.abc import Sequence
 
 import httpx2
 import numpy as np
@@ -59,8 +61,9 @@ def measure(pause: float) -> tuple[list[float], list[float], int]:
     return steady, swaps, len(traffic.failures)
 
 
-def main() -> None:
-    """Print both measurements."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure without and with pauses, and print both."""
+    argparse.ArgumentParser(prog="python -m bench.swap", description=__doc__).parse_args(arguments)
     table = Table(
         "clients pause, s", "steady p50, ms", "p99", "during swaps p50", "p99", "p99 ratio", "requests", "failed"
     )

@@ -48,26 +48,21 @@ def throughput(cells: list[dict[str, Any]], path: Path) -> None:
 def latency(cells: list[dict[str, Any]], path: Path) -> None:
     """p50 and p99 by clients, one text of 13 tokens per request."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
-    for target in dict.fromkeys(c["target"] for c in cells if not c["target"].startswith("ceiling")):
+    for target in dict.fromkeys(c["target"] for c in cells):
         system, _, variant = target.partition(" ")
-        chosen = [
-            c
+        points = sorted(
+            (int(c["load"].rsplit("c", 1)[1]), c["medians"]["p50"], c["medians"]["p99"])
             for c in cells
-            if c["target"] == target and c["load"].startswith("text 1×13") and "cached" not in c["load"]
-        ]
-        points = sorted((int(c["load"].rsplit("c", 1)[1]), c["medians"]["p50"], c["medians"]["p99"]) for c in chosen)
-        if points:
-            clients, *percentiles = zip(*points, strict=True)
-            look = {
-                "color": COLOURS[system],
-                "linestyle": STYLES.get(variant, "-"),
-                "marker": MARKERS.get(variant, "o"),
-            }
-            for axes, values in zip(panels, percentiles, strict=True):
-                axes.plot(clients, values, label=target, markersize=5, **look)
+            if c["target"] == target
+        )
+        clients, *percentiles = zip(*points, strict=True)
+        look = {"color": COLOURS[system], "linestyle": STYLES.get(variant, "-"), "marker": MARKERS.get(variant, "o")}
+        for axes, values in zip(panels, percentiles, strict=True):
+            axes.plot(clients, values, label=target, markersize=5, **look)
+    every = sorted({int(c["load"].rsplit("c", 1)[1]) for c in cells})
     for axes, name in zip(panels, ("p50", "p99"), strict=True):
         axes.set(xscale="log", yscale="log", xlabel="clients, one text each", title=name)
-        axes.set_xticks(clients, clients)
+        axes.set_xticks(every, every)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("ms")
     panels[0].legend(fontsize=7)
@@ -99,15 +94,19 @@ def draw(document: dict[str, Any], stem: Path) -> list[Path]:
     """Draw a run's JSON document.
 
     Returns:
-        The pictures: ``STEM-throughput.png``, ``STEM-latency.png`` and, with an overload, ``STEM-open-loop.png``.
+        The pictures, as far as the run has what they show: ``STEM-throughput.png``, ``STEM-latency.png``,
+        ``STEM-open-loop.png``.
     """
-    drawers: dict[str, tuple[Callable[[list[dict[str, Any]], Path], None], list[dict[str, Any]]]] = {
-        "throughput": (throughput, document["cells"]),
-        "latency": (latency, document["cells"]),
+    cells = document["cells"]
+    against = {c["load"] for c in cells if c["target"].startswith("ceiling")}
+    served = [c for c in cells if not c["target"].startswith("ceiling")]
+    plots: dict[str, tuple[Callable[[list[dict[str, Any]], Path], None], list[dict[str, Any]]]] = {
+        "throughput": (throughput, cells if against else []),
+        "latency": (latency, [c for c in served if c["load"].startswith("text 1×13") and "cached" not in c["load"]]),
         "open-loop": (open_loop, document["overloads"]),
     }
     paths = []
-    for name, (drawer, data) in drawers.items():
+    for name, (drawer, data) in plots.items():
         if data:
             paths.append(stem.with_name(f"{stem.name}-{name}.png"))
             drawer(data, paths[-1])

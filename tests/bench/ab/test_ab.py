@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.ab.__main__ import LOADS, main
+from bench.ab.__main__ import main
 from bench.ab.points import OTHER, THIS, Point, quietness, summary
 from bench.ab.turns import served
-from bench.loads.load import ALONE, MANY, chosen
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import ROOT
 
@@ -49,12 +48,6 @@ def test_a_machine_with_other_work_is_not_called_quiet() -> None:
     quiet, sentence = quietness([point(THIS, 1, others=0.02), point(OTHER, 1, others=0.11)])
     assert not quiet
     assert sentence.startswith("NOT QUIET: everything else took more than 0.1 cores in 1 of 2 measurements")
-
-
-def test_loads_are_chosen_by_name_and_unknown_names_get_the_list() -> None:
-    assert chosen(LOADS, "text 1x13 c1, text 16×13 c32") == (ALONE, MANY)
-    with pytest.raises(ValueError, match="no load is called text 2×13; there are: text 1×13 c32, text 16×13 c32"):
-        chosen(LOADS, "text 2x13")
 
 
 def test_a_folder_without_an_environment_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
