@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from deployments.cluster.local_ray import free_port
+from deployments.cluster.ports import free_port
 
 BINARIES = ("valkey-server", "redis-server")
 START_S = 20

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from bench.systems.running import TEXT_VERSIONS
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from tests.faults.mutate import bodies
 from tests.integration.service import Service

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.systems import infinity
 from bench.systems.environment import environment
 from bench.systems.server import Server
-from deployments.cluster.local_ray import free_port
+from deployments.cluster.ports import free_port
 from models.catalog.catalog import ROOT
 
 ENVIRONMENT = ROOT / ".env-fastembed"

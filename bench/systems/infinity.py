@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.systems.environment import environment
 from bench.systems.server import Server
-from deployments.cluster.local_ray import free_port
+from deployments.cluster.ports import free_port
 from models.catalog.catalog import ROOT, PackageSource, store
 from models.catalog.download import Silent
 from models.catalog.sources import fetch

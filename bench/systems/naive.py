@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.systems.ours import measured
 from bench.systems.server import Server
-from deployments.cluster.local_ray import SWITCHES, free_port
+from deployments.cluster.ports import free_port
+from deployments.serve_internals.settings import SWITCHES
 from models.catalog.catalog import ROOT
 
 

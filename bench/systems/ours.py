@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from bench.systems.server import Server
-from deployments.cluster.local_ray import free_port
+from deployments.cluster.ports import free_port
 from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.catalog.catalog import ROOT, Catalog, ModelSpec
 from models.catalog.store import pull

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from tests.integration.service import Service
 
 TEXT_VERSIONS = ("text-embedding@1.0.0", "text-embedding@1.1.0")  # fp32 and int8: swaps go from one to the other

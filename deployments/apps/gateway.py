@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from pathlib import Path
 from typing import Any
 
 from ray import serve
-from ray.serve._private.logging_utils import get_serve_logs_dir
 from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import REFRESH_S as KEYS_REFRESH_S
@@ -16,6 +14,7 @@ from deployments.auth.authenticator import Authenticator
 from deployments.autoscaling.workload import Processor
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
+from deployments.config.internals import Internals
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
@@ -23,8 +22,8 @@ from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.logging import logger
 from deployments.observability.metrics import GatewayMetrics
-from deployments.serve_internals import http_shortcut
-from deployments.serve_internals.replica_router import keep_replicas_that_reconfigure
+from deployments.serve_internals import http_shortcut, seams
+from deployments.serve_internals.log_folder import log_folder
 
 LOG_EVERY_S = 1.0
 REQUESTS = 8192  # at once, where the configuration says nothing: above what `queue.open_requests` lets in
@@ -45,10 +44,9 @@ class Gateway:
             ConfigError: the configured API keys cannot be read.
         """
         gc.set_threshold(GC_THRESHOLD)
-        keep_replicas_that_reconfigure()
         tracing.start("embedserve-gateway")
         replica = serve.get_replica_context().replica_id.unique_id
-        self._access_log = AccessLog(Path(get_serve_logs_dir()) / f"access_{replica}.log", replica)
+        self._access_log = AccessLog(log_folder() / f"access_{replica}.log", replica)
         self._auth = Authenticator(profile)
         self._registry = ModelRegistry()
         self._metrics = GatewayMetrics()
@@ -86,17 +84,24 @@ class Gateway:
         self._registry.configure(config)
         self._access_log.on = config.access_log
         self._configured = True
-        http_shortcut.SHORTCUT.open(
-            self._application
-        )  # by module: this class reaches its replica as a copy, globals too
+        self._use(config.internals)
         if not self._tasks:
             self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
             self._tasks.append(asyncio.ensure_future(self._write_access_log()))
+
+    def _use(self, internals: Internals) -> None:
+        """Switch seams; by module, because this class reaches its replica as a copy, its globals too."""
+        seams.SEAMS.configure(internals)
+        if seams.SEAMS.on("http_shortcut"):
+            http_shortcut.SHORTCUT.open(self._application)
+        else:
+            http_shortcut.SHORTCUT.close()
 
     async def _work_in_background(self) -> None:
         while True:
             try:
                 await self._registry.refresh()
+                seams.SEAMS.report(self._metrics)
                 self._embeddings.report()
             except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
                 logger.exception("refreshing the registry failed")

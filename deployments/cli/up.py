@@ -18,7 +18,8 @@ from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deployments.cluster.local_ray import LocalRay, ServeApi
+    from deployments.cluster.local_ray import LocalRay
+    from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
     from deployments.config.base import Profile
     from models.catalog.artifact import Artifact
@@ -39,7 +40,8 @@ def up(
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
     import ray
 
-    from deployments.cluster.local_ray import ServeApi, start_local
+    from deployments.cluster.local_ray import start_local
+    from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
 
     console = Console(stderr=True)
@@ -68,7 +70,7 @@ def up(
 
 def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> None:
     """Deploy onto a Ray that runs. Its nodes get the models; this machine may lack their files and never needs them."""
-    from deployments.cluster.local_ray import ClusterError, ServeApi
+    from deployments.cluster.serve_api import ClusterError, ServeApi
     from deployments.operator.service import served_versions
 
     if not address.startswith(("http://", "https://")):
@@ -88,14 +90,16 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def _require_free(port: int, beside: bool) -> None:
-    from deployments.cluster.local_ray import ClusterError, port_taken, running_rays
+    from deployments.cluster.ports import port_taken
+    from deployments.cluster.serve_api import ClusterError
+    from deployments.serve_internals.local_rays import local_rays
 
     if port_taken(port):
         raise ClusterError(
             f"port {port} is taken by another program; choose another one: `make run PORT={port + 1}` or "
             f"`embedserve up --port {port + 1}`"
         )
-    rays = [] if beside else running_rays()
+    rays = [] if beside else local_rays() or []
     if rays:
         raise ClusterError(
             f"a Ray runs on this machine already ({', '.join(rays)}); deploy onto it with `embedserve up --address "
@@ -141,7 +145,7 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
 
 def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> str:
     """Deploy, wait, and return the service's URL."""
-    from deployments.cluster.local_ray import wait_until_ready
+    from deployments.cluster.serve_api import wait_until_ready
 
     with console.status("deploying") as spinner:
         api.deploy(config)

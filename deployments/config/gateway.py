@@ -9,6 +9,7 @@ from pydantic import model_validator
 from deployments.config.base import Strict
 from deployments.config.cache import Cache
 from deployments.config.fetch import Fetch
+from deployments.config.internals import Internals
 from deployments.config.limits import Limits, Rate
 from deployments.config.queue import Queue
 from deployments.config.routes import ModelRoutes
@@ -26,6 +27,7 @@ class GatewayConfig(Strict):
     rate: Rate = Rate()
     fetch: Fetch | None = None  # off: a gateway that calls where clients tell it is a way into the private network
     cache: Cache = Cache()
+    internals: Internals = Internals()
     access_log: bool = True  # a line for each request: 10 µs of a gateway, without which no request can be looked up
     revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
     previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way

@@ -13,7 +13,7 @@ class Queue(Strict):
     """How requests wait for a version and leave together."""
 
     # Per gateway; beyond it 503, before a request is read. A quarter of a second's work of 2 cores. HAProxy refuses beyond
-    # the same number (`HAPROXY_DEFAULTS`), so that this one counts where several nodes' HAProxies ask the same gateway.
+    # the same number (`haproxy_lines.py`), so that this one counts where several nodes' HAProxies ask the same gateway.
     open_requests: Annotated[int, Field(ge=1)] = 256
     waiting_items: Annotated[int, Field(ge=1)] = 4096  # per version; beyond it 503, whatever is known of the speed
     waiting_s: Annotated[float, Field(gt=0)] | None = None  # of work at the measured speed; none: callers know best

@@ -26,7 +26,7 @@ from deployments.encoder.engine_pool import EnginePool
 from deployments.observability import tracing
 from deployments.observability.logging import logger
 from deployments.observability.metrics import EncoderMetrics
-from deployments.rpc.server import CALLS, Server
+from deployments.rpc.server import CALLS, Endpoint, Server
 from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.artifact import open_artifact, with_shrinking
 from models.catalog.catalog import Catalog, ModelSpec, resolve_path
@@ -107,11 +107,11 @@ class Encoder:
         self._threads = BusyPool(DECODE_THREADS, "prepare")
         self._engine = EnginePool(BATCHES)
         self._workload = Workload()
-        self._channel = Server(self.encode, partial(max_ongoing_requests, CALLS))
+        self._channel = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
-    async def record_replica_metadata(self) -> dict[str, Any]:
-        """What Serve asks for once and hands to every gateway: where this replica takes calls without Serve."""
-        return await self._channel.start()
+    async def endpoint(self) -> tuple[str, Endpoint]:
+        """This replica's id, and where it takes calls without Serve; every gateway asks for it, through Serve."""
+        return serve.get_replica_context().replica_id.unique_id, await self._channel.start()
 
     def __del__(self) -> Awaitable[None] | None:
         """Let calls under way finish; Serve calls and awaits this once it sends no more of its own."""

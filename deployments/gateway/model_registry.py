@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve._private.common import ReplicaState
 from ray.serve.exceptions import RayServeException
 
 from deployments.config.gateway import GatewayConfig
@@ -22,6 +21,7 @@ from models.errors import ModelNotFoundError
 
 REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
 COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
+RUNNING = "RUNNING"  # of a replica, as Serve's status spells it
 STEADY = ("ready", "asleep")  # states that last
 
 
@@ -138,6 +138,6 @@ class ModelRegistry:
         for version in self.versions.values():
             application = status.applications.get(version.application)
             deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
-            states: dict[ReplicaState, int] = deployment.replica_states if deployment else {}
-            version.replicas = states.get(ReplicaState.RUNNING, 0)
+            states = deployment.replica_states.items() if deployment else ()
+            version.replicas = sum(count for state, count in states if state.value == RUNNING)
             version.configure(self.config.queue)

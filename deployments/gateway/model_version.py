@@ -6,11 +6,9 @@ import asyncio
 import math
 import time
 import uuid
-from collections import Counter
-from typing import Any, Literal
+from typing import Literal
 
-from ray import serve
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments.config.base import Modality
@@ -19,17 +17,12 @@ from deployments.config.queue import Queue
 from deployments.config.routes import REST_AFTER_S
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
-from deployments.observability.logging import logger
-from deployments.rpc.client import ConnectionPool
-from deployments.serve_internals.replica_router import replicas_of
-from models.errors import EmbedserveError, UnavailableError
+from models.errors import EmbedserveError
 
 State = Literal["ready", "loading", "failed", "asleep"]
-# An embedding is idempotent: a call that is lost goes to another replica, as chance will have it; of two replicas, of which
-# one fails for a second each time, eight attempts find the good one but once in 256. The callers' deadlines bound them.
-CALL_ATTEMPTS = 8
 DESCRIBE_TIMEOUT_S = 5.0
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
@@ -49,9 +42,8 @@ class ModelVersion:
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
         self.may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
-        self._handle: Any = None
-        self.calls: Counter[str] = Counter()  # by way, since they were last reported
-        self._connections = ConnectionPool(self.reference)
+        self._reach = Replicas(self.reference, self.application, DEPLOYMENT_NAMES[modality])
+        self.calls = self._reach.calls  # by way, since they were last reported
         self._cost = text_cost if modality == "text" else image_cost
         self.coalescer = RequestQueue(self.call, self._cost)
 
@@ -86,22 +78,18 @@ class ModelVersion:
     async def refresh(self, max_age_s: float = 10.0) -> None:
         """Ask a replica what it serves; the answer, or why there is none, is kept."""
         try:
-            handle = self._remote()
-        except UnavailableError as error:
-            self.error = Reason(ReasonCode.NOT_DEPLOYED, str(error))
-            return
-        try:
-            request = handle.describe.remote(max_age_s)
-            self.info = await asyncio.wait_for(_result(request), DESCRIBE_TIMEOUT_S)
+            self.info = await asyncio.wait_for(self._reach.describe(max_age_s), DESCRIBE_TIMEOUT_S)
             self.error = None
             self.seen_at = time.monotonic()
+        except NotDeployedError as error:
+            self.error = Reason(ReasonCode.NOT_DEPLOYED, str(error))
         except TimeoutError:
             waking = self.may_sleep and not self.replicas
             silence = Reason(ReasonCode.NO_REPLICA, f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s")
             self.error = None if waking else silence
         except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
             answered = isinstance(error, RayTaskError | EmbedserveError)
-            self.error = Reason(ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, _last_line(error))
+            self.error = Reason(ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, last_line(error))
 
     async def wake(self) -> None:
         """Ask until a replica answers or something is wrong; the caller's deadline bounds it."""
@@ -119,54 +107,14 @@ class ModelVersion:
         self._used_at = time.monotonic()
         span = tracing.call(self.reference)
         try:
-            return await self._call(items, self._queued(items, tracing.carried(span)))
+            return await self._reach.encode(items, self._queued(items, tracing.carried(span)))
         finally:
             tracing.end(span)
-
-    async def _call(self, items: list[Item], queued: Queued) -> EncodeReply:
-        for attempt in range(1, CALL_ATTEMPTS + 1):
-            handle = self._remote()
-            try:
-                return await self._send(handle, items, queued)
-            except (RayActorError, BackPressureError, UnavailableError) as error:
-                logger.warning("call to %s failed, attempt %d: %s", self.reference, attempt, _last_line(error))
-            except RayServeException as error:
-                self._handle = None
-                raise UnavailableError(f"{self.reference} has no ready replica") from error
-        raise UnavailableError(f"{self.reference} lost its replicas; try again")
-
-    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
-        """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
-        connection = self._connections.pick(replicas_of(handle))
-        self.calls["serve" if connection is None else "connection"] += 1
-        if connection is not None:
-            return await connection.call(items, queued)
-        reply: EncodeReply = await handle.encode.remote(items, queued)
-        return reply
 
     def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""
         refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
         return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
-
-    def _remote(self) -> Any:
-        if self._handle is None:
-            try:
-                self._handle = serve.get_deployment_handle(DEPLOYMENT_NAMES[self.modality], self.application)
-            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
-                raise UnavailableError(f"{self.reference} is not deployed") from error
-        return self._handle
-
-
-async def _result(response: Any) -> ModelInfo:
-    info: ModelInfo = await response
-    return info
-
-
-def _last_line(error: Exception) -> str:
-    """The last line of an error, without the traceback that Ray puts before it."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 def text_cost(item: Item) -> int:

@@ -84,12 +84,16 @@ class GatewayMetrics:
         self.queue = metrics.Gauge("embedserve_queue_items", "inputs that wait for a call", tag_keys=VERSION)  # type: ignore[arg-type]
         self.cache = metrics.Gauge("embedserve_cache_bytes", "bytes of cached vectors")
         self.shared_up = metrics.Gauge("embedserve_shared_cache_up", "0 while left alone", tag_keys=("operation",))
+        self.seam_in_use = metrics.Gauge("embedserve_seam_in_use", "1 where it is in use", tag_keys=("seam",))
+        self.seam_uses = Counters("embedserve_seam_uses", "requests, answers or calls that took it", ("seam",))
+        versions = ("installed", "tested")
+        self.ray_tested = metrics.Gauge("embedserve_ray_tested", "0: seams stay off", tag_keys=versions)  # type: ignore[arg-type]
         self.artifact = metrics.Gauge("embedserve_artifact_info", "1 for the hash served", tag_keys=(*VERSION, "hash"))  # type: ignore[arg-type]
 
     def flush(self) -> None:
         """Hand everything to Ray."""
         lookups = (self.lookups, self.shared_lookups, self.shared_writes)
-        for counters in (self.requests, self.items, self.tokens, self.shed, self.calls, *lookups):
+        for counters in (self.requests, self.items, self.tokens, self.shed, self.calls, self.seam_uses, *lookups):
             counters.flush()
         self.latency.flush()
         self.shadow.flush()

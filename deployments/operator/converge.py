@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.cluster.local_ray import ClusterError
+from deployments.cluster.serve_api import ClusterError
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.routes import shares
 from deployments.contract.reason import ReasonCode

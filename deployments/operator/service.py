@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from deployments.cluster.local_ray import ClusterError, ServeApi
+from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from deployments.config.old_import_paths import refuse_old_paths
 from deployments.operator.document import Document, from_details

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
 
-from deployments.contract.types import EncodeReply, Item, Queued
+from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
 from deployments.observability.logging import logger
-from deployments.rpc.codec import FORMAT, REFUSED, pack_call, unpack_reply
+from deployments.rpc.codec import (
+    FORMAT,
+    REFUSED,
+    Call,
+    DescribeCall,
+    EncodeCall,
+    Refusal,
+    Reply,
+    pack_call,
+    unpack_reply,
+)
 from deployments.rpc.framing import Frames
-from deployments.rpc.server import BODY
+from deployments.rpc.server import BODY, Endpoint
 from models.errors import EmbedserveError, UnavailableError
 
 CONNECT_TIMEOUT_S = 2.0
-COMPARED = 8  # connections for a call; beyond it two that are drawn, so that 64 replicas make no call dearer
+COMPARED = 8  # connections compared for a call; of more replicas two are drawn, so that 64 make no call dearer
 REST_S = 5.0  # between two attempts to connect to a replica; calls go through Serve's handle meanwhile
 
 
@@ -33,7 +42,7 @@ class Connection(Frames):
     def __init__(self) -> None:
         """Have no calls under way."""
         super().__init__(BODY)
-        self._calls: dict[int, asyncio.Future[EncodeReply]] = {}
+        self._calls: dict[int, asyncio.Future[Reply]] = {}
         self._number = 0
         self._retired = False
 
@@ -47,19 +56,35 @@ class Connection(Frames):
         """Calls without an answer."""
         return len(self._calls)
 
-    async def call(self, items: list[Item], queued: Queued) -> EncodeReply:
-        """Make a call.
+    async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
+        """Let the replica embed items.
 
         Raises:
             ConnectionLostError: the replica is gone, or refused it.
             CallFailedError: the replica failed.
         """
+        reply = await self._call(EncodeCall(items, queued))
+        assert isinstance(reply, EncodeReply)
+        return reply
+
+    async def describe(self, max_age_s: float) -> ModelInfo:
+        """Ask what the replica serves, proved by an embedding not older than ``max_age_s`` seconds.
+
+        Raises:
+            ConnectionLostError: the replica is gone, or refused it.
+            CallFailedError: the replica does not embed.
+        """
+        reply = await self._call(DescribeCall(max_age_s))
+        assert isinstance(reply, ModelInfo)
+        return reply
+
+    async def _call(self, call: Call) -> Reply:
         self._number += 1
         number = self._number
-        future: asyncio.Future[EncodeReply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._calls[number] = future
         try:
-            self.send(number, pack_call(items, queued))
+            self.send(number, pack_call(call))
             return await future
         finally:
             self._calls.pop(number, None)
@@ -71,11 +96,11 @@ class Connection(Frames):
         if future is None or future.done():
             return
         reply = unpack_reply(body)
-        if isinstance(reply, EncodeReply):
+        if isinstance(reply, Refusal):
+            error = ConnectionLostError if reply.kind == REFUSED else CallFailedError
+            future.set_exception(error(reply.reason))
+        else:
             future.set_result(reply)
-            return
-        kind, reason = reply
-        future.set_exception(ConnectionLostError(reason) if kind == REFUSED else CallFailedError(reason))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the calls under way."""
@@ -96,30 +121,22 @@ class Connection(Frames):
             self.transport.close()
 
 
-class Replica(Protocol):
-    """What Serve's router knows of a replica."""
-
-    @property
-    def replica_metadata(self) -> dict[str, Any]:
-        """What the replica said of itself when it started: here, ``Server.start``'s answer."""
-
-
 class ConnectionPool:
-    """To the replicas of one version."""
+    """A connection to each replica of one version."""
 
     def __init__(self, version: str) -> None:
         """Have none; ``version`` names them in the log."""
         self._version = version
-        self._replicas: Mapping[Hashable, Replica] = {}
+        self._replicas: Mapping[str, Endpoint] = {}
         self._ready: list[Connection] = []  # to each of the replicas; empty while one is missing
-        self._open: dict[Hashable, Connection] = {}
-        self._opening: dict[Hashable, asyncio.Task[None]] = {}
+        self._open: dict[str, Connection] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
 
-    def pick(self, replicas: Mapping[Hashable, Replica]) -> Connection | None:
+    def pick(self, replicas: Mapping[str, Endpoint]) -> Connection | None:
         """The connection with the fewest calls under way; of many replicas, of two that are drawn.
 
         Args:
-            replicas: those that may be called; another mapping, or another length, when they are others.
+            replicas: where each replica takes calls; another mapping, or another length, when they are others.
 
         Returns:
             None unless every replica is connected: Serve's handle then finds out which of them are alive.
@@ -131,33 +148,38 @@ class ConnectionPool:
         self._ready = self._connected_to(replicas)
         return min(self._ready, key=_under_way, default=None)
 
-    def _connected_to(self, replicas: Mapping[Hashable, Replica]) -> list[Connection]:
+    def any_ready(self) -> Connection | None:
+        """A connection drawn by chance, so that one question after the other reaches every replica; None without any."""
+        alive = [connection for connection in self._ready if connection.alive]
+        return random.choice(alive) if alive else None
+
+    def _connected_to(self, replicas: Mapping[str, Endpoint]) -> list[Connection]:
         """The connections to all of them; those that are missing begin, and there is none until they are there."""
         self._replicas = replicas
         for gone in self._open.keys() - replicas.keys():
             self._open.pop(gone).retire()
         found = []
-        for name, replica in replicas.items():
+        for name, endpoint in replicas.items():
             connection = self._open.get(name)
             if connection is None or not connection.alive:
-                self._connect(name, replica.replica_metadata)
+                self._connect(name, endpoint)
             else:
                 found.append(connection)
         return found if len(found) == len(replicas) else []
 
-    def _connect(self, name: Hashable, metadata: dict[str, Any]) -> None:
-        if name not in self._opening and metadata.get("format") == FORMAT:
-            self._opening[name] = task = asyncio.ensure_future(self._connected(name, metadata))
+    def _connect(self, name: str, endpoint: Endpoint) -> None:
+        if name not in self._opening and endpoint["format"] == FORMAT:
+            self._opening[name] = task = asyncio.ensure_future(self._connected(name, endpoint))
             task.add_done_callback(lambda _: self._opening.pop(name, None))
 
-    async def _connected(self, name: Hashable, metadata: dict[str, Any]) -> None:
-        connecting = asyncio.get_running_loop().create_connection(Connection, metadata["host"], metadata["port"])
+    async def _connected(self, name: str, endpoint: Endpoint) -> None:
+        connecting = asyncio.get_running_loop().create_connection(Connection, endpoint["host"], endpoint["port"])
         try:
             _, connection = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
         except OSError as error:  # TimeoutError is one
             logger.warning("%s of %s takes no connection: %r", name, self._version, error)
         else:
-            connection.send(0, bytes.fromhex(metadata["secret"]))
+            connection.send(0, bytes.fromhex(endpoint["secret"]))
             if name in self._replicas:
                 self._open[name] = connection
             else:

@@ -2,68 +2,107 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
-from deployments.contract.types import EncodeReply, Item, ItemError, Label, Queued, Stages
+from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
 
-FORMAT: Final = 1  # gateways call only encoders of the same format, others through Serve's handle
-DONE, FAILED, REFUSED = range(3)  # a reply's first field; refused: nothing was computed, another replica may
+FORMAT: Final = 2  # gateways call only encoders of the same format, others through Serve's handle
+ENCODE, DESCRIBE = range(2)  # a call's first field
+EMBEDDED, FAILED, REFUSED, DESCRIBED = range(4)  # a reply's first field
 
 
-def pack_call(items: list[Item], queued: Queued) -> bytes:
+@dataclass(frozen=True, slots=True)
+class EncodeCall:
+    """Asks for the vectors of items."""
+
+    items: list[Item]
+    queued: Queued
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeCall:
+    """Asks what a replica serves."""
+
+    max_age_s: float  # how old the embedding may be that proves it
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that brings neither vectors nor a description."""
+
+    kind: int  # FAILED, or REFUSED: nothing was computed and another replica may do it
+    reason: str
+
+
+Call = EncodeCall | DescribeCall
+Reply = EncodeReply | ModelInfo | Refusal
+
+
+def pack_call(call: Call) -> bytes:
     """One call's body."""
-    body: bytes = msgpack.packb((items, _fields(queued)))
+    fields = (ENCODE, call.items, _fields(call.queued)) if isinstance(call, EncodeCall) else (DESCRIBE, call.max_age_s)
+    body: bytes = msgpack.packb(fields)
     return body
 
 
-def unpack_call(body: bytes) -> tuple[list[Item], Queued]:
+def unpack_call(body: bytes) -> Call:
     """The other way round.
 
     Raises:
         ValueError: it is no call.
     """
-    items, queued = _unpack(body)
-    return list(items), Queued(*queued)
+    kind, *fields = _unpack(body)
+    if kind == DESCRIBE:
+        return DescribeCall(*fields)
+    items, queued = fields
+    return EncodeCall(list(items), Queued(*queued))
 
 
-def pack_reply(reply: EncodeReply) -> bytes:
-    """A computed reply's body."""
-    errors = [(row, _fields(error)) for row, error in reply.errors.items()]
-    vectors = np.ascontiguousarray(reply.vectors, "<f4")
-    content = (_fields(reply.label), vectors.shape, vectors.data.cast("B"), reply.tokens, errors, _fields(reply.stages))
-    body: bytes = msgpack.packb((DONE, *content))
+def pack_reply(reply: Reply) -> bytes:
+    """A reply's body."""
+    fields: tuple[Any, ...]
+    if isinstance(reply, EncodeReply):
+        errors = [(row, _fields(error)) for row, error in reply.errors.items()]
+        vectors = np.ascontiguousarray(reply.vectors, "<f4")
+        described = (_fields(reply.label), vectors.shape, vectors.data.cast("B"))
+        fields = (EMBEDDED, *described, reply.tokens, errors, _fields(reply.stages))
+    elif isinstance(reply, ModelInfo):
+        label, *rest = _fields(reply)
+        fields = (DESCRIBED, _fields(label), *rest)
+    else:
+        fields = _fields(reply)
+    body: bytes = msgpack.packb(fields)
     return body
 
 
-def pack_refusal(kind: int, reason: str) -> bytes:
-    """The body of a reply that brings no vectors: ``FAILED`` or ``REFUSED``."""
-    body: bytes = msgpack.packb((kind, reason))
-    return body
-
-
-def unpack_reply(body: bytes) -> EncodeReply | tuple[int, str]:
-    """A reply, or the kind of refusal and its reason.
+def unpack_reply(body: bytes) -> Reply:
+    """The other way round; vectors are a read-only view of ``body``.
 
     Raises:
         ValueError: it is no reply.
     """
     kind, *fields = _unpack(body)
-    if kind != DONE:
-        return kind, fields[0]
-    label, shape, vectors, tokens, errors, stages = fields
-    return EncodeReply(
-        Label(*label),
-        np.frombuffer(vectors, "<f4").reshape(shape),
-        list(tokens),
-        {row: ItemError(*error) for row, error in errors},
-        Stages(*stages),
-    )
+    if kind == EMBEDDED:
+        label, shape, vectors, tokens, errors, stages = fields
+        return EncodeReply(
+            Label(*label),
+            np.frombuffer(vectors, "<f4").reshape(shape),
+            list(tokens),
+            {row: ItemError(*error) for row, error in errors},
+            Stages(*stages),
+        )
+    if kind == DESCRIBED:
+        label, *rest = fields
+        return ModelInfo(Label(*label), *rest)
+    return Refusal(kind, fields[0])
 
 
-def _fields(value: Label | ItemError | Queued | Stages) -> tuple[Any, ...]:
+def _fields(value: Any) -> tuple[Any, ...]:
+    """The fields of a dataclass with slots, in their order."""
     return tuple(getattr(value, field) for field in type(value).__slots__)
 
 

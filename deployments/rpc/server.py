@@ -7,13 +7,23 @@ import hmac
 import os
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypedDict
 
 import ray
 
-from deployments.contract.types import EncodeReply, Item, Queued
+from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
 from deployments.observability.logging import logger
-from deployments.rpc.codec import FAILED, FORMAT, REFUSED, pack_refusal, pack_reply, unpack_call
+from deployments.rpc.codec import (
+    FAILED,
+    FORMAT,
+    REFUSED,
+    Call,
+    EncodeCall,
+    Refusal,
+    Reply,
+    pack_reply,
+    unpack_call,
+)
 from deployments.rpc.framing import Frames
 from models.errors import UnavailableError
 
@@ -22,36 +32,54 @@ BODY = 256 * 2**20  # bytes of a call, as RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LEN
 SECRET_BYTES = 32
 HOST_VARIABLE = "EMBEDSERVE_CHANNEL_HOST"  # where to listen, where the address that Ray knows the node by will not do
 
+
+class Endpoint(TypedDict):
+    """Where a replica takes calls."""
+
+    host: str
+    port: int
+    secret: str  # 32 bytes in hexadecimal digits, with which a connection begins
+    format: int  # of its messages
+
+
 Encode = Callable[[list[Item], Queued], Awaitable[EncodeReply]]
+Describe = Callable[[float], Awaitable[ModelInfo]]
 
 
 class Server:
-    """Answers calls of gateways that know the secret, which Serve hands to them with the replica's address."""
+    """Answers calls of gateways that know the secret, which they are told with the replica's address, through Serve."""
 
-    def __init__(self, encode: Encode, most_calls: Callable[[], int] = lambda: CALLS) -> None:
-        """Answer with what ``encode`` returns; nothing listens before ``start``.
+    def __init__(self, encode: Encode, describe: Describe, most_calls: Callable[[], int] = lambda: CALLS) -> None:
+        """Nothing listens before ``start``.
 
         Args:
             encode: computes the answer to a call.
+            describe: says what the replica serves.
             most_calls: tells how many calls may be under way at once; it is asked for each of them.
         """
-        self._encode = encode
+        self._encode, self._describe = encode, describe
         self._most_calls = most_calls
         self._secret = secrets.token_bytes(SECRET_BYTES)
         self._server: asyncio.Server | None = None
+        self._starting = asyncio.Lock()
+        self._closed = False
         self._connections: set[_Connection] = set()
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> dict[str, Any]:
-        """Listen on this node's address, or on the one in ``EMBEDSERVE_CHANNEL_HOST``.
+    async def start(self) -> Endpoint:
+        """Listen on this node's address, or on the one in ``EMBEDSERVE_CHANNEL_HOST``, and say where; once is enough.
 
-        Returns:
-            What gateways need to know, for ``record_replica_metadata``.
+        Raises:
+            UnavailableError: the replica is stopping.
         """
-        loop = asyncio.get_running_loop()
-        host = os.environ.get(HOST_VARIABLE) or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-        self._server = await loop.create_server(lambda: _Connection(self), host, 0)
-        port = self._server.sockets[0].getsockname()[1]
+        async with self._starting:
+            if self._closed:
+                raise UnavailableError("the replica is stopping")
+            if self._server is None:
+                loop = asyncio.get_running_loop()
+                host = os.environ.get(HOST_VARIABLE) or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+                self._server = await loop.create_server(lambda: _Connection(self), host, 0)
+        host, port = self._server.sockets[0].getsockname()[:2]
         return {"host": host, "port": port, "secret": self._secret.hex(), "format": FORMAT}
 
     @property
@@ -61,6 +89,7 @@ class Server:
 
     async def close(self) -> None:
         """Refuse new calls, finish those under way, and end the connections."""
+        self._closed = True
         if self._server is None:
             return
         self._server.close()
@@ -88,21 +117,27 @@ class Server:
         stopping = self._server is None
         if stopping or len(self._calls) >= self._most_calls():
             reason = "the replica is stopping" if stopping else f"the replica holds {len(self._calls)} calls"
-            connection.send(number, pack_refusal(REFUSED, reason))
+            connection.send(number, pack_reply(Refusal(REFUSED, reason)))
             return
         task = asyncio.ensure_future(self._answer(connection, number, body))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
     async def _answer(self, connection: _Connection, number: int, body: bytes) -> None:
+        reply: Reply
         try:
-            reply = pack_reply(await self._encode(*unpack_call(body)))
+            reply = await self._call(unpack_call(body))
         except UnavailableError as error:
-            reply = pack_refusal(REFUSED, str(error))
+            reply = Refusal(REFUSED, str(error))
         except Exception as error:  # it belongs to this call alone; the gateway hears of it
             logger.error("a call failed", exc_info=error)
-            reply = pack_refusal(FAILED, str(error))
-        connection.send(number, reply)
+            reply = Refusal(FAILED, str(error))
+        connection.send(number, pack_reply(reply))
+
+    async def _call(self, call: Call) -> Reply:
+        if isinstance(call, EncodeCall):
+            return await self._encode(call.items, call.queued)
+        return await self._describe(call.max_age_s)
 
 
 class _Connection(Frames):

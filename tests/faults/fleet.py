@@ -16,7 +16,7 @@ import httpx2
 import yaml
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder

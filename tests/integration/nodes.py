@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from deployments.cluster.local_ray import SWITCHES
+from deployments.serve_internals.settings import SWITCHES
 from models.catalog.catalog import store
 from tests.integration.machines import Machines
 from tests.redis_server import RedisServer

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from deployments.cluster.local_ray import free_port
+from deployments.cluster.ports import free_port
 
 START_S = 240
 STOP_S = 60

@@ -21,7 +21,7 @@ import skimage.data
 import yaml
 from PIL import Image
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.artifact import Artifact, with_shrinking
 from models.catalog.catalog import ROOT, Catalog

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import ROOT, Catalog

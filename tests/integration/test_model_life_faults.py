@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT, Catalog
 from models.catalog.store import pull

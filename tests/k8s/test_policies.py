@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deployments.cluster.local_ray import SWITCHES
+from deployments.serve_internals.settings import SWITCHES
 from tests.k8s.tools import ROOT, built, containers, environment, everywhere, only, pods, serve_config, service
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pytest
 
-from deployments.contract.types import EncodeReply, Item, ItemError, Label, Queued, Stages
+from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
 from deployments.rpc.client import CallFailedError, Connection, ConnectionLostError, ConnectionPool
 from deployments.rpc.framing import HEADER
-from deployments.rpc.server import HOST_VARIABLE, Server
+from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
 from models.errors import UnavailableError
 
 pytestmark = pytest.mark.timeout(30)  # instead of minutes, when an answer never comes
@@ -38,12 +37,11 @@ class Encoder:
         errors = {0: ItemError("no picture", "invalid_image", limit=True)}
         return EncodeReply(Label("m@1", "h" * 64, synthetic=True), vectors, [1] * len(items), errors, Stages(1, 2, 3))
 
-
-@dataclass
-class Replica:
-    """What Serve's router would know."""
-
-    replica_metadata: dict[str, Any]
+    async def describe(self, max_age_s: float) -> ModelInfo:
+        if self.error is not None:
+            raise self.error
+        label = Label("m@1", "h" * 64, synthetic=True)
+        return ModelInfo(label, "m", "text", 8, "fp32", "cpu", vocabulary=9, swap_error=f"asked within {max_age_s:g} s")
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -57,14 +55,14 @@ class Bench:
     def __init__(self) -> None:
         self.encoders: list[Encoder] = []
         self.servers: list[Server] = []
-        self.replicas: dict[Any, Replica] = {}
+        self.replicas: dict[str, Endpoint] = {}
         self.connections = ConnectionPool("m@1")
         self.most_calls = 64
 
     async def add(self) -> Encoder:
         encoder = Encoder()
-        server = Server(encoder, lambda: self.most_calls)
-        self.replicas[len(self.servers)] = Replica(await server.start())
+        server = Server(encoder, encoder.describe, lambda: self.most_calls)
+        self.replicas[str(len(self.servers))] = await server.start()
         self.encoders.append(encoder)
         self.servers.append(server)
         return encoder
@@ -95,7 +93,7 @@ async def test_what_is_sent_arrives(bench: Bench) -> None:
     encoder = bench.encoders[0]
     encoder.gate.set()
     items: list[Item] = ["text, 文字", b"\x00\xffpicture", (101, 7, 102)]
-    reply = await (await bench.connected()).call(items, QUEUED)
+    reply = await (await bench.connected()).encode(items, QUEUED)
     assert encoder.calls == [(items, QUEUED)]
     wanted = await encoder(items, QUEUED)
     assert reply.vectors.tobytes() == wanted.vectors.tobytes()
@@ -105,10 +103,36 @@ async def test_what_is_sent_arrives(bench: Bench) -> None:
     assert reply.stages == wanted.stages
 
 
+async def test_a_replica_says_what_it_serves_and_fails_where_it_does_not_embed(bench: Bench) -> None:
+    connection = await bench.connected()
+    assert await connection.describe(7) == await bench.encoders[0].describe(7)
+    bench.encoders[0].error = ValueError("the engine embeds no more")
+    with pytest.raises(CallFailedError, match="embeds no more"):
+        await connection.describe(7)
+
+
+async def test_every_question_may_reach_another_replica(bench: Bench) -> None:
+    await bench.add()
+    await bench.connected()
+    assert len({id(bench.connections.any_ready()) for _ in range(60)}) == 2
+    await bench.servers[0].close()
+    await until(lambda: len({id(bench.connections.any_ready()) for _ in range(60)}) == 1)
+
+
+async def test_a_server_is_started_once_and_never_again_after_it_closed() -> None:
+    encoder = Encoder()
+    server = Server(encoder, encoder.describe)
+    first, second = await asyncio.gather(server.start(), server.start())
+    assert first == second
+    await server.close()
+    with pytest.raises(UnavailableError, match="stopping"):
+        await server.start()
+
+
 async def test_calls_are_under_way_together_and_large_ones_arrive_whole(bench: Bench) -> None:
     connection = await bench.connected()
     picture = bytes(range(256)) * 20_000
-    calls = [asyncio.ensure_future(connection.call([picture] * n, QUEUED)) for n in (1, 2, 3)]
+    calls = [asyncio.ensure_future(connection.encode([picture] * n, QUEUED)) for n in (1, 2, 3)]
     await bench.called(3)
     assert connection.under_way == 3
     bench.encoders[0].gate.set()
@@ -119,7 +143,7 @@ async def test_calls_are_under_way_together_and_large_ones_arrive_whole(bench: B
 async def test_the_replica_with_the_fewest_calls_under_way_is_picked(bench: Bench) -> None:
     await bench.add()
     first = await bench.connected()
-    call = asyncio.ensure_future(first.call(["a"], QUEUED))
+    call = asyncio.ensure_future(first.encode(["a"], QUEUED))
     await bench.called(1)
     second = await bench.connected()
     assert second is not first
@@ -134,7 +158,7 @@ async def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed(ben
     await bench.connected()
     calls = []
     for number in range(300):
-        calls.append(asyncio.ensure_future((await bench.connected()).call(["a"], QUEUED)))
+        calls.append(asyncio.ensure_future((await bench.connected()).encode(["a"], QUEUED)))
         await bench.called(number + 1)
     assert min(len(encoder.calls) for encoder in bench.encoders) > 5
     for encoder in bench.encoders:
@@ -142,12 +166,12 @@ async def test_calls_reach_all_of_many_replicas_and_one_that_dies_is_noticed(ben
     await asyncio.gather(*calls)
     await bench.servers[3].close()
     await until(lambda: bench.connections.pick(bench.replicas) is None)
-    del bench.replicas[3]
+    del bench.replicas["3"]
     assert (await bench.connected()).alive
 
 
 async def test_who_does_not_know_the_secret_is_not_answered(bench: Bench) -> None:
-    metadata = bench.replicas[0].replica_metadata
+    metadata = bench.replicas["0"]
     for first in (bytes(32), b"", bytes(31), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", bytes(10_000)):
         reader, writer = await asyncio.open_connection(metadata["host"], metadata["port"])
         writer.write(first if first.startswith(b"GET") else HEADER.pack(len(first), 0) + first)
@@ -158,7 +182,7 @@ async def test_who_does_not_know_the_secret_is_not_answered(bench: Bench) -> Non
 
 
 async def test_a_replica_of_another_format_is_called_through_serve(bench: Bench) -> None:
-    bench.replicas[0].replica_metadata["format"] = 0
+    bench.replicas["0"]["format"] = 0
     assert bench.connections.pick(bench.replicas) is None
     await asyncio.sleep(0)
     assert bench.connections._opening == {}
@@ -174,14 +198,14 @@ async def test_a_failure_belongs_to_its_call(error: Exception, expected: type[Ex
     bench.encoders[0].error = error
     connection = await bench.connected()
     with pytest.raises(expected, match=str(error)):
-        await connection.call(["a"], QUEUED)
+        await connection.encode(["a"], QUEUED)
     bench.encoders[0].error = None
-    assert len((await connection.call(["a"], QUEUED)).vectors) == 1
+    assert len((await connection.encode(["a"], QUEUED)).vectors) == 1
 
 
 async def test_calls_to_a_replica_that_dies_go_elsewhere(bench: Bench) -> None:
     connection = await bench.connected()
-    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    call = asyncio.ensure_future(connection.encode(["a"], QUEUED))
     await bench.called(1)
     for held in bench.servers[0]._connections:
         held.close()
@@ -192,12 +216,12 @@ async def test_calls_to_a_replica_that_dies_go_elsewhere(bench: Bench) -> None:
 
 async def test_a_replica_that_stops_finishes_its_calls_and_takes_no_more(bench: Bench) -> None:
     connection = await bench.connected()
-    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    call = asyncio.ensure_future(connection.encode(["a"], QUEUED))
     await bench.called(1)
     closing = asyncio.ensure_future(bench.servers[0].close())
     await asyncio.sleep(0)
     with pytest.raises(ConnectionLostError, match="stopping"):
-        await connection.call(["late"], QUEUED)
+        await connection.encode(["late"], QUEUED)
     assert not closing.done()
     bench.encoders[0].gate.set()
     assert len((await call).vectors) == 1
@@ -208,12 +232,12 @@ async def test_a_replica_that_stops_finishes_its_calls_and_takes_no_more(bench: 
 async def test_more_calls_than_a_replica_may_hold_are_refused_until_it_may_hold_more(bench: Bench) -> None:
     bench.most_calls = 1
     connection = await bench.connected()
-    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    call = asyncio.ensure_future(connection.encode(["a"], QUEUED))
     await bench.called(1)
     with pytest.raises(ConnectionLostError, match="holds 1 calls"):
-        await connection.call(["b"], QUEUED)
+        await connection.encode(["b"], QUEUED)
     bench.most_calls = 2
-    another = asyncio.ensure_future(connection.call(["b"], QUEUED))
+    another = asyncio.ensure_future(connection.encode(["b"], QUEUED))
     await bench.called(2)
     bench.encoders[0].gate.set()
     await asyncio.gather(call, another)
@@ -221,7 +245,7 @@ async def test_more_calls_than_a_replica_may_hold_are_refused_until_it_may_hold_
 
 async def test_a_replica_that_left_the_set_finishes_and_is_let_go(bench: Bench) -> None:
     connection = await bench.connected()
-    call = asyncio.ensure_future(connection.call(["a"], QUEUED))
+    call = asyncio.ensure_future(connection.encode(["a"], QUEUED))
     await bench.called(1)
     bench.replicas.clear()
     assert bench.connections.pick(bench.replicas) is None

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from deployments.serve_internals import http_shortcut
-from deployments.serve_internals.http_shortcut import Envelope
+from deployments.serve_internals.http_hook import Envelope
 
 BODY = b"v" * 5000
 TCP_INFO_BYTES, DATA_SEGMENTS_IN = 192, 152  # of struct tcp_info in linux/tcp.h

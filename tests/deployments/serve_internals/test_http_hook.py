@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.serve_internals import http_shortcut
-from deployments.serve_internals.http_shortcut import Envelope
+from deployments.serve_internals.http_hook import Envelope
 
 pytestmark = pytest.mark.timeout(20)  # instead of minutes, when an answer never comes
 

@@ -1,0 +1,143 @@
+"""The replicas of one version: where they are, and how calls reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.observability.logging import logger
+from deployments.rpc.client import Connection, ConnectionLostError, ConnectionPool
+from deployments.rpc.server import Endpoint
+from deployments.serve_internals import seams
+from models.errors import UnavailableError
+
+# An embedding is idempotent: a lost call goes to another replica, drawn by chance. Where one of two replicas fails for a
+# second each time, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
+CALL_ATTEMPTS = 8
+LOOK_EVERY_S = 2.0  # how soon a new replica takes part; each look is a small call to every replica
+LOOK_AGAIN_S = 0.2  # the same while a known replica is missing
+LOOK_TIMEOUT_S = 2.0  # a replica that does not answer keeps the others from being found no longer than this
+
+
+class NotDeployedError(UnavailableError):
+    """No application serves the version."""
+
+
+class Replicas:
+    """Calls to the replicas of one version."""
+
+    def __init__(self, reference: str, application: str, deployment: str) -> None:
+        """Know of none; ``reference`` is ``name@version``, the other two are Serve's names."""
+        self._reference, self._application, self._deployment = reference, application, deployment
+        self._handle: Any = None
+        self._connections = ConnectionPool(reference)
+        self._endpoints: Mapping[str, Endpoint] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = -math.inf
+        self.calls: Counter[str] = Counter()  # by way, since they were last reported
+
+    async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
+        """Let a replica embed items; when it dies or its engine fails, another.
+
+        Raises:
+            UnavailableError: none took it.
+        """
+        for attempt in range(1, CALL_ATTEMPTS + 1):
+            handle = self._serve_handle()
+            try:
+                return await self._send(handle, items, queued)
+            except (RayActorError, BackPressureError, UnavailableError) as error:
+                logger.warning("call to %s failed, attempt %d: %s", self._reference, attempt, last_line(error))
+            except RayServeException as error:
+                self._handle = None
+                raise UnavailableError(f"{self._reference} has no ready replica") from error
+        raise UnavailableError(f"{self._reference} lost its replicas; try again")
+
+    async def describe(self, max_age_s: float) -> ModelInfo:
+        """Ask one replica what it serves, proved by an embedding not older than ``max_age_s`` seconds.
+
+        Over a connection where there is one: Serve sends nothing to a replica that loads another artifact.
+
+        Raises:
+            RayError, RayServeException, EmbedserveError: none answers.
+        """
+        handle = self._serve_handle()
+        self._look()
+        connection = self._connections.any_ready()
+        if connection is not None:
+            try:
+                return await connection.describe(max_age_s)
+            except ConnectionLostError as error:
+                logger.info("%s: %s", self._reference, error)
+        info: ModelInfo = await handle.describe.remote(max_age_s)
+        return info
+
+    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
+        """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
+        connection = self._connection()
+        if connection is not None:
+            self.calls["connection"] += 1
+            seams.SEAMS.uses["connections"] += 1
+            return await connection.encode(items, queued)
+        self.calls["serve"] += 1
+        reply: EncodeReply = await handle.encode.remote(items, queued)
+        return reply
+
+    def _connection(self) -> Connection | None:
+        if not seams.SEAMS.on("connections"):
+            if self._endpoints:
+                self._endpoints = {}
+                self._connections.pick(self._endpoints)  # lets go of those that are open
+            return None
+        connection = self._connections.pick(self._endpoints)
+        if connection is None:
+            self._look(LOOK_AGAIN_S)
+        return connection
+
+    def _look(self, every_s: float = LOOK_EVERY_S) -> None:
+        """Find out in the background where the replicas are, unless it was done a moment ago."""
+        if self._looking is None and time.monotonic() - self._looked_at > every_s and seams.SEAMS.on("connections"):
+            self._looked_at = time.monotonic()
+            self._looking = asyncio.ensure_future(self._find())
+
+    async def _find(self) -> None:
+        """Ask every replica where it takes calls.
+
+        Serve leaves out replicas that load another artifact, although ours go on answering. So when it knows of none,
+        those known before stay: a version with one replica would otherwise stand still for 0.4 s (MiniLM) or 2 s (CLIP).
+        """
+        try:
+            asked = self._serve_handle().broadcast("endpoint")
+            answers = await asked.results_async(timeout_s=LOOK_TIMEOUT_S, return_exceptions=True)
+        except (RayError, RayServeException, TimeoutError, UnavailableError) as error:
+            logger.debug("no replica of %s says where it is: %s", self._reference, last_line(error))
+            return
+        finally:
+            self._looking = None
+        found = {answer[0]: answer[1] for answer in answers if isinstance(answer, tuple)}
+        if found and found != self._endpoints:
+            self._endpoints = found
+            self._connections.pick(found)  # begins to connect
+
+    def _serve_handle(self) -> Any:
+        if self._handle is None:
+            try:
+                self._handle = serve.get_deployment_handle(self._deployment, self._application)
+            except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
+                raise NotDeployedError(f"{self._reference} is not deployed") from error
+        return self._handle
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an error, without the traceback that Ray puts before it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

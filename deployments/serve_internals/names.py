@@ -1,0 +1,16 @@
+"""The names of the seams; docs/serve_internals.md says what each is and gains."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Seam = Literal[
+    "http_hook",
+    "http_shortcut",
+    "single_write",
+    "connections",
+    "haproxy_lines",
+    "node_variables",
+    "log_folder",
+    "local_rays",
+]
