@@ -139,5 +139,5 @@ class ModelRegistry:
             application = status.applications.get(version.application)
             deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
             states = deployment.replica_states.items() if deployment else ()
-            version.replicas = sum(count for state, count in states if state.value == RUNNING)
+            version.replicas = sum(count for state, count in states if state == RUNNING)
             version.configure(self.config.queue)

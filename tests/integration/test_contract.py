@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.integration.needs import needs
 from tests.integration.service import Service
 from tests.integration.waiting import wait_for
 
@@ -58,6 +59,7 @@ def test_a_valid_request_id_comes_back(client: httpx2.Client, given: str) -> Non
     assert answer.headers.get_list("x-request-id") == [given]
 
 
+@needs("http_hook", "Serve sends it back as it came")
 @pytest.mark.parametrize("given", ["", "two words", "x" * 200, "<script>"])
 def test_an_invalid_request_id_is_replaced(client: httpx2.Client, given: str) -> None:
     answer = embed(client, "a", **{"x-request-id": given})
@@ -115,8 +117,8 @@ def test_metrics_are_prometheus_text_of_serve(client: httpx2.Client) -> None:
     assert "# TYPE ray_serve_" in text
 
 
+@needs("connections", "they come through handles")
 def test_vectors_come_over_connections_beside_serves_handles(client: httpx2.Client) -> None:
-    """What both shortcuts rest on is Serve's own and may change with it: replica metadata, the router's replicas."""
     pattern = re.compile(r'^ray_embedserve_calls_total\{.*way="connection".*\} (\S+)$', re.MULTILINE)
 
     def counted() -> bool:
