@@ -11,6 +11,7 @@ Seam = Literal[
     "connections",
     "haproxy_lines",
     "node_variables",
+    "replica_options",
     "log_folder",
     "local_rays",
 ]
