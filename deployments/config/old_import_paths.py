@@ -19,7 +19,7 @@ RENAMED: Mapping[str, str] = {
         f"deployments.autoscaling:{policy}": f"{POLICIES}:{policy}"
         for policy in ("GatewayPolicy", "TextPolicy", "ImageCpuPolicy", "ImageGpuPolicy")
     },
-    "deployments.http.envelope:middlewares": "deployments.serve_internals.http_shortcut:middlewares",
+    "deployments.http.envelope:middlewares": "deployments.serve_internals.http_hook:middlewares",
 }
 
 

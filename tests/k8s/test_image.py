@@ -115,7 +115,7 @@ def test_the_project_builds_from_the_copied_files_alone(tmp_path):
         [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True
     )
     assert "models/catalog.yaml" in listing.stdout
-    assert "deployments/serve_internals/http_shortcut.py" in listing.stdout
+    assert "deployments/serve_internals/http_hook.py" in listing.stdout
 
 
 @pytest.mark.slow

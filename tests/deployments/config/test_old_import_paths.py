@@ -11,9 +11,9 @@ import yaml
 
 from deployments.autoscaling.policies import POLICIES
 from deployments.cluster.applications import GATEWAY_PATH
-from deployments.cluster.local_ray import SWITCHES
 from deployments.cluster.serve_file_check import check
 from deployments.config.old_import_paths import CALLBACK_VARIABLE, RENAMED, refuse_old_variable
+from deployments.serve_internals.settings import SWITCHES
 from models.catalog.catalog import ROOT
 from models.errors import ConfigError
 
