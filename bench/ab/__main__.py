@@ -2,7 +2,8 @@
 
 The two services run by turns, never both at once, under the same closed loops. Each checkout needs a ``.venv`` of its
 own and is driven through its command line and HTTP alone, so the other one may be of any version. Models come from
-each checkout's own store, or from ``EMBEDSERVE_MODELS`` for both.
+each checkout's own store, or from ``EMBEDSERVE_MODELS`` for both. With ``--set`` the other one may be this checkout
+under another environment: ``python -m bench.ab . --set EMBEDSERVE_INTERNALS=off``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def tell(message: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f} s] {message}", file=sys.stderr, flush=True)
 
-    turns = Turns(other, options.loads, options.precisions, options.seconds, tell)
+    turns = Turns(other, options.loads, options.precisions, options.seconds, tell, options.set)
     try:
         turns.run(options.rounds)
     finally:
@@ -56,7 +57,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--precisions", default=",".join(VERSIONS), help="some of: %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="each starts both services once; %(default)s")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each load; %(default)s")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the other one")
     options = parser.parse_args(arguments)
+    options.set = dict(pair.partition("=")[::2] for pair in options.set)
     if not (options.other / ".venv/bin/embedserve").is_file():
         parser.error(f"{options.other} has no .venv/bin/embedserve; run its scripts/setup.sh first")
     options.precisions = options.precisions.split(",")

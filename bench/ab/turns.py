@@ -51,7 +51,13 @@ class Turns:
     """Starts the services in turn and measures each."""
 
     def __init__(
-        self, other: Path, loads: Sequence[Load], precisions: Sequence[str], seconds: int, tell: Callable[[str], None]
+        self,
+        other: Path,
+        loads: Sequence[Load],
+        precisions: Sequence[str],
+        seconds: int,
+        tell: Callable[[str], None],
+        variables: dict[str, str] | None = None,
     ) -> None:
         """Start nothing yet.
 
@@ -61,9 +67,11 @@ class Turns:
             precisions: keys of ``VERSIONS``.
             seconds: of each load.
             tell: gets a line for each step.
+            variables: to set for the other checkout's service alone.
         """
         self.points: list[Point] = []
         self._checkouts = {THIS: ROOT, OTHER: other}
+        self._variables = {THIS: {}, OTHER: variables or {}}
         self._loads, self._precisions, self._seconds, self._tell = loads, precisions, seconds, tell
         self._texts = Texts.of(text_tokenizer(), TOKENS)
         self._first = itertools.count(NUMBERS, NUMBERS)  # texts that no request has used before
@@ -79,7 +87,7 @@ class Turns:
         checkout = self._checkouts[side]
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             document = served(shipped(checkout), self._precisions)
-            server = up(side, document, Path(folder), checkout=checkout)
+            server = up(side, document, Path(folder), self._variables[side], checkout)
             try:
                 for precision, load in itertools.product(self._precisions, self._loads):
                     model = f"{MODEL}@{VERSIONS[precision]}"
