@@ -80,10 +80,10 @@ def _profile(server: Server, body: TextBody, folder: Path, first: int) -> str:
     before = server.mark.cpu_seconds()
     sample = wrk.run(server.url, body, CLIENTS, SECONDS, first + 10**6)
     after = server.mark.cpu_seconds()
-    spent = {kind: seconds - before.get(kind, 0) for kind, seconds in after.items()}
+    spent = {process: seconds - before.get(process, 0) for process, seconds in after.items()}
     rows = [
-        [kind, number(100 * seconds / sample.seconds), number(seconds / sample.requests * 1e6)]
-        for kind, seconds in sorted(spent.items(), key=lambda pair: -pair[1])
+        [process, number(100 * seconds / sample.seconds), number(seconds / sample.requests * 1e6)]
+        for process, seconds in sorted(spent.items(), key=lambda pair: -pair[1])
         if seconds > 0.01
     ]
     rows.append(["wrk", number(100 * sample.generator_cpu), number(1e6 * sample.generator_cpu / sample.rate)])

@@ -13,7 +13,7 @@ STEPS = (1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)  # of the closed loop
 KEPT = 0.99  # of requests answered well, for a rate to count as sustained
 IN_TIME = 0.95  # of requests answered before the last arrives
 PATIENCE = 10.0  # p99 over the unloaded p99, at most; a higher one says that a queue grows
-UNLOADED = 0.1  # of the sustainable rate
+UNLOADED = 0.1  # of the closed loop's rate
 FACTOR = 4  # of the sustainable rate
 
 

@@ -27,11 +27,11 @@ def text_flop(tokens: int, layers: int = 6, width: int = 384) -> float:
     return layers * tokens * (24.0 * width**2 + 4.0 * tokens * width)
 
 
-def matrix_graph(size: int, kind: int) -> bytes:
+def matrix_graph(size: int, element: int) -> bytes:
     """``y = x·w·w·…`` with square matrices: a graph of products alone."""
     names = ["x", *(f"p{i}" for i in range(CHAINED - 1)), "y"]
     nodes = [helper.make_node("MatMul", [a, "w"], [b]) for a, b in itertools.pairwise(names)]
-    values = [helper.make_tensor_value_info(name, kind, [size, size]) for name in ("x", "w", "y")]
+    values = [helper.make_tensor_value_info(name, element, [size, size]) for name in ("x", "w", "y")]
     graph = helper.make_graph(nodes, "matrix", values[:2], values[2:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     data: bytes = onnx.ModelProto.SerializeToString(model)
@@ -48,7 +48,7 @@ def ceiling(providers: tuple[str, ...], size: int, seconds: float, threads: int)
         threads: of a CPU.
     """
     on_cpu = providers[0] == CPU
-    kind, place = (np.float32, "cpu") if on_cpu else (np.float16, "cuda")
+    dtype, place = (np.float32, "cpu") if on_cpu else (np.float16, "cuda")
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     graph = matrix_graph(size, TensorProto.FLOAT if on_cpu else TensorProto.FLOAT16)
@@ -57,9 +57,9 @@ def ceiling(providers: tuple[str, ...], size: int, seconds: float, threads: int)
     binding = session.io_binding()
     generator = np.random.default_rng(0)
     for name in ("x", "w"):
-        value = (generator.standard_normal((size, size), np.float32) / size**0.5).astype(kind)
+        value = (generator.standard_normal((size, size), np.float32) / size**0.5).astype(dtype)
         binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value, place, 0))
-    binding.bind_ortvalue_output("y", ort.OrtValue.ortvalue_from_shape_and_type([size, size], kind, place, 0))
+    binding.bind_ortvalue_output("y", ort.OrtValue.ortvalue_from_shape_and_type([size, size], dtype, place, 0))
     session.run_with_iobinding(binding)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:

@@ -1,4 +1,4 @@
-"""Speed of the shipped models beside the plain torch export of the same weights, in one process: ``make bench-models``.
+"""Speed of the shipped models beside plain torch exports of the same weights, in one process: ``make bench-models``.
 
 The candidates take turns and medians are compared: ratios mean something within one run only. The plain exports come
 from ``plain_export.py``, which runs in an environment of its own, since it needs torch.
@@ -72,7 +72,7 @@ def plain_session(path: Path) -> ort.InferenceSession:
 
 
 def text_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: int, length: int) -> dict[str, Run]:
-    """Embed ``count`` texts of ``length`` tokens; the plain export is spared pooling and norm."""
+    """Embed ``count`` texts of ``length`` tokens; the plain export does not pool or normalise."""
     ids = np.random.default_rng(0).integers(1000, 20000, (count, length))
     mask = np.ones_like(ids)
     every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
@@ -82,7 +82,7 @@ def text_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: in
 
 
 def image_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: int) -> dict[str, Run]:
-    """Embed ``count`` pictures; the plain export is spared the normalisation of pixels."""
+    """Embed ``count`` pictures; the plain export gets normalised pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
     feeds = {plain.get_inputs()[0].name: pixel_values(pixels)}
     runs: dict[str, Run] = {"plain": lambda: plain.run(None, feeds)}

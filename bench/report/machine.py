@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 QUIET_S = 2
-INT8_FLAGS = ("avx", "amx")  # the instructions that decide how fast int8 and fp32 products are
+VECTOR_FLAGS = ("avx", "amx")  # the instructions that decide how fast int8 and fp32 products are
 
 
 def describe() -> dict[str, Any]:
@@ -18,7 +18,7 @@ def describe() -> dict[str, Any]:
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _line(information, "model name"),
-        "flags": [flag for flag in _line(information, "flags").split() if flag.startswith(INT8_FLAGS)],
+        "flags": [flag for flag in _line(information, "flags").split() if flag.startswith(VECTOR_FLAGS)],
         "python": platform.python_version(),
         "others": round(_others(), 2),
     }

@@ -27,24 +27,8 @@ from tests.integration.service import Service
 
 TOKENS = 13
 PART = 0.7
-STEPS = (
-    1000,
-    800,
-    640,
-    500,
-    400,
-    320,
-    260,
-    210,
-    170,
-    130,
-    100,
-    75,
-    55,
-    40,
-    25,
-    15,
-)  # requests per second, tried downwards
+# Requests per second that are tried, from the highest on.
+STEPS = (1000, 800, 640, 500, 400, 320, 260, 210, 170, 130, 100, 75, 55, 40, 25, 15)
 STEP_S = 6.0
 KEPT, IN_TIME = 0.995, 0.97  # of requests answered, and of those before the last arrives, for a rate to be sustained
 MINUTE_S = 60.0
