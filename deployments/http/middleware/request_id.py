@@ -6,6 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.observability.request_id import HEADER, random_id
 
+REQUEST_ID = "embedserve.request_id"  # where the name of a request stands in its scope
+
 
 class RequestId:
     """Sees to it that every request carries ``x-request-id``, and every answer the same.
@@ -20,10 +22,16 @@ class RequestId:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on under its name."""
-        if scope["type"] != "http" or any(name == HEADER for name, _ in scope["headers"]):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        header = (HEADER, random_id())
+        for name, value in scope["headers"]:
+            if name == HEADER:
+                scope[REQUEST_ID] = value
+                await self._app(scope, receive, send)
+                return
+        identifier = scope[REQUEST_ID] = random_id()
+        header = (HEADER, identifier)
         scope["headers"] = [*scope["headers"], header]
 
         async def named(message: Message) -> None:

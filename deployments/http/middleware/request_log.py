@@ -8,11 +8,11 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.http.middleware.auth import CLIENT
+from deployments.http.middleware.request_id import REQUEST_ID
 from deployments.http.status import SHED
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.metrics import GatewayMetrics
-from deployments.observability.request_id import HEADER
 from deployments.observability.request_record import RECORD, Record
 
 PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
@@ -67,7 +67,7 @@ class RequestLog:
 
     def _note(self, scope: Scope, status: int, total_s: float, record: Record) -> None:
         path = scope["path"][:PATH_CHARACTERS]
-        id_ = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER), "")
+        id_ = scope[REQUEST_ID].decode("latin-1")
         if self._log.on:
             method, client, trace_id = scope["method"], scope.get(CLIENT), tracing.trace_id(record.span)
             self._log.note(id_, method, path, client, status, total_s, record, trace_id)

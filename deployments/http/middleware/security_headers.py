@@ -10,6 +10,7 @@ HEADERS = (
     (b"cache-control", b"no-store"),  # vectors belong to their owner: no cache on the way may keep them
     (b"referrer-policy", b"no-referrer"),
 )
+NAMES = frozenset(name for name, _ in HEADERS)
 
 
 class SecurityHeaders:
@@ -28,7 +29,7 @@ class SecurityHeaders:
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
-                missing = [header for header in HEADERS if header[0] not in present]
+                missing = HEADERS if present.isdisjoint(NAMES) else [one for one in HEADERS if one[0] not in present]
                 message["headers"] = [*message["headers"], *missing]
             await send(message)
 
