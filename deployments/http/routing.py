@@ -20,6 +20,7 @@ class Routing:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         """Answer ``routes``; where two match a path, the first does."""
+        self.routes = tuple(routes)
         self._router = Router(routes)
         self._fixed: dict[str, Endpoint] = {
             route.path: route.endpoint for route in routes if route.methods == {"POST"} and not route.param_convertors

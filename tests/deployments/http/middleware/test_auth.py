@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import httpx2
 import pytest
-import uvicorn
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -26,6 +24,7 @@ from deployments.http.middleware.error_handler import ErrorHandler
 from deployments.http.middleware.security_headers import SecurityHeaders
 from deployments.http.routing import Routing
 from models.errors import InputError, UnavailableError
+from tests.deployments.http.service import serving
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
 
@@ -62,18 +61,6 @@ def application(auth: Authenticator) -> ASGIApp:
     return chain(layers, Routing(routes))
 
 
-def serve(auth: Authenticator) -> Iterator[httpx2.Client]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application(auth), log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with httpx2.Client(base_url=url, timeout=10, trust_env=False) as client:
-        yield client
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     path = tmp_path_factory.mktemp("keys") / "keys"
@@ -81,12 +68,14 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
         keys += [EMBED[1], ADMIN[1]]
     auth = Authenticator("production", {"EMBEDSERVE_API_KEYS_FILE": str(path)})
     auth.configure("keys")
-    yield from serve(auth)
+    with serving(application(auth)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def open_to_all() -> Iterator[httpx2.Client]:
-    yield from serve(Authenticator("development", {}))
+    with serving(application(Authenticator("development", {}))) as client:
+        yield client
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""The gateway's whole HTTP application on a socket, without Ray.
+
+The vector of one text is in its cache; for every other text it waits for an encoder that never answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import uvicorn
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from deployments.auth.authenticator import Authenticator
+from deployments.config.gateway import GatewayConfig
+from deployments.contract.types import EncodeReply, Item, Label, ModelInfo
+from deployments.gateway.cache.memory import Entry, cache_key
+from deployments.gateway.embedding_service import EmbeddingService
+from deployments.gateway.model_registry import ModelRegistry
+from deployments.http.app import chain, middleware, routing
+from deployments.observability.access_log import AccessLog
+from deployments.observability.metrics import GatewayMetrics
+
+TEXT = "a text that is in the cache"
+HASH = "0123"
+
+
+@contextlib.contextmanager
+def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
+    """A client of ``app`` behind uvicorn, in a thread of this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", interface="asgi3")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx2.Client(base_url=url, timeout=10, trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def _never(_: list[Item]) -> EncodeReply:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@dataclass
+class Application:
+    """An application, what it counts and what it logs."""
+
+    app: ASGIApp
+    embeddings: EmbeddingService
+    log: AccessLog
+    path: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The access log."""
+        self.log.write()
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+    def line(self, request_id: str) -> dict[str, Any]:
+        """The one line of a request; it is written after its answer has left."""
+        deadline = time.monotonic() + 10
+        while not (found := [line for line in self.lines() if line["request_id"] == request_id]):
+            assert time.monotonic() < deadline, f"no line for {request_id}"
+            time.sleep(0.005)
+        (line,) = found
+        return line
+
+    def requests(self) -> Counter[tuple[str, ...]]:
+        """``embedserve_requests`` by model, version and code."""
+        return Counter(self.embeddings.metrics.requests._pending)
+
+    def shed(self) -> Counter[tuple[str, ...]]:
+        """``embedserve_shed`` by model, version and reason."""
+        return Counter(self.embeddings.metrics.shed._pending)
+
+
+def application(
+    folder: Path,
+    auth: Authenticator | None = None,
+    more: Callable[[list[Middleware]], Sequence[Middleware]] = lambda layers: layers,
+    **config: Any,
+) -> Application:
+    """Build one; ``more`` may change the list of layers, and ``config`` the gateway's configuration."""
+    models = {"m": {"type": "text", "versions": {"1": 1}}, "image-embedding": {"type": "image", "versions": {"1": 1}}}
+    registry = ModelRegistry()
+    registry.configure(GatewayConfig.model_validate({"models": models, "cache": {"bytes": 100_000}, **config}))
+    for model, modality in (("m", "text"), ("image-embedding", "image")):
+        label = Label(f"{model}@1", HASH)
+        registry.versions[label.model].coalescer._send = _never
+        registry.versions[label.model].info = ModelInfo(label, model, modality, 4, "fp32", "CPU")
+    embeddings = EmbeddingService(registry, GatewayMetrics())
+    embeddings.cache.configure(registry.config.cache)
+    embeddings.cache.put(cache_key(HASH, TEXT), Entry(np.eye(4, dtype=np.float32)[0], 5))
+    auth = auth or Authenticator("development", {})
+    log = AccessLog(folder / "access.log", "replica")
+    log.on = True
+    app = chain(more(middleware(embeddings, auth, log)), routing(embeddings, auth))
+    return Application(app, embeddings, log, folder / "access.log")
