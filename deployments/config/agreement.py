@@ -1,4 +1,4 @@
-"""What a gateway and an encoder are both told must fit together, or one of the two values would never count."""
+"""Whether what a gateway and an encoder are told fits together; otherwise one of the two values would never count."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ OF_IMAGES = ("limits", "shrink_margin")  # keys of an encoder that only images h
 def check_image_keys(gateway: Limits, encoder: EncoderConfig, modality: Modality, where: str) -> None:
     """Check an encoder's keys about images against its modality and the gateway's limits.
 
-    A gateway refuses what exceeds its own limits, so that an encoder's wider ones would never be reached; and an encoder
-    whose limits are left at their defaults would refuse what wider ones of the gateway let pass.
+    Whichever is stricter counts. An encoder that is told to allow more than the gateway would never get to; a gateway
+    that is told to allow more would let pass what encoders refuse by their defaults.
 
     Raises:
         ConfigError: a key would do nothing; the message names it and what to do.

@@ -12,19 +12,19 @@ from deployments.config.base import Profile, Strict
 class GatewayArgs(Strict):
     """``args`` of the gateway's application."""
 
-    profile: Profile = "production"  # forgetting it must not make anything less safe
+    profile: Profile = "production"  # a forgotten key must not make the service less safe
 
 
 class EncoderArgs(Strict):
     """``args`` of an encoder's application."""
 
     model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
-    profile: Profile = "production"
+    profile: Profile = "production"  # as the gateway's
 
 
 class ImageEncoderArgs(EncoderArgs):
     """``args`` of an image encoder's application."""
 
-    # inside: in the encoder, which then needs the cores. separate: in a Decoder deployment beside it, for an encoder on
-    # a GPU. A change restarts the application.
+    # inside: in the encoder, which then needs cores; a processor decodes an image in 4 ms and embeds it in 60.
+    # separate: in a Decoder deployment beside it, for an encoder on a GPU. A change restarts the application.
     decode: Literal["inside", "separate"] = "inside"

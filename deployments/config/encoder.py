@@ -16,16 +16,23 @@ class EncoderConfig(Strict):
     """``user_config`` of an encoder deployment; a change swaps the artifact without a restart."""
 
     artifact: str  # `name@version` of the catalogue, or the path of a graph to serve under this version's label
-    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None  # refuse an artifact with another content hash
-    threads: Annotated[int, Field(ge=0, le=256)] = 0  # ONNX Runtime's threads; 0: the replica's cores
-    # The second batch in the engine has a session of its own, where a graph's threads share its operators. 16 texts in fp32
-    # per request: 47 requests/s, 40 without; pictures in fp32 22 and 19. Takes the weights' memory twice: 80 MB for text.
+    # None: any; else an artifact with another content hash is refused.
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    threads: Annotated[int, Field(ge=0, le=256)] = 0  # of ONNX Runtime; 0: as many as the replica has cores
+    # The second of two batches that run at once has a session of its own, where threads share operators. With 16 texts
+    # in fp32 per request: 47 requests/s instead of 40; images in fp32: 22 instead of 19. Costs the weights' memory
+    # again: 80 MB for text.
     spare_session: bool = True
-    batch_cost: Annotated[int, Field(ge=1)] = 2048  # tokens (or images × 64) that one batch may hold
-    engine_timeout_s: Annotated[float, Field(gt=0)] = 20.0  # a batch takes 0.1 to 2 s; what takes ten times that hangs
-    shrink_margin: int | None = None  # decode large JPEGs smaller, 3 or more; 0: never; none: as the catalogue says
-    provider: Wish = "auto"  # the best of what this replica has; in production any other must be got, or nothing loads
-    cuda_graph: bool = False  # replay captured launches: pays where batches are small, and one batch at a time runs
+    # Tokens, or 64 for an image: two full calls of a gateway; on a CPU larger batches are no faster.
+    batch_cost: Annotated[int, Field(ge=1)] = 2048
+    # A batch takes 0.1 to 2 s; one that takes ten times that hangs.
+    engine_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    # Decode large JPEGs at a fraction of their size, as long as the short side keeps this many times the model's, 3 or
+    # more. 0: decode every pixel; none: as the catalogue says, whose vectors were measured.
+    shrink_margin: int | None = None
+    # auto: the fastest that this replica has. Any other must be there, or in production no artifact loads.
+    provider: Wish = "auto"
+    cuda_graph: bool = False  # replay captured launches: faster for small batches, but only one batch runs at a time
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
     limits: EncoderLimits = EncoderLimits()  # of images; refused here as in the gateway
 

@@ -20,25 +20,29 @@ class GatewayConfig(Strict):
     """``user_config`` of the Gateway deployment; all of it may change while it runs."""
 
     models: dict[str, ModelRoutes]
-    aliases: dict[str, str] = {}
-    auth: Literal["keys", "none"] = "keys"  # asked for where they are configured; production does not start without
+    aliases: dict[str, str] = {}  # other names of models; none: clients use the models' own
+    # keys: API keys are asked for where some are configured, and production does not start without any.
+    auth: Literal["keys", "none"] = "keys"
     limits: Limits = Limits()
     queue: Queue = Queue()
     rate: Rate = Rate()
-    fetch: Fetch | None = None  # off: a gateway that calls where clients tell it is a way into the private network
+    fetch: Fetch | None = None  # off: fetching where clients say can open a private network to them
     cache: Cache = Cache()
     internals: Internals = Internals()
-    access_log: bool = True  # a line for each request: 10 µs of a gateway, without which no request can be looked up
-    revision: int = 0  # counted up by the operators' commands, so that two at once notice each other
-    previous: dict[str, Any] = {}  # what `embedserve rollback` goes back to, by model; `@last` signs a change under way
+    access_log: bool = True  # a line for each request costs 10 µs; without it no request can be looked up
+    revision: int = 0  # raised by each of the operators' commands, so that two at once notice each other
+    previous: dict[str, Any] = {}  # by model, what `embedserve rollback` restores; `@last` marks a change under way
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.models:
             if not NAME.match(name):
-                raise ValueError(f"model name {name!r} must be lower-case letters, digits and '-', at most 40")
+                raise ValueError(
+                    f"model name {name!r} must be lower-case letters, digits and '-', at most 40 characters"
+                )
         for alias, target in self.aliases.items():
             name, _, version = target.partition("@")
             if name not in self.models or (version and version not in self.models[name].versions):
-                raise ValueError(f"alias {alias!r} points at {target!r}, which is not among the models")
+                known = ", ".join(self.models)
+                raise ValueError(f"alias {alias!r} points at {target!r}, which is not among the models ({known})")
         return self

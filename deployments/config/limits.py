@@ -39,18 +39,19 @@ class Limits(Strict):
     body_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB  # 16 phone photos; larger jobs are several requests
     body_s: Annotated[float, Field(gt=0)] = 30.0  # until the body has arrived: a full one at 9 Mbit/s
     items: Annotated[int, Field(ge=1)] = 2048  # what the OpenAI API allows in one list
-    characters: Annotated[int, Field(ge=1)] = 200_000  # of one text; beyond it only the first 256 pieces would count
-    tokens: Annotated[int, Field(ge=1)] = 65_536  # ids of one token list, for the same reason
+    # Of one text; a model reads its first 256 tokens, about 1,000 characters.
+    characters: Annotated[int, Field(ge=1)] = 200_000
+    tokens: Annotated[int, Field(ge=1)] = 65_536  # ids of one token list; a model reads the first 256
     image_bytes: Annotated[int, Field(ge=1024)] = 20 * MIB  # a 50-megapixel JPEG
     image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # read from the header, before an encoder sees the image
-    image_formats: ImageFormats = FORMATS
+    image_formats: ImageFormats = FORMATS  # fewer: less of Pillow is exposed; more: untested pixels
 
 
 class EncoderLimits(Strict):
     """What an encoder refuses to decode, whoever sent it: a header may lie, and others than gateways may call."""
 
-    image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # the gateway's, so that a request that it lets pass is decoded
-    image_formats: ImageFormats = FORMATS
+    image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # the gateway's: what it lets pass is decoded
+    image_formats: ImageFormats = FORMATS  # for the same reason
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +69,8 @@ class EncoderLimits(Strict):
 class Rate(Strict):
     """How many inputs each API key may send to one gateway replica; callers without a key share one allowance."""
 
-    items_per_second: Annotated[float, Field(gt=0)] | None = None  # none: queues shed what no machine can take anyway
-    burst_s: Annotated[float, Field(gt=0, le=3600)] = 10.0  # unused seconds that may come at once: a job's first lists
-    keys: dict[str, Annotated[float, Field(gt=0)]] = {}  # another rate for a key, by its name
+    # None: no limit; queues shed what the machines cannot take.
+    items_per_second: Annotated[float, Field(gt=0)] | None = None
+    # Seconds whose unused allowance may come at once: the first lists of a job.
+    burst_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    keys: dict[str, Annotated[float, Field(gt=0)]] = {}  # by a key's name, its own rate; none: all have the rate above

@@ -10,21 +10,21 @@ from pydantic import Field, field_validator, model_validator
 from deployments.config.base import Modality, Strict
 from models.catalog.catalog import VERSION
 
-REST_AFTER_S = 10.0  # a version that may sleep is asked nothing this long after its last call; asking would wake it
+REST_AFTER_S = 10.0  # after its last call, a version that may sleep is left alone: asking would wake it
 
 
 class Override(Strict):
-    """Requests that a version answers whatever the weights say: those of one routing key, or with one header value."""
+    """Requests that go to one version whatever the weights say: those of one routing key, or with one header value."""
 
     version: str
-    key: str | None = None
-    header: str | None = None
-    value: str | None = None
+    key: str | None = None  # none: header and value choose
+    header: str | None = None  # none: key chooses
+    value: str | None = None  # of the header; none: key chooses
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.key is None) == (self.header is None) or (self.header is None) != (self.value is None):
-            raise ValueError("an override has either a key, or a header and its value")
+            raise ValueError("an override needs either key, or header and value")
         return self
 
 
@@ -32,20 +32,24 @@ class ModelRoutes(Strict):
     """The versions of one model name that the gateway reaches, and the share of traffic of each."""
 
     type: Modality
-    versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]  # weights, relative to their sum; 0: pinned use only
-    overrides: list[Override] = []  # the first that matches counts
-    shadow: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}  # percent of requests copied to a version, unanswered
-    scale_to_zero: list[str] = []  # versions with min_replicas 0: their requests wait for a first replica, never 503
-    fallback: str | None = None  # answers when the chosen version has no replica; none: 503, for its space is another
+    # Weights, relative to their sum; 0: reached by name@version only.
+    versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]
+    overrides: list[Override] = []  # the first that matches counts; none: weights decide
+    # Percent of requests copied to a version, whose answers are only compared; none: no copies.
+    shadow: dict[str, Annotated[float, Field(ge=0, le=100)]] = {}
+    scale_to_zero: list[str] = []  # versions with min_replicas 0, whose requests wait for a replica; none: 503
+    fallback: str | None = None  # answers while the chosen version has no replica; none: 503, as vectors differ
 
     @field_validator("versions")
     @classmethod
     def _check(cls, versions: dict[str, float]) -> dict[str, float]:
         for version in versions:
             if not VERSION.match(version):
-                raise ValueError(f"version {version!r} must be letters, digits, '.' and '-'")
+                raise ValueError(
+                    f"version {version!r} must be lower-case letters, digits, '.' and '-', at most 24 characters"
+                )
         if not versions or sum(versions.values()) <= 0:
-            raise ValueError("at least one version needs a weight above 0")
+            raise ValueError("at least one version needs a weight above 0, at most 1000")
         return versions
 
     @model_validator(mode="after")
@@ -54,7 +58,8 @@ class ModelRoutes(Strict):
         named |= {self.fallback} if self.fallback else set()
         unknown = sorted(named - set(self.versions))
         if unknown:
-            raise ValueError(f"version {unknown[0]!r} is not among the versions; list it there with weight 0")
+            known = ", ".join(self.versions)
+            raise ValueError(f"version {unknown[0]!r} is not among the versions ({known}); list it with weight 0")
         return self
 
 
