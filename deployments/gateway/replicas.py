@@ -20,8 +20,8 @@ from deployments.rpc.server import Endpoint
 from deployments.serve_internals import seams
 from models.errors import UnavailableError
 
-# An embedding is idempotent: a lost call goes to another replica, drawn by chance. Where one of two replicas fails for a
-# second each time, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
+# An embedding is idempotent: a lost call goes to another replica. Serve draws it: where one of two replicas fails after a
+# second, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
 CALL_ATTEMPTS = 8
 LOOK_EVERY_S = 2.0  # how soon a new replica takes part; each look is a small call to every replica
 LOOK_AGAIN_S = 0.2  # the same while a known replica is missing

@@ -129,6 +129,7 @@ class ConnectionPool:
         self._version = version
         self._replicas: Mapping[str, Endpoint] = {}
         self._ready: list[Connection] = []  # to each of the replicas; empty while one is missing
+        self._turn = 0
         self._open: dict[str, Connection] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
 
@@ -144,9 +145,14 @@ class ConnectionPool:
         if self._ready and replicas is self._replicas and len(replicas) == len(self._ready):
             some = self._ready if len(self._ready) <= COMPARED else random.choices(self._ready, k=2)
             if all(connection.alive for connection in some):
-                return min(some, key=_under_way)
+                return self._least_busy(some)
         self._ready = self._connected_to(replicas)
-        return min(self._ready, key=_under_way, default=None)
+        return self._least_busy(self._ready) if self._ready else None
+
+    def _least_busy(self, some: list[Connection]) -> Connection:
+        """Of several with equally few calls another one each time: a call that one refused must not go there again."""
+        self._turn = (self._turn + 1) % len(some)
+        return min(some[self._turn :] + some[: self._turn], key=_under_way)
 
     def any_ready(self) -> Connection | None:
         """A connection drawn by chance, so that one question after the other reaches every replica; None without any."""
