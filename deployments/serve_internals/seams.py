@@ -89,7 +89,12 @@ class Seams:
 
     def configure(self, internals: Internals) -> None:
         """Take the switches of a configuration."""
-        self._refused = frozenset(seam for seam in ALL if getattr(internals, seam, True) is False)
+        switches: dict[Seam, bool] = {
+            "http_shortcut": internals.http_shortcut,
+            "single_write": internals.single_write,
+            "connections": internals.connections,
+        }
+        self._refused = frozenset(seam for seam, on in switches.items() if not on)
 
     def start(self, seam: Seam) -> None:
         """Remember that a seam came into use in this process."""
