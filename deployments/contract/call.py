@@ -1,0 +1,16 @@
+"""What a gateway tells an encoder with each call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Work that the encoder does not hold yet; the autoscaler must see it too."""
+
+    gateway: str  # which gateway process says so
+    cost: int  # of this call: tokens or pictures, as the gateway counts them
+    waiting: int  # cost of what waits for the same version in that gateway
+    refused: int = 0  # cost of what that gateway refused for lack of capacity since its last call
+    trace: tuple[str, ...] = ()  # W3C traceparents of the call and of its requests, where they are traced

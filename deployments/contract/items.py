@@ -1,0 +1,16 @@
+"""What a caller wants embedded, and why an item got no vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Item = str | tuple[int, ...] | bytes  # a text, ready-made token ids, or an encoded image
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """Why one item got no vector, as the fields of an ``InputError`` or ``LimitError``."""
+
+    message: str
+    code: str
+    limit: bool = False
