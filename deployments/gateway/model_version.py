@@ -15,12 +15,16 @@ from deployments.config.base import Modality
 from deployments.config.names import DEPLOYMENT_NAMES, application_name
 from deployments.config.queue import Queue
 from deployments.config.routes import REST_AFTER_S
+from deployments.contract.call import Queued
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
-from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.contract.reply import EncodeReply
+from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
-from models.errors import EmbedserveError
+from models.errors import EmbedserveError, UnavailableError
 
 State = Literal["ready", "loading", "failed", "asleep"]
 DESCRIBE_TIMEOUT_S = 5.0
@@ -44,8 +48,7 @@ class ModelVersion:
         self._used_at = -math.inf
         self._reach = Replicas(self.reference, self.application, DEPLOYMENT_NAMES[modality])
         self.calls = self._reach.calls  # by way, since they were last reported
-        self._cost = text_cost if modality == "text" else image_cost
-        self.coalescer = RequestQueue(self.call, self._cost)
+        self.queue = RequestQueue(self.call, text_cost if modality == "text" else image_cost, QueueSettings())
 
     @property
     def state(self) -> State:
@@ -68,12 +71,18 @@ class ModelVersion:
 
     def configure(self, queue: Queue) -> None:
         """Take new queue limits, in proportion to the replicas that are there."""
-        self.coalescer.max_waiting, self.coalescer.max_wait_s = queue.waiting_items, queue.waiting_s or math.inf
-        self.coalescer.bulk_waiting, self.coalescer.bulk_share = queue.bulk_waiting, queue.bulk_share
-        self.coalescer.replicas = max(self.replicas, 1)
-        self.coalescer.max_calls = queue.calls_per_replica * self.coalescer.replicas
-        self.coalescer.gather_s = queue.gather_s
-        self.coalescer.call_cost = queue.call_cost if self.modality == "text" else queue.call_images
+        replicas = max(self.replicas, 1)
+        settings = QueueSettings(
+            call_cost=queue.call_cost if self.modality == "text" else queue.call_images,
+            max_calls=queue.calls_per_replica * replicas,
+            replicas=replicas,
+            gather_s=queue.gather_s,
+            waiting_items=queue.waiting_items,
+            waiting_s=queue.waiting_s or math.inf,
+            bulk_waiting=queue.bulk_waiting,
+            bulk_share=queue.bulk_share,
+        )
+        self.queue.configure(settings)
 
     async def refresh(self, max_age_s: float = 10.0) -> None:
         """Ask a replica what it serves; the answer, or why there is none, is kept."""
@@ -91,15 +100,30 @@ class ModelVersion:
             answered = isinstance(error, RayTaskError | EmbedserveError)
             self.error = Reason(ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, last_line(error))
 
-    async def wake(self) -> None:
-        """Ask until a replica answers or something is wrong; the caller's deadline bounds it."""
+    async def ready_info(self) -> ModelInfo:
+        """What the replicas serve. While nothing is known, ask until one answers; only the caller's deadline bounds it.
+
+        Raises:
+            UnavailableError: no replica can answer.
+        """
+        if self.info is None:
+            await self._wake()
+        if self.info is None:
+            raise UnavailableError(f"{self.reference} has no ready replica", retry_after_s=2)
+        return self.info
+
+    async def _wake(self) -> None:
         self._used_at = time.monotonic()
         await self.refresh()
         while self.info is None and self.takes_requests:
             await self.refresh()
 
-    async def call(self, items: list[Item]) -> EncodeReply:
+    async def call(self, items: list[Item], cost: int) -> EncodeReply:
         """Send one call to a replica; when the replica dies under it or its engine fails, to another.
+
+        Args:
+            items: of the call.
+            cost: of all of them.
 
         Raises:
             UnavailableError: no replica took it.
@@ -107,14 +131,13 @@ class ModelVersion:
         self._used_at = time.monotonic()
         span = tracing.call(self.reference)
         try:
-            return await self._reach.encode(items, self._queued(items, tracing.carried(span)))
+            return await self._reach.encode(items, self._queued(cost, tracing.carried(span)))
         finally:
             tracing.end(span)
 
-    def _queued(self, items: list[Item], trace: tuple[str, ...]) -> Queued:
+    def _queued(self, cost: int, trace: tuple[str, ...]) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""
-        refused, self.coalescer.refused_cost = self.coalescer.refused_cost, 0
-        return Queued(GATEWAY, sum(map(self._cost, items)), self.coalescer.waiting_cost, refused, trace)
+        return Queued(GATEWAY, cost, self.queue.waiting_cost, self.queue.take_refused_cost(), trace)
 
 
 def text_cost(item: Item) -> int:

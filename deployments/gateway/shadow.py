@@ -8,9 +8,9 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.contract.types import Item
+from deployments.contract.embedding import Embedding
+from deployments.contract.items import Item
 from deployments.gateway.model_version import ModelVersion
-from deployments.gateway.request_queue import BULK
 from deployments.observability.logging import logger
 from deployments.observability.metrics import GatewayMetrics
 from models.errors import EmbedserveError
@@ -38,7 +38,7 @@ class Shadow:
         """Copy a request to ``candidate`` if its turn comes and there is room."""
         if random.random() * 100 >= percent or len(self._tasks) >= MAX_COPIES:
             return
-        if candidate.coalescer.waiting_items > MAX_WAITING or primary.coalescer.waiting_items > MAX_WAITING:
+        if candidate.queue.waiting_items > MAX_WAITING or primary.queue.waiting_items > MAX_WAITING:
             return
         task = asyncio.ensure_future(self._copy(primary, candidate, items, vectors))
         self._tasks.add(task)
@@ -47,9 +47,8 @@ class Shadow:
     async def _copy(
         self, primary: ModelVersion, candidate: ModelVersion, items: list[Item], vectors: NDArray[np.float32]
     ) -> None:
-        BULK.set(True)
         try:
-            outcomes = await candidate.coalescer.submit(items)
+            outcomes = await candidate.queue.submit(items, bulk=True)
         except EmbedserveError as error:
             logger.warning("shadow traffic to %s failed: %s", candidate.reference, error)
             return
@@ -58,6 +57,5 @@ class Shadow:
             return
         labels = (primary.model, primary.version, candidate.version)
         for outcome, vector in zip(outcomes, vectors, strict=True):
-            other = outcome.reply.vectors[outcome.row]
-            if outcome.error is None and other.shape == vector.shape:
-                self._metrics.shadow.observe(labels, float(np.dot(other, vector)))
+            if isinstance(outcome, Embedding) and outcome.vector.shape == vector.shape:
+                self._metrics.shadow.observe(labels, float(np.dot(outcome.vector, vector)))

@@ -1,72 +1,62 @@
-"""Vectors already computed, bounded by bytes, named by the artifact that computed them."""
+"""Vectors already computed, in this gateway's memory and bounded in bytes."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from hashlib import blake2b
 
-import numpy as np
-from numpy.typing import NDArray
+from deployments.contract.embedding import Embedding, Label
 
-from deployments.contract.types import Item
-
-OVERHEAD = 300  # bytes of bookkeeping per entry: key, dictionary slot, array header
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A cached vector, the tokens its input had, and whether the weights behind it were random."""
-
-    vector: NDArray[np.float32]
-    tokens: int
-    synthetic: bool = False
+OVERHEAD = 300  # bytes of bookkeeping per vector: key, dictionary slot, array header
 
 
 class MemoryCache:
-    """Least-recently-used vectors. A key holds the artifact's hash, so that a model change never meets an old vector."""
+    """Least-recently-used vectors. A key holds the artifact's hash, so that a new artifact never finds an old vector."""
 
     def __init__(self, limit_bytes: int) -> None:
         """Build an empty cache; a limit of 0 keeps it empty."""
-        self.limit_bytes = limit_bytes
-        self.used_bytes = 0
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._limit_bytes = limit_bytes
+        self._used_bytes = 0
+        self._embeddings: OrderedDict[bytes, Embedding] = OrderedDict()
+        self._labels: dict[Label, Label] = {}  # one object for all vectors of an artifact
 
     def __len__(self) -> int:
         """Number of vectors held."""
-        return len(self._entries)
+        return len(self._embeddings)
 
-    def get(self, key: bytes) -> Entry | None:
-        """The entry of a key, which becomes the last to be evicted."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the vectors held and of their bookkeeping."""
+        return self._used_bytes
 
-    def put(self, key: bytes, entry: Entry) -> None:
-        """Keep a copy of an entry, evicting what was unused longest."""
-        size = entry.vector.nbytes + OVERHEAD
-        if size > self.limit_bytes or key in self._entries:
+    @property
+    def limit_bytes(self) -> int:
+        """What ``used_bytes`` never exceeds."""
+        return self._limit_bytes
+
+    def resize(self, limit_bytes: int) -> None:
+        """Set another limit, and evict until it holds."""
+        self._limit_bytes = limit_bytes
+        self._trim()
+
+    def get(self, key: bytes) -> Embedding | None:
+        """The embedding of a key, which becomes the last to be evicted."""
+        embedding = self._embeddings.get(key)
+        if embedding is not None:
+            self._embeddings.move_to_end(key)
+        return embedding
+
+    def put(self, key: bytes, embedding: Embedding) -> None:
+        """Keep a copy of an embedding, evicting what was unused longest."""
+        size = embedding.vector.nbytes + OVERHEAD
+        if size > self._limit_bytes or key in self._embeddings:
             return
+        label = self._labels.setdefault(embedding.label, embedding.label)
         # A row of a batch would keep the whole batch alive.
-        self._entries[key] = Entry(entry.vector.copy(), entry.tokens, entry.synthetic)
-        self.used_bytes += size
-        self.trim()
+        self._embeddings[key] = Embedding(embedding.vector.copy(), embedding.tokens, label)
+        self._used_bytes += size
+        self._trim()
 
-    def trim(self) -> None:
-        """Evict until the limit holds."""
-        while self.used_bytes > self.limit_bytes:
-            _, entry = self._entries.popitem(last=False)
-            self.used_bytes -= entry.vector.nbytes + OVERHEAD
-
-
-def cache_key(artifact_hash: str, item: Item) -> bytes:
-    """Key of an input under an artifact, 32 bytes; text, token ids and image bytes never meet."""
-    digest = blake2b(artifact_hash.encode(), digest_size=32)
-    if isinstance(item, str):
-        digest.update(b"t" + item.encode("utf-8", "surrogatepass"))
-    elif isinstance(item, bytes):
-        digest.update(b"i" + item)
-    else:
-        digest.update(b"n" + ",".join(map(str, item)).encode())
-    return digest.digest()
+    def _trim(self) -> None:
+        while self._used_bytes > self._limit_bytes:
+            _, embedding = self._embeddings.popitem(last=False)
+            self._used_bytes -= embedding.vector.nbytes + OVERHEAD

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from deployments.config.cache import Cache
-from deployments.gateway.cache.memory import Entry, MemoryCache
+from deployments.contract.embedding import Embedding, Label
+from deployments.gateway.cache.memory import MemoryCache
 from deployments.gateway.cache.redis.server import address
 from deployments.gateway.cache.redis.shared_cache import SharedCache
 from deployments.observability.metrics import GatewayMetrics, Labels
@@ -16,11 +17,11 @@ class TieredCache:
     """Memory first, then the shared level; both under keys that hold the artifact's hash."""
 
     def __init__(self, metrics: GatewayMetrics) -> None:
-        """Start empty; ``configure`` brings the sizes."""
+        """Start with no room for anything; ``configure`` brings the sizes."""
         self._metrics = metrics
         self.memory = MemoryCache(0)
         self.shared: SharedCache | None = None
-        self._closing: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
+        self._closing: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
 
     def configure(self, config: Cache) -> None:
         """Take new sizes and another shared level, or none; called inside the event loop.
@@ -29,14 +30,13 @@ class TieredCache:
             ConfigError: the shared level cannot be used as configured; nothing has changed then.
         """
         self._configure_shared(config)
-        self.memory.limit_bytes = config.bytes
-        self.memory.trim()
+        self.memory.resize(config.bytes)
 
     def _configure_shared(self, config: Cache) -> None:
         old, wanted = self.shared, config.shared
         url = address(wanted) if wanted else None
         if old is not None and wanted is not None and url == old.url:
-            old.config = wanted
+            old.configure(wanted)
             return
         self.shared = SharedCache(wanted, url, self._metrics) if wanted and url else None
         if old is not None:
@@ -44,30 +44,33 @@ class TieredCache:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def get(self, key: bytes) -> Entry | None:
-        """The entry that memory holds."""
+    def get(self, key: bytes) -> Embedding | None:
+        """The embedding that memory holds."""
         return self.memory.get(key)
 
-    async def fetch(self, labels: Labels, keys: Sequence[bytes], dimensions: int) -> dict[bytes, Entry]:
-        """The entries that the shared level holds of keys that memory lacks; they are in memory afterwards.
+    async def fetch(
+        self, labels: Labels, keys: Sequence[bytes], label: Label, dimensions: int
+    ) -> dict[bytes, Embedding]:
+        """The embeddings that the shared level holds of keys that memory lacks; they are in memory afterwards.
 
         Args:
             labels: model and version, for the metrics.
             keys: as ``cache_key`` makes them.
+            label: of the artifact whose hash the keys hold.
             dimensions: of the vectors.
         """
         if self.shared is None:
             return {}
-        found = await self.shared.get(labels, keys, dimensions)
-        for key, entry in found.items():
-            self.memory.put(key, entry)
+        found = await self.shared.get(labels, keys, label, dimensions)
+        for key, embedding in found.items():
+            self.memory.put(key, embedding)
         return found
 
-    def put(self, key: bytes, entry: Entry) -> None:
+    def put(self, key: bytes, embedding: Embedding) -> None:
         """Keep what was computed."""
-        self.memory.put(key, entry)
+        self.memory.put(key, embedding)
         if self.shared is not None:
-            self.shared.put(key, entry)
+            self.shared.put(key, embedding)
 
     def report(self) -> None:
         """Set the gauges."""

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from deployments.config.cache import SharedCacheConfig
 from deployments.config.gateway import GatewayConfig
-from deployments.contract.types import EncodeReply, Item, Label, ModelInfo
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.metrics import GatewayMetrics
@@ -37,7 +41,7 @@ class Gateway:
         self.hash = hash_
         self.version = registry.versions["m@1"]
         self.version.info = ModelInfo(self.label, "m", "text", SIZE, "fp32", "CPU")
-        self.version.coalescer._send = self.encode
+        self.version.queue._send = self.encode
         self.embeddings = EmbeddingService(registry, GatewayMetrics())
         self.embeddings.cache.configure(registry.config.cache)
 
@@ -45,7 +49,7 @@ class Gateway:
     def label(self) -> Label:
         return Label("m@1", self.hash)
 
-    async def encode(self, items: list[Item]) -> EncodeReply:
+    async def encode(self, items: list[Item], _: int) -> EncodeReply:
         self.computed += items
         await asyncio.sleep(0)
         vectors = np.array([[len(self.hash), *map(len, [item, item, item])] for item in items], np.float32)
@@ -111,9 +115,32 @@ async def test_requests_are_answered_whatever_happens_to_the_server(server: Redi
     gateway = Gateway()
     shared = gateway.embeddings.cache.shared
     assert shared is not None
-    shared.config = shared.config.model_copy(update={"timeout_ms": 5})
+    shared.configure(SharedCacheConfig(url_env="EMBEDSERVE_CACHE_URL", timeout_ms=5))
     await gateway.embed("warm")
     getattr(server, trouble)()
     answers = await asyncio.gather(*(gateway.embed(f"text {i % 40}") for i in range(200)))
     assert {tuple(vectors[0]) for _, vectors, _ in answers} == {(2, 6, 6, 6), (2, 7, 7, 7)}
     assert len(gateway.computed) == 41
+
+
+async def test_a_version_that_serves_the_artifact_of_another_answers_from_its_vectors_under_its_own_name() -> None:
+    document = {"models": {"m": {"type": "text", "versions": {"1": 1, "2": 1}}}}
+    registry = ModelRegistry()
+    registry.configure(GatewayConfig.model_validate(document))
+    embeddings = EmbeddingService(registry, GatewayMetrics())
+    embeddings.cache.configure(registry.config.cache)
+    computed: list[Item] = []
+
+    async def encode(items: list[Item], _: int) -> EncodeReply:
+        computed.extend(items)
+        return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
+
+    for version in registry.versions.values():
+        version.info = ModelInfo(Label(version.reference, "h"), "m", "text", SIZE, "fp32", "CPU")
+    registry.versions["m@1"].queue._send = encode
+    answers = [await embeddings.embed(EmbedRequest(name, ["a"])) for name in ("m@1", "m@2")]
+    assert [(answer.label, answer.cache) for answer in answers] == [
+        (Label("m@1", "h"), "miss"),
+        (Label("m@2", "h"), "hit"),
+    ]
+    assert computed == ["a"]

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from deployments.config.gateway import GatewayConfig
-from deployments.contract.types import EncodeReply, Item, Label, ModelInfo
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.metrics import GatewayMetrics
@@ -27,7 +30,7 @@ class Gateway:
         self.configure({"image_pixels": 1200, "image_formats": ["PNG", "JPEG"]})
         version = self.registry.versions["m@1"]
         version.info = ModelInfo(Label("m@1", "h"), "m", "image", 2, "fp32", "CPU")
-        version.coalescer._send = self.encode
+        version.queue._send = self.encode
         self.embeddings = EmbeddingService(self.registry, GatewayMetrics())
         self.embeddings.cache.configure(self.registry.config.cache)
 
@@ -35,7 +38,7 @@ class Gateway:
         document = {"models": {"m": {"type": "image", "versions": {"1": 1}}}, "limits": limits}
         self.registry.configure(GatewayConfig.model_validate(document))
 
-    async def encode(self, items: list[Item]) -> EncodeReply:
+    async def encode(self, items: list[Item], _: int) -> EncodeReply:
         self.computed += items
         return EncodeReply(Label("m@1", "h"), np.ones((len(items), 2), np.float32), [0] * len(items))
 

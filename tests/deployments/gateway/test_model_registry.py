@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from deployments.config.gateway import GatewayConfig
+from deployments.contract.embedding import Label
+from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
-from deployments.contract.types import Label, ModelInfo
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.health import unready
 from models.errors import ModelNotFoundError

@@ -1,43 +1,51 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
 
-from deployments.contract.types import EncodeReply, Item, ItemError, Label
-from deployments.gateway.request_queue import BULK, SAMPLES, Outcome, Pace, RequestQueue, worth_a_call
+from deployments.contract.embedding import Embedding, Label, Outcome
+from deployments.contract.items import Item, ItemError
+from deployments.contract.reply import EncodeReply
+from deployments.gateway.pace import SAMPLES
+from deployments.gateway.queue_settings import QueueSettings
+from deployments.gateway.request_queue import RequestQueue, Send
 from models.errors import UnavailableError
+
+LABEL = Label("m@1", "h")
 
 
 class Replica:
-    """Answers calls when told to, and remembers them."""
+    """Answers calls when told to, and remembers them; tokens count the rows of a call."""
 
     def __init__(self) -> None:
         self.calls: list[list[Item]] = []
+        self.costs: list[int] = []
         self.gate = asyncio.Event()
         self.called = asyncio.Semaphore(0)  # once for each call
 
-    async def __call__(self, items: list[Item]) -> EncodeReply:
+    async def __call__(self, items: list[Item], cost: int) -> EncodeReply:
         self.calls.append(items)
+        self.costs.append(cost)
         self.called.release()
         await self.gate.wait()
         errors = {i: ItemError("bad", "bad") for i, item in enumerate(items) if item == "bad"}
-        return EncodeReply(Label("m@1", "h"), np.zeros((len(items), 2), np.float32), [1] * len(items), errors)
+        return EncodeReply(LABEL, np.zeros((len(items), 2), np.float32), list(range(len(items))), errors)
 
 
-def queue(replica: Replica, *, calls: int = 1, cost: int = 100, waiting: int = 10_000) -> RequestQueue:
-    coalescer = RequestQueue(replica, lambda _: 1)
-    coalescer.max_calls, coalescer.call_cost, coalescer.max_waiting = calls, cost, waiting
-    return coalescer
+def settings(**values: Any) -> QueueSettings:
+    return QueueSettings(**{"call_cost": 100, "waiting_items": 10_000, **values})
 
 
-def submit(coalescer: RequestQueue, items: list[Item], *, bulk: bool = False) -> asyncio.Task[list[Outcome]]:
-    async def request() -> list[Outcome]:
-        BULK.set(bulk)
-        return await coalescer.submit(items)
+def queue(send: Send, **values: Any) -> RequestQueue:
+    """A queue whose items cost 1 each."""
+    return RequestQueue(send, lambda _: 1, settings(**values))
 
-    return asyncio.ensure_future(request())
+
+def submit(requests: RequestQueue, items: list[Item], *, bulk: bool = False) -> asyncio.Task[list[Outcome]]:
+    return asyncio.ensure_future(requests.submit(items, bulk=bulk))
 
 
 async def settled() -> None:
@@ -47,11 +55,11 @@ async def settled() -> None:
 
 async def test_an_idle_queue_sends_at_once_and_a_busy_one_gathers() -> None:
     replica = Replica()
-    coalescer = queue(replica)
-    tasks = [submit(coalescer, [f"t{i}"]) for i in range(2)]  # read together: they leave together
+    requests = queue(replica)
+    tasks = [submit(requests, [f"t{i}"]) for i in range(2)]  # read together: they leave together
     await settled()
     assert replica.calls == [["t0", "t1"]]
-    tasks += [submit(coalescer, [f"t{i}"]) for i in range(2, 10)]
+    tasks += [submit(requests, [f"t{i}"]) for i in range(2, 10)]
     await settled()
     assert len(replica.calls) == 1
     replica.gate.set()
@@ -61,11 +69,11 @@ async def test_an_idle_queue_sends_at_once_and_a_busy_one_gathers() -> None:
 
 async def test_a_single_text_overtakes_a_list_of_a_thousand() -> None:
     replica = Replica()
-    coalescer = queue(replica)
-    first = asyncio.ensure_future(coalescer.submit(["first"]))
+    requests = queue(replica)
+    first = asyncio.ensure_future(requests.submit(["first"]))
     await settled()
-    many = asyncio.ensure_future(coalescer.submit([f"m{i}" for i in range(1000)]))
-    single = asyncio.ensure_future(coalescer.submit(["single"]))
+    many = asyncio.ensure_future(requests.submit([f"m{i}" for i in range(1000)]))
+    single = asyncio.ensure_future(requests.submit(["single"]))
     replica.gate.set()
     await asyncio.gather(first, many, single)
     assert next(i for i, call in enumerate(replica.calls) if "single" in call) == 1
@@ -74,44 +82,47 @@ async def test_a_single_text_overtakes_a_list_of_a_thousand() -> None:
 async def test_results_come_back_in_order_however_calls_were_cut() -> None:
     replica = Replica()
     replica.gate.set()
-    coalescer = queue(replica, calls=3, cost=7)
-    outcomes = await coalescer.submit([f"{i}" for i in range(50)])
+    requests = queue(replica, max_calls=3, call_cost=7)
+    outcomes = await requests.submit([f"{i}" for i in range(50)])
     sent = {item: call for call in replica.calls for item in call}
-    assert [sent[f"{i}"].index(f"{i}") for i in range(50)] == [one.row for one in outcomes]
+    assert [sent[f"{i}"].index(f"{i}") for i in range(50)] == [
+        one.tokens for one in outcomes if isinstance(one, Embedding)
+    ]
     assert max(len(call) for call in replica.calls) <= 7
+    assert replica.costs == [len(call) for call in replica.calls]
 
 
 async def test_a_bad_item_leaves_its_neighbours_alone() -> None:
     replica = Replica()
     replica.gate.set()
-    coalescer = queue(replica)
-    good, bad = await asyncio.gather(coalescer.submit(["a"]), coalescer.submit(["bad", "b"]))
-    assert good[0].error is None
-    assert [one.error is None for one in bad] == [False, True]
+    requests = queue(replica)
+    good, bad = await asyncio.gather(requests.submit(["a"]), requests.submit(["bad", "b"]))
+    assert isinstance(good[0], Embedding)
+    assert [type(one) for one in bad] == [ItemError, Embedding]
 
 
 async def test_a_full_queue_refuses_and_drains_again() -> None:
     replica = Replica()
-    coalescer = queue(replica, waiting=5)
-    first = asyncio.ensure_future(coalescer.submit(["a"]))
+    requests = queue(replica, waiting_items=5)
+    first = asyncio.ensure_future(requests.submit(["a"]))
     await settled()
-    second = asyncio.ensure_future(coalescer.submit(["b"] * 5))
+    second = asyncio.ensure_future(requests.submit(["b"] * 5))
     await settled()
     with pytest.raises(UnavailableError, match="at capacity"):
-        await coalescer.submit(["c"])
-    assert coalescer.refused_cost == 1
+        await requests.submit(["c"])
+    assert (requests.take_refused_cost(), requests.take_refused_cost()) == (1, 0)
     replica.gate.set()
     await asyncio.gather(first, second)
-    assert coalescer.waiting_items == 0
-    assert len(await coalescer.submit(["d"])) == 1
+    assert requests.waiting_items == 0
+    assert len(await requests.submit(["d"])) == 1
 
 
 async def test_a_cancelled_request_is_never_sent() -> None:
     replica = Replica()
-    coalescer = queue(replica)
-    first = asyncio.ensure_future(coalescer.submit(["a"]))
+    requests = queue(replica)
+    first = asyncio.ensure_future(requests.submit(["a"]))
     await settled()
-    gone = asyncio.ensure_future(coalescer.submit(["gone"]))
+    gone = asyncio.ensure_future(requests.submit(["gone"]))
     await settled()
     gone.cancel()
     await settled()
@@ -119,35 +130,33 @@ async def test_a_cancelled_request_is_never_sent() -> None:
     await first
     await settled()
     assert replica.calls == [["a"]]
-    assert coalescer.waiting_items == 0
+    assert requests.waiting_items == 0
 
 
 async def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
     calls = 0
 
-    async def send(items: list[Item]) -> EncodeReply:
+    async def send(items: list[Item], _: int) -> EncodeReply:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise UnavailableError("gone")
-        return EncodeReply(Label("m@1", "h"), np.zeros((len(items), 2), np.float32), [1] * len(items))
+        return EncodeReply(LABEL, np.zeros((len(items), 2), np.float32), [1] * len(items))
 
-    coalescer = RequestQueue(send, lambda _: 1)
-    coalescer.max_waiting, coalescer.call_cost = 100, 100
+    requests = queue(send)
     with pytest.raises(UnavailableError):
-        await coalescer.submit(["a"])
-    assert len(await coalescer.submit(["b"])) == 1
+        await requests.submit(["a"])
+    assert len(await requests.submit(["b"])) == 1
 
 
 async def test_bulk_waits_until_nobody_else_does() -> None:
     replica = Replica()
-    coalescer = queue(replica, cost=4)
-    coalescer.bulk_share = 0.01
-    tasks = [submit(coalescer, ["first"])]
+    requests = queue(replica, call_cost=4, bulk_share=0.01)
+    tasks = [submit(requests, ["first"])]
     await settled()
-    tasks.append(submit(coalescer, [f"b{i}" for i in range(6)], bulk=True))
+    tasks.append(submit(requests, [f"b{i}" for i in range(6)], bulk=True))
     await settled()
-    tasks += [submit(coalescer, [f"i{i}"]) for i in range(6)]
+    tasks += [submit(requests, [f"i{i}"]) for i in range(6)]
     await settled()
     replica.gate.set()
     await asyncio.gather(*tasks)
@@ -158,10 +167,10 @@ async def test_bulk_waits_until_nobody_else_does() -> None:
 async def test_bulk_is_never_starved_and_gets_its_share_of_the_work(share: float, size: int) -> None:
     replica = Replica()
     replica.gate.set()
-    coalescer = RequestQueue(replica, lambda item: size if str(item).startswith("b") else 1)
-    coalescer.max_waiting, coalescer.call_cost, coalescer.bulk_share = 10_000, 8, share
-    users = submit(coalescer, [f"i{i}" for i in range(800)])
-    bulk = submit(coalescer, [f"b{i}" for i in range(2000)], bulk=True)
+    limits = settings(call_cost=8, bulk_share=share)
+    requests = RequestQueue(replica, lambda item: size if str(item).startswith("b") else 1, limits)
+    users = submit(requests, [f"i{i}" for i in range(800)])
+    bulk = submit(requests, [f"b{i}" for i in range(2000)], bulk=True)
     await users
     bulk.cancel()
     sent = [item for call in replica.calls for item in call]
@@ -171,12 +180,11 @@ async def test_bulk_is_never_starved_and_gets_its_share_of_the_work(share: float
 
 async def test_one_call_is_kept_free_of_bulk() -> None:
     replica = Replica()
-    coalescer = queue(replica, calls=2, cost=2)
-    coalescer.bulk_share = 0.01
-    bulk = submit(coalescer, [f"b{i}" for i in range(4)], bulk=True)
+    requests = queue(replica, max_calls=2, call_cost=2, bulk_share=0.01)
+    bulk = submit(requests, [f"b{i}" for i in range(4)], bulk=True)
     await settled()
     assert replica.calls == [["b0", "b1"]]
-    user = submit(coalescer, ["user"])
+    user = submit(requests, ["user"])
     await settled()
     assert replica.calls[1] == ["user"]
     replica.gate.set()
@@ -187,87 +195,75 @@ async def test_one_call_is_kept_free_of_bulk() -> None:
 async def test_with_one_call_allowed_bulk_takes_it() -> None:
     replica = Replica()
     replica.gate.set()
-    assert len(await submit(queue(replica, calls=1), ["a", "b"], bulk=True)) == 2
+    assert len(await submit(queue(replica), ["a", "b"], bulk=True)) == 2
 
 
 async def test_bulk_is_refused_first() -> None:
     replica = Replica()
-    coalescer = queue(replica, waiting=10)
-    coalescer.bulk_waiting = 0.5
-    tasks = [submit(coalescer, ["first"])]
+    requests = queue(replica, waiting_items=10, bulk_waiting=0.5)
+    tasks = [submit(requests, ["first"])]
     await settled()
-    tasks.append(submit(coalescer, ["i"] * 4))
+    tasks.append(submit(requests, ["i"] * 4))
     await settled()
     with pytest.raises(UnavailableError, match="limit 5 for bulk"):
-        await submit(coalescer, ["b"] * 2, bulk=True)
-    tasks.append(submit(coalescer, ["i"] * 6))
+        await submit(requests, ["b"] * 2, bulk=True)
+    tasks.append(submit(requests, ["i"] * 6))
     await settled()
     with pytest.raises(UnavailableError, match="limit 10"):
-        await submit(coalescer, ["i"])
+        await submit(requests, ["i"])
     replica.gate.set()
     await asyncio.gather(*tasks)
-    assert coalescer.waiting_items == 0
+    assert requests.waiting_items == 0
 
 
 async def test_cancelled_bulk_is_never_sent_and_leaves_its_place() -> None:
     replica = Replica()
-    coalescer = queue(replica)
-    first = submit(coalescer, ["a"])
+    requests = queue(replica)
+    first = submit(requests, ["a"])
     await settled()
-    gone = submit(coalescer, ["gone", "gone too"], bulk=True)
+    gone = submit(requests, ["gone", "gone too"], bulk=True)
     await settled()
-    assert coalescer.waiting_items == 2
+    assert requests.waiting_items == 2
     gone.cancel()
     await settled()
-    assert coalescer.waiting_items == 0
+    assert requests.waiting_items == 0
     replica.gate.set()
     await first
     await settled()
     assert replica.calls == [["a"]]
 
 
-def test_the_pace_is_the_time_between_calls_that_come_back_crowded() -> None:
-    pace = Pace()
-    pace.note(0.0, 1.0, 10, crowded=False)
-    assert pace.seconds_per_cost == 0
-    pace.note(0.5, 2.0, 10, crowded=True)  # began before the first came back: one second was its own
-    assert pace.seconds_per_cost == 0  # one call says nothing
-    for i in range(SAMPLES - 1):
-        pace.note(1.5 + i, 3.0 + i, 20 if i % 5 else 1, crowded=True)  # now and then one that was held up
-    assert pace.seconds_per_cost == pytest.approx(0.05)
-
-
 async def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recovers() -> None:
     replica = Replica()
-    coalescer = queue(replica, cost=2)
-    tasks = [submit(coalescer, [f"t{i}"]) for i in range(2 * SAMPLES + 3)]
+    requests = queue(replica, call_cost=2)
+    tasks = [submit(requests, [f"t{i}"]) for i in range(2 * SAMPLES + 3)]
     await settled()
     replica.gate.set()
     await asyncio.gather(*tasks)
     replica.gate.clear()
-    tasks = [submit(coalescer, [f"u{i}"]) for i in range(5)]  # a call of two leaves; three wait
+    tasks = [submit(requests, [f"u{i}"]) for i in range(5)]  # a call of two leaves; three wait
     await settled()
-    coalescer.max_wait_s = 2.5 * coalescer._pace.seconds_per_cost
+    requests.configure(settings(call_cost=2, waiting_s=2.5 * requests._pace.seconds_per_cost))
     with pytest.raises(UnavailableError, match="s of work wait already"):
-        await coalescer.submit(["too much"])
+        await requests.submit(["too much"])
     replica.gate.set()
     await asyncio.gather(*tasks)
-    assert len(await coalescer.submit(["later"])) == 1
+    assert len(await requests.submit(["later"])) == 1
 
 
 async def test_cancelled_requests_leave_no_cost_behind() -> None:
     replica = Replica()
-    coalescer = queue(replica, cost=4)
-    first = submit(coalescer, ["a"])
+    requests = queue(replica, call_cost=4)
+    first = submit(requests, ["a"])
     await settled()
-    waiting = [submit(coalescer, [f"{i}-{j}" for j in range(7)]) for i in range(3)]
+    waiting = [submit(requests, [f"{i}-{j}" for j in range(7)]) for i in range(3)]
     await settled()
     for task in waiting:
         task.cancel()
     await settled()
     replica.gate.set()
     await first
-    assert coalescer.waiting_cost == coalescer.waiting_items == 0
+    assert requests.waiting_cost == requests.waiting_items == 0
 
 
 @pytest.mark.parametrize(
@@ -285,25 +281,23 @@ async def test_cancelled_requests_leave_no_cost_behind() -> None:
 def test_what_leaves_beside_other_calls(
     waiting: int, under_way: list[int], replicas: int, waited_s: float, leaves: bool
 ) -> None:
-    assert worth_a_call(waiting, under_way, replicas, waited_s, gather_s=0.01) == leaves
+    assert settings(replicas=replicas, gather_s=0.01).worth_a_call(waiting, under_way, waited_s) == leaves
 
 
 def gathering(replica: Replica, gather_s: float) -> RequestQueue:
-    coalescer = queue(replica, calls=2)
-    coalescer.gather_s = gather_s
-    return coalescer
+    return queue(replica, max_calls=2, gather_s=gather_s)
 
 
 async def test_a_small_request_beside_a_large_call_gathers_until_it_is_worth_a_call() -> None:
     replica = Replica()
-    coalescer = gathering(replica, 20)
-    tasks = [submit(coalescer, ["large"] * 8)]
+    requests = gathering(replica, 20)
+    tasks = [submit(requests, ["large"] * 8)]
     await settled()
     for _ in range(3):
-        tasks.append(submit(coalescer, ["small"]))
+        tasks.append(submit(requests, ["small"]))
         await settled()
     assert len(replica.calls) == 1
-    tasks.append(submit(coalescer, ["small"]))
+    tasks.append(submit(requests, ["small"]))
     await settled()
     assert [len(call) for call in replica.calls] == [8, 4]
     replica.gate.set()
@@ -313,10 +307,10 @@ async def test_a_small_request_beside_a_large_call_gathers_until_it_is_worth_a_c
 
 async def test_it_leaves_as_soon_as_the_large_call_returns() -> None:
     replica = Replica()
-    coalescer = gathering(replica, 20)
-    tasks = [submit(coalescer, ["large"] * 8)]
+    requests = gathering(replica, 20)
+    tasks = [submit(requests, ["large"] * 8)]
     await settled()
-    tasks.append(submit(coalescer, ["small"]))
+    tasks.append(submit(requests, ["small"]))
     await settled()
     replica.gate.set()
     await asyncio.wait_for(asyncio.gather(*tasks), 10)
@@ -325,12 +319,12 @@ async def test_it_leaves_as_soon_as_the_large_call_returns() -> None:
 
 async def test_it_leaves_when_it_has_waited_long_enough_though_no_call_returns() -> None:
     replica = Replica()
-    coalescer = gathering(replica, 0.05)
+    requests = gathering(replica, 0.05)
     loop = asyncio.get_running_loop()
-    tasks = [submit(coalescer, ["large"] * 8)]
+    tasks = [submit(requests, ["large"] * 8)]
     await replica.called.acquire()
     began = loop.time()
-    tasks.append(submit(coalescer, ["small"]))
+    tasks.append(submit(requests, ["small"]))
     await asyncio.wait_for(replica.called.acquire(), 10)
     took = loop.time() - began
     replica.gate.set()
@@ -340,16 +334,16 @@ async def test_it_leaves_when_it_has_waited_long_enough_though_no_call_returns()
 
 async def test_a_request_that_goes_while_it_gathers_leaves_the_queue_working() -> None:
     replica = Replica()
-    coalescer = gathering(replica, 0.02)
-    large = submit(coalescer, ["large"] * 8)
+    requests = gathering(replica, 0.02)
+    large = submit(requests, ["large"] * 8)
     await replica.called.acquire()
-    gone = submit(coalescer, ["gone"])
+    gone = submit(requests, ["gone"])
     await settled()
     gone.cancel()
     await asyncio.wait([gone])
-    later = submit(coalescer, ["later"])
+    later = submit(requests, ["later"])
     await asyncio.wait_for(replica.called.acquire(), 10)
     replica.gate.set()
     await asyncio.gather(large, later)
-    assert coalescer.waiting_items == coalescer.waiting_cost == 0
+    assert requests.waiting_items == requests.waiting_cost == 0
     assert replica.calls == [["large"] * 8, ["later"]]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 FAILURES = 3  # in a row; a single slow answer happens to every server
 FIRST_WAIT_S = 1.0  # a restart takes about as long
-LONGEST_WAIT_S = 10.0  # a trial costs one request a few milliseconds; more often gains nothing
+LONGEST_WAIT_S = 10.0  # a trial costs one request a few milliseconds; more frequent trials gain nothing
 
 
 class CircuitBreaker:
-    """Opens after ``FAILURES`` failures in a row; while open, one trial is allowed after each wait, which doubles.
+    """Opens after ``FAILURES`` failures in a row. While open, it allows one trial after each wait, and each wait is longer.
 
-    Times are seconds of any one clock that never goes back. Nothing in here waits or reads a clock.
+    Times are seconds of any one clock that never goes back; the breaker itself neither waits nor reads a clock.
     """
 
     def __init__(self) -> None:
-        """Start closed, which means that the server is used."""
+        """Start closed: the server is used."""
         self.open = False
         self._failures = 0
         self._wait_s = FIRST_WAIT_S
@@ -26,7 +26,7 @@ class CircuitBreaker:
         return self.open and now < self._retry_at
 
     def allow(self, now: float) -> bool:
-        """Whether the server may be asked now; while open, the one who hears yes is the trial."""
+        """Whether the server may be asked now. While open, the caller who is told yes makes the trial."""
         if self.blocked(now):
             return False
         if self.open:
@@ -55,7 +55,7 @@ class CircuitBreaker:
         self._failures += 1
         if self.open or self._failures < FAILURES:
             return False
-        if now - self._closed_at > LONGEST_WAIT_S:  # sooner, it is the same trouble still and the wait goes on growing
+        if now - self._closed_at > LONGEST_WAIT_S:  # sooner, it is still the same trouble: the waits go on growing
             self._wait_s = FIRST_WAIT_S
         self.open, self._retry_at = True, now + self._wait_s
         return True

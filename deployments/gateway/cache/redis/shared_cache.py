@@ -1,16 +1,16 @@
-"""The shared level as the gateway uses it."""
+"""The shared level of the cache as the gateway uses it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from deployments.config.cache import SharedCacheConfig
-from deployments.gateway.cache.memory import Entry
+from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.redis import server
-from deployments.gateway.cache.redis.guard import Guard
-from deployments.gateway.cache.redis.reads import FETCHES, LOOKUP_KEYS, Reads
-from deployments.gateway.cache.redis.value import packed, unpacked
-from deployments.gateway.cache.redis.writes import Writes
+from deployments.gateway.cache.redis.reader import FETCHES, LOOKUP_KEYS, Reader
+from deployments.gateway.cache.redis.server_health import ServerHealth
+from deployments.gateway.cache.redis.stored_value import packed, unpacked
+from deployments.gateway.cache.redis.writer import Writer
 from deployments.observability.metrics import GatewayMetrics, Labels
 
 
@@ -23,52 +23,59 @@ class SharedCache:
         Raises:
             ConfigError: the ``cache`` extra is not installed, or the URL is malformed.
         """
-        self.config, self.url = config, url
+        self.url = url
+        self._config = config
         self._metrics = metrics
         self._client = server.client(url, connections=FETCHES + 1)
         name = server.name(self._client)
-        self._guards = {"read": Guard(name, "reads"), "write": Guard(name, "writes")}
-        self._reads = Reads(self._client, self._guards["read"])
-        self._writes = Writes(self._client, self._guards["write"], metrics.shared_writes)
+        self._health = {"read": ServerHealth(name, "reads"), "write": ServerHealth(name, "writes")}
+        self._reader = Reader(self._client, self._health["read"])
+        self._writer = Writer(self._client, self._health["write"], metrics.shared_writes)
 
-    async def get(self, labels: Labels, keys: Sequence[bytes], dimensions: int) -> dict[bytes, Entry]:
-        """The entries that the server holds of these keys, as far as it says so in time.
+    def configure(self, config: SharedCacheConfig) -> None:
+        """Take other settings for the same server."""
+        self._config = config
+
+    async def get(self, labels: Labels, keys: Sequence[bytes], label: Label, dimensions: int) -> dict[bytes, Embedding]:
+        """The embeddings that the server holds of these keys, as far as it answers in time.
 
         Args:
             labels: model and version, for the metrics.
             keys: as ``cache_key`` makes them.
+            label: of the artifact whose hash the keys hold.
             dimensions: of the vectors; values of another size are ignored.
         """
-        found: dict[bytes, Entry] = {}
+        found: dict[bytes, Embedding] = {}
         parts = [keys[start : start + LOOKUP_KEYS] for start in range(0, len(keys), LOOKUP_KEYS)]
         for number, part in enumerate(parts):
-            allowed = self._guards["read"].allow()
-            values = await self._reads.get(part, self.config.timeout_ms / 1000) if allowed else None
+            allowed = self._health["read"].allow()
+            values = await self._reader.get(part, self._config.timeout_ms / 1000) if allowed else None
             if values is None:
                 rest = sum(map(len, parts[number:]))
                 self._metrics.shared_lookups.add((*labels, "error" if allowed else "skipped"), rest)
                 break
             for key, value in zip(part, values, strict=True):
-                entry = None if value is None else unpacked(key, value, dimensions)
-                result = "miss" if value is None else "corrupt" if entry is None else "hit"
+                embedding = None if value is None else unpacked(key, value, label, dimensions)
+                result = "miss" if value is None else "corrupt" if embedding is None else "hit"
                 self._metrics.shared_lookups.add((*labels, result))
-                if entry is not None:
-                    found[key] = entry
+                if embedding is not None:
+                    found[key] = embedding
         return found
 
-    def put(self, key: bytes, entry: Entry) -> None:
-        """Store an entry behind the answer, or drop it where that would be in the way."""
-        self._writes.put(key, packed(key, entry), limit=self.config.waiting_writes, ttl_s=self.config.ttl_s)
+    def put(self, key: bytes, embedding: Embedding) -> None:
+        """Store an embedding in the background, or drop it where too much waits or the server is left alone."""
+        value = packed(key, embedding)
+        self._writer.put(key, value, limit=self._config.waiting_writes, ttl_s=self._config.ttl_s)
 
     def report(self) -> None:
         """Set the gauges of what works."""
-        for operation, guard in self._guards.items():
-            self._metrics.shared_up.set(float(guard.up), {"operation": operation})
+        for operation, health in self._health.items():
+            self._metrics.shared_up.set(float(health.up), {"operation": operation})
 
     async def close(self) -> None:
         """End what is in flight and close the connections."""
-        await self._reads.close()
-        await self._writes.close()
+        await self._reader.close()
+        await self._writer.close()
         await self._client.aclose()
-        for operation in self._guards:
-            self._metrics.shared_up.set(1, {"operation": operation})  # its last word would stand for ever otherwise
+        for operation in self._health:
+            self._metrics.shared_up.set(1, {"operation": operation})  # the gauge would keep its last value for ever

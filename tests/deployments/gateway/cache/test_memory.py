@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from deployments.gateway.cache.memory import OVERHEAD, Entry, MemoryCache, cache_key
+from deployments.contract.embedding import Embedding, Label
+from deployments.gateway.cache.key import cache_key
+from deployments.gateway.cache.memory import OVERHEAD, MemoryCache
+
+LABEL = Label("m@1", "h")
 
 
-def entry(value: float) -> Entry:
-    return Entry(np.full(4, value, np.float32), 1)
+def embedding(value: float) -> Embedding:
+    return Embedding(np.full(4, value, np.float32), 1, LABEL)
 
 
 def test_a_key_differs_by_artifact_input_and_kind_of_input() -> None:
@@ -23,25 +27,43 @@ def test_a_key_differs_by_artifact_input_and_kind_of_input() -> None:
 
 def test_the_limit_in_bytes_evicts_what_was_unused_longest() -> None:
     cache = MemoryCache(2 * (16 + OVERHEAD))
-    cache.put(b"a", entry(1))
-    cache.put(b"b", entry(2))
+    cache.put(b"a", embedding(1))
+    cache.put(b"b", embedding(2))
     assert cache.get(b"a") is not None
-    cache.put(b"c", entry(3))
+    cache.put(b"c", embedding(3))
     assert cache.get(b"b") is None
     assert cache.get(b"a") is not None
     assert cache.used_bytes <= cache.limit_bytes
 
 
-def test_an_entry_does_not_keep_its_batch_alive() -> None:
+def test_an_embedding_does_not_keep_its_batch_alive() -> None:
     batch = np.zeros((64, 4), np.float32)
     cache = MemoryCache(10_000)
-    cache.put(b"a", Entry(batch[3], 1))
+    cache.put(b"a", Embedding(batch[3], 1, LABEL))
     kept = cache.get(b"a")
     assert kept is not None
     assert kept.vector.base is None
 
 
+def test_vectors_of_one_artifact_share_one_label() -> None:
+    cache = MemoryCache(10_000)
+    cache.put(b"a", Embedding(np.zeros(4, np.float32), 1, Label("m@1", "h")))
+    cache.put(b"b", Embedding(np.zeros(4, np.float32), 1, Label("m@1", "h")))
+    first, second = cache.get(b"a"), cache.get(b"b")
+    assert first is not None
+    assert second is not None
+    assert first.label is second.label
+
+
+def test_a_smaller_limit_evicts_at_once() -> None:
+    cache = MemoryCache(10_000)
+    cache.put(b"a", embedding(1))
+    cache.put(b"b", embedding(2))
+    cache.resize(16 + OVERHEAD)
+    assert (cache.get(b"a"), cache.used_bytes) == (None, 16 + OVERHEAD)
+
+
 def test_a_limit_of_zero_keeps_nothing() -> None:
     cache = MemoryCache(0)
-    cache.put(b"a", entry(1))
+    cache.put(b"a", embedding(1))
     assert len(cache) == 0

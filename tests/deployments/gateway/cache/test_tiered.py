@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from deployments.config.cache import Cache
-from deployments.gateway.cache.memory import Entry, cache_key
+from deployments.contract.embedding import Embedding, Label
+from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.observability.metrics import GatewayMetrics
 from models.errors import ConfigError
@@ -17,7 +18,8 @@ from tests.redis_server import RedisServer, redis_server
 
 LABELS = ("m", "1")
 KEY = cache_key("artifact", "text")
-ENTRY = Entry(np.arange(4, dtype=np.float32), 3)
+LABEL = Label("m@1", "artifact")
+EMBEDDING = Embedding(np.arange(4, dtype=np.float32), 3, LABEL)
 SHARED = {"url_env": "EMBEDSERVE_CACHE_URL", "timeout_ms": 1000}
 
 
@@ -41,23 +43,23 @@ async def until_stored(server: RedisServer) -> None:
 async def test_memory_alone_is_the_default() -> None:
     cache = TieredCache(GatewayMetrics())
     cache.configure(Cache())
-    cache.put(KEY, ENTRY)
+    cache.put(KEY, EMBEDDING)
     assert cache.get(KEY) is not None
-    assert await cache.fetch(LABELS, [KEY], 4) == {}
+    assert await cache.fetch(LABELS, [KEY], LABEL, 4) == {}
 
 
 async def test_what_the_shared_level_holds_is_in_memory_afterwards(server: RedisServer) -> None:
     first, second = TieredCache(GatewayMetrics()), TieredCache(GatewayMetrics())
     for cache in (first, second):
         cache.configure(config(shared=SHARED))
-    first.put(KEY, ENTRY)
+    first.put(KEY, EMBEDDING)
     await until_stored(server)
     assert second.get(KEY) is None
-    assert list(await second.fetch(LABELS, [KEY], 4)) == [KEY]
+    assert list(await second.fetch(LABELS, [KEY], LABEL, 4)) == [KEY]
     server.stop()
     kept = second.get(KEY)
     assert kept is not None
-    assert kept.vector.tolist() == ENTRY.vector.tolist()
+    assert kept.vector.tolist() == EMBEDDING.vector.tolist()
     for cache in (first, second):
         cache.configure(config())
         await asyncio.gather(*cache._closing)
@@ -74,13 +76,13 @@ async def test_the_shared_level_comes_goes_and_moves_while_it_is_used(
     cache.configure(config(shared={**SHARED, "timeout_ms": 7}))
     assert cache.shared is first  # same server, same connections
     assert first is not None
-    assert first.config.timeout_ms == 7
+    assert first._config.timeout_ms == 7
     monkeypatch.setenv("EMBEDSERVE_CACHE_URL", server.tcp_url)
-    lookup = asyncio.ensure_future(cache.fetch(LABELS, [KEY], 4))
+    lookup = asyncio.ensure_future(cache.fetch(LABELS, [KEY], LABEL, 4))
     cache.configure(config(shared=SHARED))
     assert cache.shared is not first
     assert await lookup == {}
-    cache.put(KEY, ENTRY)
+    cache.put(KEY, EMBEDDING)
     await until_stored(server)
     cache.configure(config())
     assert cache.shared is None

@@ -12,22 +12,24 @@ import numpy as np
 import pytest
 
 from deployments.config.cache import SharedCacheConfig
-from deployments.gateway.cache.memory import Entry, cache_key
+from deployments.contract.embedding import Embedding, Label
+from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.redis.circuit_breaker import FAILURES
 from deployments.gateway.cache.redis.shared_cache import SharedCache
-from deployments.gateway.cache.redis.value import packed, server_key
+from deployments.gateway.cache.redis.stored_value import packed, server_key
 from deployments.observability.logging import logger
 from deployments.observability.metrics import GatewayMetrics
 from tests.redis_server import RedisServer, redis_server
 
 LABELS = ("m", "1")
+LABEL = Label("m@1", "artifact")
 SIZE = 8
 WAIT_S = 30
 KEYS = [cache_key("artifact", f"text {i}") for i in range(600)]
 
 
-def entry(index: int) -> Entry:
-    return Entry(np.full(SIZE, index, np.float32), index)
+def embedding(index: int) -> Embedding:
+    return Embedding(np.full(SIZE, index, np.float32), index, LABEL)
 
 
 @pytest.fixture
@@ -56,8 +58,8 @@ class Gateway:
         settings = SharedCacheConfig(url_env="X", **{"timeout_ms": 1000, **config})
         self.cache = SharedCache(settings, url, self.metrics)
 
-    async def get(self, *keys: bytes) -> dict[bytes, Entry]:
-        return await self.cache.get(LABELS, keys, SIZE)
+    async def get(self, *keys: bytes) -> dict[bytes, Embedding]:
+        return await self.cache.get(LABELS, keys, LABEL, SIZE)
 
     def lookups(self, result: str) -> float:
         return self.metrics.shared_lookups._pending[(*LABELS, result)]
@@ -99,7 +101,7 @@ async def until_stored(gateway: Gateway, index: int) -> None:
     stored, deadline = gateway.writes("stored"), time.monotonic() + WAIT_S
     while gateway.writes("stored") == stored:
         assert time.monotonic() < deadline
-        gateway.cache.put(KEYS[index], entry(index))
+        gateway.cache.put(KEYS[index], embedding(index))
         await asyncio.sleep(0.01)
 
 
@@ -109,18 +111,18 @@ async def test_what_one_gateway_computed_another_finds(
 ) -> None:
     first, second = (connected(getattr(server, transport)) for _ in range(2))
     for i in range(3):
-        first.cache.put(KEYS[i], entry(i))
+        first.cache.put(KEYS[i], embedding(i))
     await until(lambda: first.writes("stored") == 3)
     found = await second.get(*KEYS[:4])
     assert list(found) == KEYS[:3]
-    assert [one.vector.tolist() for one in found.values()] == [entry(i).vector.tolist() for i in range(3)]
+    assert [one.vector.tolist() for one in found.values()] == [embedding(i).vector.tolist() for i in range(3)]
     assert [one.tokens for one in found.values()] == [0, 1, 2]
     assert (second.lookups("hit"), second.lookups("miss")) == (3, 1)
 
 
 async def test_another_artifacts_vector_is_never_found(server: RedisServer, connected: Callable[..., Gateway]) -> None:
     gateway = connected(server.url)
-    gateway.cache.put(cache_key("old", "text"), entry(1))
+    gateway.cache.put(cache_key("old", "text"), embedding(1))
     await until(lambda: gateway.writes("stored") == 1)
     assert await gateway.get(cache_key("new", "text")) == {}
 
@@ -130,7 +132,7 @@ async def test_long_lists_and_many_requests_at_once_each_get_their_own(
 ) -> None:
     gateway = connected(server.url)
     for i in range(0, len(KEYS), 2):
-        gateway.cache.put(KEYS[i], entry(i))
+        gateway.cache.put(KEYS[i], embedding(i))
     await until(lambda: gateway.writes("stored") == len(KEYS) / 2)
     commands = server.client.info("commandstats")
     slices = [KEYS, *([key] for key in KEYS[:200])]
@@ -146,22 +148,22 @@ async def test_long_lists_and_many_requests_at_once_each_get_their_own(
 
 async def test_values_leave_after_their_time(server: RedisServer, connected: Callable[..., Gateway]) -> None:
     gateway = connected(server.url, ttl_s=1234)
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until(lambda: gateway.writes("stored") == 1)
     assert 1200 < server.client.ttl(server_key(KEYS[0])) <= 1234
 
 
 async def test_damaged_values_are_ignored_and_replaced(server: RedisServer, connected: Callable[..., Gateway]) -> None:
     gateway = connected(server.url)
-    good = packed(KEYS[0], entry(0))
+    good = packed(KEYS[0], embedding(0))
     server.client.set(server_key(KEYS[0]), good[:-1])
-    server.client.set(server_key(KEYS[1]), packed(KEYS[0], entry(0)))
+    server.client.set(server_key(KEYS[1]), packed(KEYS[0], embedding(0)))
     server.client.set(server_key(KEYS[2]), b"x" * len(good))
     server.client.rpush(server_key(KEYS[3]), b"a list")
     assert await gateway.get(*KEYS[:4]) == {}
     assert (gateway.lookups("corrupt"), gateway.lookups("miss")) == (3, 1)
     for i in range(4):
-        gateway.cache.put(KEYS[i], entry(i))
+        gateway.cache.put(KEYS[i], embedding(i))
     await until(lambda: gateway.writes("stored") == 4)
     assert list(await gateway.get(*KEYS[:4])) == KEYS[:4]
 
@@ -170,12 +172,12 @@ async def test_a_server_that_stops_is_left_alone_and_one_that_comes_back_is_used
     server: RedisServer, connected: Callable[..., Gateway], said: list[str]
 ) -> None:
     gateway = connected(server.url)
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until_found(gateway, KEYS[0])
     server.stop()
     for _ in range(FAILURES + 5):
         assert await gateway.get(KEYS[0]) == {}
-        gateway.cache.put(KEYS[0], entry(0))
+        gateway.cache.put(KEYS[0], embedding(0))
     assert gateway.lookups("error") == FAILURES
     assert gateway.lookups("skipped") == 5
     server.start()
@@ -191,7 +193,7 @@ async def test_a_server_that_is_silent_is_given_up_and_left_alone(
     server: RedisServer, connected: Callable[..., Gateway], said: list[str]
 ) -> None:
     gateway = connected(server.url, timeout_ms=100)
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until_found(gateway, KEYS[0])
     server.pause()
     for _ in range(FAILURES):
@@ -214,7 +216,7 @@ async def test_an_answer_that_comes_late_is_a_failure_though_it_comes(
     server: RedisServer, connected: Callable[..., Gateway]
 ) -> None:
     gateway, tasks = connected(server.url, timeout_ms=100), asyncio.all_tasks()
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until_found(gateway, KEYS[0])
     skipped = gateway.lookups("skipped")
     for _ in range(FAILURES):
@@ -234,9 +236,9 @@ async def test_an_answer_that_waits_for_a_busy_process_is_not_late(
 ) -> None:
     gateway = connected(server.url)
 
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until_found(gateway, KEYS[0])
-    gateway.cache.config = SharedCacheConfig(url_env="X", timeout_ms=200)
+    gateway.cache.configure(SharedCacheConfig(url_env="X", timeout_ms=200))
     for _ in range(FAILURES):
         lookup = asyncio.ensure_future(gateway.get(KEYS[0]))
         await asyncio.sleep(0)
@@ -248,17 +250,17 @@ async def test_a_full_server_goes_on_being_read_and_is_written_when_it_has_room(
     server: RedisServer, connected: Callable[..., Gateway], said: list[str]
 ) -> None:
     gateway = connected(server.url)
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until_found(gateway, KEYS[0])
     server.fill()
 
     def dropped() -> bool:
-        gateway.cache.put(KEYS[1], entry(1))
+        gateway.cache.put(KEYS[1], embedding(1))
         return gateway.writes("dropped") > 0
 
     await until(dropped)  # the breaker is open
     assert gateway.writes("error") >= FAILURES
-    gateway.cache.put(KEYS[9], entry(9))
+    gateway.cache.put(KEYS[9], embedding(9))
     assert list(await gateway.get(*KEYS[:10])) == KEYS[:1]
     server.free()
     await until_stored(gateway, 9)
@@ -277,7 +279,7 @@ async def test_writes_that_pile_up_are_dropped_and_the_queue_stays_bounded(
     gateway = connected(server.url, waiting_writes=10)
     server.pause()
     for i in range(50):
-        gateway.cache.put(KEYS[i], entry(i))
+        gateway.cache.put(KEYS[i], embedding(i))
     assert gateway.writes("dropped") == 40
     server.resume()
     await until(lambda: gateway.writes("stored") == 10)
@@ -291,7 +293,7 @@ async def test_wrong_credentials_are_a_failure_of_the_server_and_not_of_the_requ
     gateway = connected(server.tcp_url.replace("//", "//:secret@"))
     for _ in range(FAILURES):
         assert await gateway.get(KEYS[0]) == {}
-    gateway.cache.put(KEYS[0], entry(0))
+    gateway.cache.put(KEYS[0], embedding(0))
     await until(lambda: gateway.writes("error") == 1)
     assert gateway.lookups("error") == FAILURES
     assert any("reads stop" in line for line in said)

@@ -1,4 +1,4 @@
-"""Lookups in the shared cache: given up early, and joined into few commands under load."""
+"""Reads from the shared cache: given up early, and joined into few commands under load."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from deployments.gateway.cache.redis.guard import Guard
-from deployments.gateway.cache.redis.value import server_key
+from deployments.gateway.cache.redis.server_health import ServerHealth
+from deployments.gateway.cache.redis.stored_value import server_key
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 LOOKUP_KEYS = 128  # keys that share one wait; reading them takes 0.4 ms
 FETCH_KEYS = 256  # keys in one MGET: a larger answer would hold up the event loop for milliseconds
 FETCHES = 4  # MGETs in flight; lookups that come meanwhile share the next one
-BUSY_S = 0.002  # a timer that fires later than this says that our own process was busy, not the server slow
-PATIENCE = 4  # so often a lookup waits anew for that reason
+BUSY_S = 0.002  # a timer that fires later than this shows that our own process was busy, not that the server is slow
+WAITS = 4  # of one lookup at most: it waits anew while our own process was busy
 
 Values = list[bytes | None]
 
@@ -29,15 +29,15 @@ class _Lookup:
     """Keys that one request waits for."""
 
     keys: Sequence[bytes]
-    values: asyncio.Future[Values | None]  # None: the server did not answer; cancelled: given up
+    values: asyncio.Future[Values | None]  # None: the server did not answer; cancelled: nobody waits any longer
 
 
-class Reads:
-    """Reads values; a request's keys leave as one MGET, with those of requests that came while others were in flight."""
+class Reader:
+    """Sends a request's keys as one MGET, together with those of requests that came while all MGETs were in flight."""
 
-    def __init__(self, client: Redis, guard: Guard) -> None:
-        """Read through a client while its guard allows it."""
-        self._client, self._guard = client, guard
+    def __init__(self, client: Redis, health: ServerHealth) -> None:
+        """Read through a client; ``health`` is told of every answer and failure."""
+        self._client, self._health = client, health
         self._waiting: deque[_Lookup] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,7 +51,7 @@ class Reads:
                 return lookup.values.result()
         finally:
             lookup.values.cancel()
-        self._guard.failure(f"no answer within {timeout_s * 1000:g} ms")
+        self._health.failure(f"no answer within {timeout_s * 1000:g} ms")
         return None
 
     async def close(self) -> None:
@@ -91,10 +91,10 @@ class Reads:
             values = cast(Values, await self._client.mget(names))
         except Exception as error:  # whatever the client raises, requests go on without the shared cache
             if not any(lookup.values.done() for lookup in lookups):
-                self._guard.failure(f"{type(error).__name__}: {error}")
+                self._health.failure(f"{type(error).__name__}: {error}")
         else:
-            if not any(lookup.values.done() for lookup in lookups):  # an answer that comes late is none
-                self._guard.success()
+            if not any(lookup.values.done() for lookup in lookups):  # an answer that came too late is no success
+                self._health.success()
         start = 0
         for lookup in lookups:
             if not lookup.values.done():
@@ -103,8 +103,8 @@ class Reads:
 
 
 async def _in_time(answer: asyncio.Future[Values | None], timeout_s: float) -> bool:
-    """Wait for an answer, and wait anew while this process itself was too busy to hear of it."""
-    for _ in range(PATIENCE):
+    """Wait for an answer, and wait anew where this process itself was too busy to notice one."""
+    for _ in range(WAITS):
         due = time.monotonic() + timeout_s
         await asyncio.wait([answer], timeout=timeout_s)
         if answer.done() or time.monotonic() - due < BUSY_S:

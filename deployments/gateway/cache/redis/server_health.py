@@ -1,4 +1,4 @@
-"""A breaker with a clock and a voice: one for reads, one for writes."""
+"""Whether the server is in use: a circuit breaker with a clock, which logs when it opens and closes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from deployments.gateway.cache.redis.circuit_breaker import CircuitBreaker
 from deployments.observability.logging import logger
 
 
-class Guard:
-    """Says whether the server may be asked, and logs when that changes."""
+class ServerHealth:
+    """Of one kind of work: a full server refuses writes and still answers reads."""
 
     def __init__(self, server: str, work: str) -> None:
-        """Guard one kind of work (``reads`` or ``writes``) of a server."""
+        """Watch one kind of work (``reads`` or ``writes``) of a server."""
         self._server, self._work = server, work
         self._breaker = CircuitBreaker()
 
@@ -22,11 +22,11 @@ class Guard:
         return not self._breaker.open
 
     def blocked(self) -> bool:
-        """Whether the server is to be left alone now."""
+        """Whether the server is left alone now."""
         return self._breaker.blocked(time.monotonic())
 
     def allow(self) -> bool:
-        """Whether the server may be asked now; while it is left alone, yes means a trial."""
+        """Whether the server may be asked now. While the breaker is open, yes means that this call is the trial."""
         return self._breaker.allow(time.monotonic())
 
     def success(self) -> None:

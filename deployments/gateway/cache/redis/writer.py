@@ -1,4 +1,4 @@
-"""Writes to the shared cache, behind the answers."""
+"""Writes to the shared cache, which no answer waits for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from deployments.gateway.cache.redis.guard import Guard
-from deployments.gateway.cache.redis.value import server_key
+from deployments.gateway.cache.redis.server_health import ServerHealth
+from deployments.gateway.cache.redis.stored_value import server_key
 from deployments.observability.metrics import Counters
 
 if TYPE_CHECKING:
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 BATCH = 128  # values in one round trip: 2 ms of this process's time
 
 
-class Writes:
+class Writer:
     """A queue of values that is written in the background and drops what does not fit."""
 
-    def __init__(self, client: Redis, guard: Guard, count: Counters) -> None:
-        """Write through a client while its guard allows it; ``count`` hears what became of each value."""
-        self._client, self._guard, self._count = client, guard, count
+    def __init__(self, client: Redis, health: ServerHealth, count: Counters) -> None:
+        """Write through a client while its health allows it; ``count`` counts what became of each value."""
+        self._client, self._health, self._count = client, health, count
         self._waiting: deque[tuple[bytes, bytes]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def put(self, key: bytes, value: bytes, *, limit: int, ttl_s: int) -> None:
-        """Queue a value, unless ``limit`` values wait already or the server takes none."""
-        if len(self._waiting) >= limit or self._guard.blocked():
+        """Queue a value; it is dropped where ``limit`` values wait already or the server is left alone."""
+        if len(self._waiting) >= limit or self._health.blocked():
             self._count.add(("dropped",))
             return
         self._waiting.append((server_key(key), value))
@@ -48,14 +48,14 @@ class Writes:
     async def _run(self, ttl_s: int) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            if not self._guard.allow():
+            if not self._health.allow():
                 self._count.add(("dropped",), len(batch))
                 continue
             try:
                 await self._write(batch, ttl_s)
-            except Exception as error:  # whatever the client raises, these values are only computed once more
+            except Exception as error:  # whatever the client raises, these values only have to be computed once more
                 self._count.add(("error",), len(batch))
-                self._guard.failure(f"{type(error).__name__}: {error}")
+                self._health.failure(f"{type(error).__name__}: {error}")
 
     async def _write(self, batch: list[tuple[bytes, bytes]], ttl_s: int) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -65,7 +65,7 @@ class Writes:
         refusals = [answer for answer in answers if isinstance(answer, Exception)]
         self._count.add(("stored",), len(batch) - len(refusals))
         self._count.add(("error",), len(refusals))
-        if refusals:  # full, or a replica that only reads
-            self._guard.failure(str(refusals[0]))
+        if refusals:  # its memory is full, or it is a read-only replica
+            self._health.failure(str(refusals[0]))
         else:
-            self._guard.success()
+            self._health.success()

@@ -1,0 +1,123 @@
+"""Where vectors come from: the cache, another request that computes the same input right now, or the version's queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deployments.config.limits import Limits
+from deployments.contract.embedding import Embedding, Label, Outcome
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
+from deployments.gateway.cache.key import cache_key
+from deployments.gateway.cache.tiered import TieredCache
+from deployments.gateway.input_validation import image_refusal
+from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.single_flight import Settle, SingleFlight
+from models.errors import InputError, LimitError, UnavailableError
+
+LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
+
+
+class EmbeddingSource:
+    """Finds vectors or has them computed, and keeps in the cache what was computed."""
+
+    def __init__(self, cache: TieredCache) -> None:
+        """Use a cache; nothing is under way."""
+        self._cache = cache
+        self._flights: SingleFlight[Outcome] = SingleFlight()
+
+    async def find(
+        self, version: ModelVersion, info: ModelInfo, items: list[Item], limits: Limits, *, param: str, bulk: bool
+    ) -> tuple[list[Embedding], int]:
+        """Embed items by one artifact; a list torn by a swap is completed under the newer artifact.
+
+        Args:
+            version: that answers.
+            info: what is known of its artifact; a reply may name a newer one.
+            items: checked ones, at least one.
+            limits: that pictures must keep which have to be computed.
+            param: the request's field that errors name.
+            bulk: whether nobody waits for the answer.
+
+        Returns:
+            An embedding for each item, all with the same hash, and how many of them the cache held.
+
+        Raises:
+            InputError: an item cannot be embedded; the message names its index.
+            UnavailableError: no capacity, no ready replica, or one swap after the other.
+        """
+        label = info.label
+        for _ in range(LABEL_ROUNDS):
+            search = _Search(self._cache, version, label, info.dimensions, limits, bulk)
+            embeddings, cached = await self._find(search, items, param)
+            if len({one.label.hash for one in embeddings}) == 1:
+                return embeddings, cached
+            label = next(one.label for one in reversed(embeddings) if one.label.hash != label.hash)
+        raise UnavailableError(f"{version.reference} is being swapped; try again")
+
+    async def _find(self, search: _Search, items: list[Item], param: str) -> tuple[list[Embedding], int]:
+        keys = [cache_key(search.label.hash, item) for item in items]
+        found: dict[bytes, Outcome] = {}
+        for key, item in zip(keys, items, strict=True):
+            embedding = self._cache.get(key)
+            if embedding is None:
+                search.missing[key] = item
+            else:
+                found[key] = embedding
+        if search.missing:
+            # Users' requests must not come to wait for bulk.
+            found.update(await self._flights.results(search.missing, search.compute, joinable=not search.bulk))
+        cached = sum(key not in search.missing or key in search.shared for key in keys)
+        return _embeddings(found, keys, param), cached
+
+
+@dataclass(slots=True)
+class _Search:
+    """The search for the vectors of one request under one artifact."""
+
+    cache: TieredCache
+    version: ModelVersion
+    label: Label
+    dimensions: int
+    limits: Limits
+    bulk: bool
+    missing: dict[bytes, Item] = field(default_factory=dict)  # what memory lacks, by cache key
+    shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
+
+    async def compute(self, keys: list[bytes], settle: Settle[Outcome]) -> None:
+        """Take vectors from the shared cache and have the queue compute the rest, unless one of them is refused."""
+        labels = (self.version.model, self.version.version)
+        shared = await self.cache.fetch(labels, keys, self.label, self.dimensions)
+        for key, embedding in shared.items():
+            settle(key, embedding)
+        self.shared.update(shared)
+        rest = [key for key in keys if key not in shared]
+        refused = {key: error for key in rest if (error := image_refusal(self.missing[key], self.limits)) is not None}
+        for key, error in refused.items():
+            settle(key, error)
+        if not rest or refused:
+            return
+        outcomes = await self.version.queue.submit([self.missing[key] for key in rest], bulk=self.bulk)
+        for key, outcome in zip(rest, outcomes, strict=True):
+            settle(key, outcome)
+            if isinstance(outcome, Embedding):
+                hash_ = outcome.label.hash
+                self.cache.put(key if hash_ == self.label.hash else cache_key(hash_, self.missing[key]), outcome)
+
+
+def _embeddings(found: dict[bytes, Outcome], keys: list[bytes], param: str) -> list[Embedding]:
+    """The embeddings of all keys, or the first key's error; keys without an outcome stand beside one with an error."""
+    embeddings = []
+    for index, key in enumerate(keys):
+        outcome = found.get(key)
+        if isinstance(outcome, Embedding):
+            embeddings.append(outcome)
+        elif outcome is not None:
+            raise _item_error(index, outcome, len(keys), param)
+    return embeddings
+
+
+def _item_error(index: int, error: ItemError, count: int, param: str) -> InputError:
+    where = f"{param}[{index}]" if count > 1 else param
+    error_class = LimitError if error.limit else InputError
+    return error_class(f"{where}: {error.message}", param=where, code=error.code)
