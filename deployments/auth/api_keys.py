@@ -133,10 +133,14 @@ def changing(path: Path) -> Iterator[list[ApiKey]]:
 
 
 def _write(path: Path, keys: list[ApiKey]) -> None:
+    from models.yaml_edit import edit  # a gateway, which only reads, need not load what edits
+
     entries = [key.model_dump(mode="json", exclude_none=True) for key in keys]
     parse_keys({"keys": entries}, f"key file {path}")
-    text = HEADER + yaml.safe_dump({"keys": entries}, sort_keys=False)
+    document = {"keys": entries}
     try:
+        kept = edit(path.read_text(encoding="utf-8"), document) if path.exists() else None
+        text = kept if kept is not None else HEADER + yaml.safe_dump(document, sort_keys=False)
         write_whole(path, text.encode(), mode=0o600)
     except OSError as error:
         raise ConfigError(f"cannot write the key file {path}: {error.strerror}") from error

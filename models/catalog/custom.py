@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import yaml
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from models.catalog.artifact import file_sha256
 from models.catalog.catalog import Catalog, FileSource, ModelSpec
@@ -18,6 +18,7 @@ from models.files import replacing
 from models.graph.clip_text import ClipTextConfig
 from models.graph.precision import PRECISIONS
 from models.graph.vision import ClipVisionConfig
+from models.yaml_edit import edit
 
 WEIGHTS = ("model.safetensors", "config.json")
 MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers; vectors leave us at length 1 in any case
@@ -157,16 +158,12 @@ def add_entry(path: Path, spec: ModelSpec) -> None:
     """
     require_new(path, spec.reference)
     fields = spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True)
-    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    start = next((i for i, line in enumerate(lines) if re.match(rf"  {re.escape(spec.model)}:\s*(#.*)?$", line)), None)
-    if start is None:
-        start = len(lines)
-        lines.append(f"  {spec.model}:")
-    end = next((i for i in range(start + 1, len(lines)) if re.match(r"\s{0,2}\S", lines[i])), len(lines))
-    block = yaml.safe_dump({spec.version: fields}, sort_keys=False, default_style=None, width=110)
-    block = re.sub(r"\A[^\n]*:", f'"{spec.version}":', block)
-    lines[end:end] = ["    " + line for line in block.rstrip("\n").split("\n")]
-    text = "\n".join(lines) + "\n"
+    text = path.read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    document["models"].setdefault(spec.model, {})[DoubleQuotedScalarString(spec.version)] = fields  # as all others are
+    edited = edit(text, document)
+    if edited is None:
+        raise CatalogError(f"the layout of {path} does not allow to add {spec.reference} to it; write it there by hand")
     with replacing(path) as trial:
-        trial.write_text(text, encoding="utf-8")
+        trial.write_text(edited, encoding="utf-8")
         Catalog.load(trial)

@@ -79,3 +79,14 @@ def test_without_a_file_the_command_asks_which() -> None:
     result = CliRunner().invoke(app, ["keys", "list"], env={"EMBEDSERVE_API_KEYS_FILE": ""})
     assert isinstance(result.exception, ConfigError)
     assert "--file" in str(result.exception)
+
+
+def test_comments_that_people_wrote_into_the_file_stay(path: Path) -> None:
+    for name in ("a", "b"):
+        run(path, "create", name, "--scope", "embed")
+    path.write_text(path.read_text().replace("- name: b", "# the shop's second client\n- name: b"))
+    run(path, "create", "c", "--scope", "embed")
+    run(path, "revoke", "a")
+    assert [key.name for key in load_keys(path).keys] == ["b", "c"]
+    assert "# the shop's second client\n- name: b" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
