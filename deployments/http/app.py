@@ -9,13 +9,14 @@ from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http import health, inference_v2, metrics, models, openai, openapi
+from deployments.http import health, inference_v2, metrics, models, openai
 from deployments.http.middleware.admission import Admission
 from deployments.http.middleware.auth import Authentication
 from deployments.http.middleware.error_handler import ErrorHandler
 from deployments.http.middleware.request_id import RequestId
 from deployments.http.middleware.request_log import RequestLog
 from deployments.http.middleware.security_headers import SecurityHeaders
+from deployments.http.openapi import routes as openapi
 from deployments.http.routing import Routing
 from deployments.observability.access_log import AccessLog
 

@@ -17,11 +17,13 @@ from starlette.types import ASGIApp
 from deployments.auth.api_keys import changing, new_key
 from deployments.auth.authenticator import Authenticator
 from deployments.gateway.model_registry import ModelRegistry
-from deployments.http import health, openapi
+from deployments.http import health
 from deployments.http.app import chain
 from deployments.http.middleware.auth import CLIENT, Authentication, needed
 from deployments.http.middleware.error_handler import ErrorHandler
 from deployments.http.middleware.security_headers import SecurityHeaders
+from deployments.http.openapi import routes as openapi
+from deployments.http.openapi.page import STYLE_HASH
 from deployments.http.routing import Routing
 from models.errors import InputError, UnavailableError
 from tests.deployments.http.service import serving
@@ -192,7 +194,7 @@ def test_the_pages_policy_allows_its_one_style_and_nothing_else(open_to_all: htt
     answer = open_to_all.get("/docs")
     (policy,) = answer.headers.get_list("content-security-policy")
     assert "default-src 'none'" in policy
-    assert openapi.STYLE_HASH in policy
+    assert STYLE_HASH in policy
     assert "<script" not in answer.text
     assert answer.text.count("<style>") == 1
 

@@ -1,0 +1,83 @@
+"""The OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.auth.authenticator import Needed
+from deployments.http.middleware.auth import needed
+from deployments.http.openapi.operations import (
+    MODEL,
+    QUERY,
+    VERSION,
+    embedding,
+    error,
+    json_body,
+    picture_body,
+    reading,
+    text,
+)
+from deployments.http.openapi.schemas import components
+
+
+def document(*, keys: bool = False) -> dict[str, Any]:
+    """The document of a service that asks for API keys, or of one that does not."""
+    described: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "embedserve", "version": "1", "description": "Text and image embeddings as unit vectors."},
+        "paths": {**_openai(), **_service(), **_kserve()},
+        "components": {"schemas": components()},
+    }
+    if keys:
+        described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, methods in described["paths"].items():
+            for method, operation in methods.items():
+                _ask_for_key(operation, needed(method.upper(), path))
+    return described
+
+
+def _openai() -> dict[str, Any]:
+    images = embedding("Embed pictures sent as they are", "EmbeddingResponse", picture_body(), QUERY)
+    texts = embedding("Embed texts, token ids or images", "EmbeddingResponse", json_body("EmbeddingRequest"))
+    return {
+        "/v1/embeddings": {"post": texts},
+        "/v1/embeddings/image": {"post": images},
+        "/v1/models": {"get": reading("List the versions served")},
+        "/v1/models/{model}": {"get": reading("One model or version", "Model", [404], [MODEL])},
+    }
+
+
+def _service() -> dict[str, Any]:
+    ready = "Readiness: every routed version just embedded something"
+    return {
+        "/v2": {"get": reading("Server metadata")},
+        "/v2/health/live": {"get": reading("Liveness")},
+        "/v2/health/ready": {"get": reading("Readiness", errors=[503])},
+        "/health/live": {"get": reading("Liveness: the process can answer")},
+        "/health/ready": {"get": reading(ready, errors=[503])},
+        "/metrics": {"get": text("Prometheus metrics of every node of the cluster", "text/plain")},
+        "/docs": {"get": text("This description as a page", "text/html")},
+        "/openapi.json": {"get": reading("This description")},
+    }
+
+
+def _kserve() -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for path, named in (
+        ("/v2/models/{model}", [MODEL]),
+        ("/v2/models/{model}/versions/{version}", [MODEL, VERSION]),
+    ):
+        paths[path] = {"get": reading("Model metadata", errors=[404], parameters=named)}
+        paths[f"{path}/ready"] = {"get": reading("Model readiness", errors=[404, 503], parameters=named)}
+        paths[f"{path}/infer"] = {"post": embedding("Infer (KServe v2)", "Any", json_body("InferRequest"), named)}
+    return paths
+
+
+def _ask_for_key(operation: dict[str, Any], scope: Needed | None) -> None:
+    """Say in the description of an operation that it needs a key."""
+    if scope is None:
+        return
+    operation["security"] = [{"key": []}]
+    operation["description"] = f"Needs an API key{'' if scope == 'any' else f' with the scope {scope}'}."
+    for status in (401, 403):
+        operation["responses"][str(status)] = error(status)
