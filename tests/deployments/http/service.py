@@ -25,8 +25,11 @@ from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import Authenticator
 from deployments.config.gateway import GatewayConfig
-from deployments.contract.types import EncodeReply, Item, Label, ModelInfo
-from deployments.gateway.cache.memory import Entry, cache_key
+from deployments.contract.embedding import Embedding, Label
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
+from deployments.gateway.cache.key import cache_key
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.app import chain, middleware, routing
@@ -54,7 +57,7 @@ def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
         thread.join()
 
 
-async def _never(_: list[Item]) -> EncodeReply:
+async def _never(_: list[Item], __: int) -> EncodeReply:
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -103,11 +106,11 @@ def application(
     registry.configure(GatewayConfig.model_validate({"models": models, "cache": {"bytes": 100_000}, **config}))
     for model, modality in (("m", "text"), ("image-embedding", "image")):
         label = Label(f"{model}@1", HASH)
-        registry.versions[label.model].coalescer._send = _never
+        registry.versions[label.model].queue._send = _never
         registry.versions[label.model].info = ModelInfo(label, model, modality, 4, "fp32", "CPU")
     embeddings = EmbeddingService(registry, GatewayMetrics())
     embeddings.cache.configure(registry.config.cache)
-    embeddings.cache.put(cache_key(HASH, TEXT), Entry(np.eye(4, dtype=np.float32)[0], 5))
+    embeddings.cache.put(cache_key(HASH, TEXT), Embedding(np.eye(4, dtype=np.float32)[0], 5, Label("m@1", HASH)))
     auth = auth or Authenticator("development", {})
     log = AccessLog(folder / "access.log", "replica")
     log.on = True
