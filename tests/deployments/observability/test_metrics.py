@@ -11,7 +11,10 @@ from models.catalog.catalog import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "deployments").rglob("*.py"))
-NAMES = sorted(set(re.findall(r'"(embedserve_[a-z_]+)"', SOURCES)))
+FOUND = set(re.findall(r'"(embedserve_[a-z_]+)"', SOURCES))
+NAMES = sorted(
+    {re.sub("_(total|bucket)$", "", name) for name in FOUND}
+)  # as they are registered, and as Prometheus reads them
 
 
 def test_there_are_metrics_to_look_for() -> None:
