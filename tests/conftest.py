@@ -1,9 +1,40 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx2
 import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.service import Service
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Coroutines of tests run on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service as shipped, for everybody who only asks it things.
+
+    It keeps one replica of each kind whatever comes, so that another process id means a restart.
+    """
+    # Imported here, because Ray's import takes seconds and most tests do without.
+    from tests.integration.documents import fix_replicas, shipped
+    from tests.integration.service import QUICK, Service
+
+    running = Service(tmp_path_factory.mktemp("service") / "log", environment=QUICK).wait()
+    document = shipped()
+    fix_replicas(document, 1)
+    running.run(document)
+    yield running
+    assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as session:
+        yield session

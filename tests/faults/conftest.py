@@ -4,34 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.faults.failing import FOLDER
-from tests.faults.fleet import ENCODER, Fleet, fleet, text_only, wait
-from tests.integration.isolated import isolated
-from tests.integration.service import Service
+from tests.faults.fleet import ENCODER, Fleet, fleet, text_only
+from tests.integration.waiting import wait
 
 BODY_S = 3.0  # in which a body must arrive
 ENGINE_S = 2.0  # in which a batch must come back
-
-
-@pytest.fixture(scope="package")
-def service() -> Iterator[Service]:
-    """As shipped, but with one replica of each kind whatever comes, so that another process id means a restart."""
-    with isolated(change=_fixed, prepare=lambda _: {}) as running:
-        yield running.service
-
-
-def _fixed(document: dict[str, Any]) -> None:
-    for app in document["applications"]:
-        app["deployments"][0]["autoscaling_config"].update(min_replicas=1, max_replicas=1)
-
-
-@pytest.fixture(scope="package")
-def client(service: Service) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as session:
-        yield session
 
 
 @pytest.fixture(scope="package")

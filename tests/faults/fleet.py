@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from deployments.cluster.serve_api import ServeApi
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
+from tests.integration.documents import fix_replicas, keep_only, user_config
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import children
 from tests.integration.traffic import Call, References, Traffic
@@ -27,7 +26,6 @@ from tests.integration.traffic import Call, References, Traffic
 MODEL = "text-embedding@1.0.0"
 GATEWAY, ENCODER = "gateway", "text-embedding--1-0-0"
 TEXTS = ["hello world", "a red running shoe", *(f"waterproof hiking boots, size {n} " * 4 for n in range(6))]
-PATIENCE_S = 120
 
 
 @dataclass
@@ -43,12 +41,10 @@ class Fleet:
 
     @property
     def dashboard(self) -> str:
-        found = re.search(r"dashboard: (http://\S+)", self.isolated.service.log.read_text())
-        assert found
-        return found[1]
+        return self.isolated.service.dashboard
 
     def api(self) -> ServeApi:
-        return ServeApi(self.dashboard)
+        return self.isolated.service.api()
 
     def processes(self, title: str) -> list[int]:
         """Process ids of this service whose command line holds ``title``."""
@@ -94,13 +90,9 @@ class Fleet:
 
 def text_only(document: dict[str, Any], replicas: int = 2) -> None:
     """Text alone, without a cache that would answer instead of encoders, and a fixed number of replicas."""
-    document["applications"] = [app for app in document["applications"] if "image" not in app["name"]]
-    config = document["applications"][0]["deployments"][0]["user_config"]
-    del config["models"]["image-embedding"]
-    config["aliases"] = {}
-    config["cache"] = {"bytes": 0}
-    for app in document["applications"]:
-        app["deployments"][0]["autoscaling_config"].update(min_replicas=replicas, max_replicas=replicas)
+    keep_only(document, "text")
+    user_config(document)["cache"] = {"bytes": 0}
+    fix_replicas(document, replicas)
 
 
 def known_vectors(reference: str = MODEL) -> References:
@@ -118,12 +110,3 @@ def fleet(
     """Run it."""
     with isolated(change=change, prepare=prepare) as running:
         yield Fleet(running, known_vectors())
-
-
-def wait(what: str, holds: Callable[[], bool]) -> float:
-    """Look until it holds; returns for how many seconds it did not."""
-    begin = time.monotonic()
-    while not holds():
-        assert time.monotonic() < begin + PATIENCE_S, what
-        time.sleep(0.1)
-    return time.monotonic() - begin

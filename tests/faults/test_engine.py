@@ -16,7 +16,8 @@ from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
 from tests.faults.conftest import ENGINE_S
 from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
-from tests.faults.fleet import ENCODER, MODEL, Fleet, wait
+from tests.faults.fleet import ENCODER, MODEL, Fleet
+from tests.integration.waiting import wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.fleet import ENCODER, GATEWAY, Fleet, fleet, wait
+from tests.faults.fleet import ENCODER, GATEWAY, Fleet, fleet
 from tests.integration.traffic import Traffic
+from tests.integration.waiting import wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

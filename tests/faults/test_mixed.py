@@ -17,12 +17,12 @@ import pytest
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
-from tests.faults.fleet import wait
 from tests.faults.footprint import footprints, grown, idle, serving
 from tests.faults.hostile.pictures import PATH, encoded, scene
 from tests.faults.mutate import bodies, pictures
 from tests.faults.wire import exchange, request
 from tests.integration.service import Service
+from tests.integration.waiting import wait
 
 CLIENTS = 24
 TEXTS, PICTURES = 400, 12  # known ones; most of what the caches hold comes in the warm-up
@@ -135,16 +135,11 @@ def test_a_crowd_of_all_kinds_leaves_nothing_behind(service: Service, client: ht
     before, pids = footprints(service), set(serving(service))
     crowds[1].run()
     wait("an empty queue", lambda: idle(client))
-    left: list[str] = []
 
-    def settled() -> bool:
-        left[:] = grown(before, footprints(service), PART, FILES, MEGABYTES)
-        return not left
+    def left() -> list[str]:
+        return grown(before, footprints(service), PART, FILES, MEGABYTES)
 
-    try:
-        wait("what processes hold", settled)
-    except AssertionError:
-        raise AssertionError(left) from None
+    wait(lambda: f"what processes hold: {left()}", lambda: not left())
     after = footprints(service)
     for pid, was in before.items():
         print(

@@ -14,10 +14,11 @@ import yaml
 
 from deployments.config.names import application_name
 from tests.faults.fleet import MODEL, TEXTS, known_vectors, text_only
-from tests.integration.nodes import Nodes, wait
+from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
+from tests.integration.waiting import wait
 from tests.k8s.tools import serve_config
-from tests.redis_server import RedisServer
+from tests.servers.redis_server import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 GATEWAY, ENCODER = "gateway", application_name(*MODEL.split("@"))

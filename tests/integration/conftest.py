@@ -1,27 +1,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
-import httpx2
 import numpy as np
 import pytest
 from PIL import Image
-
-from tests.integration.service import Service
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(tmp_path_factory.mktemp("service") / "log").wait()
-    yield running
-    assert running.stop() == 0, running.log.read_text()
-
-
-@pytest.fixture(scope="session")
-def client(service: Service) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as session:
-        yield session
 
 
 @pytest.fixture(scope="session")

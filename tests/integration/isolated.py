@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 import httpx2
-import pytest
 import yaml
 
-from models.catalog.catalog import ROOT
-from tests.integration.service import Service
+from tests.integration.documents import Document, shipped
+from tests.integration.service import QUICK, Service
 
 LOOPBACK = "0100007F"  # as /proc/net/tcp writes 127.0.0.1
 
@@ -27,6 +25,7 @@ class Isolated:
 
     service: Service
     folder: Path
+    document: Document  # the configuration that it started with
 
     def client(self, key: str | None = None, port: int | None = None) -> httpx2.Client:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -58,7 +57,9 @@ class Isolated:
 
 @contextlib.contextmanager
 def isolated(
-    *arguments: str, change: Callable[[dict[str, Any]], None], prepare: Callable[[Path], dict[str, str]]
+    *arguments: str,
+    change: Callable[[Document], None] = lambda _: None,
+    prepare: Callable[[Path], dict[str, str]] = lambda _: {},
 ) -> Iterator[Isolated]:
     """Run a service.
 
@@ -68,17 +69,18 @@ def isolated(
         prepare: writes files into the folder and returns variables of the environment.
     """
     folder = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))  # short: Ray's sockets lie inside
-    document: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    document = shipped()
     change(document)
     (folder / "serve_config.yaml").write_text(yaml.safe_dump(document))
-    with pytest.MonkeyPatch.context() as patch:
-        # A buffer of one line, so that the logs hold whatever was logged.
-        own = {"TMPDIR": str(folder), "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1"}
-        for name, value in {**own, **prepare(folder)}.items():
-            patch.setenv(name, value)
-        service = Service(folder / "log", "--config", str(folder / "serve_config.yaml"), *arguments)
+    # A buffer of one line, so that the logs hold whatever was logged.
+    own = {"TMPDIR": str(folder), "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1"}
+    service = Service(
+        folder / "log",
+        *("--config", str(folder / "serve_config.yaml"), *arguments),
+        environment={**QUICK, **own, **prepare(folder)},
+    )
     try:
-        yield Isolated(service.wait(), folder)
+        yield Isolated(service.wait(), folder, document)
     finally:
         assert service.stop() == 0, service.log.read_text()
         rmtree(folder)

@@ -10,9 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,9 @@ import yaml
 from deployments.serve_internals.settings import SWITCHES
 from models.catalog.catalog import store
 from tests.integration.machines import Machines
-from tests.redis_server import RedisServer
+from tests.integration.service import QUICK
+from tests.integration.waiting import wait
+from tests.servers.redis_server import RedisServer
 
 PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
@@ -57,7 +57,8 @@ class Nodes:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # instead of 30: every replica that goes takes it
+            **QUICK,
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # HAProxy of every node must hear of it in this time
             "EMBEDSERVE_MODELS": str(store()),
             "COLUMNS": "200",
         }
@@ -98,7 +99,7 @@ class Nodes:
             there = set(self.alive())
             return self.details() is not None and {self.machines.addresses[number] for number in numbers} <= there
 
-        wait("all nodes", all_there)
+        wait("all nodes", all_there, WAIT_S)
 
     def lose(self, number: int) -> None:
         """Kill everything that runs on a machine, at once."""
@@ -173,11 +174,3 @@ class Nodes:
         self.rest.close()
         self.machines.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def wait(what: str, holds: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not come about within {timeout_s:g} s"
-        time.sleep(0.2)

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deployments.cluster.ports import free_port
+from deployments.cluster.serve_api import ClusterError, ServeApi, ready
+from deployments.cluster.serve_file import ServeConfig
+from tests.integration.waiting import wait
 
 START_S = 240
 STOP_S = 60
+# The environment of services under test, so that tests wait for less.
+QUICK = {
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",  # of a replica that is told to go; 30 by default
+    "RAY_metrics_report_interval_ms": "2000",  # 10000 by default
+    "RAY_worker_niceness": "0",  # 15 by default: beside other tests replicas would hardly get a turn
+}
 
 
 class Service:
     """`embedserve up` on a free port, beside whatever else runs on this machine."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
+    def __init__(self, log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         command = [str(Path(sys.executable).with_name("embedserve")), "up", "--beside", "--port", str(self.port)]
-        environment = {**os.environ, "COLUMNS": "200"}
+        whole = {**os.environ, "COLUMNS": "200", **(environment or {})}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, *arguments], stdout=output, stderr=output, env=environment, start_new_session=True
+                [*command, *arguments], stdout=output, stderr=output, env=whole, start_new_session=True
             )
 
     def wait(self) -> Service:
@@ -37,6 +50,37 @@ class Service:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
         return self
+
+    @property
+    def dashboard(self) -> str:
+        """Where Serve's REST API answers, as the command says it."""
+        found = re.search(r"dashboard: (http://\S+)", self.log.read_text())
+        assert found, self.log.read_text()
+        return found[1]
+
+    def api(self) -> ServeApi:
+        """Serve's REST API."""
+        return ServeApi(self.dashboard)
+
+    def deploy(self, document: dict[str, Any]) -> None:
+        """Ask for a configuration, as `serve deploy` does; the service gets there by itself."""
+        asked = copy.deepcopy(document)
+        asked["http_options"]["port"] = self.port
+        self.api().deploy(ServeConfig(asked))
+
+    def run(self, document: dict[str, Any]) -> None:
+        """Ask for a configuration, and wait until that and nothing else runs and the service is ready."""
+        self.deploy(document)
+        wanted = {app["name"]: "RUNNING" for app in document["applications"]}
+
+        def runs() -> bool:
+            try:
+                states = self.api().states()
+            except ClusterError:
+                return False  # busy: it is asked again
+            return {name: status for name, (status, _) in states.items()} == wanted and ready(self.url)
+
+        wait(f"{wanted} to run", runs)
 
     def stop(self) -> int:
         """Press Ctrl-C and return the exit status."""

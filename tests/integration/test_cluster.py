@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import signal
-import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from deployments.config.names import application_name
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
-from tests.integration.nodes import Nodes, wait
+from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
+from tests.integration.waiting import wait
 from tests.k8s.metrics import ONLY_WITH_GPU, used
 from tests.k8s.tools import serve_config
 
@@ -263,18 +263,4 @@ def test_every_metric_of_alerts_and_dashboards_is_exported(story: Story, tmp_pat
         assert story.post({"model": "text-embedding", "input": SINGLES[0]}).status_code == 200
         return wanted - set(story.nodes.samples())
 
-    last: set[str] = set()
-
-    def none_is() -> bool:
-        nonlocal last
-        last = missing()
-        return not last
-
-    until(none_is, lambda: f"exported by no node: {sorted(last)}")
-
-
-def until(holds: Callable[[], bool], says: Callable[[], str]) -> None:
-    deadline = clock.monotonic() + 90
-    while not holds():
-        assert clock.monotonic() < deadline, says()
-        clock.sleep(1)
+    wait(lambda: f"exported by no node: {sorted(missing())}", lambda: not missing())

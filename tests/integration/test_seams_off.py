@@ -15,18 +15,16 @@ import pytest
 
 from deployments.serve_internals.seams import ALL, VARIABLE
 from models.catalog.catalog import ROOT
-from tests.integration.service import Service
-from tests.integration.test_clients import HELLO
-from tests.integration.waiting import wait_for
+from tests.integration.as_shipped.test_clients import HELLO
+from tests.integration.service import QUICK, Service
+from tests.integration.waiting import wait
 
-MODULES = ("test_contract.py", "test_clients.py", "test_model_life.py")
+MODULES = ("as_shipped/test_contract.py", "as_shipped/test_clients.py", "changing/test_model_life.py")
 
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, "off")
-        running = Service(tmp_path_factory.mktemp("public") / "log")
+    running = Service(tmp_path_factory.mktemp("public") / "log", environment={**QUICK, VARIABLE: "off"})
     yield running.wait()
     assert running.stop() == 0, running.log.read_text()
 
@@ -52,8 +50,10 @@ def test_texts_and_pictures_are_embedded_and_the_metrics_say_that_nothing_privat
         trust_env=False,
     )
     assert answer.status_code == 200, answer.text
-    wait_for(lambda: metric(public.url, "embedserve_seam_in_use", "seam") == dict.fromkeys(ALL, 0.0))
-    wait_for(lambda: metric(public.url, "embedserve_calls_total", "way").keys() == {"serve"})
+    wait(
+        "seams in the metrics", lambda: metric(public.url, "embedserve_seam_in_use", "seam") == dict.fromkeys(ALL, 0.0)
+    )
+    wait("calls in the metrics", lambda: metric(public.url, "embedserve_calls_total", "way").keys() == {"serve"})
     assert metric(public.url, "embedserve_seam_uses_total", "seam") == {}
 
 

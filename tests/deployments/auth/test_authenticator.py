@@ -79,6 +79,7 @@ def test_the_scheme_is_written_in_any_case(path: Path) -> None:
         (("embed", "admin"), "embed", True),
         (("embed", "admin"), "admin", True),
     ],
+    ids=lambda value: " and ".join(value) if isinstance(value, tuple) else None,
 )
 def test_a_scope_allows_what_it_names(path: Path, scopes: tuple[str, ...], needed: str, allowed: bool) -> None:
     key, entry = new_key("a", scopes)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from deployments.contract.reply import EncodeReply
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.metrics import GatewayMetrics
-from tests.redis_server import RedisServer, redis_server
+from tests.servers.redis_server import RedisServer, redis_server
 
 SIZE = 4
 

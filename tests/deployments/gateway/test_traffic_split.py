@@ -14,7 +14,9 @@ def assignment(weights: dict[str, float]) -> list[str]:
     return [choose(weights, key) for key in KEYS]
 
 
-@pytest.mark.parametrize("weights", [{"a": 90.0, "b": 10.0}, {"a": 1.0, "b": 1.0, "c": 2.0}, {"a": 0.5, "b": 99.5}])
+@pytest.mark.parametrize(
+    "weights", [{"a": 90.0, "b": 10.0}, {"a": 1.0, "b": 1.0, "c": 2.0}, {"a": 0.5, "b": 99.5}], ids=str
+)
 def test_the_split_over_keys_is_within_three_standard_deviations(weights: dict[str, float]) -> None:
     counts = Counter(assignment(weights))
     for version, share in shares(weights).items():

@@ -14,7 +14,7 @@ from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.observability.metrics import GatewayMetrics
 from models.errors import ConfigError
-from tests.redis_server import RedisServer, redis_server
+from tests.servers.redis_server import RedisServer, redis_server
 
 LABELS = ("m", "1")
 KEY = cache_key("artifact", "text")

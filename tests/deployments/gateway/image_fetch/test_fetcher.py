@@ -15,7 +15,7 @@ from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
 from deployments.gateway.image_fetch.fetcher import Fetcher
 from models.errors import InputError, LimitError
-from tests.deployments.gateway.image_fetch.picture_host import PictureHost, Trap, answer, redirect
+from tests.servers.picture_host import PictureHost, Trap, answer, redirect
 
 PICTURE = b"\x89PNG\r\n\x1a\n and so on"
 HOST = "pictures.example"
@@ -300,7 +300,7 @@ INSIDE = {
 CORPUS = [f"https://{notation}:{{port}}/a.png" for notation in NOTATIONS] + DISGUISES
 
 
-@pytest.mark.parametrize("template", CORPUS)
+@pytest.mark.parametrize("template", CORPUS, ids=lambda template: template[:80])
 async def test_nothing_inside_is_ever_connected_to(template: str, trap: Trap) -> None:
     """With every host and http allowed, and the trap's own port: the addresses alone must do."""
     names = Names()

@@ -19,7 +19,7 @@ from deployments.gateway.cache.redis.shared_cache import SharedCache
 from deployments.gateway.cache.redis.stored_value import packed, server_key
 from deployments.observability.logging import logger
 from deployments.observability.metrics import GatewayMetrics
-from tests.redis_server import RedisServer, redis_server
+from tests.servers.redis_server import RedisServer, redis_server
 
 LABELS = ("m", "1")
 LABEL = Label("m@1", "artifact")

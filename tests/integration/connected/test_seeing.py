@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 
-from deployments.cluster.serve_api import ServeApi
-from deployments.cluster.serve_file import ServeConfig
-from tests.integration.isolated import Isolated, isolated
-from tests.integration.waiting import wait_for
-from tests.otlp import Collector, collector
+from tests.integration.connected.conftest import Connected
+from tests.integration.isolated import Isolated
+from tests.integration.waiting import wait
+from tests.servers.otlp import Collector
 
 SECRET = "boots that nobody may read about"
 REFERENCE = "text-embedding@1.0.0"
@@ -39,38 +35,19 @@ class Seen:
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The one line of a request."""
-        wait_for(lambda: any(line["request_id"] == request_id for line in self.lines()))
+        wait(f"the line of {request_id}", lambda: any(line["request_id"] == request_id for line in self.lines()))
         (found,) = {json.dumps(line) for line in self.lines() if line["request_id"] == request_id}
         return json.loads(found)  # type: ignore[no-any-return]
 
     def embed(self, text: str = SECRET, **headers: str) -> httpx2.Response:
         return self.client.post("/v1/embeddings", json={"model": "text-embedding", "input": text}, headers=headers)
 
-    def configure(self, **changes: Any) -> None:
-        document = yaml.safe_load((self.service.folder / "serve_config.yaml").read_text())
-        document["http_options"]["port"] = self.service.service.port
-        document["applications"][0]["deployments"][0]["user_config"].update(changes)
-        dashboard = re.search(r"dashboard: (http://\S+)", self.service.service.log.read_text())
-        assert dashboard
-        ServeApi(dashboard[1]).deploy(ServeConfig(document))
-
-
-def text_only(document: dict[str, Any]) -> None:
-    document["applications"] = document["applications"][:2]
-    routes = {"text-embedding": {"type": "text", "versions": {"1.0.0": 100}}}
-    document["applications"][0]["deployments"][0]["user_config"].update(models=routes, aliases={}, cache={"bytes": 0})
-    document["applications"][1]["deployments"][0]["autoscaling_config"].update(max_replicas=1)
-
 
 @pytest.fixture(scope="module")
-def seen() -> Iterator[Seen]:
-    with collector() as received:
-
-        def prepare(_: Path) -> dict[str, str]:
-            return {"OTEL_EXPORTER_OTLP_ENDPOINT": received.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
-
-        with isolated(change=text_only, prepare=prepare) as service, service.client() as client:
-            yield Seen(service, received, client)
+def seen(connected: Connected) -> Iterator[Seen]:
+    connected.configure(cache={"bytes": 0})  # so that every request reaches the encoder
+    with connected.running.client() as client:
+        yield Seen(connected.running, connected.collector, client)
 
 
 def new_trace(sampled: bool = True) -> tuple[str, str, str]:
@@ -114,7 +91,7 @@ def test_a_request_that_failed_leaves_a_line_and_a_span_that_say_so(
     assert answer.status_code == status
     line = seen.line(answer.headers["x-request-id"])
     assert (line["status"], line["error"], line["inference_ms"]) == (status, error, None)
-    wait_for(lambda: "POST /v1/embeddings" in seen.collector.of(trace))
+    wait("the span", lambda: "POST /v1/embeddings" in seen.collector.of(trace))
     (span,) = seen.collector.of(trace)["POST /v1/embeddings"]
     assert span.attributes["http.response.status_code"] == status
     assert span.attributes["error.type"] == error
@@ -126,7 +103,7 @@ def test_a_request_is_traced_from_its_client_to_the_inference(seen: Seen) -> Non
     answer = seen.embed(traceparent=traceparent)
     assert seen.line(answer.headers["x-request-id"])["trace_id"] == trace
     wanted = ["POST /v1/embeddings", "queue", f"call {REFERENCE}", f"encode {REFERENCE}", "preprocess", "batch"]
-    wait_for(lambda: {*wanted, "inference"} == set(seen.collector.of(trace)))
+    wait("all spans", lambda: {*wanted, "inference"} == set(seen.collector.of(trace)))
     spans = seen.collector.of(trace)
     request, _, call, encode, preprocess, batch = (spans[name][0] for name in wanted)
     (inference,) = spans["inference"]
@@ -158,7 +135,7 @@ def test_a_batch_links_to_every_request_in_it(seen: Seen) -> None:
         ids = {trace for trace, *_ in traces}
         return [span.links for span in list(seen.collector.spans) if span.name == "batch" and span.trace in ids]
 
-    wait_for(lambda: len(requests()) == MANY and requests() <= set().union(*batches()))
+    wait("links to every request", lambda: len(requests()) == MANY and requests() <= set().union(*batches()))
     assert max(len(links & requests()) for links in batches()) > 1
 
 
@@ -168,7 +145,7 @@ def test_who_does_not_want_to_be_traced_is_not(seen: Seen) -> None:
     assert seen.line(answer.headers["x-request-id"])["trace_id"] is None
     later, _, traceparent = new_trace()
     seen.embed(traceparent=traceparent)
-    wait_for(lambda: "inference" in seen.collector.of(later))
+    wait("a later request's spans", lambda: "inference" in seen.collector.of(later))
     assert seen.collector.of(trace) == {}
 
 
@@ -186,16 +163,16 @@ def test_nobody_learns_what_was_embedded(seen: Seen) -> None:
     assert SECRET not in seen.service.logs()
 
 
-def test_the_access_log_can_be_switched_off_while_the_service_runs(seen: Seen) -> None:
+def test_the_access_log_can_be_switched_off_while_the_service_runs(seen: Seen, connected: Connected) -> None:
     """Last, because it stays off."""
-    seen.configure(access_log=False)
+    connected.configure(cache={"bytes": 0}, access_log=False)
 
     def quiet() -> bool:
         before = len(seen.lines())
         answers = [seen.embed() for _ in range(3)]
         marker = new_trace()
         answers.append(seen.embed(traceparent=marker[2]))
-        wait_for(lambda: "inference" in seen.collector.of(marker[0]))
+        wait("the last request's spans", lambda: "inference" in seen.collector.of(marker[0]))
         return {answer.status_code for answer in answers} == {200} and len(seen.lines()) == before
 
-    wait_for(quiet)
+    wait("an access log that stays as it is", quiet)

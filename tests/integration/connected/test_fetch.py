@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-import trustme
 
-from tests.deployments.gateway.image_fetch.picture_host import PictureHost, Trap, answer, redirect
-from tests.integration.isolated import Isolated, isolated
+from tests.integration.connected.conftest import Connected
+from tests.integration.isolated import Isolated
+from tests.servers.picture_host import PictureHost, Trap, answer, redirect
 
 MARK = "quetzal-5528"  # in paths of URLs, and nowhere else
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
+def running(connected: Connected, png: bytes) -> Isolated:
+    connected.host.behaviours[f"/{MARK}.png"] = answer(png)
+    ports = [connected.host.port, connected.trap.port]
+    connected.configure(fetch={"hosts": ["*"], "ports": ports, "addresses": ["127.0.0.2/32"], "http": True})
+    return connected.running
 
 
 @pytest.fixture(scope="module")
-def trap() -> Iterator[Trap]:
-    running = Trap()
-    yield running
-    running.close()
+def host(connected: Connected) -> PictureHost:
+    return connected.host
 
 
 @pytest.fixture(scope="module")
-def host(authority: trustme.CA, png: bytes) -> Iterator[PictureHost]:
-    running = PictureHost(authority, "127.0.0.2")
-    running.behaviours[f"/{MARK}.png"] = answer(png)
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def running(authority: trustme.CA, host: PictureHost, trap: Trap) -> Iterator[Isolated]:
-    def change(document: dict[str, Any]) -> None:
-        document["applications"] = [app for app in document["applications"] if "text" not in app["name"]]
-        config = document["applications"][0]["deployments"][0]["user_config"]
-        del config["models"]["text-embedding"]
-        config["aliases"] = {}
-        config["fetch"] = {"hosts": ["*"], "ports": [host.port, trap.port], "addresses": ["127.0.0.2/32"], "http": True}
-
-    def prepare(folder: Path) -> dict[str, str]:
-        authority.cert_pem.write_to_path(folder / "authority.pem")
-        return {"SSL_CERT_FILE": str(folder / "authority.pem"), "HTTPS_PROXY": f"http://127.0.0.1:{trap.port}"}
-
-    with isolated(change=change, prepare=prepare) as service:
-        trap.connections()  # by the model download, which does use the proxy
-        yield service
+def trap(connected: Connected) -> Trap:
+    return connected.trap
 
 
 def embed(service: Isolated, *inputs: str) -> httpx2.Response:

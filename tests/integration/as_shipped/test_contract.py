@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.needs import needs
 from tests.integration.service import Service
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import wait
 
 HEX = re.compile(r"^[0-9a-f]{64}$")
 
@@ -60,7 +60,9 @@ def test_a_valid_request_id_comes_back(client: httpx2.Client, given: str) -> Non
 
 
 @needs("http_hook", "Serve sends it back as it came")
-@pytest.mark.parametrize("given", ["", "two words", "x" * 200, "<script>"])
+@pytest.mark.parametrize(
+    "given", ["", "two words", "x" * 200, "<script>"], ids=["none", "spaces", "too long", "markup"]
+)
 def test_an_invalid_request_id_is_replaced(client: httpx2.Client, given: str) -> None:
     answer = embed(client, "a", **{"x-request-id": given})
     ids = answer.headers.get_list("x-request-id")
@@ -125,7 +127,7 @@ def test_vectors_come_over_connections_beside_serves_handles(client: httpx2.Clie
         embed(client, secrets.token_hex())
         return any(float(value) > 0 for value in pattern.findall(client.get("/metrics").text))
 
-    wait_for(counted)
+    wait("calls over connections in the metrics", counted)
 
 
 def test_everything_listens_on_loopback_where_ray_lets_one_choose(service: Service) -> None:

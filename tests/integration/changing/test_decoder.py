@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import base64
-import copy
 import io
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
 import skimage.data
-import yaml
 from PIL import Image
 
-from deployments.cluster.serve_api import ServeApi
-from deployments.cluster.serve_file import ServeConfig
 from models.catalog.artifact import Artifact, with_shrinking
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import ImageEmbedder
+from tests.integration.documents import Document, application, keep_only, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import wait
 
 IMAGE, INT8 = "image-embedding@1.0.0", "image-embedding@1.1.0"
 APPLICATION = "image-embedding--1-0-0"
@@ -42,8 +36,7 @@ class Running:
     """A service of the image model alone, with two decoders."""
 
     service: Service
-    document: dict[str, Any]
-    dashboard: str
+    document: Document
 
     def post(self, *images: bytes) -> httpx2.Response:
         inputs = [base64.b64encode(image).decode() for image in images]
@@ -58,7 +51,7 @@ class Running:
 
     def decoders(self) -> set[int]:
         """Process ids of the decoder's replicas that Serve calls."""
-        found = ServeApi(self.dashboard).details()["applications"][APPLICATION]["deployments"]["Decoder"]["replicas"]
+        found = self.service.api().details()["applications"][APPLICATION]["deployments"]["Decoder"]["replicas"]
         return {replica["pid"] for replica in found if replica["state"] == "RUNNING"}
 
 
@@ -84,23 +77,16 @@ def encoded(picture: Image.Image, kind: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    gateway, _, image = document["applications"]
-    document["applications"] = [gateway, image]
-    routes = {"type": "image", "versions": {"1.0.0": 100}}
-    gateway["deployments"][0]["user_config"].update(models={"image-embedding": routes}, aliases={}, cache={"bytes": 0})
+def running(changing: Service) -> Running:
+    document = shipped()
+    keep_only(document, "image")
+    user_config(document)["cache"] = {"bytes": 0}
+    image = application(document, APPLICATION)
     image["args"]["decode"] = "separate"
     decoder = {"name": "Decoder", "num_replicas": REPLICAS, "max_ongoing_requests": 64}
     image["deployments"].append({**decoder, "ray_actor_options": {"num_cpus": 0.5}})
-    folder = tmp_path_factory.mktemp("decoder")
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
-    service = Service(folder / "log", "--config", str(folder / "config.yaml")).wait()
-    document["http_options"]["port"] = service.port
-    dashboard = re.search(r"dashboard: (http://\S+)", service.log.read_text())
-    assert dashboard
-    yield Running(service, document, dashboard[1])
-    assert service.stop() == 0, service.log.read_text()
+    changing.run(document)
+    return Running(changing, document)
 
 
 def artifact(reference: str) -> Artifact:
@@ -154,7 +140,7 @@ def test_a_killed_decoder_fails_no_request(running: Running, photos: list[bytes]
         before = running.decoders()
         for victim in sorted(before):
             os.kill(victim, signal.SIGKILL)
-            wait_for(lambda gone=victim: len(running.decoders() - {gone}) == REPLICAS)  # type: ignore[misc]
+            wait("a successor", lambda gone=victim: len(running.decoders() - {gone}) == REPLICAS)  # type: ignore[misc]
             traffic.wait_for(10)
     assert not before & running.decoders()
     assert traffic.failures == []
@@ -162,11 +148,10 @@ def test_a_killed_decoder_fails_no_request(running: Running, photos: list[bytes]
 
 def test_a_swap_needs_nothing_of_the_decoders(running: Running, photos: list[bytes]) -> None:
     before = running.decoders()
-    encoder = running.document["applications"][1]["deployments"][0]
-    encoder["user_config"] = {"artifact": IMAGE, "shrink_margin": 3}
-    ServeApi(running.dashboard).deploy(ServeConfig(copy.deepcopy(running.document)))
+    user_config(running.document, APPLICATION)["shrink_margin"] = 3
+    running.service.deploy(running.document)
     shrinking = with_shrinking(artifact(IMAGE), 3)
-    wait_for(lambda: running.vectors(photos[1])[0] == shrinking.hash)
+    wait("the swap", lambda: running.vectors(photos[1])[0] == shrinking.hash)
     wanted = alone(shrinking, photos)
     assert wanted[1][1] != alone(artifact(IMAGE), photos[1:2])[1][0]
     assert running.vectors(*photos) == wanted
@@ -174,7 +159,7 @@ def test_a_swap_needs_nothing_of_the_decoders(running: Running, photos: list[byt
 
 
 def test_operators_commands_add_and_swap_versions_with_decoders(running: Running, photos: list[bytes]) -> None:
-    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.dashboard}
+    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.service.dashboard}
     for arguments in (["swap", IMAGE, "--to", INT8], ["add", INT8], ["remove", INT8]):
         command = [sys.executable, "-m", "deployments.cli.main", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)

@@ -23,8 +23,12 @@ def sdk(service: Service) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{service.url}/v1", api_key="unused", max_retries=0)
 
 
-@pytest.mark.parametrize("encoding", [openai.omit, "float", "base64"])
-@pytest.mark.parametrize("given", ["hello world", ["hello world"], HELLO_IDS, [[101, *HELLO_IDS, 102]]])
+@pytest.mark.parametrize("encoding", [openai.omit, "float", "base64"], ids=["by default", "as floats", "as base64"])
+@pytest.mark.parametrize(
+    "given",
+    ["hello world", ["hello world"], HELLO_IDS, [[101, *HELLO_IDS, 102]]],
+    ids=["a text", "a list of texts", "token ids", "a list of token ids"],
+)
 def test_openai_sdk_embeds_every_form_of_input(sdk: openai.OpenAI, given: object, encoding: object) -> None:
     answer = sdk.embeddings.create(model="text-embedding", input=given, encoding_format=encoding)
     vector = answer.data[0].embedding

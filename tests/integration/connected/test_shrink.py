@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import httpx2
 import numpy as np
 import pytest
 import skimage.data
-import yaml
 from PIL import Image
 
-from deployments.cluster.serve_api import ServeApi
-from deployments.cluster.serve_file import ServeConfig
 from models.catalog.artifact import Artifact, with_shrinking
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import ImageEmbedder
+from tests.integration.connected.conftest import Connected
+from tests.integration.documents import Document, user_config
 from tests.integration.service import Service
 
 IMAGE, INT8 = "image-embedding@1.0.0", "image-embedding@1.1.0"
 WAIT_S = 120
 
 
+@dataclass
 class Running:
-    """A service of the image model alone, and its operator."""
+    """The service, what it is configured with, and its operator."""
 
-    def __init__(self, service: Service, document: dict[str, Any]) -> None:
-        self.document = document
-        self.client = httpx2.Client(base_url=service.url, timeout=60, trust_env=False)
-        dashboard = re.search(r"dashboard: (http://\S+)", service.log.read_text())
-        assert dashboard
-        self.dashboard = dashboard[1]
+    service: Service
+    document: Document
+    client: httpx2.Client
 
     def embed(self, photo: bytes) -> tuple[str, str, list[float]]:
         answer = self.client.post("/v1/embeddings/image", content=photo, headers={"content-type": "image/jpeg"})
@@ -49,8 +44,8 @@ class Running:
 
     def switch(self, margin: int, expected: str, photo: bytes) -> tuple[str, list[float]]:
         """Ask for a margin, wait until answers are of the expected hash; returns the first of them."""
-        self.document["applications"][1]["deployments"][0]["user_config"]["shrink_margin"] = margin
-        ServeApi(self.dashboard).deploy(ServeConfig(copy.deepcopy(self.document)))
+        user_config(self.document, "image-embedding--1-0-0")["shrink_margin"] = margin
+        self.service.deploy(self.document)
         deadline = time.monotonic() + WAIT_S
         while True:
             hash_, cache, vector = self.embed(photo)
@@ -68,18 +63,10 @@ def photo() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    gateway, _, image = document["applications"]
-    document["applications"] = [gateway, image]
-    routes = {"type": "image", "versions": {"1.0.0": 100}}
-    gateway["deployments"][0]["user_config"].update(models={"image-embedding": routes}, aliases={})
-    folder = tmp_path_factory.mktemp("shrink")
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
-    service = Service(folder / "log", "--config", str(folder / "config.yaml")).wait()
-    document["http_options"]["port"] = service.port
-    yield Running(service, document)
-    assert service.stop() == 0, service.log.read_text()
+def running(connected: Connected) -> Iterator[Running]:
+    document = connected.configure()
+    with connected.running.client() as client:
+        yield Running(connected.running.service, document, client)
 
 
 def artifact(reference: str) -> Artifact:
@@ -105,7 +92,7 @@ def test_switching_changes_vectors_and_hash_together(running: Running, photo: by
 
 def test_operators_commands_know_the_hash_that_will_be_served(running: Running, photo: bytes) -> None:
     running.switch(3, with_shrinking(artifact(IMAGE), 3).hash, photo)
-    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.dashboard}
+    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.service.dashboard}
     command = [sys.executable, "-m", "deployments.cli.main", "swap", IMAGE, "--to", INT8]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import fcntl
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,50 +15,37 @@ import httpx2
 import numpy as np
 import onnx
 import pytest
-import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from deployments.cluster.serve_api import ServeApi
-from deployments.cluster.serve_file import ServeConfig
 from deployments.serve_internals.seams import SEAMS
 from models.catalog.artifact import tokenizer_path
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import TextEmbedder, open_embedder
+from tests.integration.documents import Document, application, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, References, Traffic
+from tests.integration.waiting import wait
 
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
 TEXTS = ["hello world", "a red running shoe", "waterproof hiking boots " * 12, "日本語 🌍", "x"]
-WAIT_S = 60
-
-
-def application(document: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(app for app in document["applications"] if app["name"] == name)
-
-
-def user_config(document: dict[str, Any], name: str) -> dict[str, Any]:
-    config: dict[str, Any] = application(document, name)["deployments"][0]["user_config"]
-    return config
 
 
 class Operator:
     """Changes the deployed configuration step by step, as `serve deploy` does."""
 
-    def __init__(self, service: Service, document: dict[str, Any]) -> None:
+    def __init__(self, service: Service, document: Document) -> None:
         self.service = service
-        dashboard = re.search(r"dashboard: (http://\S+)", service.log.read_text())
-        assert dashboard
-        self.api = ServeApi(dashboard[1])
+        self.api = service.api()
         self.document = document
         self.client = httpx2.Client(base_url=service.url, timeout=60, trust_env=False)
 
-    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+    def change(self, edit: Callable[[Document], None]) -> None:
         edit(self.document)
-        self.api.deploy(ServeConfig(copy.deepcopy(self.document)))
+        self.service.deploy(self.document)
 
     def swap(self, artifact: str, **more: Any) -> None:
-        def edit(document: dict[str, Any]) -> None:
+        def edit(document: Document) -> None:
             user_config(document, "text-embedding--1-0-0").clear()
             user_config(document, "text-embedding--1-0-0").update(artifact=artifact, **more)
 
@@ -68,8 +54,8 @@ class Operator:
     def weights(self, **versions: float) -> None:
         named = {name.replace("v", "").replace("_", "."): weight for name, weight in versions.items()}
 
-        def edit(document: dict[str, Any]) -> None:
-            user_config(document, "gateway")["models"]["text-embedding"]["versions"] = named
+        def edit(document: Document) -> None:
+            user_config(document)["models"]["text-embedding"]["versions"] = named
 
         self.change(edit)
 
@@ -84,10 +70,7 @@ class Operator:
         return [replica["state"] for replica in application["deployments"]["TextEncoder"]["replicas"]]
 
     def wait(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while not holds():
-            assert time.monotonic() < deadline, f"{what} did not come about; {self.entry(FP32)}"
-            time.sleep(0.1)
+        wait(lambda: f"{what}; {self.entry(FP32)}", holds)
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +92,16 @@ def references(jpeg: bytes) -> References:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    user_config(document, "gateway")["cache"] = {"bytes": 0}  # so that every vector is computed
+def operator(changing: Service) -> Operator:
+    document = shipped()
+    user_config(document)["cache"] = {"bytes": 0}  # so that every vector is computed
     if not SEAMS.on(
         "connections"
     ):  # Serve calls no replica that loads another artifact: a second one answers meanwhile
         deployment = application(document, "text-embedding--1-0-0")["deployments"][0]
         deployment["autoscaling_config"].update(min_replicas=2, max_replicas=2)
-    folder = tmp_path_factory.mktemp("life")
-    (folder / "config.yaml").write_text(yaml.safe_dump(document))
-    service = Service(folder / "log", "--config", str(folder / "config.yaml")).wait()
-    document["http_options"]["port"] = service.port
-    running = Operator(service, document)
-    yield running
-    assert service.stop() == 0, service.log.read_text()
+    changing.run(document)
+    return Operator(changing, document)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +230,7 @@ def test_a_failed_swap_keeps_the_old_artifact_and_says_why(
 def test_a_version_is_added_takes_over_by_steps_and_is_removed(
     operator: Operator, traffic: Traffic, hashes: dict[str, str]
 ) -> None:
-    def add(document: dict[str, Any]) -> None:
+    def add(document: Document) -> None:
         new = copy.deepcopy(application(document, "text-embedding--1-0-0"))
         new.update(name="text-embedding--1-1-0", args={"model": INT8, "profile": "development"})
         new["deployments"][0]["user_config"] = {"artifact": INT8}

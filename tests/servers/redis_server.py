@@ -24,10 +24,6 @@ class RedisServer:
     """Starts, stops and pauses one server, whose contents do not outlive it."""
 
     def __init__(self) -> None:
-        found = [path for path in map(shutil.which, BINARIES) if path]
-        if not found:
-            pytest.skip(f"the shared cache needs a real server: none of {', '.join(BINARIES)} is installed")
-        self._binary = found[0]
         self._folder = tempfile.mkdtemp(prefix="shared-cache-")  # short: a socket's path ends at 107 characters
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -36,8 +32,12 @@ class RedisServer:
         self.client = redis.Redis.from_url(self.url, socket_timeout=START_S)
 
     def start(self, *addresses: str) -> None:
-        """Start it on loopback and ``addresses``."""
+        """Start it on loopback and ``addresses``; skips the test where no such server is installed."""
+        found = [path for path in map(shutil.which, BINARIES) if path]
+        if not found:
+            pytest.skip(f"the shared cache needs a real server: none of {', '.join(BINARIES)} is installed")
         options = [
+            found[0],
             "--bind",
             "127.0.0.1",
             *addresses,
@@ -51,7 +51,7 @@ class RedisServer:
         options += ["--dir", self._folder, "--save", "", "--appendonly", "no"]
         log = Path(self._folder, "log")
         with log.open("ab") as output:
-            self._process = subprocess.Popen([self._binary, *options], stdout=output, stderr=output)
+            self._process = subprocess.Popen(options, stdout=output, stderr=output)
         deadline = time.monotonic() + START_S
         while True:
             try:
@@ -96,8 +96,8 @@ class RedisServer:
 def redis_server() -> Iterator[RedisServer]:
     """A running server; skips the test where none is installed."""
     server = RedisServer()
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.remove()
