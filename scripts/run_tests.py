@@ -1,0 +1,86 @@
+"""`make test`: the whole suite as four runs of pytest, of which two are under way at any time.
+
+Tests that run services mostly wait and the others compute, so that both together take little longer than the longer of them.
+Every line is printed behind the name of its run, and the closing line of each run stands once more at the end.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+SERVICES = ["tests/faults", "tests/integration"]
+ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
+NAME_WIDTH = 7
+
+
+@dataclass
+class Run:
+    """One pytest; what no path of another run names is somewhere in ``units`` or ``changed``."""
+
+    name: str
+    arguments: list[str]
+    niceness: int = 0
+    status: int | None = None
+    closing: str = "did not run"
+    process: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    def run(self) -> None:
+        """Run it to its end, printing what it says."""
+        command = ["nice", "-n", str(self.niceness), sys.executable, "-m", "pytest", *self.arguments]
+        if sys.stdout.isatty():
+            command.append("--color=yes")
+        begin = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            print(f"{self.name:{NAME_WIDTH}} | {line}", end="", flush=True)
+            self.closing = line.strip(" =\n") or self.closing
+        self.status = self.process.wait()
+        self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
+
+
+# What only computes steps back: tests of services wait with a time limit, it does not.
+UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=10)
+LANES = [
+    [UNITS, Run("asked", ["tests/faults", ASKED])],
+    [Run("cluster", [CLUSTER]), Run("changed", ["tests/integration", f"--ignore={ASKED}", f"--ignore={CLUSTER}"])],
+]
+
+
+def main() -> int:
+    """Run everything; 0 when all of it passed."""
+    runs = [run for lane in LANES for run in lane]
+    stopping = threading.Event()
+
+    def in_turn(lane: list[Run]) -> None:
+        for run in lane:
+            if not stopping.is_set():
+                run.run()
+
+    def stop(*_: object) -> None:
+        """Interrupt what is under way: its fixtures stop their services."""
+        stopping.set()
+        for run in runs:
+            if run.process is not None and run.process.poll() is None:
+                run.process.send_signal(signal.SIGINT)
+
+    threads = [threading.Thread(target=in_turn, args=(lane,)) for lane in LANES]
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())  # a terminal interrupts the runs themselves
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print()
+    for run in runs:
+        print(f"{run.name:{NAME_WIDTH}} | {run.closing}")
+    return 0 if all(run.status == 0 for run in runs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
