@@ -13,7 +13,8 @@ from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
-from deployments.autoscaling.workload import BusyPool, Workload
+from deployments.autoscaling.busy_pool import BusyPool
+from deployments.autoscaling.workload import Workload
 from deployments.contract.types import Item, Queued
 from deployments.encoder.decoding import Outcome, Rules, decode_item
 from deployments.observability.logging import logger

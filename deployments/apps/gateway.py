@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import REFRESH_S as KEYS_REFRESH_S
 from deployments.auth.authenticator import Authenticator
-from deployments.autoscaling.workload import Processor
+from deployments.autoscaling.processor import Processor
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
 from deployments.config.internals import Internals

@@ -1,7 +1,8 @@
 """The autoscaling policies that serve_config.yaml names: reports of replicas in, a number of replicas out.
 
-Serve bounds the number, and waits ``upscale_delay_s`` and ``downscale_delay_s`` before it acts. It pickles this module
-by value into the application's build, so that the arithmetic lives in ``law.py``.
+Serve keeps the number between ``min_replicas`` and ``max_replicas`` and waits ``upscale_delay_s`` or
+``downscale_delay_s`` before it acts. It pickles this module by value when it builds the application, which is why the
+arithmetic is in ``law.py``: that is imported, and so is the same code as everywhere else.
 """
 
 from __future__ import annotations
@@ -10,36 +11,38 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from deployments.autoscaling import law
-from deployments.autoscaling.law import Lately, Report, Target, demand, replicas
+from deployments.autoscaling.law import Report, demand, replicas
+from deployments.autoscaling.window_maximum import WindowMaximum
 from deployments.config.base import parse
+from deployments.config.scaling import Target
 from deployments.observability.logging import logger
 
-DECIDE_EVERY_S = 1.0  # Serve asks ten times a second; replicas report every two
-STALE_S = 30.0  # a report older than this says nothing about now
-COMPLAIN_EVERY_S = 60.0
+DECIDE_EVERY_S = 1.0  # Serve asks ten times a second, and replicas report every two seconds
+STALE_S = 30.0  # an older report says nothing about now
+COMPLAIN_EVERY_S = 60.0  # between two log lines about a policy that fails
 
 
 class _Policy:
-    """Scales by the work that replicas report; instantiated by Serve once per deployed configuration."""
+    """Scales a deployment by the work that its replicas report; Serve makes one for each deployed configuration."""
 
     target: ClassVar[Target]
 
     def __init__(self, **overrides: float) -> None:
-        """Take ``policy_kwargs``: any field of ``Target``.
+        """Take ``policy_kwargs``: the fields of ``Target``, each with the policy's own default.
 
         Raises:
             ConfigError: a field is unknown or out of range.
         """
         self._target = parse(Target, {**self.target.model_dump(), **overrides}, "policy_kwargs")
-        self._lately = Lately()
-        self._decided: tuple[float, int] | None = None  # when, and what
+        self._peak = WindowMaximum()
+        self._decided: tuple[float, int] | None = None  # when, and how many
         self._complained_at = 0.0
 
     def __call__(self, context: Any) -> tuple[int, dict[str, Any]]:
-        """Decide for one deployment; ``context`` is Serve's ``AutoscalingContext``."""
+        """How many replicas a deployment should have, for Serve; ``context`` is Serve's ``AutoscalingContext``."""
         try:
             return self._decide(context), {}
-        except Exception:  # whatever is raised here would stop the controller's work for all applications
+        except Exception:  # an error raised here would stop Serve's controller for all applications
             if context.current_time - self._complained_at > COMPLAIN_EVERY_S:
                 self._complained_at = context.current_time
                 logger.exception("autoscaling of %s failed; it keeps its replicas", context.deployment_id)
@@ -52,20 +55,20 @@ class _Policy:
         found = fresh(context.raw_metrics, context.current_time)
         now = demand(found, self._target)
         complete = len(found) >= max(context.current_num_replicas, 1)
-        # A replica that says nothing yet may work as hard as the others: nobody is taken away meanwhile.
+        # A replica that has not reported yet may be as busy as the others: until it reports, none is removed.
         noted = now if complete else max(now, float(current))
-        peak = self._lately.note(context.current_time, noted, context.config.look_back_period_s)
+        peak = self._peak.note(context.current_time, noted, context.config.look_back_period_s)
         wanted = replicas(current, now, peak, self._target.slack)
         self._decided = (context.current_time, wanted)
         return wanted
 
 
 def fresh(metrics: Mapping[str, Mapping[Any, Any]], now: float) -> list[Report]:
-    """The last report of every replica, where it is not too old.
+    """The last report of every replica, without those older than ``STALE_S``.
 
     Args:
-        metrics: metric to replica to time series, as Serve keeps what ``record_autoscaling_stats`` returned.
-        now: seconds, on the clock that the series carry.
+        metrics: by metric and replica the time series of what ``record_autoscaling_stats`` returned.
+        now: seconds, on the clock of the series.
     """
     found = []
     for replica, series in metrics.get("busy", {}).items():
@@ -83,7 +86,7 @@ class TextPolicy(_Policy):
 
 
 class ImageCpuPolicy(_Policy):
-    """Image encoders on processors."""
+    """Image encoders on CPUs."""
 
     target = law.IMAGE_CPU
 
@@ -95,7 +98,7 @@ class ImageGpuPolicy(_Policy):
 
 
 class GatewayPolicy(_Policy):
-    """Gateways. What waits in them waits for encoders, which more gateways would not help."""
+    """Gateways. What waits in a gateway waits for encoders, so that it is no reason for more gateways."""
 
     target = law.GATEWAY
 

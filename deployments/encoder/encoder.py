@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ray import serve
 
 from deployments.apps.decoder import Decoders
-from deployments.autoscaling.workload import BusyPool, Workload
+from deployments.autoscaling.busy_pool import BusyPool
+from deployments.autoscaling.workload import Workload
 from deployments.config.base import Profile, parse
 from deployments.config.encoder import EncoderConfig
 from deployments.config.limits import EncoderLimits

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from deployments.autoscaling.workload import BusyPool
+from deployments.autoscaling.busy_pool import BusyPool
 from deployments.observability.logging import logger
 from models.errors import EmbedserveError, UnavailableError
 

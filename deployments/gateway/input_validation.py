@@ -1,4 +1,4 @@
-"""Checks of a request's inputs, before anything is queued."""
+"""Checks of a request's inputs, before anything is queued or computed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from models.inputs.image_header import ImageLimits, check_header
 
 
 def checked_items(items: Sequence[Item], param: str, info: ModelInfo, limits: Limits) -> list[Item]:
-    """The items as the model's modality wants them; ``param`` is the field that errors name.
+    """Check the items of a request and turn base64 into bytes.
+
+    Args:
+        items: texts, token ids, or images (bytes, or base64 as text).
+        param: the field that errors name.
+        info: of the model that will embed them.
+        limits: what is refused.
+
+    Returns:
+        The items in the same order, images as bytes.
 
     Raises:
         LimitError: too many items, or one too large.
-        InputError: an item is empty, of the wrong modality, or no base64.
+        InputError: an item is empty, of the wrong modality, or not base64.
     """
     if not items:
         raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
@@ -53,9 +62,14 @@ def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
 def image_bytes(text: str, where: str, limits: Limits) -> bytes:
     """Decode a ``data:image/...;base64,`` URI or bare base64.
 
+    Args:
+        text: the URI or the base64.
+        where: the field that errors name.
+        limits: the size of an image, checked before and so without decoding.
+
     Raises:
         InputError: it is neither.
-        LimitError: it is longer than the limit allows.
+        LimitError: the image is larger than the limit allows.
     """
     if text[:8].lower().startswith(("http://", "https://")):
         raise InputError(
@@ -86,9 +100,9 @@ def image_bytes(text: str, where: str, limits: Limits) -> bytes:
 
 
 def image_refusal(item: Item, limits: Limits) -> ItemError | None:
-    """Why an encoded image may not be decoded, as far as its header tells; None for all that may be computed.
+    """Why the header of an encoded image forbids decoding it; None where it may be computed, and for text.
 
-    Takes 10 µs for a JPEG. Asked only for what no cache answered: a vector that is there needs no decoding.
+    Takes 10 µs for a JPEG. Only inputs that no cache answered need it: a vector that is there needs no decoding.
     """
     if not isinstance(item, bytes):
         return None
@@ -100,10 +114,10 @@ def image_refusal(item: Item, limits: Limits) -> ItemError | None:
 
 
 def checked_dimensions(dimensions: int | None, full: int) -> int:
-    """The length of the vectors that are asked for.
+    """How many dimensions a request's vectors get; ``full`` where it does not say.
 
     Raises:
-        InputError: outside 1 to ``full``.
+        InputError: it asks for less than 1 or more than ``full``.
     """
     if dimensions is None:
         return full

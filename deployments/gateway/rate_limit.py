@@ -1,4 +1,4 @@
-"""How much one client may ask of this gateway."""
+"""The rate limit of each API key: a token bucket that counts inputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from models.errors import RateLimitError
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket that may be overdrawn: a request larger than the bucket passes when it is full, and is paid off."""
+    """A token bucket that a large request may overdraw.
 
-    level: float  # items that may still come at once; below 0 what is owed
-    at: float  # seconds of the clock when that held
+    A request larger than the bucket would never pass. It passes when the bucket is full, and the next request waits until
+    the debt is refilled.
+    """
+
+    level: float  # items that may come right now; below 0 after an overdraft
+    at: float  # seconds of the clock when ``level`` was right
 
     def take(self, items: int, per_second: float, capacity: float, now: float) -> float:
-        """Take items out of the bucket.
+        """Take items out of the bucket, if they may pass.
+
+        Args:
+            items: of one request.
+            per_second: how fast the bucket refills.
+            capacity: how many items it holds when full.
+            now: seconds of the clock.
 
         Returns:
-            0 when they may pass, else the seconds until they might; then nothing was taken.
+            0.0 when the items were taken; otherwise the seconds until they may pass, with nothing taken.
         """
         self.level = min(capacity, self.level + (now - self.at) * per_second)
         self.at = now
@@ -34,7 +44,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """A bucket for each API key, by its name; callers without one share a bucket. Bounded by the number of keys."""
+    """A bucket for each API key, by the key's name; callers without a key share one, so that buckets are bounded."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with full buckets; ``clock`` tells seconds."""
@@ -42,10 +52,15 @@ class RateLimiter:
         self._buckets: dict[str | None, Bucket] = {}
 
     def take(self, client: str | None, items: int, rate: Rate) -> None:
-        """Count the items of a request.
+        """Take the items of a request out of its caller's bucket.
+
+        Args:
+            client: the name of its API key; None for callers without one.
+            items: how many inputs it has.
+            rate: the rates in force.
 
         Raises:
-            RateLimitError: they are too many for now.
+            RateLimitError: the bucket has too few left; says when to come again.
         """
         per_second = rate.items_per_second if client is None else rate.keys.get(client, rate.items_per_second)
         if per_second is None:

@@ -1,1 +1,1 @@
-"""Pictures that clients name by URL, fetched without becoming a way into the private network."""
+"""Images that clients name by URL, fetched without letting clients reach the private network (no SSRF)."""

@@ -1,4 +1,7 @@
-"""Connections to hosts that strangers name: resolved once, checked, and made to the very address that was checked."""
+"""Connections to hosts that clients name: the name is resolved once, and the address that was checked is connected to.
+
+So DNS rebinding does not help: a name that resolves to another address a moment later changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ from deployments.gateway.image_fetch.public_addresses import is_public
 from models.errors import InputError
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-RESOLVERS = 8  # threads: getaddrinfo blocks, and must not take those that the rest of the gateway uses
-TRIED = 2  # addresses of a host; the second where the first is down
+RESOLVER_THREADS = 8  # of their own: getaddrinfo blocks, and a slow name server must not hold up other work
+ADDRESSES_TRIED = 2  # addresses of a host: the second is for a first that is down
 
 
 class CheckedBackend(httpcore2.AnyIOBackend):
-    """Connects to addresses that were checked, and to nothing else."""
+    """Connects to an address only after checking that it is public or allowed."""
 
     def __init__(self, resolve: Resolve, config: Fetch, where: str) -> None:
-        """Resolve names with ``resolve``; errors name the input ``where``."""
+        """Resolve names with ``resolve``; errors name the field ``where``."""
         self._resolve, self._config, self._where = resolve, config, where
 
     async def connect_tcp(
@@ -35,10 +38,10 @@ class CheckedBackend(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to a host by an address that was checked just now.
+        """Resolve a host, check its addresses and connect to one of them.
 
         Raises:
-            InputError: it has none that may be reached.
+            InputError: the host has no address that may be reached.
         """
         first, *others = await self._addresses(host, port)
         try:
@@ -49,9 +52,9 @@ class CheckedBackend(httpcore2.AnyIOBackend):
         return await super().connect_tcp(others[0], port, timeout, local_address, socket_options)
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        """The addresses of a host; one that may not be reached spoils them all, for a public name has no such one.
+        """The first addresses of a host, if all of its addresses may be reached: a public name has no private one.
 
-        A name that does not resolve gets the same answer: which names exist inside is nobody's business outside.
+        A name that does not resolve gets the same error, so that clients cannot find out which internal names exist.
         """
         try:
             found = [host] if _is_address(host) else await self._resolve(host, port)
@@ -65,11 +68,11 @@ class CheckedBackend(httpcore2.AnyIOBackend):
                 param=self._where,
                 code="url_not_allowed",
             )
-        return [str(address) for address in addresses[:TRIED]]
+        return [str(address) for address in addresses[:ADDRESSES_TRIED]]
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
-        """Refuse."""
-        raise NotImplementedError("pictures come over TCP")
+        """Refuse: a URL never leads to a Unix socket."""
+        raise NotImplementedError("images come over TCP")
 
 
 def _is_address(host: str) -> bool:
@@ -81,8 +84,8 @@ def _is_address(host: str) -> bool:
 
 
 def system_resolver() -> Resolve:
-    """The machine's own resolver, asked in threads."""
-    threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolve")
+    """The machine's own resolver, which blocks, in threads."""
+    threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
 
     def look_up(host: str, port: int) -> Iterable[str]:
         return [str(row[4][0]) for row in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

@@ -1,7 +1,6 @@
-"""Images named by URL: fetched where the operator allows it, and never from a place that the client should not reach.
+"""Fetches images that clients name by URL, from the hosts that the operator allows.
 
-A host's address is checked at the moment of connecting, and the connection goes to the very address that was checked:
-a name that resolves differently a moment later changes nothing. Every redirect begins from the start.
+Every redirect is checked as the first URL was: scheme, host, port, and the addresses that the host resolves to.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from deployments.gateway.image_fetch.url import Target, parse
 from models.errors import InputError, LimitError
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# No cookie, no referrer, nothing of the client's request; no compression, so that a body is as large as it looks.
+# Nothing of the client's request is passed on. No compression, so that a body has the size that was counted.
 HEADERS: dict[bytes | str, bytes | str] = {
     "User-Agent": "embedserve",
     "Accept": "image/*",
@@ -31,31 +30,31 @@ HEADERS: dict[bytes | str, bytes | str] = {
 
 
 def is_url(item: Item) -> bool:
-    """Whether an input is meant as a URL."""
+    """Whether an input is an HTTP URL."""
     return isinstance(item, str) and item[:8].lower().startswith(("http://", "https://"))
 
 
 class Fetcher:
-    """Fetches the pictures that inputs name."""
+    """Fetches the images of requests, at most ``at_once`` at a time."""
 
     def __init__(self, resolve: Resolve | None = None, context: SSLContext | None = None) -> None:
-        """Use the system's resolver and certificate authorities unless given others."""
+        """Use the system's resolver and certificate authorities, unless others are given."""
         self._resolve = resolve or system_resolver()
         self._context = context
-        self._places = asyncio.Semaphore(1)
+        self._slots = asyncio.Semaphore(1)
         self._config: Fetch | None = None
 
     async def replace(self, items: Sequence[Item], param: str, config: Fetch, limits: Limits) -> list[Item]:
-        """The items, with each URL replaced by the encoded image that it names.
+        """The items of a request, with each URL replaced by the encoded image that it leads to.
 
         Args:
             items: inputs for an image model.
             param: the field that errors name.
             config: what may be fetched.
-            limits: sizes of one image and, as those of a body, of all images of a request.
+            limits: ``image_bytes`` bounds each image, ``body_bytes`` all images of the request together.
 
         Raises:
-            InputError: a URL is not allowed, or does not give an image.
+            InputError: a URL is not allowed, or does not lead to an image.
             LimitError: too many URLs, or too many bytes.
         """
         urls = {item: f"{param}[{i}]" if len(items) > 1 else param for i, item in enumerate(items) if is_url(item)}
@@ -64,7 +63,7 @@ class Fetcher:
         if len(urls) > config.per_request:
             raise LimitError(f"{param} names {len(urls)} URLs, the limit is {config.per_request}", param=param)
         if config != self._config:
-            self._config, self._places = config, asyncio.Semaphore(config.at_once)
+            self._config, self._slots = config, asyncio.Semaphore(config.at_once)
         budget = _Budget(limits)
         tasks = {url: asyncio.ensure_future(self._one(str(url), where, budget)) for url, where in urls.items()}
         try:
@@ -76,9 +75,9 @@ class Fetcher:
         return [tasks[item].result() if item in tasks else item for item in items]
 
     async def _one(self, url: str, where: str, budget: _Budget) -> bytes:
-        config, places = self._config, self._places
+        config, slots = self._config, self._slots
         assert config is not None
-        async with places:
+        async with slots:
             try:
                 async with asyncio.timeout(config.timeout_s):
                     return await self._follow(url, where, config, budget)
@@ -105,13 +104,17 @@ class Fetcher:
 
 
 class _Budget:
-    """The bytes that one request's images may still have together."""
+    """Counts the bytes of a request's images against the limits of one image and of all together."""
 
     def __init__(self, limits: Limits) -> None:
         self._image, self._all, self._left = limits.image_bytes, limits.body_bytes, limits.body_bytes
 
     def count(self, size: int, more: int, where: str) -> None:
-        """Count ``more`` bytes of an image that has ``size`` with them."""
+        """Count ``more`` bytes of an image, of which ``size`` bytes have now arrived.
+
+        Raises:
+            LimitError: the image, or all of them together, are too large.
+        """
         self._left -= more
         if size > self._image:
             raise LimitError(f"{where}: the image has more than {self._image} bytes, which is the limit", param=where)
@@ -143,9 +146,9 @@ def _joined(base: str, location: str, where: str) -> str:
 async def _body(response: httpcore2.Response, where: str, budget: _Budget) -> bytes:
     if response.status != 200:
         raise _unreachable(where, f"answered with status {response.status}")
-    kind = _header(response, b"content-type").partition(";")[0].strip().lower()
-    if not kind.startswith("image/"):
-        raise _unreachable(where, f"answered with content type {kind!r:.40}, which is no image")
+    content_type = _header(response, b"content-type").partition(";")[0].strip().lower()
+    if not content_type.startswith("image/"):
+        raise _unreachable(where, f"answered with content type {content_type!r:.40}, which is no image")
     if _header(response, b"content-encoding").strip().lower() not in ("", "identity"):
         raise _unreachable(where, "answered with a compressed body, which was not asked for")
     length = _header(response, b"content-length")

@@ -1,7 +1,7 @@
-"""Which addresses lie on the public internet.
+"""Which addresses are on the public internet.
 
-Written out and not left to ``ipaddress.is_global``, whose answers differ between patch releases of Python.
-Sources: IANA's registries of special-purpose IPv4 and IPv6 addresses, and of IPv6 global unicast allocations.
+The lists are written out because ``ipaddress.is_global`` answers differently in different patch releases of Python. They
+follow IANA's registries of special-purpose IPv4 and IPv6 addresses, and of IPv6 global unicast allocations.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_PUBLIC_IPV4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# Everything outside is loopback, link-local, private, multicast, NAT64, or an IPv4 address in another notation.
+# Addresses outside are loopback, link-local, private, multicast, NAT64, or an IPv4 address in another notation.
 PUBLIC_IPV6 = IPv6Network("2000::/3")
 NOT_PUBLIC_IPV6 = tuple(
     IPv6Network(network)
@@ -51,7 +51,7 @@ NOT_PUBLIC_IPV6 = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address may be somebody's server on the internet."""
+    """Whether an address is on the public internet."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in NOT_PUBLIC_IPV4)
     return address in PUBLIC_IPV6 and not any(address in network for network in NOT_PUBLIC_IPV6)

@@ -1,4 +1,7 @@
-"""URLs that clients send: parsed by one parser, checked part by part, and put together again from the parts."""
+"""URLs that clients send: parsed once, checked part by part, and rebuilt from the checked parts.
+
+What is requested is the rebuilt URL, so that no second parser can read the client's text differently.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +14,41 @@ import httpx2
 from deployments.config.fetch import Fetch
 from models.errors import InputError
 
-LONGEST = 4096  # characters; longer ones are data in disguise
+LONGEST = 4096  # characters; what is longer is data rather than an address
 PRINTABLE = re.compile(r"^[\x21-\x5b\x5d-\x7e]+$")  # ASCII without space and backslash, about which parsers disagree
 NAME = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
-NUMBER = re.compile(r"^(\d+|0x[0-9a-f]*)$")  # what resolvers take for part of an IPv4 address in its old notations
+NUMBER = re.compile(r"^(\d+|0x[0-9a-f]*)$")  # part of an IPv4 address in an old notation, such as 0x7f.1
 PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes."""
+    """The checked parts of a URL."""
 
     scheme: str
-    host: str  # a name in ASCII, or an address in its plain notation
+    host: str  # a lower-case name in ASCII, or an address in its usual notation
     port: int
-    path: str  # with its query
+    path: str  # with the query
 
     @property
     def authority(self) -> str:
-        """The value of a Host header."""
+        """Host and port as the Host header has them; the scheme's own port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The URL again, of its checked parts alone."""
+        """The URL, rebuilt from its checked parts."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse(text: str, config: Fetch, where: str) -> Target:
-    """Check all of a URL that can be checked without asking anybody.
+    """Check what a URL says, before its host is resolved.
+
+    Args:
+        text: the URL as the client wrote it.
+        config: what may be fetched.
+        where: the field that errors name.
 
     Raises:
         InputError: it is malformed, or its scheme, host or port is not allowed.
@@ -65,10 +73,10 @@ def parse(text: str, config: Fetch, where: str) -> Target:
 
 
 def _host(host: str) -> str:
-    """A host in its one plain form.
+    """A host in lower case and without a final dot; an address in its usual notation.
 
     Raises:
-        ValueError: it is no name, and no address in plain notation.
+        ValueError: it is neither a name nor an address in its usual notation.
     """
     if ":" in host:
         return str(IPv6Address(host)) if "%" not in host else _no_host()

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from deployments.autoscaling.law import Lately, Report, Target, decoder_cpus, demand, replicas
+from deployments.autoscaling.law import Report, decoder_cpus, demand, replicas
+from deployments.config.scaling import Target
 
 TARGET = Target(utilisation=0.7, drain_s=5)
 
@@ -74,12 +75,6 @@ def test_no_demand_makes_two_numbers_take_turns() -> None:
         for start in range(1, 12):
             reached = replicas(start, need, need, 0.1)
             assert replicas(reached, need, need, 0.1) == reached
-
-
-def test_the_highest_of_a_period_is_remembered_and_then_forgotten() -> None:
-    lately = Lately()
-    noted = [(0, 5.0), (10, 9.0), (20, 1.0), (30, 3.0), (41, 2.0), (61, 2.0)]
-    assert [lately.note(time, value, 30) for time, value in noted] == [5, 9, 9, 9, 3, 2]
 
 
 @pytest.mark.parametrize(
