@@ -49,5 +49,5 @@ def test_the_log_names_the_server_without_credentials(url: str, name: str) -> No
 
 @pytest.mark.parametrize("shared", [{}, {"url_env": "A", "url_file": "b"}], ids=["neither", "both"])
 def test_exactly_one_place_of_the_url_is_configured(shared: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="either url_env or url_file"):
+    with pytest.raises(ConfigError, match="exactly one of url_env and url_file"):
         parse(SharedCacheConfig, shared, "cache.shared")
