@@ -6,10 +6,10 @@ segments for each answer, wakes HAProxy twice, and takes a tenth of the gateway'
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from starlette.types import Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from deployments.serve_internals.seams import SEAMS
 
@@ -49,9 +49,17 @@ def gather(send: Send) -> Gathering | None:
         None where ``send`` is not uvicorn's: the answer then leaves in two writes.
     """
     cycle = getattr(send, "__self__", None)
-    if not isinstance(cycle, RequestResponseCycle):
+    if not isinstance(cycle, _uvicorns()):
         return None
     SEAMS.uses["single_write"] += 1
     gathering = Gathering(cycle.transport)
     cycle.transport = gathering  # type: ignore[assignment]
     return gathering
+
+
+@cache
+def _uvicorns() -> type:
+    """Uvicorn's writer of answers, imported while the seam is on alone: a later uvicorn may lack it."""
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    return RequestResponseCycle

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 import tomllib
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -134,6 +136,15 @@ def test_seams_that_are_off_touch_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert http_hook.middlewares() == []
     assert local_rays() is None
     assert log_folder.log_folder().name == "embedserve-logs"
+
+
+@pytest.mark.parametrize("path", (ROOT / "deployments" / "serve_internals").glob("*.py"), ids=lambda path: path.stem)
+def test_private_modules_are_imported_by_seams_that_are_on_alone(path: Path) -> None:
+    """A new Ray may lack them: a gateway whose seams are off must start all the same."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    modules = [node.module or "" for node in body if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in body if isinstance(node, ast.Import) for alias in node.names]
+    assert not [name for name in modules if "._" in name or name.startswith(("uvicorn", "ray.dashboard"))]
 
 
 @pytest.mark.parametrize("seam", get_args(Seam))
