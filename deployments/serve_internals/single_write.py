@@ -48,17 +48,17 @@ def gather(send: Send) -> Gathering | None:
     Returns:
         None where ``send`` is not uvicorn's: the answer then leaves in two writes.
     """
-    cycle = getattr(send, "__self__", None)
+    cycle: Any = getattr(send, "__self__", None)
     if not isinstance(cycle, _uvicorns()):
         return None
     SEAMS.uses["single_write"] += 1
     gathering = Gathering(cycle.transport)
-    cycle.transport = gathering  # type: ignore[assignment]
+    cycle.transport = gathering
     return gathering
 
 
 @cache
-def _uvicorns() -> type:
+def _uvicorns() -> Any:
     """Uvicorn's writer of answers, imported while the seam is on alone: a later uvicorn may lack it."""
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
