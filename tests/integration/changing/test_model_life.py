@@ -95,9 +95,7 @@ def references(jpeg: bytes) -> References:
 def operator(changing: Service) -> Operator:
     document = shipped()
     user_config(document)["cache"] = {"bytes": 0}  # so that every vector is computed
-    if not SEAMS.on(
-        "connections"
-    ):  # Serve calls no replica that loads another artifact: a second one answers meanwhile
+    if not SEAMS.on("connections"):  # Serve calls no replica that loads: a second one has to answer meanwhile
         deployment = application(document, "text-embedding--1-0-0")["deployments"][0]
         deployment["autoscaling_config"].update(min_replicas=2, max_replicas=2)
     changing.run(document)
