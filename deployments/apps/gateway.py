@@ -35,7 +35,7 @@ GC_THRESHOLD = 10_000
 @serve.deployment(max_ongoing_requests=REQUESTS)
 @serve.ingress()
 class Gateway:
-    """Parses, routes, answers from the cache, and coalesces calls to the encoders."""
+    """Parses, routes, answers from the cache, and sends requests that wait together to the encoders as one call."""
 
     def __init__(self, profile: Profile) -> None:
         """Start without any model; ``reconfigure`` brings them.

@@ -22,6 +22,7 @@ from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
+from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
 from models.errors import DeadlineError
@@ -66,7 +67,7 @@ class EmbeddingService:
         self._shadow = Shadow(metrics)
         self.cache = TieredCache(metrics)
         self._source = EmbeddingSource(self.cache)
-        self._artifacts: dict[str, str] = {}  # the hash last reported of each version
+        self._gauges = VersionGauges(metrics)
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
         """Embed the items of a request, all by one artifact.
@@ -108,7 +109,8 @@ class EmbeddingService:
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
         vectors = found[0].vector[np.newaxis] if len(found) == 1 else np.stack([one.vector for one in found])
-        self._account(request, version, items, cached, vectors)
+        self._count_lookups(version, len(items), cached)
+        self._copy_to_shadows(request, version, items, vectors)
         if dimensions < info.dimensions:
             vectors = _shortened(vectors, dimensions)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
@@ -124,44 +126,32 @@ class EmbeddingService:
             return request.items
         return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
 
-    def _account(
-        self, request: EmbedRequest, version: ModelVersion, items: list[Item], cached: int, vectors: NDArray[np.float32]
-    ) -> None:
-        """Count cache lookups, and copy unpinned requests to shadow versions."""
+    def _count_lookups(self, version: ModelVersion, items: int, cached: int) -> None:
         labels = (version.model, version.version)
         if cached:
             self.metrics.lookups.add((*labels, "hit"), cached)
-        if cached < len(items):
-            self.metrics.lookups.add((*labels, "miss"), len(items) - cached)
-        shadows = self.registry.routes[version.model].shadow
-        if shadows and "@" not in request.model:
-            for name, percent in shadows.items():
-                candidate = self.registry.versions[f"{version.model}@{name}"]
-                if candidate is not version:
-                    self._shadow.offer(percent, version, candidate, items, vectors)
+        if cached < items:
+            self.metrics.lookups.add((*labels, "miss"), items - cached)
+
+    def _copy_to_shadows(
+        self, request: EmbedRequest, version: ModelVersion, items: list[Item], vectors: NDArray[np.float32]
+    ) -> None:
+        """Copy a request that named no version to the shadow versions of its model."""
+        routes = self.registry.routes.get(
+            version.model
+        )  # none: the model was removed while this request was on its way
+        if routes is None or not routes.shadow or "@" in request.model:
+            return
+        for name, percent in routes.shadow.items():
+            candidate = self.registry.versions[f"{version.model}@{name}"]
+            if candidate is not version:
+                self._shadow.offer(percent, version, candidate, items, vectors)
 
     def report(self) -> None:
         """Hand what was counted to the metrics' exporter."""
-        for version in self.registry.versions.values():
-            labels = {"model": version.model, "version": version.version}
-            self.metrics.ready.set(float(version.takes_requests), labels)
-            self.metrics.queue.set(version.queue.waiting_items, labels)
-            for way, count in version.calls.items():
-                self.metrics.calls.add((version.model, version.version, way), count)
-            version.calls.clear()
-            if version.info is not None:
-                self._report_artifact(version, version.info.label.hash)
+        self._gauges.report(self.registry.versions.values())
         self.cache.report()
         self.metrics.flush()
-
-    def _report_artifact(self, version: ModelVersion, current: str) -> None:
-        """Set the hash served to 1 and the one before it to 0, which would stand for ever otherwise."""
-        labels = {"model": version.model, "version": version.version}
-        before = self._artifacts.get(version.reference)
-        if before not in (None, current):
-            self.metrics.artifact.set(0, {**labels, "hash": before})
-        self._artifacts[version.reference] = current
-        self.metrics.artifact.set(1, {**labels, "hash": current})
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ STEADY = ("ready", "asleep")  # states that last
 
 
 class ModelRegistry:
-    """Names to versions, as the gateway's configuration says."""
+    """Which version answers for a name, as the gateway's configuration says."""
 
     def __init__(self) -> None:
         """Know no model yet."""
@@ -34,7 +34,7 @@ class ModelRegistry:
         self.versions: dict[str, ModelVersion] = {}
         self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
         self.waiting: dict[str, Reason] = {}  # why a model's configured routes are not in force yet
-        self._wanted: set[str] = set()  # versions that routes wait for
+        self._awaited: set[str] = set()  # versions that routes wait for
         self._rounds = 0
 
     def configure(self, config: GatewayConfig) -> None:
@@ -49,16 +49,16 @@ class ModelRegistry:
         self.config = config
         self.routes = {model: routes for model, routes in self.routes.items() if model in config.models}
         for version in self.versions.values():
-            version.may_sleep = version.version in config.models[version.model].scale_to_zero
-            version.configure(config.queue)
+            may_sleep = version.version in config.models[version.model].scale_to_zero
+            version.configure(config.queue, may_sleep=may_sleep)
         self._apply_routes()
 
     def _apply_routes(self) -> None:
         """Put each model's routes in force; a version that gains weight before it is ready waits at weight 0.
 
-        So no request is sent where nobody answers. A model that had no routes has nothing to lose and takes its own.
+        So no request goes where nobody answers. A model without routes in force takes the configured ones at once.
         """
-        self.waiting, self._wanted = {}, set()
+        self.waiting, self._awaited = {}, set()
         for model, wanted in self.config.models.items():
             current = self.routes.get(model)
             unready = [] if current is None else self._unready(model, wanted, current)
@@ -67,7 +67,7 @@ class ModelRegistry:
                 weights = {v: current.versions.get(v, 0) for v in wanted.versions}
             routes = wanted.model_copy(update={"versions": weights}) if any(weights.values()) else wanted
             if unready:
-                self._wanted.update(f"{model}@{version}" for version in unready)
+                self._awaited.update(f"{model}@{version}" for version in unready)
                 text = f"the configured weights wait until {', '.join(unready)} has a ready replica"
                 self.waiting[model] = Reason(ReasonCode.WAITING_FOR_REPLICA, text)
             if routes != current:
@@ -75,7 +75,7 @@ class ModelRegistry:
                 logger.info("routes of %s: %s", model, dict(routes.versions))
 
     def _unready(self, model: str, wanted: ModelRoutes, current: ModelRoutes) -> list[str]:
-        """Versions that are to gain weight from nothing and have no ready replica."""
+        """Versions whose weight is to rise from 0 and that have no ready replica."""
         gaining = [v for v, weight in wanted.versions.items() if weight > 0 and not current.versions.get(v)]
         return [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
 
@@ -121,11 +121,13 @@ class ModelRegistry:
 
     async def refresh(self) -> None:
         """Ask every version's replicas once and, now and then, Serve how many there are."""
-        unsure = any(v.state not in STEADY or (v.state == "ready" and not v.replicas) for v in self.versions.values())
+        unsure = any(
+            v.state not in STEADY or (v.state == "ready" and not v.replica_count) for v in self.versions.values()
+        )
         if self._rounds % COUNT_EVERY == 0 or unsure:
             await self._count_replicas()
         self._rounds += 1
-        asked = [v for v in self.versions.values() if not v.resting or v.reference in self._wanted]
+        asked = [v for v in self.versions.values() if not v.resting or v.reference in self._awaited]
         await asyncio.gather(*(version.refresh() for version in asked))
         self._apply_routes()
 
@@ -139,5 +141,4 @@ class ModelRegistry:
             application = status.applications.get(version.application)
             deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
             states = deployment.replica_states.items() if deployment else ()
-            version.replicas = sum(count for state, count in states if state == RUNNING)
-            version.configure(self.config.queue)
+            version.note_replicas(sum(count for state, count in states if state == RUNNING))

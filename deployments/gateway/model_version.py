@@ -33,7 +33,7 @@ CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts 
 
 
 class ModelVersion:
-    """Reaches the application of one model version."""
+    """Queues requests for the application of one model version, and knows what its replicas said of themselves."""
 
     def __init__(self, model: str, version: str, modality: Modality) -> None:
         """Know of a version; nothing is called until it is refreshed or used."""
@@ -42,18 +42,18 @@ class ModelVersion:
         self.application = application_name(model, version)
         self.info: ModelInfo | None = None
         self.error: Reason | None = None  # why no replica embeds
-        self.replicas = 0
+        self.replica_count = 0
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
-        self.may_sleep = False  # scaled to zero when idle
+        self._may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
-        self._reach = Replicas(self.reference, self.application, DEPLOYMENT_NAMES[modality])
-        self.calls = self._reach.calls  # by way, since they were last reported
-        self.queue = RequestQueue(self.call, text_cost if modality == "text" else image_cost, QueueSettings())
+        self._replicas = Replicas(self.reference, self.application, DEPLOYMENT_NAMES[modality])
+        self._queue_config = Queue()
+        self.queue = RequestQueue(self.call, text_cost if modality == "text" else image_cost, self._queue_settings())
 
     @property
     def state(self) -> State:
         """Whether a replica serves this version, or would as soon as somebody asks."""
-        if self.resting and not self.replicas:
+        if self.resting and not self.replica_count:
             return "asleep"
         if self.info is not None and self.error is None:
             return "ready"
@@ -62,38 +62,52 @@ class ModelVersion:
     @property
     def resting(self) -> bool:
         """Whether it may sleep and nobody used it lately: it is to be left alone."""
-        return self.may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
+        return self._may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
 
     @property
     def takes_requests(self) -> bool:
         """Whether a request is answered, if only after a cold start."""
-        return self.state == "ready" or (self.may_sleep and self.error is None)
+        return self.state == "ready" or (self._may_sleep and self.error is None)
 
-    def configure(self, queue: Queue) -> None:
-        """Take new queue limits, in proportion to the replicas that are there."""
-        replicas = max(self.replicas, 1)
-        settings = QueueSettings(
-            call_cost=queue.call_cost if self.modality == "text" else queue.call_images,
-            max_calls=queue.calls_per_replica * replicas,
+    def configure(self, queue: Queue, *, may_sleep: bool) -> None:
+        """Take settings: of the queue, and whether Serve scales the version to zero when it is idle."""
+        self._queue_config, self._may_sleep = queue, may_sleep
+        self.queue.configure(self._queue_settings())
+
+    def note_replicas(self, count: int) -> None:
+        """Take the number of replicas that run; the queue allows calls in proportion."""
+        self.replica_count = count
+        self.queue.configure(self._queue_settings())
+
+    def _queue_settings(self) -> QueueSettings:
+        config, replicas = self._queue_config, max(self.replica_count, 1)
+        return QueueSettings(
+            call_cost=config.call_cost if self.modality == "text" else config.call_images,
+            max_calls=config.calls_per_replica * replicas,
             replicas=replicas,
-            gather_s=queue.gather_s,
-            waiting_items=queue.waiting_items,
-            waiting_s=queue.waiting_s or math.inf,
-            bulk_waiting=queue.bulk_waiting,
-            bulk_share=queue.bulk_share,
+            gather_s=config.gather_s,
+            waiting_items=config.waiting_items,
+            waiting_s=config.waiting_s or math.inf,
+            bulk_waiting=config.bulk_waiting,
+            bulk_share=config.bulk_share,
         )
-        self.queue.configure(settings)
+
+    def take_calls(self) -> dict[str, int]:
+        """How many calls each way took since this was last asked."""
+        calls = dict(self._replicas.calls)
+        self._replicas.calls.clear()
+        return calls
 
     async def refresh(self, max_age_s: float = 10.0) -> None:
         """Ask a replica what it serves; the answer, or why there is none, is kept."""
         try:
-            self.info = await asyncio.wait_for(self._reach.describe(max_age_s), DESCRIBE_TIMEOUT_S)
+            self.info = await asyncio.wait_for(self._replicas.describe(max_age_s), DESCRIBE_TIMEOUT_S)
             self.error = None
             self.seen_at = time.monotonic()
         except NotDeployedError as error:
             self.error = Reason(ReasonCode.NOT_DEPLOYED, str(error))
         except TimeoutError:
-            waking = self.may_sleep and not self.replicas
+            waking = self._may_sleep and not self.replica_count
             silence = Reason(ReasonCode.NO_REPLICA, f"no replica answered within {DESCRIBE_TIMEOUT_S:g} s")
             self.error = None if waking else silence
         except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
@@ -131,7 +145,7 @@ class ModelVersion:
         self._used_at = time.monotonic()
         span = tracing.call(self.reference)
         try:
-            return await self._reach.encode(items, self._queued(cost, tracing.carried(span)))
+            return await self._replicas.encode(items, self._queued(cost, tracing.carried(span)))
         finally:
             tracing.end(span)
 

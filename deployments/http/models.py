@@ -60,7 +60,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "swap_error": info.swap_error if info else None,
         "share": registry.share(version),
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
-        "replicas": version.replicas,
+        "replicas": version.replica_count,
     }
 
 

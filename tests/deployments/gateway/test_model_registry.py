@@ -105,7 +105,8 @@ def test_a_version_that_may_not_sleep_takes_no_requests_without_a_replica() -> N
 
 def test_a_version_that_may_sleep_and_is_broken_takes_no_requests() -> None:
     second = asleep(versions={"1": 0, "2": 1}, fallback="1").versions["m@2"]
-    second.replicas, second.error = 1, Reason(ReasonCode.REPLICA_FAILED, "the engine is broken")
+    second.note_replicas(1)
+    second.error = Reason(ReasonCode.REPLICA_FAILED, "the engine is broken")
     assert (second.state, second.takes_requests) == ("failed", False)
 
 
@@ -114,7 +115,8 @@ def test_a_sleeping_version_waits_for_its_weight_until_it_has_proved_itself() ->
     found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
     assert found.share(found.versions["m@2"]) == 0
     assert "wait until 2" in found.waiting["m"].text
-    found.versions["m@2"].info, found.versions["m@2"].replicas = INFO, 1
+    found.versions["m@2"].info = INFO
+    found.versions["m@2"].note_replicas(1)
     found.configure(config(versions={"1": 1, "2": 1}, scale_to_zero=["2"]))
     assert found.share(found.versions["m@2"]) == 0.5
 
