@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +24,7 @@ def running(document: dict[str, Any]) -> Iterator[tuple[Service, ServeApi]]:
         path.write_text(yaml.safe_dump(document))
         service = Service(Path(folder) / "log", "--config", str(path)).wait()
         try:
-            found = re.search(r"dashboard: (http://\S+)", service.log.read_text())
-            assert found is not None
             document["http_options"]["port"] = service.port
-            yield service, ServeApi(found[1])
+            yield service, ServeApi(service.dashboard)
         finally:
             service.stop()

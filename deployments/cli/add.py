@@ -27,11 +27,11 @@ def add(
     from deployments.operator.execute import Change, Options, execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    cluster = Cluster(dashboard, url)
-    current = cluster.read()
+    service = RunningService(dashboard, url)
+    current = service.read()
     require_idle(current)
     routes(current, model)  # refuses a model that is not served, before anything is downloaded
     margin = shrink_margin(operations.add(current, reference), reference)
@@ -40,4 +40,4 @@ def add(
         with console_reporter() as reporter:
             digest = artifact_hash(reference, reference, profile(current), reporter, margin)
     change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
-    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))
+    execute(Console(), service, current, change, Options(dry_run, write, timeout))

@@ -23,10 +23,10 @@ def promote(
     from deployments.operator import operations
     from deployments.operator.document import split
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    cluster = Cluster(dashboard, url)
+    service = RunningService(dashboard, url)
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
-    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))

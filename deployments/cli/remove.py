@@ -25,10 +25,10 @@ def remove(
     from deployments.operator import operations
     from deployments.operator.document import split
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    cluster = Cluster(dashboard, url)
+    service = RunningService(dashboard, url)
     operation = partial(operations.remove, reference=reference, drain=drain)
     change = Change(f"remove {reference}{' --drain' if drain else ''}", model, operation)
-    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout, drain_time))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, drain_time))

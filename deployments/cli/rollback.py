@@ -27,10 +27,10 @@ def rollback(
     from deployments.operator.execute import Change, Options, execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
-    cluster = Cluster(dashboard, url)
-    current = cluster.read()
+    service = RunningService(dashboard, url)
+    current = service.read()
     require_idle(current)
     past = operations.past_of(current, model)
     here = artifacts(current, model)
@@ -46,4 +46,4 @@ def rollback(
     routed = {f"{model}@{v}" for v, weight in past["versions"].items() if weight > 0 and v in listed}
     operation = partial(operations.rollback, model=model, past=past)
     change = Change(f"rollback {model}", model, operation, hashes, frozenset(routed - changed.keys()))
-    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))
+    execute(Console(), service, current, change, Options(dry_run, write, timeout))

@@ -25,17 +25,17 @@ def route(
     """Share a model's traffic between its versions."""
     from deployments.operator import operations
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
     shares, shadows = parse(weights or []), parse(shadow or [])
     if not shares and not shadows:
         raise ConfigError("name at least one version with its weight, such as 1.0.0=90 1.1.0=10")
-    cluster = Cluster(dashboard, url)
+    service = RunningService(dashboard, url)
     routed = frozenset(f"{model}@{v}" for v, share in [*shares.items(), *shadows.items()] if share > 0)
     words = [*(weights or []), *(f"--shadow {pair}" for pair in shadow or [])]
     operation = partial(operations.route, model=model, weights=shares, shadow=shadows)
     change = Change(f"route {model} {' '.join(words)}", model, operation, routed=routed)
-    execute(Console(), cluster, cluster.read(), change, Options(dry_run, write, timeout))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))
 
 
 def parse(pairs: list[str]) -> dict[str, float]:

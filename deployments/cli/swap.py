@@ -28,12 +28,12 @@ def swap(
     from deployments.operator.execute import Change, Options, execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash, artifact_name
-    from deployments.operator.service import Cluster
+    from deployments.operator.service import RunningService
 
     model, version = split(reference)
     artifact = artifact_name(model, to)
-    cluster = Cluster(dashboard, url)
-    current = cluster.read()
+    service = RunningService(dashboard, url)
+    current = service.read()
     require_idle(current)
     require_routed(current, model, version)
     margin = shrink_margin(current, reference)
@@ -43,4 +43,4 @@ def swap(
             digest = artifact_hash(reference, artifact, profile(current), reporter, margin)
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
-    execute(Console(), cluster, current, change, Options(dry_run, write, timeout))
+    execute(Console(), service, current, change, Options(dry_run, write, timeout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from rich.panel import Panel
 from deployments.cli.console_reporter import console_reporter
 from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
+from models.files import write_whole
 
 if TYPE_CHECKING:
     from deployments.cluster.local_ray import LocalRay
@@ -36,6 +38,10 @@ def up(
     ] = None,
     beside: Annotated[bool, typer.Option("--beside", help="start a Ray of our own beside one that runs")] = False,
     timeout: Annotated[float, typer.Option(help="seconds to wait until the service is ready")] = 300,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(help="write url and dashboard here, as JSON, once it is ready: for programs that wait"),
+    ] = None,
 ) -> None:
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
     import ray
@@ -47,7 +53,7 @@ def up(
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
-        _join(console, address, wanted, timeout)
+        _write_ready(ready_file, _join(console, address, wanted, timeout), address)
         return
     _require_free(wanted.port, beside)
     asks_for_keys = _require_keys(wanted)
@@ -59,17 +65,24 @@ def up(
         url = _deploy(console, ServeApi(local.dashboard), wanted, timeout)
         footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
         console.print(_summary(url, served, footer, asks_for_keys=asks_for_keys))
+        _write_ready(ready_file, url, local.dashboard)
         _wait_for_signal()
         console.print("stopping")
     except BaseException:
         ray.shutdown()
         console.print(f"the logs are kept in {local.folder}/session_latest/logs/serve", highlight=False)
         raise
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
     _stop(local)
 
 
-def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> None:
-    """Deploy onto a Ray that runs. Its nodes get the models; this machine may lack their files and never needs them."""
+def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> str:
+    """Deploy onto a Ray that runs, and return the service's URL.
+
+    The Ray's nodes get the models; this machine may lack their files and never needs them.
+    """
     from deployments.cluster.serve_api import ClusterError, ServeApi
     from deployments.operator.service import served_versions
 
@@ -79,6 +92,16 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float)
     served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
     footer = f"on the Ray at {address}; it goes on when this command ends"
     console.print(_summary(url, served, footer, asks_for_keys=config.auth == "keys"))
+    return url
+
+
+def _write_ready(path: Path | None, url: str, dashboard: str) -> None:
+    if path is None:
+        return
+    try:
+        write_whole(path, json.dumps({"url": url, "dashboard": dashboard}).encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write --ready-file {path}: {error.strerror}") from error
 
 
 def _profile(name: str | None) -> Profile | None:

@@ -1,4 +1,4 @@
-"""Waiting until the cluster is what it was asked to be, and noticing when it will not be."""
+"""Waits until a service is what it was asked to be, and notices when it will not get there."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.cluster.serve_api import ClusterError
+from deployments.cluster.serve_api import ClusterError, last_line
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.routes import shares
 from deployments.contract.reason import ReasonCode
 from deployments.operator.document import Document, gateway, gateway_name, split
-from deployments.operator.lock import SETTLE_S, Mark, require_ours
-from deployments.operator.service import Cluster, Entry
+from deployments.operator.lock import SETTLE_S, Claim, require_ours
+from deployments.operator.service import Entry, RunningService
 from models.errors import EmbedserveError, UnavailableError
 
 POLL_S = 0.2
-REFRESH_S = 2.0  # within it a gateway replica asks the encoders what they serve, on a busy machine too
-STALE_S = 3 * REFRESH_S  # after it a reason is no remnant of an earlier swap
-ASKS = 3  # answers per gateway replica that must agree: a proxy gives each connection to one of them
+REFRESH_S = 2.0  # a gateway replica asks encoders what they serve at least this often, on a busy machine too
+STALE_S = 3 * REFRESH_S  # a reason that is still given after this long is not left over from an earlier swap
+ASKS = 3  # answers in a row that must agree, for each gateway replica: which one answers is up to the proxy
 
 
 class NotHealthyError(EmbedserveError):
-    """The new state does not get healthy; the message says what is wrong."""
+    """The service does not get healthy after a change; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Expected:
     """What the service must say of itself."""
 
     document: Document
-    mark: Mark
-    hashes: Mapping[str, str | None] = field(default_factory=dict)  # of changed versions; None: not known here
-    reasons: Mapping[str, str | None] = field(default_factory=dict)  # as they were before the change
+    claim: Claim
+    hashes: Mapping[str, str | None] = field(default_factory=dict)  # of versions that change; None: not known here
+    reasons: Mapping[str, str | None] = field(default_factory=dict)  # that versions gave before the change
 
 
-def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[[str], None]) -> None:
+def wait(service: RunningService, expected: Expected, timeout_s: float, tell: Callable[[str], None]) -> None:
     """Wait until every application runs and the gateway's replicas agree with the document.
 
     Raises:
         NotHealthyError: an application failed, a swap was refused, or time ran out.
-        ConflictError: another operator's document took the place of ours.
+        ConflictError: another operator's document has replaced ours.
     """
     began = time.monotonic()
     settled_at: float | None = None  # when Serve said that all is deployed
@@ -50,12 +50,12 @@ def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[
     missing = "nothing was asked yet"
     while time.monotonic() - began < timeout_s:
         try:
-            details, document = cluster.look()
-            require_ours(document, expected.mark)
+            details, document = service.look()
+            require_ours(document, expected.claim)
             missing = unsettled(details, expected.document)
             settled_at = (settled_at or time.monotonic()) if not missing else None
             if settled_at is not None:
-                entries = cluster.versions(expected.document)
+                entries = service.versions(expected.document)
                 age = time.monotonic() - settled_at
                 require_accepted(entries, expected, age)
                 missing = disagreement(entries, expected, age)
@@ -73,7 +73,7 @@ def wait(cluster: Cluster, expected: Expected, timeout_s: float, tell: Callable[
 
 
 def unsettled(details: Mapping[str, Any], document: Document) -> str:
-    """What Serve has not finished; empty when nothing.
+    """What Serve has not finished yet; empty when it has.
 
     Raises:
         NotHealthyError: an application failed.
@@ -82,7 +82,7 @@ def unsettled(details: Mapping[str, Any], document: Document) -> str:
     wanted = [app["name"] for app in document["applications"]]
     for name in wanted:
         if reported.get(name, {}).get("status") == "DEPLOY_FAILED":
-            raise NotHealthyError(f"{name} failed to deploy: {_last_line(reported[name].get('message'))}")
+            raise NotHealthyError(f"{name} failed to deploy: {last_line(reported[name].get('message') or '')}")
     states = {name: reported.get(name, {}).get("status", "NOT_STARTED") for name in wanted}
     left = [f"{name} is {state.lower()}" for name, state in states.items() if state != "RUNNING"]
     ours = [name for name, app in reported.items() if app.get("source") == "declarative"]
@@ -91,10 +91,10 @@ def unsettled(details: Mapping[str, Any], document: Document) -> str:
 
 
 def require_accepted(entries: list[Entry], expected: Expected, age_s: float) -> None:
-    """Notice a swap that the encoder refused: it serves, and gives a reason why not what was asked for.
+    """Notice that an encoder refused a swap: it goes on with the artifact that it has, and says why.
 
     Raises:
-        NotHealthyError: with that reason.
+        NotHealthyError: with the encoder's reason.
     """
     for entry in entries:
         reason = entry.get("reason")
@@ -105,7 +105,7 @@ def require_accepted(entries: list[Entry], expected: Expected, age_s: float) -> 
 
 
 def disagreement(entries: list[Entry], expected: Expected, age_s: float) -> str:
-    """What a gateway replica says differently from what was asked; empty when nothing."""
+    """The first thing that a gateway replica says otherwise than it was asked to be; empty when there is none."""
     said = {entry["id"]: entry for entry in entries}
     wanted: dict[str, float] = {}
     for model, table in gateway(expected.document)["models"].items():
@@ -119,7 +119,7 @@ def disagreement(entries: list[Entry], expected: Expected, age_s: float) -> str:
         if abs(entry["share"] - share) > 1e-6:
             return f"{reference} has {entry['share']:.0%} of the traffic, not {share:.0%} yet"
         if reference not in expected.hashes and share == 0:
-            continue  # what gets no traffic and was not changed may be broken as it was
+            continue  # without traffic, and not what this command changes: it may be as broken as it was before
         if entry["state"] != "ready":
             return f"{reference} is {entry['state']}: {entry.get('reason') or 'no reason given'}"
         if reference in expected.hashes and (waiting := _artifact(entry, expected.hashes[reference], age_s)):
@@ -128,7 +128,7 @@ def disagreement(entries: list[Entry], expected: Expected, age_s: float) -> str:
 
 
 def _artifact(entry: Entry, wanted: str | None, age_s: float) -> str:
-    """Why a changed version is not known to serve the new artifact; empty when it is."""
+    """Why a version may not serve its new artifact yet; empty when it does."""
     if entry.get("reason"):
         return f"{entry['id']}: {entry['reason']}"
     if wanted is None:
@@ -137,19 +137,14 @@ def _artifact(entry: Entry, wanted: str | None, age_s: float) -> str:
 
 
 def replicas(details: Mapping[str, Any], application: str) -> int:
-    """Running replicas that an application answers with, at least 1."""
+    """How many replicas of an application answer requests, at least 1; decoders do not."""
     deployments = details.get("applications", {}).get(application, {}).get("deployments", {})
     answering = [deployment for name, deployment in deployments.items() if name != DECODER_NAME]
     return max([len(deployment.get("replicas", [])) for deployment in answering], default=1) or 1
 
 
 def hold_s(details: Mapping[str, Any], expected: Expected) -> float:
-    """How long the answers must agree: gateways ask one encoder replica at a time what it serves."""
+    """Seconds for which answers must agree: a gateway asks one replica of an encoder at a time, so others may lag."""
     names = {application_name(*split(reference)) for reference in expected.hashes}
     most = max((replicas(details, name) for name in names), default=1)
     return 0.0 if most == 1 else min(most, 5) * REFRESH_S
-
-
-def _last_line(message: str | None) -> str:
-    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"

@@ -1,4 +1,4 @@
-"""The configuration document of a running cluster, and where things lie in it. Pure functions."""
+"""The configuration document of a running service, and where to find things in it. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.errors import ConfigError, ModelNotFoundError
 
 Document = dict[str, Any]
-KEPT = ("proxy_location", "http_options", "target_capacity")  # what Serve reports beside the applications
+KEPT = ("proxy_location", "http_options", "target_capacity")  # of what Serve reports beside the applications
 
 
 def from_details(details: Mapping[str, Any]) -> Document:
-    """The document that would deploy what a cluster was last asked for.
+    """The document that a cluster was last asked for, out of what Serve reports.
 
-    Serve reports each application as it was deployed, but leaves out keys whose value is null: an encoder without its
-    ``route_prefix: null`` would ask for ``/``, the gateway's.
+    Serve leaves out keys whose value is null. ``route_prefix`` is put back: without its null, an encoder would ask for
+    ``/``, which is the gateway's.
     """
     document: Document = {key: copy.deepcopy(details[key]) for key in KEPT if details.get(key) is not None}
     deployed = []
@@ -64,10 +64,10 @@ def routes(document: Document, model: str) -> dict[str, Any]:
 
 
 def require_routed(document: Document, model: str, version: str) -> None:
-    """Refuse a version that the gateway does not route.
+    """Refuse a version that the gateway does not list.
 
     Raises:
-        ModelNotFoundError: with what there is and how to add it.
+        ModelNotFoundError: names the versions that it lists, and how to add one.
     """
     versions = routes(document, model)["versions"]
     if version not in versions:
@@ -112,7 +112,7 @@ def artifacts(document: Document, model: str) -> dict[str, str]:
 
 
 def shrink_margin(document: Document, reference: str) -> int | None:
-    """How a version's encoder decodes large JPEGs, where the configuration says it."""
+    """The ``shrink_margin`` with which a version's encoder decodes large JPEGs; none where it decodes every pixel."""
     margin: int | None = user_config(encoder(document, *split(reference))).get("shrink_margin")
     return margin
 

@@ -1,4 +1,4 @@
-"""Carrying a change out: check, show the plan, apply it step by step, wait, and go back when it does not get healthy."""
+"""Carries a change out: check, show the plan, deploy step by step, wait each time, go back when it does not get healthy."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from deployments.operator.document import Document, gateway
 from deployments.operator.operations import Operation, remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
-from deployments.operator.service import Cluster
+from deployments.operator.service import RunningService
 from deployments.operator.yaml_file import YamlFile
 from models.errors import EmbedserveError
 
-PATIENCE_S = 30.0  # Serve's controller restarts within it
+PATIENCE_S = 30.0  # a restart of Serve's controller takes less
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every command takes."""
+    """What every command that changes a service takes, beside where that service is."""
 
     dry_run: bool = False
     write: Path | None = None
@@ -37,22 +37,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Change:
-    """What one command wants."""
+    """What one command wants to change."""
 
-    command: str  # as the operator typed it, for others to read
+    command: str  # as it was typed, for other operators to read
     model: str
     operation: Operation
     hashes: Mapping[str, str | None] = field(default_factory=dict)  # of versions whose artifact changes
-    routed: frozenset[str] = frozenset()  # versions that must be able to take traffic already
+    routed: frozenset[str] = frozenset()  # versions that get traffic, and so must have a ready replica before
 
 
 class Execution:
     """One command at work."""
 
-    def __init__(self, console: Console, cluster: Cluster, change: Change, options: Options) -> None:
+    def __init__(self, console: Console, service: RunningService, change: Change, options: Options) -> None:
         """Prepare; nothing is read or written yet."""
-        self._console, self._cluster, self._change, self._options = console, cluster, change, options
-        self._mark = lock.sign(change.command, lease_s=4 * options.timeout_s + options.drain_s)
+        self._console, self._service, self._change, self._options = console, service, change, options
+        self._claim = lock.new_claim(change.command, lease_s=4 * options.timeout_s + options.drain_s)
 
     def run(self, current: Document) -> None:
         """Carry the change out on what was read.
@@ -82,7 +82,7 @@ class Execution:
         check(target, "the new configuration")
         prepared = plan(current, target)
         if prepared.steps:
-            require_ready(self._cluster.versions(current), sorted(self._change.routed))
+            require_ready(self._service.versions(current), sorted(self._change.routed))
         return prepared
 
     def _show(self, prepared: Plan) -> None:
@@ -97,18 +97,18 @@ class Execution:
         before = prepared.current
         previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
         number = lock.revision(before) + 1
-        reasons = {entry["id"]: entry.get("reason") for entry in self._cluster.versions(before)}
+        reasons = {entry["id"]: entry.get("reason") for entry in self._service.versions(before)}
         written = False
-        lock.require_same(before, self._cluster.read())
+        lock.require_same(before, self._service.read())
         try:
             for step in prepared.steps:
-                document = lock.stamp(step.document, number, self._mark, previous)
+                document = lock.with_claim(step.document, number, self._claim, previous)
                 written = self._write(document, written)
-                self._wait(step.title, Expected(document, self._mark, self._hashes(step), reasons))
+                self._wait(step.title, Expected(document, self._claim, self._hashes(step), reasons))
                 self._drain(step)
-            done = lock.stamp(prepared.target, number, self._mark.ended("done"), previous)
+            done = lock.with_claim(prepared.target, number, self._claim.ended("done"), previous)
             self._write(done, written)
-            self._wait("finish", Expected(done, self._mark, self._hashes(prepared.steps[-1]), reasons))
+            self._wait("finish", Expected(done, self._claim, self._hashes(prepared.steps[-1]), reasons))
         except lock.ConflictError:
             raise
         except (EmbedserveError, KeyboardInterrupt) as error:
@@ -119,19 +119,19 @@ class Execution:
         self._console.print(f"[green]done:[/] {escape(self._change.command)} (revision {number})", highlight=False)
 
     def _write(self, document: Document, written: bool) -> bool:
-        """Write after a last look that nobody else did: there is no compare-and-swap."""
+        """Deploy; after the first time only while our own document still stands, for Serve has no compare-and-swap."""
         if written:
-            lock.require_ours(self._cluster.read(PATIENCE_S), self._mark)
-        self._cluster.write(document, PATIENCE_S if written else 0)
+            lock.require_ours(self._service.read(PATIENCE_S), self._claim)
+        self._service.write(document, PATIENCE_S if written else 0)
         return True
 
     def _deployed(self) -> bool:
-        """Whether anything of this command is in effect."""
-        last = lock.mark(self._cluster.read(PATIENCE_S))
-        return last is not None and last.id == self._mark.id
+        """Whether any step of this command was deployed."""
+        last = lock.last_claim(self._service.read(PATIENCE_S))
+        return last is not None and last.id == self._claim.id
 
     def _hashes(self, step: Step) -> dict[str, str | None]:
-        """Only versions that the step's gateway lists can be asked for their hash."""
+        """The hashes to wait for: of versions that the step's gateway lists, for it says no others."""
         listed = {
             f"{model}@{v}" for model, table in gateway(step.document)["models"].items() for v in table["versions"]
         }
@@ -140,7 +140,7 @@ class Execution:
     def _wait(self, title: str, expected: Expected) -> None:
         with self._console.status(title) as spinner:
             wait(
-                self._cluster,
+                self._service,
                 expected,
                 self._options.timeout_s,
                 lambda text: spinner.update(f"{title}: {escape(text)}"),
@@ -158,18 +158,18 @@ class Execution:
             NotHealthyError: always; it says why and what stands now.
         """
         self._console.print(f"[bold red]not healthy:[/] {escape(reason)}\ngoing back to what was there before")
-        mark = self._mark.ended("went back")
-        document = lock.stamp(before, number, mark, gateway(before).get("previous", {}))
-        lock.require_ours(self._cluster.read(PATIENCE_S), self._mark)
-        self._cluster.write(document, PATIENCE_S)
+        claim = self._claim.ended("went back")
+        document = lock.with_claim(before, number, claim, gateway(before).get("previous", {}))
+        lock.require_ours(self._service.read(PATIENCE_S), self._claim)
+        self._service.write(document, PATIENCE_S)
         try:
-            self._wait("going back", Expected(document, mark))
+            self._wait("going back", Expected(document, claim))
         except NotHealthyError as error:
             raise NotHealthyError(f"{reason}; the earlier configuration was deployed again, but: {error}") from None
         raise NotHealthyError(f"{reason}; the service is back to what it was: nothing else changed")
 
 
-def execute(console: Console, cluster: Cluster, current: Document, change: Change, options: Options) -> None:
+def execute(console: Console, service: RunningService, current: Document, change: Change, options: Options) -> None:
     """Carry out a change of a running service.
 
     Raises:
@@ -177,4 +177,4 @@ def execute(console: Console, cluster: Cluster, current: Document, change: Chang
     """
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends a change as Ctrl-C does: by going back
         signal.signal(number, signal.default_int_handler)
-    Execution(console, cluster, change, options).run(current)
+    Execution(console, service, change, options).run(current)

@@ -1,8 +1,8 @@
-"""Who changes the service right now, and who did last: a note in the gateway's user_config that every operator sees.
+"""Who changes the service now, or did so last: a claim in the gateway's user_config that every operator's command reads.
 
-Serve's REST API has no compare-and-swap. Each command reads the revision, looks again right before it writes, marks what
-it writes as its own, and looks at that mark in every poll until it is done. Of two that write in the same moment the
-later one stands and the earlier one is told.
+Serve's REST API has no compare-and-swap. A command reads the revision, reads it again right before it writes, puts its
+own claim into what it writes, and checks in every poll that this claim still stands. Of two commands that write at the
+same moment, the later one wins and the earlier one is told.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from deployments.operator.document import Document, gateway
 from deployments.operator.plan import visible
 from models.errors import EmbedserveError
 
-KEY = "@last"  # inside `previous`; no model name holds an '@'
-SETTLE_S = 1.0  # longer than the moment between another operator's last look and its write
+KEY = "@last"  # in `previous`, beside names of models, none of which holds an '@'
+SETTLE_S = 1.0  # more than another command needs from its last read to its write
 State = Literal["running", "done", "went back"]
 
 
@@ -31,34 +31,34 @@ class ConflictError(EmbedserveError):
 
 
 @dataclass(frozen=True)
-class Mark:
-    """One command's signature."""
+class Claim:
+    """One command, and whether it is still at work."""
 
     id: str
     by: str
     at: str  # ISO 8601, UTC
     command: str
-    until: float  # Unix seconds after which a command that is still `running` counts as lost
+    until: float  # Unix seconds; a command that is `running` after them counts as lost
     state: State = "running"
 
     def __str__(self) -> str:
         """Who did what, and when."""
         return f"{self.by} ran `{self.command}` at {self.at}"
 
-    def ended(self, state: State) -> Mark:
-        """The same signature after the command."""
+    def ended(self, state: State) -> Claim:
+        """The claim of the same command once it is over."""
         return replace(self, state=state)
 
 
-def sign(command: str, lease_s: float) -> Mark:
-    """A new signature of this process."""
+def new_claim(command: str, lease_s: float) -> Claim:
+    """A claim of this process, which counts for ``lease_s`` seconds."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         user = f"uid {os.getuid()}"
     by = f"{user}@{socket.gethostname()} (pid {os.getpid()})"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Mark(uuid.uuid4().hex, by, now, command, time.time() + lease_s)
+    return Claim(uuid.uuid4().hex, by, now, command, time.time() + lease_s)
 
 
 def revision(document: Document) -> int:
@@ -66,20 +66,20 @@ def revision(document: Document) -> int:
     return int(gateway(document).get("revision") or 0)
 
 
-def mark(document: Document) -> Mark | None:
-    """The last command's signature, unless something else deployed the document."""
+def last_claim(document: Document) -> Claim | None:
+    """The claim of the command that deployed a document; none when another tool did."""
     note: Any = gateway(document).get("previous", {}).get(KEY)
     try:
-        return Mark(**note) if note else None
-    except TypeError:  # written by another version of this tool
+        return Claim(**note) if note else None
+    except TypeError:  # another version of this tool wrote it
         return None
 
 
-def stamp(document: Document, number: int, signature: Mark, previous: dict[str, Any]) -> Document:
-    """The document as this command deploys it, with the earlier states that ``rollback`` may come back to."""
-    stamped = copy.deepcopy(document)
-    gateway(stamped).update(revision=number, previous={**copy.deepcopy(previous), KEY: asdict(signature)})
-    return stamped
+def with_claim(document: Document, number: int, claim: Claim, previous: dict[str, Any]) -> Document:
+    """The document with a command's claim and revision, and the earlier states that ``rollback`` may return to."""
+    claimed = copy.deepcopy(document)
+    gateway(claimed).update(revision=number, previous={**copy.deepcopy(previous), KEY: asdict(claim)})
+    return claimed
 
 
 def require_idle(document: Document) -> None:
@@ -88,7 +88,7 @@ def require_idle(document: Document) -> None:
     Raises:
         ConflictError: names it.
     """
-    last = mark(document)
+    last = last_claim(document)
     if last and last.state == "running" and time.time() < last.until:
         raise ConflictError(
             f"another change is under way: {last}; nothing was changed here, try again when it is done "
@@ -97,27 +97,27 @@ def require_idle(document: Document) -> None:
 
 
 def require_same(seen: Document, now: Document) -> None:
-    """Refuse to write over what changed since it was read.
+    """Refuse to overwrite a document that changed since it was read.
 
     Raises:
         ConflictError: says who was faster.
     """
     require_idle(now)
-    if (revision(seen), mark(seen)) != (revision(now), mark(now)) or visible(seen) != visible(now):
+    if (revision(seen), last_claim(seen)) != (revision(now), last_claim(now)) or visible(seen) != visible(now):
         raise ConflictError(f"{_other(now)} while this command was preparing; nothing was changed here, try again")
 
 
-def require_ours(now: Document, signature: Mark) -> None:
-    """Stop when another operator's document stands in place of ours.
+def require_ours(now: Document, claim: Claim) -> None:
+    """Stop when another operator's document has replaced ours.
 
     Raises:
-        ConflictError: says whose; this command's change is not, or not wholly, in effect.
+        ConflictError: names that operator; this command's change is not in effect, or only in part.
     """
-    last = mark(now)
-    if last is None or last.id != signature.id:
+    last = last_claim(now)
+    if last is None or last.id != claim.id:
         raise ConflictError(f"{_other(now)} over this one, and theirs stands; look at `embedserve status`, try again")
 
 
 def _other(document: Document) -> str:
-    last = mark(document)
+    last = last_claim(document)
     return str(last) if last else "another tool (`serve deploy`?) deployed a configuration"

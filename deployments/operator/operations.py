@@ -24,7 +24,10 @@ Operation = Callable[[Document], Document]
 
 
 def swap(document: Document, reference: str, artifact: str, digest: str | None = None) -> Document:
-    """Let a version load another artifact under the same label; a pinned hash is pinned to the new one where known."""
+    """Let a version load another artifact under the same label.
+
+    A ``hash`` in its ``user_config`` becomes that of the new artifact where it is known, and is removed where it is not.
+    """
     model, version = split(reference)
     require_routed(document, model, version)
     target = copy.deepcopy(document)
@@ -37,7 +40,7 @@ def swap(document: Document, reference: str, artifact: str, digest: str | None =
 
 
 def route(document: Document, model: str, weights: Mapping[str, float], shadow: Mapping[str, float]) -> Document:
-    """Share traffic: versions that are not named get weight 0; a shadow of 0 percent ends that shadow."""
+    """Share traffic: versions that are not named get weight 0; a shadow of 0 percent ends."""
     for version in [*weights, *shadow]:
         require_routed(document, model, version)
     target = copy.deepcopy(document)
@@ -87,7 +90,7 @@ def _application(sibling: Mapping[str, Any], model: str, version: str) -> dict[s
 
 
 def remove(document: Document, reference: str, *, drain: bool) -> Document:
-    """Take a version away; one that has traffic only when ``drain`` says that its share may go to the others."""
+    """Take a version away; with ``drain`` also one that has traffic, whose share goes to the other versions."""
     model, version = split(reference)
     require_routed(document, model, version)
     target = copy.deepcopy(document)
@@ -118,7 +121,7 @@ def _require_unused(document: Document, reference: str) -> None:
 
 
 def past_of(document: Document, model: str) -> dict[str, Any]:
-    """The state of a model before its last change, as ``remember`` noted it.
+    """A model's routing and artifacts before its last change, as ``remember`` kept them.
 
     Raises:
         ConfigError: there is none.
@@ -134,7 +137,7 @@ def past_of(document: Document, model: str) -> dict[str, Any]:
 
 
 def rollback(document: Document, model: str, past: Mapping[str, Any]) -> Document:
-    """The routing and artifacts of a model as they were."""
+    """Give a model the routing and artifacts that it had before."""
     target = copy.deepcopy(document)
     table = routes(target, model)
     table["versions"] = copy.deepcopy(past["versions"])
@@ -156,7 +159,7 @@ def rollback(document: Document, model: str, past: Mapping[str, Any]) -> Documen
 
 
 def remember(current: Document, target: Document, model: str) -> Document:
-    """The target with what ``rollback`` needs in order to come back to the current state of a model."""
+    """The target, with what ``rollback`` needs to return a model to its current state."""
     table = routes(current, model)
     kept = dict(encoders(target, model))
     past: dict[str, Any] = {"versions": dict(table["versions"]), "artifacts": artifacts(current, model)}

@@ -1,4 +1,4 @@
-"""A change in steps that never leave a route without its application, and the diff that shows it."""
+"""A change in steps, none of which leaves a route without its application; and the diff that shows the change."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclass(frozen=True)
 class Step:
-    """One document to deploy, and what to call the wait for it."""
+    """One document to deploy, and what operators read while it is waited for."""
 
     title: str
     document: Document
-    drain: bool = False  # wait until requests that still use what the next step drops are answered
+    drain: bool = False  # then give requests time to finish that use what the next step drops
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to come from one document to another."""
+    """The way from one document to another."""
 
     current: Document
     target: Document
@@ -34,7 +34,7 @@ class Plan:
 
 
 def plan(current: Document, target: Document) -> Plan:
-    """Order a change: applications come and swap before the gateway routes to them, and go after it stopped to."""
+    """Order a change: the gateway routes to applications once they serve, and they go once it no longer does."""
     wanted = {app["name"]: app for app in target["applications"]}
     front = gateway_name(current)
     grown = copy.deepcopy(current)

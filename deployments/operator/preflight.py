@@ -1,4 +1,4 @@
-"""What is checked before a command acts: artifacts on this machine, versions on the service."""
+"""What a command checks before it acts: artifacts on this machine, versions on the service."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def artifact_name(model: str, to: str) -> str:
 def artifact_hash(
     reference: str, artifact: str, profile: str, reporter: Reporter, shrink_margin: int | None = None
 ) -> str:
-    """Get an artifact, let it embed something on this machine, and return the hash it will be served under.
+    """Get an artifact, prove that it embeds on this machine, and return the hash that it will be served under.
 
     Args:
         reference: the version that is to serve it.
@@ -77,7 +77,7 @@ def _pulled(label: ModelSpec, spec: ModelSpec, profile: str, reporter: Reporter)
 
 
 def require_ready(entries: Iterable[Entry], references: Iterable[str]) -> None:
-    """Refuse traffic for versions that cannot take it.
+    """Refuse to send traffic to versions that have no ready replica.
 
     Raises:
         UnavailableError: names the version, its state and why.

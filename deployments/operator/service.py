@@ -1,4 +1,4 @@
-"""The two sides of a running service that operators' commands use: Serve's REST API, and the service itself."""
+"""A running service as commands see it: through Serve's REST API, and through its own API."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from deployments.operator.traffic_stats import TrafficStats, parse
 from models.errors import ForbiddenError, UnavailableError
 
 TIMEOUT_S = 15.0
-KEY_VARIABLE = "EMBEDSERVE_API_KEY"  # a command line would show the key to every user of the machine
+KEY_VARIABLE = "EMBEDSERVE_API_KEY"  # and no option: every user of the machine can read command lines
 RETRY_S = 0.5
 T = TypeVar("T")
-Entry = dict[str, Any]
+Entry = dict[str, Any]  # a version as /v1/models describes it
 
 
-class Cluster:
-    """A running service."""
+class RunningService:
+    """A running service, and the cluster that it runs on."""
 
     def __init__(self, dashboard: str, url: str | None = None) -> None:
         """Connect to Ray's dashboard; without ``url`` the service is looked for on the dashboard's host.
@@ -78,7 +78,7 @@ class Cluster:
 
 
 def _patiently(step: Callable[[], T], patience_s: float) -> T:
-    """Try again for a while what failed because something restarts."""
+    """Repeat a step that fails, for a while: it may be a restart."""
     deadline = time.monotonic() + patience_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""serve_config.yaml changed in place: the file stays the truth, and its comments stay where they were."""
+"""The operator's own serve_config.yaml, changed as the service is, so that it stays the truth; comments stay."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class YamlFile:
 
     @classmethod
     def changed(cls, path: Path, operation: Operation) -> YamlFile:
-        """Apply a change to the file's own document, which may differ from the cluster's in port or profile.
+        """Apply a change to the document in a file, which may differ from the running one, in its port for example.
 
         Raises:
             EmbedserveError: the file is invalid, or the change does not fit it; nothing was written.

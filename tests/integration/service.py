@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -35,7 +35,9 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self._ready = log.with_name(log.name + ".ready")
         command = [str(Path(sys.executable).with_name("embedserve")), "up", "--beside", "--port", str(self.port)]
+        command += ["--ready-file", str(self._ready)]
         whole = {**os.environ, "COLUMNS": "200", **(environment or {})}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -45,7 +47,7 @@ class Service:
     def wait(self) -> Service:
         """Wait until it says that it is ready."""
         deadline = time.monotonic() + START_S
-        while "is ready on" not in self.log.read_text():
+        while not self._ready.exists():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
@@ -53,10 +55,9 @@ class Service:
 
     @property
     def dashboard(self) -> str:
-        """Where Serve's REST API answers, as the command says it."""
-        found = re.search(r"dashboard: (http://\S+)", self.log.read_text())
-        assert found, self.log.read_text()
-        return found[1]
+        """Where Serve's REST API answers."""
+        found: str = json.loads(self._ready.read_text())["dashboard"]
+        return found
 
     def api(self) -> ServeApi:
         """Serve's REST API."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deployments.operator.converge import Expected, NotHealthyError, disagreement, replicas, require_accepted, unsettled
-from deployments.operator.lock import sign
+from deployments.operator.lock import new_claim
 from deployments.operator.preflight import require_ready
 from models.errors import UnavailableError
 from tests.deployments.operator.documents import two_versions
@@ -19,7 +19,7 @@ def entry(reference: str, share: float, **changes: Any) -> dict[str, Any]:
 
 
 def expected(digest: str | None = NEW, reason: str | None = None) -> Expected:
-    return Expected(two_versions(90, 10), sign("test", 60), {V1: digest}, {V1: reason})
+    return Expected(two_versions(90, 10), new_claim("test", 60), {V1: digest}, {V1: reason})
 
 
 def said(**changes: Any) -> list[dict[str, Any]]:

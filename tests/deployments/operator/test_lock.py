@@ -8,13 +8,13 @@ import pytest
 from deployments.operator.document import gateway
 from deployments.operator.lock import (
     ConflictError,
-    mark,
+    last_claim,
+    new_claim,
     require_idle,
     require_ours,
     require_same,
     revision,
-    sign,
-    stamp,
+    with_claim,
 )
 from deployments.operator.operations import route
 from tests.deployments.operator.documents import TEXT, one_version, two_versions
@@ -22,14 +22,14 @@ from tests.deployments.operator.documents import TEXT, one_version, two_versions
 Document = dict[str, Any]
 
 
-def stamped(document: Document, command: str = "swap x", lease_s: float = 60, done: bool = True) -> Document:
-    signature = sign(command, lease_s)
-    return stamp(document, revision(document) + 1, signature.ended("done") if done else signature, {})
+def claimed(document: Document, command: str = "swap x", lease_s: float = 60, done: bool = True) -> Document:
+    claim = new_claim(command, lease_s)
+    return with_claim(document, revision(document) + 1, claim.ended("done") if done else claim, {})
 
 
 def test_a_stamp_can_be_read_back_and_keeps_the_history() -> None:
-    document = stamp(one_version(), 3, sign("swap x", 60), {TEXT: {"versions": {}}})
-    last = mark(document)
+    document = with_claim(one_version(), 3, new_claim("swap x", 60), {TEXT: {"versions": {}}})
+    last = last_claim(document)
     assert last is not None
     assert last.command == "swap x"
     assert revision(document) == 3
@@ -38,38 +38,38 @@ def test_a_stamp_can_be_read_back_and_keeps_the_history() -> None:
 
 def test_a_command_under_way_is_named_to_the_second_operator() -> None:
     with pytest.raises(ConflictError, match=r"under way: .*@.* ran `swap x`"):
-        require_idle(stamped(one_version(), done=False))
+        require_idle(claimed(one_version(), done=False))
 
 
 def test_a_command_that_ended_or_was_lost_holds_nobody_up() -> None:
     require_idle(one_version())
-    require_idle(stamped(one_version()))
-    require_idle(stamped(one_version(), lease_s=-1, done=False))
+    require_idle(claimed(one_version()))
+    require_idle(claimed(one_version(), lease_s=-1, done=False))
 
 
 def test_who_prepared_on_an_older_state_writes_nothing() -> None:
     seen = two_versions()
-    faster = stamped(route(seen, TEXT, {"1.1.0": 1}, {}), "route y")
+    faster = claimed(route(seen, TEXT, {"1.1.0": 1}, {}), "route y")
     with pytest.raises(ConflictError, match=r"`route y`.*nothing was changed here"):
         require_same(seen, faster)
     require_same(faster, faster)
 
 
 def test_a_file_deployed_meanwhile_is_noticed_too() -> None:
-    seen = stamped(two_versions())
+    seen = claimed(two_versions())
     with pytest.raises(ConflictError, match="another tool"):
         require_same(seen, two_versions(50, 50))
 
 
 def test_who_was_overwritten_is_told_by_whom() -> None:
-    mine = sign("route mine", 60)
-    require_ours(stamp(one_version(), 1, mine, {}), mine)
+    mine = new_claim("route mine", 60)
+    require_ours(with_claim(one_version(), 1, mine, {}), mine)
     with pytest.raises(ConflictError, match="`route theirs`"):
-        require_ours(stamped(one_version(), "route theirs"), mine)
+        require_ours(claimed(one_version(), "route theirs"), mine)
 
 
 def test_a_note_of_another_version_of_the_tool_counts_as_none() -> None:
     document = one_version()
     gateway(document)["previous"] = {"@last": {"who": "someone", "until": time.time() + 60}}
-    assert mark(document) is None
+    assert last_claim(document) is None
     require_idle(document)
