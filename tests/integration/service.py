@@ -36,6 +36,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._ready = log.with_name(log.name + ".ready")
+        self._ready.unlink(missing_ok=True)  # of an earlier one that was killed
         command = [str(Path(sys.executable).with_name("embedserve")), "up", "--beside", "--port", str(self.port)]
         command += ["--ready-file", str(self._ready)]
         whole = {**os.environ, "COLUMNS": "200", **(environment or {})}
