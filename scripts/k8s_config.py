@@ -27,7 +27,7 @@ GPU_SCALING = {  # a GPU's node takes minutes to come back
     "downscale_delay_s": 900,
 }
 GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
-# More than the core that an encoder leaves free beside its GPU, so that decoders land on nodes without one.
+# More than the core that an encoder leaves free beside its GPU, so that decoders are placed on nodes without a GPU.
 DECODER_PLACEMENT = {"num_cpus": 2}
 DECODER_REPLICAS = 8  # at most; docs/gpu.md says how many a card takes
 HEADER = """\
@@ -75,7 +75,7 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
 
 
 def _separate_decoder(app: dict[str, Any]) -> None:
-    """Beside a GPU pictures are decoded by a deployment of its own, which scales as encoders on processors do."""
+    """Beside a GPU, images are decoded in a deployment of their own, which scales as encoders on CPUs do."""
     app["args"]["decode"] = "separate"
     encoder = app["deployments"][0]
     scaling = {**copy.deepcopy(encoder["autoscaling_config"]), "max_replicas": DECODER_REPLICAS}
@@ -100,11 +100,11 @@ def _place(deployment: dict[str, Any], variant: Variant) -> None:
         scaling["min_replicas"] = max(scaling.get("min_replicas", 1), variant.replicas)
         scaling["max_replicas"] = max(scaling.get("max_replicas", 1), variant.replicas)
     if deployment["name"] == "Gateway":
-        deployment["max_replicas_per_node"] = 1  # two gateways on one node would fall with it
+        deployment["max_replicas_per_node"] = 1  # otherwise one lost node could take both gateways
 
 
 class _Plain(yaml.SafeDumper):
-    """No anchors: a reader of the manifest sees every value where it counts."""
+    """Writes no anchors, so that whoever reads a manifest sees every value in its place."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's name
         """Write equal values out each time."""

@@ -13,5 +13,5 @@ pip install --no-cache-dir --no-deps .
 pip check
 # From elsewhere, so that the installed package is found and not this folder.
 cd "$target"
-bin/python -c 'import deployments.apps.builders, deployments.serve_internals.http_shortcut, onnxruntime, ray; print("ray", ray.__version__)'
+bin/python -c 'import deployments.apps.builders, deployments.serve_internals.http_hook, onnxruntime, ray; print("ray", ray.__version__)'
 bin/embedserve models list >/dev/null
