@@ -1,1 +1,1 @@
-"""Vectors already computed: this gateway's memory, then a server that all gateways share."""
+"""Vectors already computed: in this gateway's memory, and on a server that all gateways share."""

@@ -1,4 +1,4 @@
-"""The cache as requests see it: this gateway's memory, and where configured a level that all gateways share."""
+"""The cache as requests see it: this gateway's memory, then the server that all gateways share where one is configured."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from deployments.config.cache import Cache
 from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.memory import MemoryCache
-from deployments.gateway.cache.redis.server import address
-from deployments.gateway.cache.redis.shared_cache import SharedCache
+from deployments.gateway.cache.shared_cache import BACKENDS, SharedCache
+from deployments.gateway.cache.shared_url import shared_url
 from deployments.observability.metrics import GatewayMetrics, Labels
 
 
@@ -21,6 +21,7 @@ class TieredCache:
         self._metrics = metrics
         self.memory = MemoryCache(0)
         self.shared: SharedCache | None = None
+        self._shared_url: str | None = None
         self._closing: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
 
     def configure(self, config: Cache) -> None:
@@ -34,11 +35,12 @@ class TieredCache:
 
     def _configure_shared(self, config: Cache) -> None:
         old, wanted = self.shared, config.shared
-        url = address(wanted) if wanted else None
-        if old is not None and wanted is not None and url == old.url:
+        url = shared_url(wanted, BACKENDS) if wanted else None
+        if old is not None and wanted is not None and url == self._shared_url:
             old.configure(wanted)
             return
-        self.shared = SharedCache(wanted, url, self._metrics) if wanted and url else None
+        self.shared = BACKENDS[url.partition("://")[0]](wanted, url, self._metrics) if wanted and url else None
+        self._shared_url = url
         if old is not None:
             task = asyncio.ensure_future(old.close())
             self._closing.add(task)

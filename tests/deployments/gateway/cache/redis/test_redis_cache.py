@@ -15,7 +15,7 @@ from deployments.config.cache import SharedCacheConfig
 from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.redis.circuit_breaker import FAILURES
-from deployments.gateway.cache.redis.shared_cache import SharedCache
+from deployments.gateway.cache.redis.redis_cache import RedisCache
 from deployments.gateway.cache.redis.stored_value import packed, server_key
 from deployments.observability.logging import logger
 from deployments.observability.metrics import GatewayMetrics
@@ -56,7 +56,7 @@ class Gateway:
         self.metrics = GatewayMetrics()
         # Long enough for a busy test machine; tests of a silent server shorten it.
         settings = SharedCacheConfig(url_env="X", **{"timeout_ms": 1000, **config})
-        self.cache = SharedCache(settings, url, self.metrics)
+        self.cache = RedisCache(settings, url, self.metrics)
 
     async def get(self, *keys: bytes) -> dict[bytes, Embedding]:
         return await self.cache.get(LABELS, keys, LABEL, SIZE)

@@ -1,4 +1,4 @@
-"""The shared level of the cache as the gateway uses it."""
+"""A shared cache on a Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deployments.config.cache import SharedCacheConfig
 from deployments.contract.embedding import Embedding, Label
-from deployments.gateway.cache.redis import server
+from deployments.gateway.cache.redis.connection import connect, server_name
 from deployments.gateway.cache.redis.reader import FETCHES, LOOKUP_KEYS, Reader
 from deployments.gateway.cache.redis.server_health import ServerHealth
 from deployments.gateway.cache.redis.stored_value import packed, unpacked
@@ -14,8 +14,8 @@ from deployments.gateway.cache.redis.writer import Writer
 from deployments.observability.metrics import GatewayMetrics, Labels
 
 
-class SharedCache:
-    """Entries on one server. Nothing that the server does, or fails to do, raises here."""
+class RedisCache:
+    """Embeddings on one server, behind one circuit breaker for reads and one for writes."""
 
     def __init__(self, config: SharedCacheConfig, url: str, metrics: GatewayMetrics) -> None:
         """Prepare a client of the server at ``url``; it connects when it is used.
@@ -23,11 +23,10 @@ class SharedCache:
         Raises:
             ConfigError: the ``cache`` extra is not installed, or the URL is malformed.
         """
-        self.url = url
         self._config = config
         self._metrics = metrics
-        self._client = server.client(url, connections=FETCHES + 1)
-        name = server.name(self._client)
+        self._client = connect(url, connections=FETCHES + 1)
+        name = server_name(self._client)
         self._health = {"read": ServerHealth(name, "reads"), "write": ServerHealth(name, "writes")}
         self._reader = Reader(self._client, self._health["read"])
         self._writer = Writer(self._client, self._health["write"], metrics.shared_writes)
