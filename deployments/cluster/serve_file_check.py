@@ -27,7 +27,7 @@ from deployments.config.routes import REST_AFTER_S
 from models.catalog.catalog import describe
 from models.errors import ConfigError
 
-SHORTEST_NAP_S = 2 * REST_AFTER_S  # after which a version may be scaled to zero: later than gateways stop asking it
+SHORTEST_NAP_S = 2 * REST_AFTER_S  # until a version sleeps: gateways must have stopped asking it, which would wake it
 
 
 def check(document: Any, where: str) -> None:
@@ -89,7 +89,7 @@ def _role(app: dict[str, Any], deployment: dict[str, Any]) -> Role:
 
 
 def _check_open_requests(deployment: dict[str, Any], config: GatewayConfig, where: str) -> None:
-    """Requests for vectors pass Serve's count by, so that a lower number there would bound all others only."""
+    """Serve does not count requests for vectors: a lower ``max_ongoing_requests`` would bound only the other requests."""
     most = deployment.get("max_ongoing_requests")
     if most is not None and most < config.queue.open_requests:
         raise ConfigError(
@@ -99,7 +99,7 @@ def _check_open_requests(deployment: dict[str, Any], config: GatewayConfig, wher
 
 
 def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -> None:
-    """Who asks for a card must be given one: Ray counts what each replica takes and shows it no other."""
+    """An encoder that needs a card must reserve one: Ray hides from a replica every card that it did not reserve."""
     gpus = (deployment.get("ray_actor_options") or {}).get("num_gpus") or 0
     if config.provider in ("tensorrt", "cuda") and not gpus:
         raise ConfigError(
@@ -109,7 +109,7 @@ def _check_card(deployment: dict[str, Any], config: EncoderConfig, where: str) -
 
 
 def _check_decoder(app: dict[str, Any], where: str) -> None:
-    """Whether an encoder has a decoder is said by ``decode``, and how it scales by the deployment; both or none."""
+    """``args.decode: separate`` asks for a decoder, and a deployment of that name scales it: neither works alone."""
     found = [deployment for deployment in app.get("deployments", []) if deployment.get("name") == DECODER_NAME]
     separate = app.get("args", {}).get("decode") == "separate"
     if separate != bool(found):
@@ -125,7 +125,7 @@ def _check_decoder(app: dict[str, Any], where: str) -> None:
 
 
 def _check_sleep(app: dict[str, Any], listed: bool, where: str) -> None:
-    """Whether a routed version may sleep is said twice, to Serve and to the gateway; both must say the same."""
+    """Serve and the gateway are both told whether a version may sleep, and must be told the same."""
     for deployment in main_deployments(app):
         scaling = deployment.get("autoscaling_config") or {}
         if (scaling.get("min_replicas") == 0) != listed:
