@@ -23,7 +23,11 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from deployments.contract.types import EncodeReply, Item, Label, ModelInfo, Queued
+from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.rpc.client import ConnectionPool
 from deployments.rpc.codec import EncodeCall, pack_call, pack_reply, unpack_call, unpack_reply
 from deployments.rpc.server import HOST_VARIABLE, Server

@@ -15,7 +15,8 @@ from ray.serve.exceptions import RayServeException
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.autoscaling.workload import Workload
-from deployments.contract.types import Item, Queued
+from deployments.contract.call import Queued
+from deployments.contract.items import Item
 from deployments.encoder.decoding import Outcome, Rules, decode_item
 from deployments.observability.logging import logger
 from models.errors import UnavailableError

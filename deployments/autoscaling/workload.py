@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from deployments.contract.types import Queued
+from deployments.contract.call import Queued
 
 NEWS_S = 5.0  # a gateway with a queue calls all the time: after so long without a call its queue is empty
 KEPT = 0.5  # weight of the seconds per cost known so far, when an interval brings new ones

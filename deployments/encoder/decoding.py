@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployments.contract.types import Item, ItemError
+from deployments.contract.items import Item, ItemError
 from models.errors import InputError, LimitError
 from models.inputs.image import Pixels, decode
 from models.inputs.image_header import ImageLimits

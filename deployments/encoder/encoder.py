@@ -20,7 +20,11 @@ from deployments.autoscaling.workload import Workload
 from deployments.config.base import Profile, parse
 from deployments.config.encoder import EncoderConfig
 from deployments.config.limits import EncoderLimits
-from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
+from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply, Stages
 from deployments.encoder import device
 from deployments.encoder.decoding import Rules, decode_item
 from deployments.encoder.engine_pool import EnginePool

@@ -7,7 +7,8 @@ import binascii
 from collections.abc import Sequence
 
 from deployments.config.limits import Limits
-from deployments.contract.types import Item, ItemError, ModelInfo
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
 from models.errors import InputError, LimitError
 from models.inputs.image_header import ImageLimits, check_header
 

@@ -13,7 +13,10 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.contract.call import Queued
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.observability.logging import logger
 from deployments.rpc.client import Connection, ConnectionLostError, ConnectionPool
 from deployments.rpc.server import Endpoint

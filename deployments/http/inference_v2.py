@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
-from deployments.contract.types import Item
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest, EmbedResult
 from deployments.gateway.model_version import ModelVersion
 from deployments.http.middleware.auth import CLIENT

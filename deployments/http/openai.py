@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.config.limits import Limits
+from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
-from deployments.contract.types import Item
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.http.middleware.auth import CLIENT
 from deployments.http.request import bulk_of, media_type, read_body, read_json, timeout_of

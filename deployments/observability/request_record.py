@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployments.contract.types import Stages
+from deployments.contract.reply import Stages
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

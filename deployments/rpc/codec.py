@@ -8,7 +8,11 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
-from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
+from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply, Stages
 
 FORMAT: Final = 2  # gateways call only encoders of the same format, others through Serve's handle
 ENCODE, DESCRIBE = range(2)  # a call's first field

@@ -11,7 +11,10 @@ from typing import TypedDict
 
 import ray
 
-from deployments.contract.types import EncodeReply, Item, ModelInfo, Queued
+from deployments.contract.call import Queued
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.observability.logging import logger
 from deployments.rpc.codec import (
     FAILED,

@@ -14,7 +14,7 @@ import httpx2
 
 from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
-from deployments.contract.types import Item
+from deployments.contract.items import Item
 from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve, system_resolver
 from deployments.gateway.image_fetch.url import Target, parse
 from models.errors import InputError, LimitError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from deployments.autoscaling.workload import NEWS_S, Workload
-from deployments.contract.types import Queued
+from deployments.contract.call import Queued
 from tests.deployments.autoscaling.clock import Clock
 
 

@@ -12,7 +12,11 @@ from ray import serve
 from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 
 from deployments.config.internals import Internals
-from deployments.contract.types import EncodeReply, Item, Label, ModelInfo, Queued
+from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.gateway import replicas as replicas_module
 from deployments.gateway.replicas import NotDeployedError, Replicas
 from deployments.rpc.server import HOST_VARIABLE, Server

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.contract.types import Stages
+from deployments.contract.reply import Stages
 from deployments.observability import access_log
 from deployments.observability.access_log import AccessLog
 from deployments.observability.request_record import Record

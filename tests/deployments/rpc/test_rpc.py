@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from deployments.contract.types import EncodeReply, Item, ItemError, Label, ModelInfo, Queued, Stages
+from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply, Stages
 from deployments.rpc.client import CallFailedError, Connection, ConnectionLostError, ConnectionPool
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
