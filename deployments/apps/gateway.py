@@ -20,8 +20,8 @@ from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
-from deployments.observability.metrics import GatewayMetrics
 from deployments.serve_internals import http_shortcut, seams
 from deployments.serve_internals.log_folder import log_folder
 

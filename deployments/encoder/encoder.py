@@ -29,8 +29,8 @@ from deployments.encoder import device
 from deployments.encoder.decoding import Rules, decode_item
 from deployments.encoder.engine_pool import EnginePool
 from deployments.observability import tracing
+from deployments.observability.encoder_metrics import EncoderMetrics
 from deployments.observability.logging import logger
-from deployments.observability.metrics import EncoderMetrics
 from deployments.rpc.server import CALLS, Endpoint, Server
 from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.artifact import open_artifact, with_shrinking

@@ -23,7 +23,7 @@ from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
 from deployments.gateway.version_gauges import VersionGauges
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
 from models.errors import DeadlineError
 

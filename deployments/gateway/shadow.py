@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from deployments.contract.embedding import Embedding
 from deployments.contract.items import Item
 from deployments.gateway.model_version import ModelVersion
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
-from deployments.observability.metrics import GatewayMetrics
 from models.errors import EmbedserveError
 
 MAX_COPIES = 16  # in flight over all versions; more would compete with traffic that somebody waits for

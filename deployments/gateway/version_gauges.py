@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deployments.gateway.model_version import ModelVersion
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 
 
 class VersionGauges:

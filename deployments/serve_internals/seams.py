@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Final, get_args
 
 from deployments.config.internals import Internals
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
-from deployments.observability.metrics import GatewayMetrics
 from deployments.serve_internals import ray_version, settings
 from deployments.serve_internals.names import Seam
 from models.errors import ConfigError

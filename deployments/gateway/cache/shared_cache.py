@@ -8,7 +8,8 @@ from typing import Protocol
 from deployments.config.cache import SharedCacheConfig
 from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.redis.redis_cache import RedisCache
-from deployments.observability.metrics import GatewayMetrics, Labels
+from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.observability.labels import Labels
 
 
 class SharedCache(Protocol):

@@ -10,7 +10,8 @@ from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.memory import MemoryCache
 from deployments.gateway.cache.shared_cache import BACKENDS, SharedCache
 from deployments.gateway.cache.shared_url import shared_url
-from deployments.observability.metrics import GatewayMetrics, Labels
+from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.observability.labels import Labels
 
 
 class TieredCache:

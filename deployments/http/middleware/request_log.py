@@ -12,7 +12,7 @@ from deployments.http.middleware.request_id import REQUEST_ID
 from deployments.http.status import SHED
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD, Record
 
 PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})

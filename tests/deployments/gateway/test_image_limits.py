@@ -14,7 +14,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from models.errors import InputError, LimitError
 from tests.faults.hostile.pictures import encoded, scene
 

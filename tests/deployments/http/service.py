@@ -34,7 +34,7 @@ from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.app import chain, middleware, routing
 from deployments.observability.access_log import AccessLog
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 
 TEXT = "a text that is in the cache"
 HASH = "0123"

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from deployments.observability.metrics import EncoderMetrics, GatewayMetrics
+from deployments.observability.encoder_metrics import EncoderMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from models.catalog.catalog import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from deployments.config.internals import Internals
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.serve_internals import http_hook, log_folder, ray_version, settings
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.names import Seam

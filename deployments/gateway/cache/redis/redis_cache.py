@@ -11,7 +11,8 @@ from deployments.gateway.cache.redis.reader import FETCHES, LOOKUP_KEYS, Reader
 from deployments.gateway.cache.redis.server_health import ServerHealth
 from deployments.gateway.cache.redis.stored_value import packed, unpacked
 from deployments.gateway.cache.redis.writer import Writer
-from deployments.observability.metrics import GatewayMetrics, Labels
+from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.observability.labels import Labels
 
 
 class RedisCache:

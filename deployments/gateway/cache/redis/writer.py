@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deployments.gateway.cache.redis.server_health import ServerHealth
 from deployments.gateway.cache.redis.stored_value import server_key
-from deployments.observability.metrics import Counters
+from deployments.observability.counters import Counters
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -12,7 +12,7 @@ from deployments.config.cache import Cache
 from deployments.contract.embedding import Embedding, Label
 from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
-from deployments.observability.metrics import GatewayMetrics
+from deployments.observability.gateway_metrics import GatewayMetrics
 from models.errors import ConfigError
 from tests.servers.redis_server import RedisServer, redis_server
 

@@ -17,8 +17,8 @@ from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.redis.circuit_breaker import FAILURES
 from deployments.gateway.cache.redis.redis_cache import RedisCache
 from deployments.gateway.cache.redis.stored_value import packed, server_key
+from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
-from deployments.observability.metrics import GatewayMetrics
 from tests.servers.redis_server import RedisServer, redis_server
 
 LABELS = ("m", "1")

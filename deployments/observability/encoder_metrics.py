@@ -1,0 +1,36 @@
+"""The metrics of an encoder. docs/operations.md lists them with units and labels."""
+
+from __future__ import annotations
+
+from ray.serve import metrics
+
+from deployments.observability.counters import Counters
+from deployments.observability.histogram import MILLISECONDS, Histogram
+from deployments.observability.labels import VERSION, Labels
+from models.engine.providers import CHAIN
+
+ITEMS = [1.0, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+RATIOS = [0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5]
+
+
+class EncoderMetrics:
+    """What an encoder counts."""
+
+    def __init__(self) -> None:
+        """Register everything with Ray; needs a replica's context."""
+        self.stage = Histogram("embedserve_stage_latency_ms", "ms in a stage", MILLISECONDS, (*VERSION, "stage"))
+        self.batch = Histogram("embedserve_batch_items", "inputs that ran together", ITEMS, VERSION)
+        self.padding = Histogram("embedserve_padding_ratio", "part of a batch that is padding", RATIOS, VERSION)
+        self.swaps = Counters("embedserve_swaps", "artifact swaps, by result", (*VERSION, "result"))
+        providers = (*VERSION, "provider")
+        self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
+
+    def note_provider(self, labels: Labels, provider: str) -> None:
+        """Say which execution provider computes now, and that no other does."""
+        for name in (*CHAIN, *({provider} - set(CHAIN))):
+            self.provider.set(float(name == provider), dict(zip((*VERSION, "provider"), (*labels, name), strict=True)))
+
+    def flush(self) -> None:
+        """Hand everything to Ray."""
+        for metric in (self.stage, self.batch, self.padding, self.swaps):
+            metric.flush()

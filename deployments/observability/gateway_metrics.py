@@ -1,0 +1,48 @@
+"""The metrics of a gateway. docs/operations.md lists them with units and labels."""
+
+from __future__ import annotations
+
+from ray.serve import metrics
+
+from deployments.observability.counters import Counters
+from deployments.observability.histogram import MILLISECONDS, Histogram
+from deployments.observability.labels import VERSION
+
+COSINES = [0.25, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999]
+
+
+class GatewayMetrics:
+    """What the gateway counts."""
+
+    def __init__(self) -> None:
+        """Register everything with Ray; needs a replica's context."""
+        self.requests = Counters("embedserve_requests", "requests answered, by status code", (*VERSION, "code"))
+        self.items = Counters("embedserve_items", "inputs embedded or taken from the cache", VERSION)
+        self.tokens = Counters("embedserve_tokens", "tokens of those inputs", VERSION)
+        self.lookups = Counters("embedserve_cache_lookups", "inputs looked up in the cache", (*VERSION, "result"))
+        shared = "inputs that memory lacked, looked up in the shared cache"
+        self.shared_lookups = Counters("embedserve_shared_cache_lookups", shared, (*VERSION, "result"))
+        self.shared_writes = Counters("embedserve_shared_cache_writes", "vectors for the shared cache", ("result",))
+        self.shed = Counters("embedserve_shed", "requests refused for load", (*VERSION, "reason"))
+        self.calls = Counters("embedserve_calls", "calls to encoders", (*VERSION, "way"))
+        self.latency = Histogram("embedserve_request_latency_ms", "body read to answer, ms", MILLISECONDS, VERSION)
+        self.shadow = Histogram(
+            "embedserve_shadow_cosine", "cosine of shadow to primary", COSINES, (*VERSION, "shadow")
+        )
+        self.ready = metrics.Gauge("embedserve_version_ready", "1 when a replica embeds", tag_keys=VERSION)  # type: ignore[arg-type]
+        self.queue = metrics.Gauge("embedserve_queue_items", "inputs that wait for a call", tag_keys=VERSION)  # type: ignore[arg-type]
+        self.cache = metrics.Gauge("embedserve_cache_bytes", "bytes of cached vectors")
+        self.shared_up = metrics.Gauge("embedserve_shared_cache_up", "0 while left alone", tag_keys=("operation",))
+        self.seam_in_use = metrics.Gauge("embedserve_seam_in_use", "1 where it is in use", tag_keys=("seam",))
+        self.seam_uses = Counters("embedserve_seam_uses", "requests, answers or calls that took it", ("seam",))
+        versions = ("installed", "tested")
+        self.ray_tested = metrics.Gauge("embedserve_ray_tested", "0: seams stay off", tag_keys=versions)  # type: ignore[arg-type]
+        self.artifact = metrics.Gauge("embedserve_artifact_info", "1 for the hash served", tag_keys=(*VERSION, "hash"))  # type: ignore[arg-type]
+
+    def flush(self) -> None:
+        """Hand everything to Ray."""
+        lookups = (self.lookups, self.shared_lookups, self.shared_writes)
+        for counters in (self.requests, self.items, self.tokens, self.shed, self.calls, self.seam_uses, *lookups):
+            counters.flush()
+        self.latency.flush()
+        self.shadow.flush()
