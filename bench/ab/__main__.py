@@ -36,16 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the service that runs is stopped on the way out
     begin, machine, other = time.monotonic(), describe(), options.other.resolve()
+    given: list[str] = options.set
 
     def tell(message: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f} s] {message}", file=sys.stderr, flush=True)
 
-    turns = Turns(other, options.loads, options.precisions, options.seconds, tell, options.set)
+    turns = Turns(
+        other, options.loads, options.precisions, options.seconds, tell, dict(pair.split("=", 1) for pair in given)
+    )
     try:
         turns.run(options.rounds)
     finally:
         if turns.points:
-            _report(turns.points, machine, {THIS: _commit(ROOT), OTHER: _commit(other)})
+            _report(turns.points, machine, {THIS: _commit(ROOT), OTHER: " ".join([_commit(other), *given])})
     return 0 if quietness(turns.points)[0] else NOT_QUIET
 
 
@@ -59,9 +62,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each load; %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the other one")
     options = parser.parse_args(arguments)
-    options.set = dict(pair.partition("=")[::2] for pair in options.set)
     if not (options.other / ".venv/bin/embedserve").is_file():
         parser.error(f"{options.other} has no .venv/bin/embedserve; run its scripts/setup.sh first")
+    if wrong := [pair for pair in options.set if "=" not in pair]:
+        parser.error(f"--set takes NAME=VALUE, not {', '.join(wrong)}")
     options.precisions = options.precisions.split(",")
     unknown = [precision for precision in options.precisions if precision not in VERSIONS]
     if unknown:
