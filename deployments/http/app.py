@@ -9,13 +9,15 @@ from starlette.types import ASGIApp
 
 from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http import health, inference_v2, metrics, models, openai
+from deployments.http import health, metrics, models
+from deployments.http.kserve_v2 import routes as kserve_v2
 from deployments.http.middleware.admission import Admission
 from deployments.http.middleware.auth import Authentication
 from deployments.http.middleware.error_handler import ErrorHandler
 from deployments.http.middleware.request_id import RequestId
 from deployments.http.middleware.request_log import RequestLog
 from deployments.http.middleware.security_headers import SecurityHeaders
+from deployments.http.openai import routes as openai
 from deployments.http.openapi import routes as openapi
 from deployments.http.routing import Routing
 from deployments.observability.access_log import AccessLog
@@ -43,7 +45,7 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
     return Routing(
         [
             *openai.routes(embeddings),
-            *inference_v2.routes(embeddings),
+            *kserve_v2.routes(embeddings),
             *models.routes(embeddings.registry),
             *health.routes(embeddings.registry),
             *metrics.routes(),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
+from deployments.http.response import json_response
 
 
 def routes(registry: ModelRegistry) -> list[Route]:
@@ -18,7 +18,7 @@ def routes(registry: ModelRegistry) -> list[Route]:
 
     async def every(_: Request) -> Response:
         data = [entry(registry, version) for version in registry.versions.values()]
-        return _json({"object": "list", "data": data})
+        return json_response({"object": "list", "data": data})
 
     async def one(request: Request) -> Response:
         name: str = request.path_params["model"]
@@ -26,11 +26,11 @@ def routes(registry: ModelRegistry) -> list[Route]:
         versions = registry.of_model(model)
         if pinned or not versions:
             version = registry.resolve(name)
-            return _json(entry(registry, version))
+            return json_response(entry(registry, version))
         main = max(versions, key=registry.share)
         document = entry(registry, main)
         document["versions"] = [entry(registry, version) for version in versions]
-        return _json(document)
+        return json_response(document)
 
     return [Route("/v1/models", every), Route("/v1/models/{model:path}", one)]
 
@@ -62,7 +62,3 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
         "replicas": version.replica_count,
     }
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(document), 200, None, "application/json")

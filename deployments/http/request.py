@@ -1,20 +1,25 @@
-"""Reading requests: bodies within their limit, JSON, and the headers that every route shares."""
+"""Reading requests: bodies within their limit, JSON, and the headers that every protocol shares."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from deployments.config.limits import Limits
+from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
+from deployments.gateway.embedding_service import EmbedRequest
+from deployments.http.middleware.auth import CLIENT
 from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
 
 TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
 PRIORITY_HEADER = "x-priority"
+ROUTING_HEADER = "x-routing-key"
 
 
 def media_type(request: Request) -> str:
@@ -63,10 +68,10 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
         LimitError: too long.
         SlowInputError: too slow.
     """
-    kind = media_type(request)
-    if kind and kind != "application/json" and not kind.endswith("+json"):
+    given = media_type(request)
+    if given and given != "application/json" and not given.endswith("+json"):
         raise MediaTypeError(
-            f"content type {short_repr(kind)} is not accepted; send application/json", code="unsupported_media_type"
+            f"content type {short_repr(given)} is not accepted; send application/json", code="unsupported_media_type"
         )
     return parse_json(await read_body(request, limits))
 
@@ -108,6 +113,11 @@ def timeout_of(request: Request) -> float | None:
     return None
 
 
+def routing_key_of(request: Request) -> str | None:
+    """Whom A/B routing keeps with a version, where the caller says so."""
+    return request.headers.get(ROUTING_HEADER) or None
+
+
 def bulk_of(request: Request) -> bool:
     """Whether the caller said that nobody waits for this request.
 
@@ -120,3 +130,38 @@ def bulk_of(request: Request) -> bool:
     if value != "bulk":
         raise InputError(f"x-priority must be 'interactive' or 'bulk', not {short_repr(value)}", param=PRIORITY_HEADER)
     return True
+
+
+def embed_request(
+    request: Request,
+    model: str,
+    items: Sequence[Item],
+    *,
+    key: str | None = None,
+    dimensions: int | None = None,
+    param: str = "input",
+) -> EmbedRequest:
+    """What a request comes down to: what its protocol says, and what its headers say in every protocol.
+
+    Args:
+        request: its headers name the deadline and the priority, its scope the client.
+        model: name, name@version or alias.
+        items: what is to be embedded.
+        key: whom A/B routing keeps with a version.
+        dimensions: of each vector; None for all that the model has.
+        param: the field that errors name.
+
+    Raises:
+        InputError: a header is wrong.
+    """
+    return EmbedRequest(
+        model=model,
+        items=items,
+        dimensions=dimensions,
+        key=key,
+        headers=request.headers,
+        timeout_s=timeout_of(request),
+        client=request.scope.get(CLIENT),
+        bulk=bulk_of(request),
+        param=param,
+    )

@@ -1,52 +1,23 @@
-"""Vectors → response bodies and the headers that say which artifact computed them."""
+"""What answers have in common: JSON, and the headers that say which artifact computed the vectors."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedResult
-from models.errors import InputError
-
-Encoding = Literal["float", "base64"]
 
 
-def encoding_of(value: Any) -> Encoding:
-    """Check ``encoding_format``.
-
-    Raises:
-        InputError: neither float nor base64.
-    """
-    if value is None or value == "float":
-        return "float"
-    if value == "base64":
-        return "base64"
-    raise InputError(f"encoding_format must be 'float' or 'base64', not {short_repr(value)}", param="encoding_format")
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON, in which vectors may stand as numpy arrays."""
+    return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, "application/json")
 
 
-def headers_of(result: EmbedResult) -> dict[str, str]:
+def origin_headers(result: EmbedResult) -> dict[str, str]:
     """What every answer that carries vectors says of their origin."""
     headers = {"x-model": result.label.model, "x-model-hash": result.label.hash, "x-cache": result.cache}
     if result.label.synthetic:
         headers["x-model-weights"] = "synthetic"
     return headers
-
-
-def openai_response(result: EmbedResult, encoding: Encoding) -> Response:
-    """The body of ``POST /v1/embeddings``."""
-    rows: list[Any]
-    if encoding == "base64":
-        rows = [base64.b64encode(row.astype("<f4", copy=False).tobytes()).decode("ascii") for row in result.vectors]
-    else:
-        rows = list(result.vectors)
-    body = {
-        "object": "list",
-        "model": result.label.model,
-        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)],
-        "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
-    }
-    return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), 200, headers_of(result), "application/json")

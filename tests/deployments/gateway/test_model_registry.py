@@ -11,7 +11,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.gateway.model_registry import ModelRegistry
-from deployments.http.health import unready
+from deployments.gateway.readiness import unready
 from models.errors import ModelNotFoundError
 
 NO_REPLICA = Reason(ReasonCode.NO_REPLICA, "no replica answered")

@@ -1,0 +1,94 @@
+"""The tensors of a request, in its JSON or in binary behind it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+from starlette.requests import Request
+
+from deployments.contract.items import Item
+from deployments.contract.short_repr import short_repr
+from deployments.http.request import parse_json
+from models.errors import InputError
+
+HEADER_LENGTH = "inference-header-content-length"
+
+
+def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON head of a request and the binary tensors behind it.
+
+    Raises:
+        InputError: malformed, or the header that says where one ends is.
+    """
+    length = request.headers.get(HEADER_LENGTH)
+    if length is None:
+        return parse_json(body), b""
+    if not length.isdigit() or int(length) > len(body):
+        raise InputError(f"{HEADER_LENGTH} must be a number of bytes within the body", param=HEADER_LENGTH)
+    return parse_json(body[: int(length)]), body[int(length) :]
+
+
+def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
+    """The items of a request's one tensor.
+
+    Args:
+        document: the JSON of the request.
+        binary: what followed it.
+        name: of the tensor: the model's modality.
+
+    Raises:
+        InputError: there is another tensor, or its shape and its data do not fit.
+    """
+    tensors = document.get("inputs")
+    if not isinstance(tensors, list) or len(tensors) != 1 or not isinstance(tensors[0], dict):
+        raise InputError(
+            f"inputs must hold one tensor, named {name!r}, of datatype BYTES and shape [n]", param="inputs"
+        )
+    tensor = tensors[0]
+    if tensor.get("name") != name or tensor.get("datatype") != "BYTES":
+        raise InputError(f"this model takes one BYTES tensor named {name!r}", param="inputs[0]")
+    parameters = tensor.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    values = _binary_items(binary, size, name) if size is not None else _json_items(tensor.get("data"), name)
+    shape = tensor.get("shape")
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) not in (1, 2):
+        raise InputError("shape must be [n] or [n, 1]", param="inputs[0].shape")
+    if math.prod(shape) != len(values):
+        raise InputError(f"shape {shape} does not hold {len(values)} items", param="inputs[0].shape")
+    return values
+
+
+def _json_items(data: Any, name: str) -> list[Item]:
+    if isinstance(data, list) and data and all(isinstance(row, list) and len(row) == 1 for row in data):
+        data = [row[0] for row in data]  # shape [n, 1], nested
+    if not isinstance(data, list) or not all(isinstance(value, str) for value in data):
+        what = "base64 of images" if name == "image" else "texts"
+        raise InputError(f"data must be a list of strings: {what}", param="inputs[0].data")
+    return data
+
+
+def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
+    """BYTES elements: each four bytes of length, little-endian, then the bytes."""
+    if type(size) is not int or size != len(binary):
+        raise InputError(f"binary_data_size is {short_repr(size)}, {len(binary)} bytes follow", param="inputs[0]")
+    items: list[Item] = []
+    offset = 0
+    while offset < len(binary):
+        if offset + 4 > len(binary):
+            raise InputError("a BYTES element is cut off", param="inputs[0]")
+        (length,) = struct.unpack_from("<I", binary, offset)
+        element = binary[offset + 4 : offset + 4 + length]
+        if len(element) != length:
+            raise InputError("a BYTES element is cut off", param="inputs[0]")
+        items.append(element if name == "image" else _utf8(element, len(items)))
+        offset += 4 + length
+    return items
+
+
+def _utf8(element: bytes, index: int) -> str:
+    try:
+        return element.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"text[{index}] is no valid UTF-8", param=f"text[{index}]") from error

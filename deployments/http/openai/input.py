@@ -1,0 +1,101 @@
+"""The fields of OpenAI's requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.contract.items import Item
+from deployments.contract.short_repr import short_repr
+from models.errors import InputError, LimitError
+
+MAX_ID = 2**31 - 1
+
+
+def parse_input(value: Any, limit: int) -> list[Item]:
+    """The four forms of OpenAI's ``input``: string, strings, token ids, lists of token ids.
+
+    Raises:
+        InputError: another type; the message names the index.
+        LimitError: more items than ``limit``.
+    """
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        given = "missing" if value is None else f"of type {type(value).__name__}"
+        raise InputError(
+            f"input is {given}; send a string, a list of strings, a list of token ids or a list of such lists",
+            param="input",
+        )
+    if not value:
+        raise InputError("input is an empty list; send at least one item", param="input", code="empty_input")
+    if isinstance(value[0], int) and not isinstance(value[0], bool):
+        return [_token_ids(value, "input")]
+    if len(value) > limit:
+        raise LimitError(f"input has {len(value)} items, the limit is {limit}", param="input")
+    if isinstance(value[0], str):
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                raise _mixed(index, item, "a string")
+        return value
+    if isinstance(value[0], list):
+        return [_token_list(index, item) for index, item in enumerate(value)]
+    raise _mixed(0, value[0], "a string or a list of token ids")
+
+
+def _token_list(index: int, item: Any) -> Item:
+    if not isinstance(item, list):
+        raise _mixed(index, item, "a list of token ids")
+    if not item:
+        raise InputError(f"input[{index}] is empty", param=f"input[{index}]", code="empty_input")
+    return _token_ids(item, f"input[{index}]")
+
+
+def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
+    for value in values:
+        if type(value) is not int or not 0 <= value <= MAX_ID:
+            raise InputError(f"{where} holds {short_repr(value)} where a token id is expected", param=where)
+    return tuple(values)
+
+
+def _mixed(index: int, item: Any, wanted: str) -> InputError:
+    where = f"input[{index}]"
+    return InputError(f"{where} is of type {type(item).__name__}; {wanted} is expected", param=where)
+
+
+def model_of(body: dict[str, Any]) -> str:
+    """The model that a request names.
+
+    Raises:
+        InputError: it names none.
+    """
+    value = body.get("model")
+    if not isinstance(value, str) or not value:
+        raise InputError("model must be a string that names a model; GET /v1/models lists them", param="model")
+    return value
+
+
+def dimensions_of(value: Any, *, text: bool = False) -> int | None:
+    """The number of dimensions that a request asks for; ``text`` where the number stands in a query.
+
+    Raises:
+        InputError: not an integer.
+    """
+    if value is None:
+        return None
+    if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
+        return int(value)
+    if type(value) is not int:
+        raise InputError(f"dimensions must be an integer, not {short_repr(value)}", param="dimensions")
+    return value
+
+
+def user_of(body: dict[str, Any]) -> str | None:
+    """OpenAI's ``user``, which keeps a user with a version where no routing key was sent.
+
+    Raises:
+        InputError: not a string.
+    """
+    user = body.get("user")
+    if user is not None and not isinstance(user, str):
+        raise InputError(f"user must be a string, not of type {type(user).__name__}", param="user")
+    return user or None
