@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deployments.auth.api_keys import FILE_VARIABLE, INLINE_VARIABLE, ApiKey, Scope, load_keys, read_keys
+from deployments.auth.api_keys import ApiKey, Scope
+from deployments.auth.key_file import FILE_VARIABLE, INLINE_VARIABLE, load_keys, read_keys
 from deployments.config.base import Profile
 from deployments.observability.logging import logger
 from models.errors import AuthenticationError, ConfigError, ForbiddenError
@@ -25,14 +26,14 @@ REFRESH_S = 2.0  # how soon a key that was added or revoked counts
 class Held:
     """A key in memory."""
 
-    digest: bytes  # sha256
+    digest: bytes  # sha256, 32 bytes
     key: ApiKey
 
 
 class Authenticator:
     """The keys in force, and whether they are asked for.
 
-    Where keys are configured they are asked for, in every profile; a broken key file never opens the service.
+    Where keys are configured, requests need one in every profile. A broken key file never opens the service.
     """
 
     def __init__(self, profile: Profile, environment: Mapping[str, str] | None = None) -> None:
@@ -59,10 +60,10 @@ class Authenticator:
             self._keys = _held(read_keys(inline, INLINE_VARIABLE).keys)
 
     def configure(self, mode: Mode) -> None:
-        """Take the configuration's word on whether keys are asked for.
+        """Ask for keys or not, as the configuration says.
 
         Raises:
-            ConfigError: the production profile has no keys and was not told to do without.
+            ConfigError: the production profile has no keys and was not told to serve without.
         """
         if mode == "keys" and self._profile == "production" and not self._keys:
             raise ConfigError(
@@ -79,7 +80,7 @@ class Authenticator:
         return self._configured and self._mode == "keys"
 
     def refresh(self) -> None:
-        """Read the key file again when it changed; when that fails, the keys stay as they are. Blocks on the disk."""
+        """Read the key file again if it changed; when that fails, the keys stay as they are. Waits for the disk."""
         if self._path is None:
             return
         try:
@@ -89,7 +90,7 @@ class Authenticator:
             self._seen = signature
             keys = load_keys(self._path).keys
         except ConfigError as error:
-            if str(error) != self._problem:  # once, and not with every look
+            if str(error) != self._problem:  # logged once, and not at every look
                 logger.error("the API keys stay as they were: %s", error)
             self._problem = str(error)
             return
@@ -98,16 +99,19 @@ class Authenticator:
         logger.info("API keys read again: %s", ", ".join(key.name for key in keys) or "none is left")
 
     def authenticate(self, headers: Sequence[str], needed: Needed, now: float | None = None) -> str:
-        """The name of the key that a request came with.
+        """Find out who asks.
 
         Args:
             headers: the values of all its Authorization headers.
             needed: the scope that its route asks for.
             now: seconds since 1970.
 
+        Returns:
+            The name of the key that the request came with.
+
         Raises:
-            AuthenticationError: no key.
-            ForbiddenError: an unknown or expired one, or one without the scope.
+            AuthenticationError: it came with none.
+            ForbiddenError: the key is unknown or expired, or lacks the scope.
         """
         scheme, _, presented = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
         presented = presented.strip()
@@ -123,7 +127,7 @@ class Authenticator:
         return key.name
 
     def _find(self, presented: str) -> ApiKey | None:
-        """Compare with every key and always with all of them, so that the time tells nothing of which is near."""
+        """Compare with all keys, also after one was found, so that the time it takes tells nothing of the keys."""
         digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
         found = None
         for held in self._keys:
@@ -137,7 +141,7 @@ def _held(keys: Sequence[ApiKey]) -> tuple[Held, ...]:
 
 
 def _signature(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does; follows links, as Kubernetes replaces a mounted secret by one.
+    """Time, size and inode, which change when a file does. Links are followed: Kubernetes replaces a mounted secret by one.
 
     Raises:
         ConfigError: there is no such file.

@@ -137,8 +137,8 @@ def _require_keys(config: ServeConfig) -> bool:
     Raises:
         ConfigError: the keys cannot be read, or the production profile has none.
     """
-    from deployments.auth.api_keys import FILE_VARIABLE
     from deployments.auth.authenticator import Authenticator
+    from deployments.auth.key_file import FILE_VARIABLE
 
     if file := os.environ.get(FILE_VARIABLE):
         os.environ[FILE_VARIABLE] = str(Path(file).expanduser().absolute())  # the gateway runs in another folder

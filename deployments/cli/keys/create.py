@@ -26,7 +26,8 @@ def create(
     file: File = None,
 ) -> None:
     """Print a new key, this once, and keep its hash."""
-    from deployments.auth.api_keys import changing, new_key
+    from deployments.auth.api_keys import new_key
+    from deployments.auth.key_file import changing
 
     path = named(file)
     key, entry = new_key(name, _scopes(scope), _time(expires), f"key {name!r}")

@@ -13,7 +13,7 @@ from deployments.cli.keys.key_file import File, named
 
 def list_keys(file: File = None) -> None:
     """Show whose keys there are, and until when."""
-    from deployments.auth.api_keys import load_keys
+    from deployments.auth.key_file import load_keys
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("name", "scopes", "created", "expires"):

@@ -10,7 +10,7 @@ from models.errors import ConfigError
 
 def revoke(name: Name, file: File = None) -> None:
     """Take a key away; a running service refuses it within seconds."""
-    from deployments.auth.api_keys import changing
+    from deployments.auth.key_file import changing
 
     path = named(file)
     with changing(path) as keys:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.auth.api_keys import MOST, ApiKey, changing, hash_of, load_keys, new_key, parse_keys, read_keys
+from deployments.auth.api_keys import ApiKey, hash_of, new_key
+from deployments.auth.key_file import MOST, changing, load_keys, parse_keys, read_keys
 from models.errors import ConfigError
 
 SECRET = "es_this-is-a-key-that-somebody-put-in-the-wrong-place"

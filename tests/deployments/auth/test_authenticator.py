@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.auth.api_keys import ApiKey, changing, new_key
+from deployments.auth.api_keys import ApiKey, new_key
 from deployments.auth.authenticator import Authenticator
+from deployments.auth.key_file import changing
 from deployments.observability.logging import logger
 from models.errors import AuthenticationError, ConfigError, ForbiddenError
 

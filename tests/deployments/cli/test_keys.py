@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deployments.auth.api_keys import load_keys
 from deployments.auth.authenticator import Authenticator
+from deployments.auth.key_file import load_keys
 from deployments.cli.main import app
 from models.errors import ConfigError
 

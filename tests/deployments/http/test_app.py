@@ -16,8 +16,9 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.auth.api_keys import changing, new_key
+from deployments.auth.api_keys import new_key
 from deployments.auth.authenticator import Authenticator
+from deployments.auth.key_file import changing
 from deployments.http.app import routing
 from deployments.http.middleware.request_log import PROBES
 from tests.deployments.http.service import TEXT, Application, application, serving

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.auth.api_keys import FILE_VARIABLE, changing, new_key
+from deployments.auth.api_keys import new_key
+from deployments.auth.key_file import FILE_VARIABLE, changing
 from tests.integration.documents import Document, keep_only, user_config
 from tests.integration.isolated import Isolated, isolated
 

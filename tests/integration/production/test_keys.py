@@ -14,7 +14,8 @@ import pytest
 from openai import OpenAI, PermissionDeniedError
 from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
-from deployments.auth.api_keys import FILE_VARIABLE, ApiKey, changing, new_key
+from deployments.auth.api_keys import ApiKey, new_key
+from deployments.auth.key_file import FILE_VARIABLE, changing
 from tests.integration.isolated import Isolated
 from tests.integration.production.conftest import ADMIN, EMBED, LIMITED
 from tests.integration.service import Service

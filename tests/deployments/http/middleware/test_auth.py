@@ -14,8 +14,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from deployments.auth.api_keys import changing, new_key
+from deployments.auth.api_keys import new_key
 from deployments.auth.authenticator import Authenticator
+from deployments.auth.key_file import changing
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http import health
 from deployments.http.app import chain
