@@ -34,7 +34,7 @@ def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog
         Middleware(RequestId),  # names the request
         Middleware(RequestLog, log, embeddings.metrics),  # its line in the access log, its count, its span
         Middleware(SecurityHeaders),  # on every answer
-        Middleware(ErrorHandler),  # what is raised further in becomes an answer
+        Middleware(ErrorHandler),  # exceptions of the layers below become answers
         Middleware(Admission, lambda: embeddings.registry.config.queue.open_requests),  # 503 when too many are open
         Middleware(Authentication, auth),  # 401 and 403
     ]

@@ -1,4 +1,4 @@
-"""The one mapping of errors to status codes, and their one shape."""
+"""Exceptions as answers, in the one shape that all errors have."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def error_response(
 
 
 def respond(error: Exception, scope: Scope) -> Response:
-    """The answer to an exception. What was not raised on purpose is a 500 that tells nothing of the inside."""
+    """The answer to an exception, whose class is noted in the request's record.
+
+    What was not raised on purpose is logged, and answered with a 500 that tells nothing of the inside.
+    """
     cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, HTTPException):
         return _unrouted(cause, scope)
@@ -50,6 +53,7 @@ def respond(error: Exception, scope: Scope) -> Response:
 
 
 def _headers(error: EmbedserveError) -> dict[str, str] | None:
+    """What an answer says beside its body: when to try again, how to authenticate, that the connection ends."""
     if isinstance(error, UnavailableError | RateLimitError):
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, SlowInputError):

@@ -1,4 +1,4 @@
-"""``/v1/models``: what is served, by whom, in which state."""
+"""``/v1/models``: which versions are served, and in which state each is."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def routes(registry: ModelRegistry) -> list[Route]:
 
 
 def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
-    """One version in OpenAI's list shape, with what a client of this service wants to know beside it."""
+    """One version in the shape of OpenAI's list, with more that clients of this service want to know."""
     info = version.info
     reason = registry.reason(version)
     routes = registry.config.models.get(version.model)

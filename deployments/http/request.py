@@ -31,9 +31,9 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """The whole body.
 
     Raises:
-        LimitError: it is longer than ``limits.body_bytes``, by its header or in fact.
-        SlowInputError: it had not arrived after ``limits.body_s``.
-        InputError: its Content-Length is no number.
+        LimitError: it is longer than ``limits.body_bytes``, or its Content-Length says so.
+        SlowInputError: it had not arrived after ``limits.body_s`` seconds.
+        InputError: its Content-Length is no number, or it ended early.
     """
     limit = limits.body_bytes
     declared = request.headers.get("content-length")
@@ -64,9 +64,9 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
 
     Raises:
         MediaTypeError: the content type is something else.
-        InputError: malformed, or no object.
-        LimitError: too long.
-        SlowInputError: too slow.
+        InputError: it is malformed, or no object.
+        LimitError: it is too long.
+        SlowInputError: it is too slow.
     """
     given = media_type(request)
     if given and given != "application/json" and not given.endswith("+json"):
@@ -95,7 +95,7 @@ def timeout_of(request: Request) -> float | None:
     """The caller's deadline in seconds, when it sent one.
 
     Raises:
-        InputError: not a number above 0.
+        InputError: it is no number above 0, or above an hour.
     """
     for name in TIMEOUT_HEADERS:
         value = request.headers.get(name)
@@ -114,7 +114,7 @@ def timeout_of(request: Request) -> float | None:
 
 
 def routing_key_of(request: Request) -> str | None:
-    """Whom A/B routing keeps with a version, where the caller says so."""
+    """The key whose requests A/B routing sends to one version always, when the caller sent one."""
     return request.headers.get(ROUTING_HEADER) or None
 
 
@@ -141,13 +141,13 @@ def embed_request(
     dimensions: int | None = None,
     param: str = "input",
 ) -> EmbedRequest:
-    """What a request comes down to: what its protocol says, and what its headers say in every protocol.
+    """A request as the gateway takes it: what its protocol says, and what headers say in every protocol.
 
     Args:
         request: its headers name the deadline and the priority, its scope the client.
         model: name, name@version or alias.
         items: what is to be embedded.
-        key: whom A/B routing keeps with a version.
+        key: A/B routing sends all requests of one key to one version.
         dimensions: of each vector; None for all that the model has.
         param: the field that errors name.
 

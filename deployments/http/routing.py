@@ -13,13 +13,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Routing:
-    """Starlette's router, which POST requests to fixed paths do without: a twelfth of the gateway's time for each of them.
+    """Starlette's router, and a shorter way for POST requests to paths without parameters.
 
-    Both ways are below every middleware and raise what goes wrong, so that no request skips a layer.
+    The router takes a twelfth of the gateway's time for a request. Both ways begin behind every other layer, and both leave
+    errors to the layers before them, so that no request goes past one.
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        """Answer ``routes``; where two match a path, the first does."""
+        """Answer ``routes``; where several match a path, the first one does."""
         self.routes = tuple(routes)
         self._router = Router(routes)
         self._fixed: dict[str, Endpoint] = {

@@ -1,4 +1,4 @@
-"""The one mapping of errors to HTTP status codes."""
+"""Errors as HTTP status codes: no other file knows which is which."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.errors import (
     UnavailableError,
 )
 
-# First match wins: subclasses before their bases.
+# The first that matches counts, so that subclasses stand before their bases.
 STATUS: list[tuple[type[EmbedserveError], int]] = [
     (LimitError, 413),
     (MediaTypeError, 415),
@@ -29,10 +29,10 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (UnavailableError, 503),
     (DeadlineError, 504),
 ]
-# Why a request was refused for load, as the metrics count it.
+# Statuses of requests that were refused for load, and the reason as the metrics name it.
 SHED = {429: "rate", 503: "capacity", 504: "deadline"}
 
 
 def status_of(error: BaseException) -> int:
-    """The status code an error is answered with; 500 for everything that was not raised on purpose."""
+    """The status code that an error is answered with; 500 for whatever was not raised on purpose."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)

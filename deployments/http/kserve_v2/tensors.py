@@ -20,7 +20,7 @@ def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
     """The JSON head of a request and the binary tensors behind it.
 
     Raises:
-        InputError: malformed, or the header that says where one ends is.
+        InputError: the JSON is malformed, or the header that says where it ends.
     """
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
@@ -39,7 +39,7 @@ def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
         name: of the tensor: the model's modality.
 
     Raises:
-        InputError: there is another tensor, or its shape and its data do not fit.
+        InputError: it is another tensor, or its data do not fit its shape.
     """
     tensors = document.get("inputs")
     if not isinstance(tensors, list) or len(tensors) != 1 or not isinstance(tensors[0], dict):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.serve_internals.http_shortcut import DIRECT
+from deployments.contract.paths import VECTOR_PATHS
 from models.errors import UnavailableError
 
 
@@ -30,7 +30,7 @@ class Admission:
         Raises:
             UnavailableError: as many are open as may be.
         """
-        if scope["type"] != "http" or not scope["path"].startswith(DIRECT):
+        if scope["type"] != "http" or not scope["path"].startswith(VECTOR_PATHS):
             await self._app(scope, receive, send)
             return
         if self._open >= (limit := self._limit()):

@@ -1,4 +1,4 @@
-"""The layer that answers exceptions, so that layers further in just raise."""
+"""The layer that answers exceptions, so that the layers behind it need only raise them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from deployments.http.errors import respond
 
 
 class ErrorHandler:
-    """Turns whatever is raised further in into an answer of the one error shape."""
+    """Turns every exception of the layers behind it into an answer of the one shape that errors have."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. No answer of ours is streamed, so what fails has not begun its answer yet."""
+        """Pass a request on. No answer of ours is streamed: what fails, fails before its answer begins."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

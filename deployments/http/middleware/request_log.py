@@ -20,11 +20,11 @@ PATH_CHARACTERS = 200  # of a path; ours are shorter
 GONE = 499  # the client left before its answer was made
 FAILED = 500  # what the server answers when an exception passes every layer
 ANY = "*"  # model and version of a request for which none was chosen
-ENDPOINT = "endpoint"  # where routing leaves what it found for a path
+ENDPOINT = "endpoint"  # where a scope holds the function that answers, once routing found one
 
 
 class RequestLog:
-    """Notes every request but those of probes, which would be most of a quiet service's."""
+    """Notes every request but those of probes, of which a quiet service would have little else."""
 
     def __init__(self, app: ASGIApp, log: AccessLog, metrics: GatewayMetrics) -> None:
         """Wrap ``app``; lines go to ``log``, counts to ``metrics``."""
@@ -62,7 +62,7 @@ class RequestLog:
     def _count(self, status: int, record: Record) -> None:
         labels = (record.model or ANY, record.version or ANY)
         self._metrics.requests.add((*labels, str(status)))
-        if status in SHED and record.error is not None:  # a model that is not ready answers 503 too, and refuses nobody
+        if status in SHED and record.error is not None:  # no error: the readiness of a model, which may be 503 too
             self._metrics.shed.add((*labels, SHED[status]))
 
     def _note(self, scope: Scope, status: int, total_s: float, record: Record) -> None:

@@ -12,11 +12,11 @@ MAX_ID = 2**31 - 1
 
 
 def parse_input(value: Any, limit: int) -> list[Item]:
-    """The four forms of OpenAI's ``input``: string, strings, token ids, lists of token ids.
+    """The items of OpenAI's ``input``, which has four forms: a string, strings, token ids, lists of token ids.
 
     Raises:
-        InputError: another type; the message names the index.
-        LimitError: more items than ``limit``.
+        InputError: it has another form; the message names the index.
+        LimitError: it has more items than ``limit``.
     """
     if isinstance(value, str):
         return [value]
@@ -90,7 +90,7 @@ def dimensions_of(value: Any, *, text: bool = False) -> int | None:
 
 
 def user_of(body: dict[str, Any]) -> str | None:
-    """OpenAI's ``user``, which keeps a user with a version where no routing key was sent.
+    """OpenAI's ``user``, the routing key of a request that sends no other.
 
     Raises:
         InputError: not a string.

@@ -18,13 +18,13 @@ from models.errors import InputError, MediaTypeError
 
 
 async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str]:
-    """The encoded images of a body, and what errors call them.
+    """The encoded images of a body, and the name that errors call them by.
 
     Raises:
-        MediaTypeError: neither an image nor a form.
-        InputError: the body is empty, or no form that can be read.
-        LimitError: too long.
-        SlowInputError: too slow.
+        MediaTypeError: it is neither an image nor a form.
+        InputError: it is empty, or a form that cannot be read.
+        LimitError: it is too long.
+        SlowInputError: it is too slow.
     """
     given = media_type(request)
     if given == "multipart/form-data":
