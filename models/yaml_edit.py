@@ -30,8 +30,8 @@ def edit(text: str, new: Any) -> str | None:
         new: the document it shall read as; a mapping. Items of lists are told apart by their ``name`` where all have one.
 
     Returns:
-        The text; nothing where its layout does not allow the change, such as a changed value that other places share by
-        an anchor.
+        The text; nothing where its layout does not allow the change, as when other places share a value by an anchor, or
+        when ruamel itself does not write again what it read (a comment and an empty line behind an item in braces).
     """
     try:
         return _edited(text, new)
@@ -69,7 +69,7 @@ def _indents(node: Any, kind: type[CommentedBase]) -> Iterator[int]:
     """By how many columns blocks of one kind stand right of the mapping that holds them."""
     for value in node.values() if isinstance(node, CommentedMap) else node:
         if isinstance(value, CommentedMap | CommentedSeq) and not value.fa.flow_style():
-            if value and isinstance(node, CommentedMap) and isinstance(value, kind):
+            if value.lc.data and isinstance(node, CommentedMap) and isinstance(value, kind):
                 yield _column(value) - _column(node)
             yield from _indents(value, kind)
 
@@ -138,7 +138,8 @@ def _by_name(value: Any) -> dict[Any, Any] | None:
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, list) and all(isinstance(item, dict) and "name" in item for item in value):
-        return {item["name"]: item for item in value}
+        named = {item["name"]: item for item in value}
+        return named if len(named) == len(value) else None
     return None
 
 

@@ -161,5 +161,11 @@ def test_a_list_may_become_empty_and_full_again() -> None:
     assert "# the list" in full
 
 
+def test_items_that_share_a_name_are_one_value() -> None:
+    text = edit("a:\n- name: x\n- name: x\n  v: 1\n", {"a": [{"name": "x"}]})
+    assert text is not None
+    assert yaml.safe_load(text) == {"a": [{"name": "x"}]}
+
+
 def test_a_string_that_other_readers_take_for_something_else_is_given_up() -> None:
     assert edit("a: x\n", {"a": "yes"}) is None
