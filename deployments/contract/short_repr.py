@@ -1,4 +1,4 @@
-"""What callers sent, short enough to be said back to them."""
+"""What a caller sent, short enough to be quoted in the answer."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = MOST
 
 
 def short_repr(value: Any) -> str:
-    """A value as Python writes it, cut: ``repr`` itself ends in a RecursionError on JSON of a thousand levels."""
+    """A value as Python writes it, shortened; also JSON of a thousand levels, on which ``repr`` raises RecursionError."""
     return _BRIEF.repr(value)
