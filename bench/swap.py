@@ -22,7 +22,8 @@ from bench.systems.running import TEXT_VERSIONS, running
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.integration.traffic import Call, References, Traffic
 
 TEXTS = ["hello world", "a red running shoe", "waterproof hiking boots " * 12]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.embedder import Embedder, TextEmbedder, probe
-from models.engine.engine import Vectors
+from models.embedder import Embedder, probe
+from models.engine.types import Vectors
 from models.errors import ArtifactError
+from models.modalities.base import Item
 
 RUNS = 15
 
@@ -32,27 +34,21 @@ def milliseconds(embedder: Embedder) -> float:
     return statistics.median(times)
 
 
-def read_sample(path: Path, embedder: Embedder) -> list[str] | list[bytes]:
-    """Texts, one a line, or the encoded pictures of a folder."""
-    if isinstance(embedder, TextEmbedder):
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()]
+def read_sample(path: Path, embedder: Embedder) -> list[Item]:
+    """The inputs that a file or folder holds, as the embedder's modality keeps them: a text a line, a picture a file."""
+    return embedder.artifact.spec.modality.read_sample(path)
 
 
-def embed_sample(embedder: Embedder, sample: list[str] | list[bytes]) -> Vectors:
+def embed_sample(embedder: Embedder, sample: Sequence[Item]) -> Vectors:
     """Vectors of a sample, float32 [n, d].
 
     Raises:
-        ArtifactError: fewer than two inputs, or they are not of the model's kind.
-        InputError: one does not decode.
+        ArtifactError: fewer than two inputs.
+        InputError: one cannot be prepared, or is of another modality.
     """
     if len(sample) < 2:
         raise ArtifactError("a comparison needs at least two inputs")
-    texts = [item for item in sample if isinstance(item, str)]
-    images = [item for item in sample if isinstance(item, bytes)]
-    if isinstance(embedder, TextEmbedder):
-        return embedder.embed(texts)
-    return embedder.embed(images)
+    return embedder.embed_items(sample)
 
 
 def plot_cosines(values: NDArray[np.float64], target: Path, title: str) -> None:

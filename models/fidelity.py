@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine.engine import Vectors
+from models.engine.types import Vectors
 
 NEIGHBOURS = 10
 

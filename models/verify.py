@@ -11,8 +11,9 @@ import numpy as np
 from models.catalog.artifact import Artifact, file_sha256, open_artifact
 from models.catalog.catalog import Golden, ModelSpec
 from models.catalog.store import record_of
-from models.embedder import Embedder, TextEmbedder, open_embedder, probe
+from models.embedder import Embedder, open_embedder, probe
 from models.errors import ArtifactError, EmbedserveError
+from models.modalities.text import TextEmbedder
 
 T = TypeVar("T")
 

@@ -67,7 +67,7 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
     changed.setdefault("http_options", {})["host"] = "0.0.0.0"
     for app in changed["applications"]:
         app.setdefault("args", {})["profile"] = variant.profile
-        if variant.gpu and app["import_path"] == "deployments.apps.builders:image_encoder":
+        if variant.gpu and any(deployment["name"] == "ImageEncoder" for deployment in app["deployments"]):
             _separate_decoder(app)
         for deployment in app.get("deployments", []):
             _place(deployment, variant)

@@ -30,8 +30,10 @@ from bench.systems.server import Server
 from deployments.config.names import application_name
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder, warm_up
-from models.engine.engine import EngineOptions
+from models.embedder import open_embedder, warm_up
+from models.engine.session import EngineOptions
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 
 REFERENCES = ["text-embedding@1.0.0", "text-embedding@1.1.0", "image-embedding@1.0.0"]
 FILE = Path(__file__).with_suffix(".json")

@@ -56,7 +56,9 @@ def measure_model(modality: str, wish: Wish, scale: Scale, flops: float) -> Mode
     fp16, fp32 = MODELS[modality]
     served = fp32 if on_cpu else fp16
     sizes = scale.images if modality == "image" else scale.texts
-    options = EngineOptions(provider=wish, most_images=sizes[-1], most_tokens=max(sizes[-1] * TOKENS, 512))
+    options = EngineOptions(
+        provider=wish, largest_run=sizes[-1] if modality == "image" else max(sizes[-1] * TOKENS, 512)
+    )
 
     def load(reference: str, how: EngineOptions) -> Embedder:
         return open_embedder(pull(Catalog.load().find(reference), allow_synthetic=True), how)

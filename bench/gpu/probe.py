@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.embedder import Embedder, ImageEmbedder, warm_up
+from models.embedder import Embedder, warm_up
 from models.engine.card_engine import SLOTS
 from models.fidelity import cosines
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 
 Batch = Callable[[int], Callable[[], NDArray[np.float32]]]
 
@@ -44,10 +46,11 @@ def batches(embedder: Embedder, tokens: int) -> Batch:
     def make(count: int) -> Callable[[], NDArray[np.float32]]:
         if isinstance(embedder, ImageEmbedder):
             pixels = generator.integers(0, 256, (count, embedder.size, embedder.size, 3), np.uint8)
-            return lambda: embedder.engine.run_image(pixels)
+            return lambda: embedder.run_pixels(pixels)
+        assert isinstance(embedder, TextEmbedder)
         ids = generator.integers(1000, 20000, (count, tokens))
         mask = np.ones_like(ids)
-        return lambda: embedder.engine.run_text(ids, mask)
+        return lambda: embedder.run_padded(ids, mask)
 
     return make
 
@@ -96,11 +99,12 @@ def invariance(embedder: Embedder, tokens: int, sizes: Sequence[int]) -> dict[in
     for size in sizes:
         if isinstance(embedder, ImageEmbedder):
             pixels = generator.integers(0, 256, (size, embedder.size, embedder.size, 3), np.uint8)
-            together, alone = embedder.engine.run_image(pixels), embedder.engine.run_image(pixels[-1:])
+            together, alone = embedder.run_pixels(pixels), embedder.run_pixels(pixels[-1:])
         else:
+            assert isinstance(embedder, TextEmbedder)
             ids = generator.integers(1000, 20000, (size, tokens))
             mask = np.ones_like(ids)
-            together, alone = embedder.engine.run_text(ids, mask), embedder.engine.run_text(ids[-1:], mask[-1:])
+            together, alone = embedder.run_padded(ids, mask), embedder.run_padded(ids[-1:], mask[-1:])
         found[size] = float(np.abs(together[-1:] - alone).max())
     return found
 

@@ -15,7 +15,7 @@ OUTSTANDING = 100_000  # tokens of all clients together: more would take every s
 class Load:
     """A closed loop: each client sends its next request when it has the answer to the last."""
 
-    modality: Literal["text", "image"]
+    modality: str
     items: int  # texts or pictures per request
     tokens: int  # per text, start and end included; 0 for pictures
     clients: int

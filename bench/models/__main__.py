@@ -22,7 +22,7 @@ from rich.table import Table
 from bench.models.memory import measure
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.engine.engine import Engine
+from models.embedder import Embedder, open_embedder
 from models.engine.session import EngineOptions
 from models.inputs.image import pixel_values
 
@@ -56,11 +56,11 @@ def race(candidates: dict[str, Run]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def engines(versions: dict[str, str]) -> dict[str, Engine]:
+def embedders(versions: dict[str, str]) -> dict[str, Embedder]:
     """The shipped versions."""
     catalog, options = Catalog.load(), EngineOptions(threads=THREADS)
     return {
-        name: Engine(pull(catalog.find(ref), allow_synthetic=True).graph, options) for name, ref in versions.items()
+        name: open_embedder(pull(catalog.find(ref), allow_synthetic=True), options) for name, ref in versions.items()
     }
 
 
@@ -71,22 +71,22 @@ def plain_session(path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
 
 
-def text_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: int, length: int) -> dict[str, Run]:
+def text_runs(plain: ort.InferenceSession, shipped: dict[str, Embedder], count: int, length: int) -> dict[str, Run]:
     """Embed ``count`` texts of ``length`` tokens; the plain export does not pool or normalise."""
     ids = np.random.default_rng(0).integers(1000, 20000, (count, length))
-    mask = np.ones_like(ids)
+    rows, mask = list(ids.astype(np.int32)), np.ones_like(ids)
     every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     feeds = {i.name: every[i.name] for i in plain.get_inputs()}
     runs: dict[str, Run] = {"plain": lambda: plain.run(None, feeds)}
-    return runs | {name: partial(engine.run_text, ids, mask) for name, engine in shipped.items()}
+    return runs | {name: partial(embedder.embed_rows, rows) for name, embedder in shipped.items()}
 
 
-def image_runs(plain: ort.InferenceSession, shipped: dict[str, Engine], count: int) -> dict[str, Run]:
+def image_runs(plain: ort.InferenceSession, shipped: dict[str, Embedder], count: int) -> dict[str, Run]:
     """Embed ``count`` pictures; the plain export gets normalised pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
     feeds = {plain.get_inputs()[0].name: pixel_values(pixels)}
     runs: dict[str, Run] = {"plain": lambda: plain.run(None, feeds)}
-    return runs | {name: partial(engine.run_image, pixels) for name, engine in shipped.items()}
+    return runs | {name: partial(embedder.embed_rows, list(pixels)) for name, embedder in shipped.items()}
 
 
 def footprints() -> Table:
@@ -101,8 +101,8 @@ def footprints() -> Table:
 def main(folder: Path) -> None:
     """Print the table; ``folder`` holds plain_text.onnx and plain_vision.onnx."""
     table = Table("input", *(f"{name}, ms" for name in ("plain", "fp32", "int8")), "fp32 / plain", "int8 / plain")
-    texts, plain_text = engines(TEXT), plain_session(folder / "plain_text.onnx")
-    images, plain_vision = engines(IMAGE), plain_session(folder / "plain_vision.onnx")
+    texts, plain_text = embedders(TEXT), plain_session(folder / "plain_text.onnx")
+    images, plain_vision = embedders(IMAGE), plain_session(folder / "plain_vision.onnx")
     rows: dict[str, dict[str, Run]] = {}
     for count, length in ((1, 12), (32, 12), (32, 128)):
         rows[f"{count} × {length} tokens"] = text_runs(plain_text, texts, count, length)

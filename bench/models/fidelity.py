@@ -19,8 +19,10 @@ from bench.loads.corpus import texts
 from bench.models.wheels import members
 from models.catalog.catalog import Catalog
 from models.catalog.store import is_synthetic, pull
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.embedder import open_embedder
 from models.fidelity import compare, cosines
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 
 CHOSEN_BY = 1200  # of the corpus: the int8 recipe was tuned on them, so they are not reported
 TEXTS = 2400

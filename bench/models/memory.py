@@ -16,7 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from models.engine import memory
-from models.engine.engine import Engine, EngineOptions
+from models.engine.engine import Engine
+from models.engine.session import EngineOptions
+from models.modalities.image import DEFAULT_SIDE, Image, fixed_side, run_pixels
+from models.modalities.text import run_padded
 
 ROOT = Path(__file__).resolve().parents[2]
 CYCLES = 21
@@ -49,11 +52,11 @@ def _resident() -> float:
 
 
 def _runs(engine: Engine) -> list[Callable[[], object]]:
-    if engine.kind == "image":
-        size = engine.image_size or 224
-        return [lambda n=n: engine.run_image(np.zeros((n, size, size, 3), np.uint8)) for n in (1, 4)]  # type: ignore[misc]
+    if Image().takes(frozenset(engine.inputs)):
+        size = fixed_side(engine) or DEFAULT_SIDE
+        return [lambda n=n: run_pixels(engine, np.zeros((n, size, size, 3), np.uint8)) for n in (1, 4)]  # type: ignore[misc]
     rows = [np.full((4, length), 2023) for length in (3, 60, 17)]
-    return [lambda ids=ids: engine.run_text(ids, np.ones_like(ids)) for ids in rows]  # type: ignore[misc]
+    return [lambda ids=ids: run_padded(engine, ids, np.ones_like(ids)) for ids in rows]  # type: ignore[misc]
 
 
 def _cycle(graph: Path) -> tuple[float, float]:

@@ -21,9 +21,11 @@ from bench.loads.texts import Texts
 from bench.report.stats import percentile
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder
-from models.engine.engine import EngineOptions
+from models.embedder import Embedder, open_embedder
+from models.engine.session import EngineOptions
 from models.inputs.image import decode
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 
 THREADS = 2
 TEXT_BATCHES = (8, 32, 64, 256)  # tried beside the largest that the load allows; the fastest is the ceiling
@@ -99,6 +101,7 @@ def _inputs(reference: str, tokens: int, first: int, count: int) -> list[Any]:
 def _embed(model: Embedder, inputs: list[Any]) -> Any:
     if isinstance(model, TextEmbedder):
         return model.embed(inputs)
+    assert isinstance(model, ImageEmbedder)
     if model.engine.options.threads == 1:
         return model.embed(inputs)
     pixels = np.stack(list(DECODERS.map(lambda data: decode(data, model.size), inputs)))
@@ -115,7 +118,7 @@ def answer(question: dict[str, Any]) -> Any:
     model = embedder(reference, ALONE)
     if isinstance(model, ImageEmbedder):
         return [model.embed([base64.b64decode(data)])[0].tolist() for data in question["images"]]
-    return [model.embed([text])[0].tolist() for text in question["texts"]]
+    return [model.embed_items([text])[0].tolist() for text in question["texts"]]
 
 
 def main() -> None:

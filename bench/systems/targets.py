@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench.loads.bodies import Body, PictureBody, TextBody
 from bench.loads.load import Load
@@ -30,7 +29,7 @@ class Target:
     precision: str
     path: str
     model: str
-    modality: Literal["text", "image"]
+    modality: str
 
     @property
     def name(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from ray.serve import Application
 
 from deployments.apps.decoder import Decoder
+from deployments.apps.encoder import Encoder
 from deployments.apps.gateway import Gateway
-from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
-from deployments.encoder.encoder import ImageEncoder, TextEncoder
+from deployments.config.args import EncoderArgs, GatewayArgs
 from models.catalog.catalog import Catalog
 from models.errors import ConfigError
 
@@ -20,29 +20,18 @@ def gateway(args: GatewayArgs) -> Application:
     return bind(Gateway, args.profile)
 
 
-def text_encoder(args: EncoderArgs) -> Application:
-    """The application of one version of a text model."""
-    _require(args.model, "text")
-    return bind(TextEncoder, args.model, args.profile)
-
-
-def image_encoder(args: ImageEncoderArgs) -> Application:
-    """The application of one version of an image model, with its decoder where that is a deployment of its own."""
-    _require(args.model, "image")
-    if args.decode == "separate":
-        return bind(ImageEncoder, args.model, args.profile, bind(Decoder))
-    return bind(ImageEncoder, args.model, args.profile)
+def encoder(args: EncoderArgs) -> Application:
+    """The application of one model version, with its decoder where that is a deployment of its own."""
+    modality = Catalog.load().find(args.model).modality
+    deployment = Encoder.options(name=modality.deployment)  # type: ignore[attr-defined]
+    if args.decode == "inside":
+        return bind(deployment, args.model, args.profile)
+    if not modality.portable:
+        raise ConfigError(f"args.decode: separate is for models of images; {args.model} embeds {modality.noun}")
+    return bind(deployment, args.model, args.profile, bind(Decoder))
 
 
 def bind(deployment: Any, *args: str | Application) -> Application:
     """Bind a class that Serve's decorators turned into a deployment, which type checkers do not see."""
     application: Application = deployment.bind(*args)
     return application
-
-
-def _require(reference: str, kind: str) -> None:
-    actual = Catalog.load().find(reference).type
-    if actual != kind:
-        raise ConfigError(
-            f"{reference} is of type {actual}; its import_path must be deployments.apps.builders:{actual}_encoder"
-        )

@@ -30,23 +30,20 @@ def embed(
 
     from models.catalog.catalog import Catalog
     from models.catalog.store import is_synthetic, pull
-    from models.embedder import TextEmbedder, open_embedder
+    from models.embedder import open_embedder
 
     path = Path(source)
     picture = path.suffix.lower() in PICTURES
     spec = Catalog.load().find(model or DEFAULTS["image" if picture else "text"])
-    if spec.type == "image" and not path.is_file():
-        raise InputError(f"{source} is no file; {spec.reference} embeds pictures")
+    if spec.modality.from_files and not path.is_file():
+        raise InputError(f"{source} is no file; {spec.reference} embeds {spec.modality.noun}")
     stderr = Console(stderr=True)
     with console_reporter() as reporter:
         artifact = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
-    embedder = open_embedder(artifact)
-    if isinstance(embedder, TextEmbedder):
-        if not source:
-            raise InputError("the text is empty")
-        vector = embedder.embed([source])[0]
-    else:
-        vector = embedder.embed([path.read_bytes()])[0]
+    if not source:
+        raise InputError("the text is empty")
+    item = path.read_bytes() if spec.modality.from_files else source
+    vector = open_embedder(artifact).embed_items([item])[0]
     if is_synthetic(artifact):
         warn_embedded(stderr, spec.reference)
     if output is None:

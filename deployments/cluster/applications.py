@@ -8,8 +8,7 @@ from typing import Any
 from deployments.config.names import DECODER_NAME
 
 GATEWAY_PATH = "deployments.apps.builders:gateway"
-IMAGE_PATH = "deployments.apps.builders:image_encoder"
-ENCODER_PATHS = ("deployments.apps.builders:text_encoder", IMAGE_PATH)
+ENCODER_PATH = "deployments.apps.builders:encoder"
 
 
 def gateways(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -19,7 +18,7 @@ def gateways(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def encoders(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Applications of model versions."""
-    return (app for app in document["applications"] if app["import_path"] in ENCODER_PATHS)
+    return (app for app in document["applications"] if app["import_path"] == ENCODER_PATH)
 
 
 def main_deployments(app: Mapping[str, Any]) -> list[dict[str, Any]]:

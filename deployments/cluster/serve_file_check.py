@@ -8,24 +8,24 @@ from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.cluster.applications import (
-    ENCODER_PATHS,
+    ENCODER_PATH,
     GATEWAY_PATH,
-    IMAGE_PATH,
     gateways,
     main_deployments,
     profiles,
 )
 from deployments.cluster.serve_keys import Role, check_application, check_deployment, check_service
 from deployments.config.agreement import check_image_keys
-from deployments.config.args import EncoderArgs, GatewayArgs, ImageEncoderArgs
+from deployments.config.args import EncoderArgs, GatewayArgs
 from deployments.config.base import parse
 from deployments.config.encoder import EncoderConfig
 from deployments.config.gateway import GatewayConfig
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.old_import_paths import refuse_old_paths
 from deployments.config.routes import REST_AFTER_S
-from models.catalog.catalog import describe
 from models.errors import ConfigError
+from models.modalities import MODALITIES
+from models.validation import describe
 
 SHORTEST_NAP_S = 2 * REST_AFTER_S  # until a version sleeps: gateways must have stopped asking it, which would wake it
 
@@ -59,9 +59,8 @@ def _check_application(app: dict[str, Any], where: str) -> None:
         check_deployment(deployment, _role(app, deployment), f"{where}: deployment {deployment.get('name', '?')!r}")
     if path == GATEWAY_PATH:
         parse(GatewayArgs, app.get("args", {}), f"{where}: args")
-    elif path in ENCODER_PATHS:
-        schema_of_args = ImageEncoderArgs if path == IMAGE_PATH else EncoderArgs
-        args = parse(schema_of_args, app.get("args", {}), f"{where}: args")
+    elif path == ENCODER_PATH:
+        args = parse(EncoderArgs, app.get("args", {}), f"{where}: args")
         _check_decoder(app, where)
         if app.get("route_prefix", "/") is not None:
             raise ConfigError(f"{where}: only the gateway is asked over HTTP; write route_prefix: null")
@@ -69,7 +68,7 @@ def _check_application(app: dict[str, Any], where: str) -> None:
         if app["name"] != wanted:
             raise ConfigError(f"{where} serves {args.model}; the gateway looks for it under the name {wanted!r}")
     else:
-        allowed = ", ".join((GATEWAY_PATH, *ENCODER_PATHS))
+        allowed = f"{GATEWAY_PATH}, {ENCODER_PATH}"
         raise ConfigError(f"{where}: import_path {path!r} is unknown; allowed: {allowed}")
     deployments = main_deployments(app)
     if not deployments:
@@ -112,6 +111,10 @@ def _check_decoder(app: dict[str, Any], where: str) -> None:
     """``args.decode: separate`` asks for a decoder, and a deployment of that name scales it: neither works alone."""
     found = [deployment for deployment in app.get("deployments", []) if deployment.get("name") == DECODER_NAME]
     separate = app.get("args", {}).get("decode") == "separate"
+    names = {deployment.get("name") for deployment in app.get("deployments", [])}
+    whole = next((m for m in MODALITIES.values() if m.deployment in names and not m.portable), None)
+    if separate and whole is not None:
+        raise ConfigError(f"{where}: args.decode: separate is for models of images; a {whole.deployment} takes inside")
     if separate != bool(found):
         raise ConfigError(
             f"{where}: args.decode is {'separate' if separate else 'inside'} and deployments "

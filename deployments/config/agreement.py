@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from deployments.config.base import Modality
 from deployments.config.encoder import EncoderConfig
 from deployments.config.limits import Limits
 from models.errors import ConfigError
+from models.modalities import MODALITIES, modality_of
 
-OF_IMAGES = ("limits", "shrink_margin")  # keys of an encoder that only images have a use for
 
-
-def check_image_keys(gateway: Limits, encoder: EncoderConfig, modality: Modality, where: str) -> None:
+def check_image_keys(gateway: Limits, encoder: EncoderConfig, modality: str, where: str) -> None:
     """Check an encoder's keys about images against its modality and the gateway's limits.
 
     Whichever is stricter counts. An encoder that is told to allow more than the gateway would never get to; a gateway
@@ -19,10 +17,14 @@ def check_image_keys(gateway: Limits, encoder: EncoderConfig, modality: Modality
     Raises:
         ConfigError: a key would do nothing; the message names it and what to do.
     """
-    if modality != "image":
-        idle = next((key for key in OF_IMAGES if key in encoder.model_fields_set), None)
+    own = modality_of(modality).encoder_keys
+    for other in MODALITIES.values():
+        idle = next((key for key in other.encoder_keys if key in encoder.model_fields_set and key not in own), None)
         if idle is not None:
-            raise ConfigError(f"{where}: {idle} is for encoders of images, and this one embeds {modality}; remove it")
+            raise ConfigError(
+                f"{where}: {idle} is for encoders of {other.noun}, and this one embeds {modality}; remove it"
+            )
+    if "limits" not in own:
         return
     limits = encoder.limits
     pixels = (gateway.image_pixels, limits.image_pixels)

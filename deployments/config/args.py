@@ -20,11 +20,6 @@ class EncoderArgs(Strict):
 
     model: str = Field(pattern=r"^[^@]+@[^@]+$")  # name@version
     profile: Profile = "production"  # as the gateway's
-
-
-class ImageEncoderArgs(EncoderArgs):
-    """``args`` of an image encoder's application."""
-
     # inside: in the encoder, which then needs cores; a processor decodes an image in 4 ms and embeds it in 60.
-    # separate: in a Decoder deployment beside it, for an encoder on a GPU. A change restarts the application.
+    # separate: in a Decoder deployment beside it, for an encoder of images on a GPU. A change restarts the application.
     decode: Literal["inside", "separate"] = "inside"

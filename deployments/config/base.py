@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
-from models.catalog.catalog import describe
 from models.errors import ConfigError
+from models.modalities import MODALITIES, modality_of
+from models.validation import describe
 
 Profile = Literal["development", "production"]
-Modality = Literal["text", "image"]
+ModalityName = Annotated[
+    str,
+    AfterValidator(lambda name: modality_of(name).name),
+    WithJsonSchema({"type": "string", "enum": list(MODALITIES)}),
+]
 MIB = 1 << 20
 
 

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from deployments.config.base import Strict
 from deployments.config.limits import EncoderLimits
-from models.catalog.catalog import SHRINK_MARGIN
 from models.engine.providers import Wish
+from models.modalities.image import SHRINK_MARGIN
 
 
 class EncoderConfig(Strict):

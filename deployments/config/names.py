@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.config.base import Modality
+from models.modalities import modality_of
 
 
 def application_name(model: str, version: str) -> str:
@@ -10,6 +10,10 @@ def application_name(model: str, version: str) -> str:
     return f"{model}--{version.replace('.', '-')}"
 
 
-DEPLOYMENT_NAMES: dict[Modality, str] = {"text": "TextEncoder", "image": "ImageEncoder"}
+def deployment_name(modality: str) -> str:
+    """The Serve deployment of a modality's encoders: ``TextEncoder``."""
+    return modality_of(modality).deployment
+
+
 DECODER_NAME = "Decoder"
 GATEWAY_APPLICATION = "gateway"

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from deployments.config.base import Modality, Strict
+from deployments.config.base import ModalityName, Strict
 from models.catalog.catalog import VERSION
 
 REST_AFTER_S = 10.0  # after its last call, a version that may sleep is left alone: asking would wake it
@@ -31,7 +31,7 @@ class Override(Strict):
 class ModelRoutes(Strict):
     """The versions of one model name that the gateway reaches, and the share of traffic of each."""
 
-    type: Modality
+    type: ModalityName
     # Weights, relative to their sum; 0: reached by name@version only.
     versions: dict[str, Annotated[float, Field(ge=0, le=1000)]]
     overrides: list[Override] = []  # the first that matches counts; none: weights decide

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Item = str | tuple[int, ...] | bytes  # a text, ready-made token ids, or an encoded image
+from models.modalities import base
+
+Item = base.Item  # a text, ready-made token ids, or an encoded image
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from models.errors import ArtifactError
 from models.graph.onnx_file import check
 
 
-def engine_options(config: EncoderConfig, artifact: Artifact, image_cost: int) -> EngineOptions:
+def engine_options(config: EncoderConfig, artifact: Artifact) -> EngineOptions:
     """The options of this replica's next engine.
 
     Raises:
@@ -31,18 +31,15 @@ def engine_options(config: EncoderConfig, artifact: Artifact, image_cost: int) -
     """
     resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
     gpus = float(resources.get("GPU", 0))
-    return options_for(config, artifact, image_cost, gpus, find() if gpus and config.provider != "cpu" else None)
+    return options_for(config, artifact, gpus, find() if gpus and config.provider != "cpu" else None)
 
 
-def options_for(
-    config: EncoderConfig, artifact: Artifact, image_cost: int, gpus: float, card: GpuDevice | None
-) -> EngineOptions:
+def options_for(config: EncoderConfig, artifact: Artifact, gpus: float, card: GpuDevice | None) -> EngineOptions:
     """The same as a function of what is known.
 
     Args:
         config: the encoder's configuration.
         artifact: what will be loaded.
-        image_cost: of a picture, in the units of ``batch_cost``.
         gpus: that Ray gave to the replica.
         card: None where it has none, or no driver answers.
 
@@ -54,8 +51,7 @@ def options_for(
         provider=config.provider,
         gpus=gpus,
         spare=config.spare_session,
-        most_images=max(1, config.batch_cost // image_cost),
-        most_tokens=config.batch_cost,
+        largest_run=max(1, config.batch_cost // artifact.spec.modality.unit_cost),
     )
     if options.on_cpu or card is None:
         return options

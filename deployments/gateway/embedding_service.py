@@ -26,6 +26,7 @@ from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
 from models.errors import DeadlineError
+from models.modalities import MODALITIES
 
 CacheState = Literal["hit", "miss", "partial"]
 
@@ -122,7 +123,7 @@ class EmbeddingService:
     async def _fetched(self, request: EmbedRequest, info: ModelInfo) -> Sequence[Item]:
         """The items of a request; pictures that it names by URL are fetched where that is allowed."""
         config = self.registry.config
-        if config.fetch is None or info.modality != "image":
+        if config.fetch is None or not MODALITIES[info.modality].fetchable:
             return request.items
         return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
 

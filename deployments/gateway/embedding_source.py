@@ -10,7 +10,7 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
-from deployments.gateway.input_validation import image_refusal
+from deployments.gateway.input_validation import refusal
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.single_flight import Settle, SingleFlight
 from models.errors import InputError, LimitError, UnavailableError
@@ -92,7 +92,9 @@ class _Search:
             settle(key, embedding)
         self.shared.update(shared)
         rest = [key for key in keys if key not in shared]
-        refused = {key: error for key in rest if (error := image_refusal(self.missing[key], self.limits)) is not None}
+        refused = {
+            key: error for key in rest if (error := refusal(self.missing[key], self.version.modality, self.limits))
+        }
         for key, error in refused.items():
             settle(key, error)
         if not rest or refused:

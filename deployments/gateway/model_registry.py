@@ -10,7 +10,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from deployments.config.gateway import GatewayConfig
-from deployments.config.names import DEPLOYMENT_NAMES
+from deployments.config.names import deployment_name
 from deployments.config.routes import ModelRoutes
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.short_repr import short_repr
@@ -139,6 +139,6 @@ class ModelRegistry:
             return
         for version in self.versions.values():
             application = status.applications.get(version.application)
-            deployment = application and application.deployments.get(DEPLOYMENT_NAMES[version.modality])
+            deployment = application and application.deployments.get(deployment_name(version.modality))
             states = deployment.replica_states.items() if deployment else ()
             version.note_replicas(sum(count for state, count in states if state == RUNNING))

@@ -11,8 +11,7 @@ from typing import Literal
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from deployments.config.base import Modality
-from deployments.config.names import DEPLOYMENT_NAMES, application_name
+from deployments.config.names import application_name, deployment_name
 from deployments.config.queue import Queue
 from deployments.config.routes import REST_AFTER_S
 from deployments.contract.call import Queued
@@ -25,17 +24,17 @@ from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
 from models.errors import EmbedserveError, UnavailableError
+from models.modalities import MODALITIES
 
 State = Literal["ready", "loading", "failed", "asleep"]
 DESCRIBE_TIMEOUT_S = 5.0
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
-CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
 
 
 class ModelVersion:
     """Queues requests for the application of one model version, and knows what its replicas said of themselves."""
 
-    def __init__(self, model: str, version: str, modality: Modality) -> None:
+    def __init__(self, model: str, version: str, modality: str) -> None:
         """Know of a version; nothing is called until it is refreshed or used."""
         self.model, self.version, self.modality = model, version, modality
         self.reference = f"{model}@{version}"
@@ -46,9 +45,9 @@ class ModelVersion:
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
         self._may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
-        self._replicas = Replicas(self.reference, self.application, DEPLOYMENT_NAMES[modality])
+        self._replicas = Replicas(self.reference, self.application, deployment_name(modality))
         self._queue_config = Queue()
-        self.queue = RequestQueue(self.call, text_cost if modality == "text" else image_cost, self._queue_settings())
+        self.queue = RequestQueue(self.call, MODALITIES[modality].estimate, self._queue_settings())
 
     @property
     def state(self) -> State:
@@ -81,8 +80,9 @@ class ModelVersion:
 
     def _queue_settings(self) -> QueueSettings:
         config, replicas = self._queue_config, max(self.replica_count, 1)
+        call_limits = {"call_cost": config.call_cost, "call_images": config.call_images}
         return QueueSettings(
-            call_cost=config.call_cost if self.modality == "text" else config.call_images,
+            call_cost=call_limits[MODALITIES[self.modality].call_limit],
             max_calls=config.calls_per_replica * replicas,
             replicas=replicas,
             gather_s=config.gather_s,
@@ -152,13 +152,3 @@ class ModelVersion:
     def _queued(self, cost: int, trace: tuple[str, ...]) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""
         return Queued(GATEWAY, cost, self.queue.waiting_cost, self.queue.take_refused_cost(), trace)
-
-
-def text_cost(item: Item) -> int:
-    """Tokens that a text item will come to, roughly."""
-    return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, 256)
-
-
-def image_cost(_: Item) -> int:
-    """Every image costs the same."""
-    return 1

@@ -33,7 +33,7 @@ def open_artifact(spec: ModelSpec, graph: Path) -> Artifact:
     Raises:
         ArtifactError: the graph, or a text model's tokenizer, is missing.
     """
-    tokenizer = tokenizer_path(graph) if spec.type == "text" else None
+    tokenizer = tokenizer_path(graph) if spec.modality.has_tokenizer else None
     for path in (graph, tokenizer):
         if path is not None and not path.is_file():
             raise ArtifactError(f"model file {path} does not exist; run `embedserve models pull {spec.reference}`")
@@ -52,8 +52,10 @@ def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
     """
     if margin is None:
         return artifact
-    if artifact.spec.type != "image":
-        raise ArtifactError(f"shrink_margin is for models of pictures; {artifact.spec.reference} embeds text")
+    if "shrink_margin" not in artifact.spec.modality.config.model_fields:
+        raise ArtifactError(
+            f"shrink_margin is for models of pictures; {artifact.spec.reference} embeds {artifact.spec.modality.noun}"
+        )
     config = {key: value for key, value in artifact.spec.config.items() if key != "shrink_margin"}
     spec = artifact.spec.model_copy(update={"config": {**config, **({"shrink_margin": margin} if margin else {})}})
     return replace(artifact, spec=spec, hash=content_hash(spec, artifact.graph, artifact.tokenizer))

@@ -15,7 +15,7 @@ from models.errors import ArtifactError
 from models.graph import clip_text, synthetic, text, vision
 from models.graph.calibration import Calibration
 from models.graph.linear import Linear, Weights
-from models.graph.precision import linear_of
+from models.graph.precision import precision_of
 
 REVISION = 3  # of the graphs: a store built by another revision is built again
 RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
@@ -39,7 +39,7 @@ def build_random(spec: ModelSpec, architecture: str) -> onnx.ModelProto:
 def linear_for(spec: ModelSpec) -> Linear:
     """The products of a version: its precision, with the calibration that ships for it."""
     calibration = Calibration.load(spec.calibration) if spec.calibration else None
-    return linear_of(spec.precision, calibration)
+    return precision_of(spec.precision).linear(calibration)
 
 
 def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onnx.ModelProto:

@@ -13,8 +13,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    StrictBool,
-    StrictInt,
     Tag,
     ValidationError,
     field_validator,
@@ -22,10 +20,12 @@ from pydantic import (
 )
 
 from models.errors import CatalogError, ModelNotFoundError
+from models.graph.precision import PRECISIONS
+from models.modalities import MODALITIES, Modality, modality_of
+from models.validation import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PREFIX = "models/store"
-SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")  # fits an application's and a Kubernetes label's name
 VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
 
@@ -102,23 +102,6 @@ Source = Annotated[
 ]
 
 
-class TextConfig(_Strict):
-    """What ``config`` of a text model may say."""
-
-    max_sequence_length: Annotated[StrictInt, Field(ge=1, le=8192)]
-    do_lower_case: StrictBool | None = None
-    pooling: Literal["mean", "cls"] = "mean"
-
-
-class ImageConfig(_Strict):
-    """What ``config`` of an image model may say."""
-
-    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
-    patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
-    num_channels: Literal[3] = 3
-    shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
-
-
 class Golden(_Strict):
     """Texts and the cosine of each pair, (0, 1), (0, 2), ..., as published for these weights."""
 
@@ -141,22 +124,38 @@ class ModelSpec(_Strict):
     version: str = ""
     name: str
     path: str
-    type: Literal["text", "image"]
+    type: str  # the modality
     dimensions: Annotated[int, Field(ge=1, le=16384)]
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: str = "fp32"
     calibration: str | None = None  # measurements that ship with the project, for int8
     config: dict[str, Any] = {}
     sources: list[Source] = []
     golden: Golden | None = None
 
+    @field_validator("type")
+    @classmethod
+    def _check_type(cls, name: str) -> str:
+        return modality_of(name).name
+
+    @field_validator("precision")
+    @classmethod
+    def _check_precision(cls, name: str) -> str:
+        if name not in PRECISIONS:
+            raise ValueError(f"must be {' or '.join(map(repr, PRECISIONS))}, not {name!r}")
+        return name
+
     @model_validator(mode="after")
     def _check_config(self) -> Self:
-        schema = TextConfig if self.type == "text" else ImageConfig
         try:
-            schema.model_validate(self.config)
+            self.modality.config.model_validate(self.config)
         except ValidationError as error:
             raise ValueError(describe(error, prefix="config.")) from error
         return self
+
+    @property
+    def modality(self) -> Modality:
+        """The kind of input that it embeds."""
+        return MODALITIES[self.type]
 
     @property
     def reference(self) -> str:
@@ -250,12 +249,3 @@ def resolve_path(path: str) -> Path:
     if plain.startswith(f"{STORE_PREFIX}/"):
         return store() / plain.removeprefix(f"{STORE_PREFIX}/")
     return (ROOT / Path(path).expanduser()).absolute()
-
-
-def describe(error: ValidationError, prefix: str = "") -> str:
-    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
-    problems = []
-    for item in error.errors():
-        key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
-        problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
-    return "; ".join(problems)

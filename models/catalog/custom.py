@@ -12,12 +12,14 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from models.catalog.artifact import file_sha256
 from models.catalog.catalog import Catalog, FileSource, ModelSpec
-from models.engine.engine import Engine, Pooling
+from models.engine.engine import Engine
 from models.errors import ArtifactError, CatalogError
 from models.files import replacing
 from models.graph.clip_text import ClipTextConfig
-from models.graph.precision import PRECISIONS
+from models.graph.precision import precision_of
 from models.graph.vision import ClipVisionConfig
+from models.inputs.text import pad
+from models.modalities import graph_inputs, image, modality_of_graph, text
 from models.yaml_edit import edit
 
 WEIGHTS = ("model.safetensors", "config.json")
@@ -42,9 +44,7 @@ def describe_folder(reference: str, origin: Path, precision: str = "fp32", tower
     if not model or not version:
         raise ArtifactError(f"{reference!r} must be NAME@VERSION")
     folder = origin.parent if origin.suffix == ".onnx" else origin
-    if precision not in PRECISIONS:
-        raise ArtifactError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    if origin.suffix == ".onnx" and precision == "fp16":
+    if precision_of(precision).rewrite is None and origin.suffix == ".onnx" and precision != "fp32":
         raise ArtifactError(f"{origin.name} is a finished graph: it can be taken as it is (fp32) or quantised (int8)")
     entry = _onnx_entry(origin) if origin.suffix == ".onnx" else _weights_entry(folder, tower)
     names = entry.pop("files")
@@ -76,9 +76,9 @@ def _weights_entry(folder: Path, tower: Tower) -> dict[str, Any]:
         raise ArtifactError(f"{folder} lacks tokenizer.json")
     files = (*WEIGHTS, "tokenizer.json")
     if kind in ("clip_text_model", "clip"):
-        text = ClipTextConfig.from_json(config)
-        settings = {"max_sequence_length": text.positions}
-        return {"type": "text", "dimensions": text.projection, "config": settings, "files": files}
+        tower_config = ClipTextConfig.from_json(config)
+        settings = {"max_sequence_length": tower_config.positions}
+        return {"type": "text", "dimensions": tower_config.projection, "config": settings, "files": files}
     if kind != "bert":
         raise ArtifactError(f"model_type is {kind!r}; taken are bert, clip, clip_vision_model and clip_text_model")
     transformer = _json(folder / "sentence_bert_config.json")
@@ -94,15 +94,19 @@ def _onnx_entry(path: Path) -> dict[str, Any]:
     if path.with_name(path.name + "_data").is_file() or path.with_name(path.name + ".data").is_file():
         raise ArtifactError(f"{path.name} keeps its weights in another file; save it as one file")
     folder = path.parent
-    pooling = _pooling(folder)
-    engine = Engine(path, pooling=pooling)
-    if engine.kind == "image":
-        size = engine.image_size or _json(folder / "preprocessor_config.json").get("crop_size", {}).get("height", 224)
-        vector = engine.run_image(np.zeros((1, size, size, 3), np.uint8))
+    engine = Engine(path, buckets=text.buckets)  # on a CPU, where shapes are free
+    modality = modality_of_graph(engine.inputs)
+    if modality is None:
+        raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")
+    if modality.name == "image":
+        preprocessing = _json(folder / "preprocessor_config.json")
+        size = image.fixed_side(engine) or preprocessing.get("crop_size", {}).get("height", image.DEFAULT_SIDE)
+        vector = image.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8))
         return {"type": "image", "dimensions": vector.shape[1], "config": {"image_size": size}, "files": (path.name,)}
     if not (folder / "tokenizer.json").is_file():
         raise ArtifactError(f"{folder} lacks tokenizer.json, which {path.name} needs")
-    vector = engine.run_text(np.ones((1, 2), np.int64), np.ones((1, 2), np.int64))
+    pooling = _pooling(folder)
+    vector = text.run_padded(engine, *pad([np.ones(2, np.int32)]), pooling)
     length = _json(folder / "sentence_bert_config.json").get("max_seq_length")
     length = length or _json(folder / "config.json").get("max_position_embeddings", 512)
     settings = {"max_sequence_length": length, "pooling": pooling}
@@ -121,10 +125,10 @@ def _require_known_modules(folder: Path) -> None:
         raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
 
 
-def _pooling(folder: Path) -> Pooling:
+def _pooling(folder: Path) -> text.Pooling:
     settings = _json(folder / "1_Pooling" / "config.json")
     modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]
-    known: dict[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    known: dict[str, text.Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
     if not modes:
         return "mean"
     if len(modes) != 1 or modes[0] not in known:

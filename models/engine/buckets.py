@@ -50,18 +50,19 @@ class Buckets:
             yield from ((rows, length) for rows in self.rows if rows <= most)
 
 
-def image_buckets(largest: int = IMAGES[-1]) -> Buckets:
+def image_buckets(largest: int | None = None) -> Buckets:
     """Buckets of pictures, the last being the first that holds ``largest`` at once."""
-    return Buckets(_up_to(IMAGES, largest))
+    return Buckets(_up_to(IMAGES, largest or IMAGES[-1]))
 
 
-def text_buckets(longest: int = LENGTHS[-1], cells: int = TOKENS) -> Buckets:
+def text_buckets(longest: int = LENGTHS[-1], cells: int | None = None) -> Buckets:
     """Buckets of texts, up to ``longest`` tokens each and ``cells`` padded tokens at once.
 
     Args:
         longest: the model's limit; a bucket of its own when no other ends there, for no position lies beyond it.
         cells: rows × length.
     """
+    cells = cells or TOKENS
     lengths = tuple(sorted({*(length for length in LENGTHS if length < longest), longest}))
     return Buckets(_up_to(ROWS, cells // lengths[0]), lengths, cells)
 

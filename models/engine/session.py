@@ -11,13 +11,13 @@ from typing import Literal
 
 import onnxruntime as ort
 
-from models.engine.buckets import IMAGES, TOKENS
 from models.engine.placement import RECORD, mostly_off_card, placement
 from models.engine.provider_options import Device, with_options
 from models.engine.providers import CPU, Wish, choose, preload
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
 from models.graph.onnx_file import check, digest
+from models.graph.precision import PRECISIONS
 
 Parallelism = Literal["auto", "operators", "inputs"]
 
@@ -34,8 +34,8 @@ class EngineOptions:
     provider: Wish = "cpu"  # what to ask for; `Engine.provider` is what was got
     gpus: float | None = None  # of Ray's accounting, given to this process; none: nobody counts
     device: Device = field(default_factory=Device)
-    most_images: int = IMAGES[-1]  # pictures, and padded tokens, of one run in fixed shapes
-    most_tokens: int = TOKENS
+    # Of one run in fixed shapes, in the modality's unit (padded tokens, pictures); none: as much as gains speed.
+    largest_run: int | None = None
     bucketed: bool | None = None  # run in fixed shapes with bound buffers; none: wherever it is no CPU that computes
     # `operators`: the threads share each operator; `inputs`: each thread computes inputs of its own, which spares
     # small products the cost of waking a second thread. `auto` takes `inputs` for int8 text on CPU.
@@ -66,7 +66,7 @@ class EngineOptions:
         if not self.on_cpu:
             return self
         settled = replace(self, provider="cpu", gpus=None, device=Device())
-        return settled if self.bucketed else replace(settled, most_images=IMAGES[-1], most_tokens=TOKENS)
+        return settled if self.bucketed else replace(settled, largest_run=None)
 
 
 _LOCK = threading.Lock()
@@ -123,7 +123,8 @@ def _first_that_loads(
     ORT's own fallback is off: it would also replace the provider in the middle of a run, and print that to nobody.
     A session on a card that leaves most products to the CPU counts as one that did not load.
     """
-    fp16 = len(providers) > 1 and properties_of(path).get("embedserve.precision") == "fp16"
+    precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", "")) if len(providers) > 1 else None
+    fp16 = precision is not None and precision.half
     for start in range(len(providers)):
         chain = with_options(providers[start:], device, fp16=fp16)
         try:

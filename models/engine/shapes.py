@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 
-from models.engine.buckets import Buckets, image_buckets, text_buckets
+from models.engine.buckets import Buckets
 from models.engine.providers import TENSORRT
 from models.engine.session import EngineOptions
 
 Profile = tuple[str, str, str]
 
 
-def buckets_of(kind: Literal["text", "image"], options: EngineOptions, longest: int) -> Buckets:
-    """The shapes of a text graph up to ``longest`` tokens, or of an image graph."""
-    return image_buckets(options.most_images) if kind == "image" else text_buckets(longest, options.most_tokens)
-
-
-def with_profiles(path: Path, options: EngineOptions, longest: int) -> EngineOptions:
+def with_profiles(path: Path, options: EngineOptions, plan: Callable[[EngineOptions], Buckets]) -> EngineOptions:
     """Options that tell TensorRT the range of shapes; without it each new one would build an engine, for minutes."""
     if options.providers[0] != TENSORRT or options.device.profiles or not path.is_file():
         return options
     inputs = onnx.load(str(path), load_external_data=False).graph.input
     shapes = {value.name: [d.dim_value or None for d in value.type.tensor_type.shape.dim] for value in inputs}
-    buckets = buckets_of("text" if "input_ids" in shapes else "image", options, longest)
-    return replace(options, device=replace(options.device, profiles=profiles(shapes, buckets)))
+    return replace(options, device=replace(options.device, profiles=profiles(shapes, plan(options))))
 
 
 def profiles(inputs: Mapping[str, Sequence[Any]], buckets: Buckets) -> tuple[Profile, ...]:

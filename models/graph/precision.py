@@ -1,23 +1,42 @@
-"""How each precision computes its products."""
+"""How each precision computes its products. A new one is a ``Linear`` in a file of its own and one entry here."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx
 
 from models.errors import ArtifactError
 from models.graph.calibration import Calibration
 from models.graph.int8 import Int8Linear
 from models.graph.linear import Fp16Linear, Fp32Linear, Linear
+from models.graph.rewrite import quantise_model
 
-PRECISIONS = ("fp32", "fp16", "int8")
+
+@dataclass(frozen=True)
+class Precision:
+    """One way to compute."""
+
+    linear: Callable[[Calibration | None], Linear]  # a fresh one builds one graph
+    rewrite: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None  # of finished graphs; None: taken as they are
+    by_input: bool = False  # its operators are so short that threads had better each compute inputs of their own
+    half: bool = False  # weights and activations are float16
 
 
-def linear_of(precision: str, calibration: Calibration | None = None) -> Linear:
-    """A fresh ``Linear``; one builds one graph.
+PRECISIONS: dict[str, Precision] = {
+    "fp32": Precision(lambda _: Fp32Linear()),
+    "fp16": Precision(lambda _: Fp16Linear(), half=True),
+    "int8": Precision(Int8Linear, rewrite=quantise_model, by_input=True),
+}
+
+
+def precision_of(name: str) -> Precision:
+    """The precision of a name, as catalogue entries and graphs write it.
 
     Raises:
-        ArtifactError: no such precision.
+        ArtifactError: there is none; the message lists what there is.
     """
-    if precision == "int8":
-        return Int8Linear(calibration)
-    if precision in PRECISIONS:
-        return Fp16Linear() if precision == "fp16" else Fp32Linear()
-    raise ArtifactError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    if name not in PRECISIONS:
+        raise ArtifactError(f"precision {name!r} is not one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]

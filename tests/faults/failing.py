@@ -5,6 +5,7 @@ Serve asks for the builder's annotations as objects, so that this module does wi
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.apps.builders import bind
+from deployments.apps.encoder import Encoder
 from deployments.config.args import EncoderArgs
 from deployments.config.encoder import EncoderConfig
-from deployments.encoder.encoder import TextEncoder
-from models.embedder import TextEmbedder
+from deployments.encoder.artifact_slot import Loaded
+from models.modalities.text import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened
 HANG, FAIL, FAIL_ALL = "let the engine hang once", "let the engine fail once", "let every engine fail that sees this"
@@ -25,26 +27,25 @@ BROKEN = "no-engine-works"  # the name of a file in that folder; while it is the
 
 
 @serve.deployment(name="TextEncoder")
-class FailingEncoder(TextEncoder.func_or_class):  # type: ignore[name-defined, misc]
+class FailingEncoder(Encoder.func_or_class):  # type: ignore[name-defined, misc]
     """Serves as usual until it gets one of the three texts, or no engine is to work."""
 
-    def _load(self, config: EncoderConfig) -> Any:
-        loaded = super()._load(config)
-        works = loaded.embedder.engine.run_text
+    def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
+        super()._switched(config, loaded)
+        embedder = loaded.embedder
+        assert isinstance(embedder, TextEmbedder)
+        works, faults = embedder.embed_rows, []
 
-        def run_text(*inputs: Any) -> Any:
-            return (_fail if Path(os.environ[FOLDER], BROKEN).exists() else works)(*inputs)
+        def embed_rows(rows: Sequence[Any]) -> NDArray[np.float32]:
+            for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail)):
+                trigger = embedder.tokenizer.encode([text])[0]
+                if any(np.array_equal(row, trigger) for row in rows) and (text == FAIL_ALL or _first(text)):
+                    faults.append(fault)
+            if Path(os.environ[FOLDER], BROKEN).exists():
+                _fail()
+            return faults[0]() if faults else works(rows)
 
-        loaded.embedder.engine.run_text = run_text
-        return loaded
-
-    def _embed(self, embedder: TextEmbedder, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
-        for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail)):
-            trigger = embedder.tokenizer.encode([text])[0]
-            if any(np.array_equal(row, trigger) for row in rows) and (text == FAIL_ALL or _first(text)):
-                embedder.engine.run_text = fault  # type: ignore[method-assign]
-        vectors: NDArray[np.float32] = super()._embed(embedder, rows)
-        return vectors
+        embedder.embed_rows = embed_rows  # type: ignore[method-assign]
 
 
 def _hang(*_: object) -> Any:
@@ -65,5 +66,5 @@ def _first(text: str) -> bool:
 
 
 def text_encoder(args: EncoderArgs) -> Application:
-    """As ``deployments.apps.builders.text_encoder``."""
+    """As ``deployments.apps.builders.encoder``."""
     return bind(FailingEncoder, args.model, args.profile)

@@ -17,7 +17,8 @@ from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from deployments.cluster.serve_api import ServeApi
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.integration.documents import fix_replicas, keep_only, user_config
 from tests.integration.isolated import Isolated, isolated
 from tests.integration.service import children

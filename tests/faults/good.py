@@ -10,7 +10,9 @@ import numpy as np
 
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.faults.hostile.pictures import encoded, scene
 
 TEXT, IMAGE = "text-embedding@1.0.0", "image-embedding@1.0.0"

@@ -13,7 +13,8 @@ import pytest
 
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.faults.conftest import ENGINE_S
 from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
 from tests.faults.fleet import ENCODER, MODEL, Fleet

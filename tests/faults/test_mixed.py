@@ -16,7 +16,9 @@ import pytest
 
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.faults.footprint import footprints, grown, idle, serving
 from tests.faults.hostile.pictures import PATH, encoded, scene
 from tests.faults.mutate import bodies, pictures

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder, warm_up
+from models.embedder import Embedder, open_embedder, warm_up
 from models.engine.buckets import image_buckets
 from models.engine.card_memory import arena_limit
 from models.engine.cards import GpuDevice, find
@@ -16,6 +16,8 @@ from models.engine.provider_options import Device, engine_folder
 from models.engine.providers import CPU, CUDA, TENSORRT, Wish
 from models.engine.session import EngineOptions
 from models.fidelity import cosines
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of, embedder_of
 
 CARD = find()
@@ -33,13 +35,18 @@ TEXTS = ["hello world", "a red running shoe", *(f"waterproof hiking boots, size 
 
 
 def opened(reference: str, wish: Wish = "cuda", device: Device | None = None) -> Embedder:
-    options = EngineOptions(provider=wish, device=device or Device(), most_images=64, most_tokens=4096)
+    options = EngineOptions(
+        provider=wish,
+        device=device or Device(),
+        largest_run=64 if reference in (FP16["image"], FP32["image"]) else 4096,
+    )
     return open_embedder(artifact_of(reference), options)
 
 
 def vectors(embedder: Embedder, count: int = len(TEXTS)) -> np.ndarray:
     if isinstance(embedder, TextEmbedder):
         return embedder.embed(TEXTS[:count])
+    assert isinstance(embedder, ImageEmbedder)
     pixels = np.random.default_rng(0).integers(0, 256, (len(TEXTS), embedder.size, embedder.size, 3), np.uint8)
     return embedder.embed_pixels(pixels[:count])
 

@@ -22,7 +22,8 @@ import yaml
 from deployments.config.names import application_name
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait

@@ -7,7 +7,8 @@ import pytest
 from models.catalog.artifact import Artifact
 from models.catalog.catalog import Catalog, SyntheticSource
 from models.catalog.store import is_synthetic, pull
-from models.embedder import ImageEmbedder, TextEmbedder
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.data.tiny import TinyModel, write
 
 

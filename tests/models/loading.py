@@ -8,7 +8,7 @@ from models.catalog.artifact import Artifact
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
-from models.engine.engine import EngineOptions
+from models.engine.session import EngineOptions
 
 
 @cache

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.loads.corpus import texts
-from models.embedder import TextEmbedder
 from models.fidelity import Fidelity, compare
+from models.modalities.text import TextEmbedder
 from tests.models.loading import embedder_of
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.embedder import ImageEmbedder, TextEmbedder
 from models.inputs.text import pad
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.models.loading import embedder_of
 
 TEXT_VERSIONS = [
@@ -41,7 +42,7 @@ def text_model(version: str) -> TextEmbedder:
 def padded(model: TextEmbedder, rows: list[np.ndarray], extra: int) -> np.ndarray:
     """Embed rows with ``extra`` columns of padding beyond the longest."""
     ids, mask = (np.pad(a, ((0, 0), (0, extra))) for a in pad(rows))
-    return model.engine.run_text(ids, mask)
+    return model.run_padded(ids, mask)
 
 
 @pytest.mark.parametrize("version", TEXT_VERSIONS)
@@ -50,7 +51,7 @@ def test_every_text_of_a_batch_of_64_has_the_bits_it_has_alone(version: str) -> 
     rows = random_rows(version, 0, model.tokenizer.max_length, BATCH)
     together = padded(model, rows, 0)
     for row, vector in zip(rows, together, strict=True):
-        np.testing.assert_array_equal(model.engine.run_text(*pad([row]))[0], vector)
+        np.testing.assert_array_equal(model.run_padded(*pad([row]))[0], vector)
 
 
 @pytest.mark.parametrize("version", TEXT_VERSIONS)
@@ -68,7 +69,7 @@ def test_text_bits_do_not_depend_on_company_position_or_padding(version: str) ->
     def check(seed: int, count: int, longest: int, extra: int, data: st.DataObject) -> None:
         rows = random_rows(version, seed, longest, count)
         position = data.draw(st.integers(0, count - 1))
-        alone = model.engine.run_text(*pad([rows[position]]))[0]
+        alone = model.run_padded(*pad([rows[position]]))[0]
         np.testing.assert_array_equal(padded(model, rows, extra)[position], alone)
         np.testing.assert_array_equal(padded(model, rows[::-1], 0)[count - 1 - position], alone)
 
@@ -85,8 +86,8 @@ def test_image_bits_do_not_depend_on_company_or_position(version: str) -> None:
     def check(seed: int, count: int, data: st.DataObject) -> None:
         pixels = np.random.default_rng(seed).integers(0, 256, (count, model.size, model.size, 3), np.uint8)
         position = data.draw(st.integers(0, count - 1))
-        together = model.engine.run_image(pixels)
-        np.testing.assert_array_equal(model.engine.run_image(pixels[position : position + 1])[0], together[position])
+        together = model.run_pixels(pixels)
+        np.testing.assert_array_equal(model.run_pixels(pixels[position : position + 1])[0], together[position])
 
     check()
 
@@ -97,6 +98,6 @@ def test_every_image_of_a_batch_of_64_has_the_bits_it_has_alone(version: str) ->
     model = embedder_of(version)
     assert isinstance(model, ImageEmbedder)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, model.size, model.size, 3), np.uint8)
-    together = model.engine.run_image(pixels)
+    together = model.run_pixels(pixels)
     for index, vector in enumerate(together):
-        np.testing.assert_array_equal(model.engine.run_image(pixels[index : index + 1])[0], vector)
+        np.testing.assert_array_equal(model.run_pixels(pixels[index : index + 1])[0], vector)

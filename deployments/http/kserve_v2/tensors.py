@@ -12,6 +12,7 @@ from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.http.request import parse_json
 from models.errors import InputError
+from models.modalities import MODALITIES
 
 HEADER_LENGTH = "inference-header-content-length"
 
@@ -64,7 +65,7 @@ def _json_items(data: Any, name: str) -> list[Item]:
     if isinstance(data, list) and data and all(isinstance(row, list) and len(row) == 1 for row in data):
         data = [row[0] for row in data]  # shape [n, 1], nested
     if not isinstance(data, list) or not all(isinstance(value, str) for value in data):
-        what = "base64 of images" if name == "image" else "texts"
+        what = MODALITIES[name].json_items
         raise InputError(f"data must be a list of strings: {what}", param="inputs[0].data")
     return data
 
@@ -82,13 +83,6 @@ def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
         element = binary[offset + 4 : offset + 4 + length]
         if len(element) != length:
             raise InputError("a BYTES element is cut off", param="inputs[0]")
-        items.append(element if name == "image" else _utf8(element, len(items)))
+        items.append(MODALITIES[name].from_bytes(element, f"{name}[{len(items)}]"))
         offset += 4 + length
     return items
-
-
-def _utf8(element: bytes, index: int) -> str:
-    try:
-        return element.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"text[{index}] is no valid UTF-8", param=f"text[{index}]") from error

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
-from deployments.config.base import Modality
+from deployments.config.base import ModalityName
 from deployments.contract.reason import ReasonCode
 from deployments.gateway.model_version import State
 
@@ -82,7 +82,7 @@ class Model(BaseModel):
     object: Literal["model"]
     version: str
     hash: str | None = Field(None, description="content hash: the cache key of its vectors")
-    modality: Modality | SkipJsonSchema[None] = None
+    modality: ModalityName | SkipJsonSchema[None] = None
     dimensions: int | None = None
     precision: str | None = None
     weights: Literal["pretrained", "synthetic"] | None = None
@@ -98,7 +98,7 @@ class Model(BaseModel):
 class Tensor(BaseModel):
     """The one input of a KServe request."""
 
-    name: Modality
+    name: ModalityName
     datatype: Literal["BYTES"]
     shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1, max_length=2)
     data: list[Text] = Field(min_length=1, description="as many items as shape says: texts, or base64 of images")

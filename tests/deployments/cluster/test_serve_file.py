@@ -104,7 +104,7 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
         "beside",
         "decode: Input should be 'inside' or 'separate'",
     ),
-    ("a place to decode text", [*TEXT_ARGS, "decode"], "separate", "decode: Extra inputs are not permitted"),
+    ("a place to decode text", [*TEXT_ARGS, "decode"], "separate", "a TextEncoder takes inside"),
     ("a decoder that is not deployed", [*IMAGE_ARGS, "decode"], "separate", "deployments lacks 'Decoder'"),
     ("a decoder that nobody calls", IMAGE_DEPLOYMENTS, [IMAGE, DECODER], "args.decode is inside"),
     (

@@ -190,6 +190,8 @@ class Reads:
             if isinstance(node.ctx, ast.Load):
                 self.found[kind, node.attr].add(f"{self._module.__name__}:{node.lineno}")
             return [Of(kind.model_fields[node.attr].annotation)]
+        if getattr(kind, "_is_protocol", False) and isinstance(node.ctx, ast.Load):
+            self.found[kind, node.attr].add(f"{self._module.__name__}:{node.lineno}")
         for base in kind.__mro__:
             if self._attributes.get((base, node.attr)):
                 return self._attributes[base, node.attr]

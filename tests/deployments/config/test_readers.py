@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typing_extensions import get_protocol_members
 
 import deployments
 import models
@@ -53,6 +54,12 @@ def schemas() -> list[type[Strict]]:
     return sorted(found, key=lambda schema: schema.__name__)
 
 
+def protocols_of(schema: type[Strict]) -> list[type]:
+    """The protocols that the code reads and that the schema fulfils: modalities know limits by those."""
+    protocols = {it for it, _ in READS.found if getattr(it, "_is_protocol", False)}
+    return [protocol for protocol in protocols if get_protocol_members(protocol) <= set(schema.model_fields)]
+
+
 KEYS = [(schema, key) for schema in schemas() for key in schema.model_fields]
 
 
@@ -65,7 +72,7 @@ def test_a_key_is_read(schema: type[Strict], key: str) -> None:
     if folder is not None:
         assert any(f'"{key}"' in path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.py"))
         return
-    readers = {place for base in schema.__mro__ for place in READS.found.get((base, key), ())}
+    readers = {place for base in (*schema.__mro__, *protocols_of(schema)) for place in READS.found.get((base, key), ())}
     assert readers, (
         f"nobody reads {schema.__name__}.{key}: read it as an attribute of a value whose annotation says "
         f"{schema.__name__}, or refuse it with a message that says what to use instead"

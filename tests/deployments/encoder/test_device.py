@@ -32,31 +32,34 @@ def cuda_build(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("wish", ["auto", "cuda"])
 def test_half_a_card_limits_the_arena(cuda_build: None, wish: Wish) -> None:
-    options = options_for(config(provider=wish), artifact_of(TEXT), 64, 0.5, CARD)
+    options = options_for(config(provider=wish), artifact_of(TEXT), 0.5, CARD)
     assert options.device.memory_limit == (int(80_000 * MIB * 0.45) - 512 * MIB) // 2
     assert options.providers == (CUDA, CPU)
 
 
 def test_a_share_without_room_for_the_artifact_is_refused(cuda_build: None) -> None:
     with pytest.raises(ArtifactError, match="so that the next one fits beside it"):
-        options_for(config(), artifact_of(TEXT), 64, 0.5, replace(CARD, memory=1400 * MIB))
+        options_for(config(), artifact_of(TEXT), 0.5, replace(CARD, memory=1400 * MIB))
 
 
 def test_a_replica_without_a_card_computes_on_the_cpu_of_a_machine_that_has_one(cuda_build: None) -> None:
-    options = options_for(config(), artifact_of(TEXT), 64, 0, None)
+    options = options_for(config(), artifact_of(TEXT), 0, None)
     assert options.on_cpu
     assert options.device.memory_limit is None
 
 
 def test_shapes_end_at_the_batch_budget() -> None:
-    options = options_for(config(batch_cost=8192), artifact_of(TEXT), 64, 0, None)
-    assert (options.most_images, options.most_tokens) == (128, 8192)
+    runs = [
+        options_for(config(batch_cost=8192), artifact_of(name), 0, None).largest_run
+        for name in (TEXT, "image-embedding@1.0.0")
+    ]
+    assert runs == [8192, 128]
 
 
 def test_built_engines_lie_in_a_folder_of_the_artifact_and_card(cuda_build: None, tmp_path: Path) -> None:
     folders = set()
     for card in (CARD, replace(CARD, compute="10.0")):
-        engines = options_for(config(engine_cache=str(tmp_path)), artifact_of(TEXT), 64, 1, card).device.engines
+        engines = options_for(config(engine_cache=str(tmp_path)), artifact_of(TEXT), 1, card).device.engines
         assert engines is not None
         assert engines.is_dir()
         folders.add(engines)

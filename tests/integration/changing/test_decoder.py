@@ -19,7 +19,7 @@ from PIL import Image
 from models.catalog.artifact import Artifact, with_shrinking
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import ImageEmbedder
+from models.modalities.image import ImageEmbedder
 from tests.integration.documents import Document, application, keep_only, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic

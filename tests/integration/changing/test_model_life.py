@@ -21,7 +21,8 @@ from deployments.serve_internals.seams import SEAMS
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.integration.documents import Document, application, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, References, Traffic

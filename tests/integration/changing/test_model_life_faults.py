@@ -14,7 +14,8 @@ import pytest
 
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.text import TextEmbedder
 from tests.integration.documents import Document, application, keep_only, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.waiting import wait

@@ -17,7 +17,8 @@ import yaml
 
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
-from models.embedder import ImageEmbedder, open_embedder
+from models.embedder import open_embedder
+from models.modalities.image import ImageEmbedder
 from tests.integration.documents import Document, application, shipped, user_config
 from tests.integration.service import Service
 from tests.integration.traffic import Call, References, Traffic

@@ -274,14 +274,14 @@ from pathlib import Path
 from safetensors.numpy import load_file
 from models.graph import synthetic, text, vision
 from models.graph.builder import save
-from models.graph.precision import PRECISIONS, linear_of
+from models.graph.precision import PRECISIONS, precision_of
 folder, target = Path(sys.argv[1]), Path(sys.argv[2])
 clip = vision.ClipVisionConfig(layers=2, heads=2, hidden=16, inner=32, image=32, patch=8, projection=8)
 for precision in PRECISIONS:
     bert = text.BertConfig.from_json(json.loads((folder / "config.json").read_text()))
-    save(text.build(bert, load_file(folder / "model.safetensors"), linear_of(precision)), target)
+    save(text.build(bert, load_file(folder / "model.safetensors"), precision_of(precision).linear(None)), target)
     print(precision, hashlib.sha256(target.read_bytes()).hexdigest())
-    save(vision.build(clip, synthetic.clip_vision(clip), linear_of(precision)), target)
+    save(vision.build(clip, synthetic.clip_vision(clip), precision_of(precision).linear(None)), target)
     print(precision, hashlib.sha256(target.read_bytes()).hexdigest())
 """
 

@@ -18,13 +18,15 @@ from safetensors.numpy import load_file, save_file
 
 from models.catalog.artifact import open_artifact
 from models.catalog.catalog import Catalog, resolve_path
-from models.embedder import Embedder, ImageEmbedder, TextEmbedder, open_embedder
+from models.embedder import Embedder, open_embedder
 from models.engine.engine import Engine
 from models.graph import clip_text, synthetic, vision
 from models.graph.clip_text import ClipTextConfig
 from models.graph.linear import Fp32Linear
 from models.graph.vision import ClipVisionConfig
 from models.inputs.text import pad
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder, run_padded
 from tests.data.tiny import TinyModel
 from tests.models.catalog.test_thirdparty import token_level
 
@@ -132,7 +134,7 @@ def test_a_sentence_transformers_folder_is_pooled_as_its_own_config_says(
     session_input = model.tokenizer.encode(SENTENCES)
     path = bench.folder / "tokens.onnx"
     onnx.save(graph, str(path))
-    expected = Engine(path, pooling=pooling).run_text(*pad(session_input))  # type: ignore[arg-type]
+    expected = run_padded(Engine(path), *pad(session_input), pooling)  # type: ignore[arg-type]
     np.testing.assert_allclose(model.embed(SENTENCES), expected, atol=2e-6)
 
 
@@ -285,9 +287,9 @@ def test_quantize_writes_a_smaller_graph_of_close_vectors(bench: Bench, tiny: Ti
     assert target.stat().st_size < source.stat().st_size * 0.45
     ids = np.random.default_rng(0).integers(0, 500, (6, 9))
     mask = np.ones_like(ids)
-    exact, quantised = (Engine(path).run_text(ids, mask) for path in (source, target))
+    exact, quantised = (run_padded(Engine(path), ids, mask) for path in (source, target))
     assert (exact * quantised).sum(axis=1).min() > 0.995
-    np.testing.assert_array_equal(Engine(target).run_text(ids[2:3], mask[2:3])[0], quantised[2])
+    np.testing.assert_array_equal(run_padded(Engine(target), ids[2:3], mask[2:3])[0], quantised[2])
 
 
 def test_quantize_says_when_there_is_nothing_to_quantise(bench: Bench, tiny: TinyModel) -> None:

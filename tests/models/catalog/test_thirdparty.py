@@ -17,9 +17,11 @@ from models.catalog.catalog import Catalog, ModelSpec, PackageSource, store
 from models.catalog.download import Silent
 from models.catalog.sources import fetch
 from models.catalog.store import pull
-from models.embedder import TextEmbedder, open_embedder
+from models.embedder import open_embedder
 from models.engine.engine import Engine
 from models.errors import ArtifactError
+from models.modalities.image import run_pixels
+from models.modalities.text import TextEmbedder
 from models.verify import verify
 from tests.models.loading import artifact_of, embedder_of
 
@@ -120,7 +122,7 @@ def test_a_graph_with_half_precision_pixels_and_vectors(tmp_path: Path) -> None:
     )
     path = tmp_path / "vision.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    vectors = Engine(path).run_image(np.full((2, 8, 8, 3), 200, np.uint8))
+    vectors = run_pixels(Engine(path), np.full((2, 8, 8, 3), 200, np.uint8))
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 

@@ -9,16 +9,19 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
+from models.embedder import open_embedder
 from models.engine.buckets import text_buckets
 from models.engine.card_engine import GpuEngine, output_shape
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
 from models.inputs.text import pad
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of, embedder_of
 
 TEXT_VERSIONS = ["text-embedding@1.0.0", "text-embedding@1.2.0", "clip-text-embedding@1.0.0"]
-BUCKETED = EngineOptions(threads=2, bucketed=True, most_images=8, most_tokens=2048)
+BUCKETED = EngineOptions(threads=2, bucketed=True, largest_run=2048)  # padded tokens
+BUCKETED_PICTURES = EngineOptions(threads=2, bucketed=True, largest_run=8)
 
 
 def bound(engine: Engine) -> GpuEngine:
@@ -42,7 +45,7 @@ def test_texts_have_the_bits_of_the_plain_path_in_every_bucket(version: str) -> 
         for longest in (3, 9, 17, 70):
             rows = rows_of(plain, count, longest, seed=count * longest)
             ids, mask = pad(rows)
-            np.testing.assert_array_equal(bucketed.engine.run_text(ids, mask), plain.engine.run_text(ids, mask))
+            np.testing.assert_array_equal(bucketed.run_padded(ids, mask), plain.run_padded(ids, mask))
 
 
 def test_more_texts_than_a_bucket_takes_run_in_pieces() -> None:
@@ -52,13 +55,13 @@ def test_more_texts_than_a_bucket_takes_run_in_pieces() -> None:
     assert isinstance(bucketed, TextEmbedder)
     rows = rows_of(plain, 300, 20)
     assert bound(bucketed.engine).buckets.most_rows(20) < 300
-    np.testing.assert_array_equal(bucketed.engine.run_text(*pad(rows)), plain.engine.run_text(*pad(rows)))
-    np.testing.assert_array_equal(bucketed.embed_ids(rows), plain.embed_ids(rows))
+    np.testing.assert_array_equal(bucketed.run_padded(*pad(rows)), plain.run_padded(*pad(rows)))
+    np.testing.assert_array_equal(bucketed.embed_rows(rows), plain.embed_rows(rows))
 
 
 def test_pictures_have_the_bits_of_the_plain_path() -> None:
     plain = embedder_of("image-embedding@1.0.0")
-    bucketed = open_embedder(artifact_of("image-embedding@1.0.0"), BUCKETED)
+    bucketed = open_embedder(artifact_of("image-embedding@1.0.0"), BUCKETED_PICTURES)
     assert isinstance(plain, ImageEmbedder)
     assert isinstance(bucketed, ImageEmbedder)
     pixels = np.random.default_rng(0).integers(0, 256, (11, plain.size, plain.size, 3), np.uint8)
@@ -73,9 +76,9 @@ def test_runs_in_flight_do_not_mix() -> None:
     assert isinstance(plain, TextEmbedder)
     assert isinstance(bucketed, TextEmbedder)
     batches = [pad(rows_of(plain, 1 + seed % 5, 12, seed)) for seed in range(40)]
-    expected = [plain.engine.run_text(*batch) for batch in batches]
+    expected = [plain.run_padded(*batch) for batch in batches]
     with ThreadPoolExecutor(6) as pool:  # more callers than slots
-        results = list(pool.map(lambda batch: bucketed.engine.run_text(*batch), batches))
+        results = list(pool.map(lambda batch: bucketed.run_padded(*batch), batches))
     for got, wanted in zip(results, expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
@@ -86,15 +89,15 @@ def test_a_run_that_fails_gives_its_slot_back() -> None:
     ids, mask = pad(rows_of(bucketed, 2, 8))
     for _ in range(5):  # more than there are slots
         with pytest.raises(Exception, match="indices element out of data bounds"):
-            bucketed.engine.run_text(np.full_like(ids, 10**9), mask)
-    assert np.isfinite(bucketed.engine.run_text(ids, mask)).all()
+            bucketed.run_padded(np.full_like(ids, 10**9), mask)
+    assert np.isfinite(bucketed.run_padded(ids, mask)).all()
 
 
 @pytest.mark.parametrize(
     ("version", "options"),
     [
-        ("text-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, most_tokens=256)),
-        ("image-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, most_images=2)),
+        ("text-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, largest_run=256)),
+        ("image-embedding@1.0.0", EngineOptions(threads=2, bucketed=True, largest_run=2)),
     ],
     ids=["texts", "pictures"],
 )
@@ -132,7 +135,7 @@ def test_captured_graphs_are_warmed_up_and_replayed_in_one_thread() -> None:
     assert len(set(seen)) == 1
     assert seen[0] != threading.get_ident()
     for result in results:
-        np.testing.assert_array_equal(result, plain.engine.run_text(ids, mask))
+        np.testing.assert_array_equal(result, plain.run_padded(ids, mask))
 
 
 def test_texts_of_one_bucket_run_together() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from models.catalog.artifact import Artifact
-from models.embedder import TextEmbedder
 from models.engine.engine import Engine
 from models.engine.providers import CPU, CUDA, TENSORRT, WISHES, Wish, choose, shortfall
 from models.engine.session import EngineOptions
+from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of
 
 ALL = [TENSORRT, CUDA, CPU]
@@ -73,7 +73,7 @@ def test_an_int8_graph_that_falls_to_the_cpu_is_run_as_on_a_cpu(artifact: Artifa
 def test_asking_for_the_best_of_a_cpu_and_asking_for_the_cpu_share_a_session(artifact: Artifact) -> None:
     """Two sessions would hold the weights twice during a swap that changes nothing but the wish."""
     named = Engine(artifact.graph, EngineOptions(threads=1))
-    best = Engine(artifact.graph, EngineOptions(threads=1, provider="auto", gpus=0, most_tokens=512))
+    best = Engine(artifact.graph, EngineOptions(threads=1, provider="auto", gpus=0, largest_run=512))
     assert best.graph.session is named.graph.session
 
 

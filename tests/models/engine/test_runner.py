@@ -11,10 +11,13 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from models.embedder import ImageEmbedder, TextEmbedder, open_embedder
-from models.engine.engine import Engine, run_parts
+from models.embedder import open_embedder
+from models.engine.engine import Engine
 from models.engine.runner import Runner
+from models.engine.runs import run_parts
 from models.engine.session import EngineOptions
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of
 
 RUNS = 24
@@ -116,7 +119,7 @@ def test_bits_are_the_same_alone_and_beside_others(version: str, spare: bool) ->
     else:
         assert isinstance(embedder, TextEmbedder)
         inputs = [list(random.integers(1000, 9000, (n, 12), np.int32)) for n in (1, 7, 40)]
-        embed = embedder.embed_ids  # type: ignore[assignment]
+        embed = embedder.embed_rows  # type: ignore[assignment]
     alone = [embed(each).tobytes() for each in inputs]
     turns = [i % len(inputs) for i in range(RUNS)]
     with ThreadPoolExecutor(3) as pool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.embedder import TextEmbedder
+from models.modalities.text import TextEmbedder
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 TEXTS: list[str] = json.loads((DATA / "texts.json").read_text())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.embedder import ImageEmbedder
+from models.modalities.image import ImageEmbedder
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 with np.load(DATA / "vision.npz") as _archive:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from models.catalog.artifact import Artifact
-from models.embedder import TextEmbedder
 from models.errors import ArtifactError, InputError
 from models.inputs.text import TextTokenizer, pad
+from models.modalities.text import TextEmbedder
 
 START, END = 101, 102
 VOCABULARY = 30522
@@ -38,7 +38,7 @@ def test_ids_of_a_text_give_the_texts_own_vector(
     tokenizer = text_embedder.tokenizer
     ids = tokenizer.wrap([*before, *plain(tokenizer, text), *after])
     assert ids.tolist() == tokenizer.encode([text])[0].tolist()
-    assert (text_embedder.embed_ids([ids]) == text_embedder.embed([text])).all()
+    assert (text_embedder.embed_rows([ids]) == text_embedder.embed([text])).all()
 
 
 def test_no_ids_are_the_empty_text(tokenizer: TextTokenizer) -> None:
@@ -56,7 +56,7 @@ def test_an_id_outside_the_vocabulary_is_an_input_error_that_names_it_and_the_si
 
 def test_the_first_and_the_last_id_of_the_vocabulary_embed(text_embedder: TextEmbedder) -> None:
     ids = text_embedder.tokenizer.wrap([0, VOCABULARY - 1])
-    assert np.isfinite(text_embedder.embed_ids([ids])).all()
+    assert np.isfinite(text_embedder.embed_rows([ids])).all()
 
 
 @pytest.mark.parametrize("words", [253, 254, 255, 1000])

@@ -1,0 +1,179 @@
+"""The encoder deployment: one version of one model, of any modality."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from ray import serve
+
+from deployments.autoscaling.busy_pool import BusyPool
+from deployments.autoscaling.workload import Workload
+from deployments.config.base import Profile
+from deployments.config.encoder import EncoderConfig
+from deployments.contract.call import Queued
+from deployments.contract.items import Item, ItemError
+from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply, Stages
+from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
+from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
+from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.preparing import Decoders, prepare_here
+from deployments.observability import tracing
+from deployments.observability.encoder_metrics import EncoderMetrics
+from deployments.rpc.server import CALLS, Endpoint, Server
+from deployments.serve_internals.replica_options import max_ongoing_requests
+from models.catalog.catalog import Catalog
+from models.embedder import probe
+from models.errors import InputError, LimitError
+
+FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
+PREPARE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
+
+
+@serve.deployment(max_ongoing_requests=CALLS)
+class Encoder:
+    """Prepares inputs, batches them on the engine, and answers with vectors that name their artifact."""
+
+    def __init__(self, reference: str, profile: Profile, decoder: Any = None) -> None:
+        """Prepare to serve ``name@version``; the artifact itself comes with the first ``reconfigure``.
+
+        Args:
+            reference: of the catalogue.
+            profile: as the builders take it.
+            decoder: handle of a ``Decoder`` deployment; without one, threads here prepare inputs.
+
+        Raises:
+            ModelNotFoundError: the catalogue has no such version.
+        """
+        tracing.start("embedserve-encoder")
+        self._spec = Catalog.load().find(reference)
+        self._decoders = None if decoder is None else Decoders(decoder)
+        self._metrics = EncoderMetrics()
+        self._labels = (self._spec.model, self._spec.version)
+        self._flushed_at = 0.0
+        self._threads = BusyPool(PREPARE_THREADS, "prepare")
+        self._engine = EnginePool(BATCHES)
+        self._batcher = Batcher(self._engine, self._note)
+        self._slot = ArtifactSlot(self._spec, profile, self._threads, self._switched)
+        self._workload = Workload()
+        self._channel = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
+
+    async def endpoint(self) -> tuple[str, Endpoint]:
+        """This replica's id, and where it takes calls without Serve; every gateway asks for it, through Serve."""
+        return serve.get_replica_context().replica_id.unique_id, await self._channel.start()
+
+    def __del__(self) -> Awaitable[None] | None:
+        """Let calls under way finish; Serve calls and awaits this once it sends no more of its own."""
+        channel = getattr(self, "_channel", None)  # absent where __init__ raised
+        return channel.close() if channel is not None and channel.listening else None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Swap to the artifact that ``user_config`` names, or go on with the old one and say why.
+
+        Raises:
+            EmbedserveError: only while nothing serves yet.
+        """
+        changed = await self._slot.change(user_config)
+        self._metrics.swaps.add((*self._labels, "success" if changed else "refused"))
+
+    def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
+        self._engine.timeout_s = config.engine_timeout_s
+        self._batcher.limit(config.batch_cost)
+        self._metrics.note_provider(self._labels, loaded.embedder.engine.provider)
+
+    async def describe(self, max_age_s: float = 10.0) -> ModelInfo:
+        """What this replica serves right now, proved by an embedding not older than ``max_age_s`` seconds.
+
+        Raises:
+            ArtifactError: the engine does not embed any more.
+            UnavailableError: it does not answer.
+        """
+        loaded = self._slot.current
+        embedder = loaded.embedder
+        if time.monotonic() - self._engine.proved_at > max_age_s:
+            await self._engine.run(probe, embedder)
+        return ModelInfo(
+            label=loaded.label,
+            name=embedder.artifact.spec.name,
+            modality=self._spec.type,
+            dimensions=self._spec.dimensions,
+            precision=embedder.artifact.spec.precision,
+            provider=embedder.engine.provider,
+            vocabulary=embedder.vocabulary,
+            max_tokens=embedder.max_tokens,
+            swap_error=self._slot.swap_error,
+        )
+
+    async def check_health(self) -> None:
+        """Serve's health check: fails, and so replaces this replica, when the engine does not embed."""
+        await self.describe()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve asks for and hands to the autoscaling policy; the slower of the two stages decides."""
+        return self._workload.report(max(self._engine.busy(), self._threads.busy()))
+
+    async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:
+        """Embed items, each failing alone.
+
+        Args:
+            items: of the version's modality.
+            queued: what the caller knows of this call's cost and of its queue.
+        """
+        queued = queued or Queued("", len(items), 0)
+        self._workload.begin(queued)
+        trace = CallTrace(queued.trace, tracing.encode(queued.trace, self._spec.reference))
+        try:
+            return await self._encode(items, queued, trace)
+        finally:
+            tracing.end(trace.span)
+            self._workload.end(queued)
+
+    async def _encode(self, items: list[Item], queued: Queued, trace: CallTrace) -> EncodeReply:
+        loaded = self._slot.current
+        start = time.perf_counter()
+        if self._decoders is None:
+            prepared = await prepare_here(self._threads, loaded.prepare, items)
+        else:
+            prepared = await self._decoders.prepare(loaded.prepare, items, queued)
+        ready = time.perf_counter()
+        self._metrics.stage.observe((*self._labels, "preprocess"), (ready - start) * 1000)
+        tracing.stage("preprocess", trace.span, start, ready)
+        errors = {i: _item_error(row) for i, row in enumerate(prepared) if isinstance(row, InputError)}
+        rows = [row for row in prepared if not isinstance(row, InputError)]
+        embedder = loaded.embedder
+        tokens = [0 if isinstance(row, InputError) else embedder.tokens(row) for row in prepared]
+        vectors = np.zeros((len(items), self._spec.dimensions), np.float32)
+        if rows:
+            cost = sum(map(embedder.cost, rows))
+            good = [i for i in range(len(items)) if i not in errors]
+            vectors[good] = await self._batcher.embed(PreparedCall(loaded, rows, cost, ready, trace))
+        return EncodeReply(
+            loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s)
+        )
+
+    def _note(self, run: Run) -> None:
+        """Measure a batch that came back, and tell the traces of its calls."""
+        self._metrics.batch.observe(self._labels, len(run.rows))
+        padding = run.calls[0].loaded.embedder.padding(run.rows)
+        if padding is not None:
+            self._metrics.padding.observe(self._labels, padding)
+        self._metrics.stage.observe((*self._labels, "inference"), (run.ended - run.began) * 1000)
+        for call in run.calls:
+            self._metrics.stage.observe((*self._labels, "queue"), (run.began - call.since) * 1000)
+            call.trace.queue_s, call.trace.inference_s = run.began - call.since, run.ended - run.began
+            tracing.stage("queue", call.trace.span, call.since, run.began)
+        traced = [(call.trace.span, call.trace.callers) for call in run.calls if call.trace.span]
+        if traced:
+            attributes = {"embedserve.items": len(run.rows), "embedserve.calls": len(run.calls)}
+            tracing.batch(traced, (run.formed, run.began, run.ended), attributes)
+        if run.ended - self._flushed_at > FLUSH_S:
+            self._metrics.flush()
+            self._flushed_at = run.ended
+
+
+def _item_error(error: InputError) -> ItemError:
+    return ItemError(str(error), error.code, limit=isinstance(error, LimitError))

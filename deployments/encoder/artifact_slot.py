@@ -1,0 +1,133 @@
+"""The artifact that an encoder serves: the next one loads beside it, proves itself, and takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.config.base import Profile, parse
+from deployments.config.encoder import EncoderConfig
+from deployments.contract.embedding import Label
+from deployments.encoder import device
+from deployments.observability.logging import logger
+from models.catalog.artifact import Artifact, open_artifact, with_shrinking
+from models.catalog.catalog import Catalog, ModelSpec, resolve_path
+from models.catalog.store import is_synthetic, pull
+from models.embedder import open_embedder, warm_up
+from models.engine import memory
+from models.errors import ArtifactError
+from models.modalities.base import Embedder, Preparation
+
+RELEASE_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An artifact in memory, with the label that its vectors carry."""
+
+    embedder: Embedder
+    label: Label
+    prepare: Preparation
+
+
+class ArtifactSlot:
+    """Holds what serves, and swaps it.
+
+    A swap that fails leaves the old artifact serving and keeps the reason. Only a replica that serves nothing yet fails.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, profile: Profile, executor: Executor, on_switch: Callable[[EncoderConfig, Loaded], None]
+    ) -> None:
+        """Hold nothing until the first ``change``.
+
+        Args:
+            spec: the version that this encoder serves.
+            profile: ``production`` refuses synthetic weights and providers that fall short.
+            executor: loads artifacts beside the event loop.
+            on_switch: told of each artifact as it begins to serve.
+        """
+        self._spec = spec
+        self._profile = profile
+        self._executor = executor
+        self._on_switch = on_switch
+        self._config: EncoderConfig | None = None
+        self._loaded: Loaded | None = None
+        self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
+        self._lock = asyncio.Lock()
+        self.swap_error: str | None = None  # why the last artifact asked for is not the one that serves
+
+    @property
+    def current(self) -> Loaded:
+        """What serves now.
+
+        Raises:
+            ArtifactError: nothing yet.
+        """
+        if self._loaded is None:
+            raise ArtifactError(f"{self._spec.reference} has no artifact yet")
+        return self._loaded
+
+    async def change(self, user_config: dict[str, Any]) -> bool:
+        """Serve the artifact that ``user_config`` names; returns whether it does now.
+
+        Raises:
+            EmbedserveError: it cannot be served, and nothing is served yet.
+        """
+        async with self._lock:
+            try:
+                await self._change(parse(EncoderConfig, user_config, f"user_config of {self._spec.reference}"))
+            except Exception as error:  # Serve would stop a replica that raises here, and it still serves well
+                if self._loaded is None:
+                    raise
+                self.swap_error = str(error)
+                logger.error("swap refused, the old artifact goes on serving: %s", error)
+                return False
+            self.swap_error = None
+            return True
+
+    async def _change(self, config: EncoderConfig) -> None:
+        if self._loaded is not None and self._config == config:
+            return
+        loaded = await asyncio.get_running_loop().run_in_executor(self._executor, self._load, config)
+        old, self._releasing = self._loaded, None
+        self._config, self._loaded = config, loaded
+        self._on_switch(config, loaded)
+        logger.info("serving %s with artifact %s", loaded.label.model, loaded.label.hash)
+        if old is not None:
+            self._releasing = asyncio.ensure_future(self._release(weakref.ref(old)))
+
+    async def _release(self, old: weakref.ref[Loaded]) -> None:
+        """Give the old artifact's memory back once the last batch that was prepared for it is over."""
+        while old() is not None:  # noqa: ASYNC110 - a weak reference has no event to wait for
+            await asyncio.sleep(RELEASE_POLL_S)
+        await asyncio.get_running_loop().run_in_executor(self._executor, memory.release)
+
+    def _load(self, config: EncoderConfig) -> Loaded:
+        artifact = with_shrinking(self._artifact(config.artifact), config.shrink_margin)
+        name = artifact.graph.name
+        if config.hash is not None and config.hash != artifact.hash:
+            raise ArtifactError(f"{name} has content hash {artifact.hash}, user_config asks for {config.hash}")
+        synthetic = is_synthetic(artifact)
+        if synthetic and self._profile == "production":
+            raise ArtifactError(f"{name} has synthetic weights, which the production profile refuses")
+        embedder = open_embedder(artifact, device.engine_options(config, artifact))
+        device.prove(embedder, config, self._profile)
+        warm_up(embedder)
+        label = Label(self._spec.reference, artifact.hash, synthetic)
+        return Loaded(embedder, label, embedder.preparation(config.limits))
+
+    def _artifact(self, name: str) -> Artifact:
+        if "@" not in name:
+            return open_artifact(self._spec, resolve_path(name))
+        spec = Catalog.load().find(name)
+        if (spec.type, spec.dimensions) != (self._spec.type, self._spec.dimensions):
+            raise ArtifactError(
+                f"{name} is {spec.type} with {spec.dimensions} dimensions; {self._spec.reference} is "
+                f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
+            )
+        return pull(spec, allow_synthetic=self._profile == "development")

@@ -1,0 +1,92 @@
+"""Dynamic batching: calls that wait for the engine run together, those of one artifact in one go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ray import serve
+
+from deployments.encoder.artifact_slot import Loaded
+from deployments.encoder.engine_pool import EnginePool
+from models.engine.types import Vectors
+from models.modalities.base import Row
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+# In the engine at once: while the threads of one batch finish unevenly, the next one's fill in. 16 texts per request from
+# 32 clients: 110 requests/s on 2 cores, 92 one after the other.
+BATCHES = 2
+
+
+@dataclass(slots=True, eq=False)
+class CallTrace:
+    """For whom a call is traced, and where its time goes."""
+
+    callers: Sequence[str]  # as tracing.carried gave them
+    span: Span | None
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """The rows of one call; a swap between two calls leaves each with the artifact that it was prepared for."""
+
+    loaded: Loaded
+    rows: list[Row]
+    cost: int  # in the unit of ``batch_cost``
+    since: float  # perf_counter seconds when it was ready to run
+    trace: CallTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A batch that came back from the engine, in perf_counter seconds."""
+
+    calls: list[PreparedCall]
+    rows: list[Row]
+    formed: float
+    began: float
+    ended: float
+
+
+def batch_cost(calls: list[PreparedCall]) -> int:
+    """The size of a batch, as ``@serve.batch`` asks for it; it must never raise, which would end all batching (ray #66140).
+
+    A call alone always fits: gateways bound calls, and the engine cuts what is still too large into runs.
+    """
+    return sum(call.cost for call in calls) if len(calls) > 1 else 1
+
+
+class Batcher:
+    """Puts calls together while the engine is busy."""
+
+    def __init__(self, engine: EnginePool, on_run: Callable[[Run], None]) -> None:
+        """Run on ``engine`` and tell ``on_run`` of each batch."""
+        self._engine = engine
+        self._on_run = on_run
+
+    def limit(self, cost: int) -> None:
+        """Bound a batch, in the unit of ``batch_cost``."""
+        self.embed.set_max_batch_size(cost)  # type: ignore[attr-defined]
+
+    @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=batch_cost, max_concurrent_batches=BATCHES)
+    async def embed(self, calls: list[PreparedCall]) -> list[Vectors]:
+        """Unit vectors of each call's rows, float32 [n, d]."""
+        formed = time.perf_counter()
+        results: dict[int, Vectors] = {}
+        for loaded in {id(call.loaded): call.loaded for call in calls}.values():
+            mine = [i for i, call in enumerate(calls) if call.loaded is loaded]
+            rows: list[Any] = [row for i in mine for row in calls[i].rows]
+            began = time.perf_counter()
+            vectors = await self._engine.run(loaded.embedder.embed_rows, rows)
+            self._on_run(Run([calls[i] for i in mine], rows, formed, began, time.perf_counter()))
+            start = 0
+            for i in mine:
+                results[i] = vectors[start : start + len(calls[i].rows)]
+                start += len(calls[i].rows)
+        return [results[i] for i in range(len(calls))]

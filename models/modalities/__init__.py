@@ -1,0 +1,35 @@
+"""What kinds of input there are. A new kind is one file beside this one and one entry in ``MODALITIES``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.modalities.base import Modality
+from models.modalities.image import Image
+from models.modalities.text import Text
+
+__all__ = ["MODALITIES", "Modality", "graph_inputs", "modality_of", "modality_of_graph"]
+
+MODALITIES: dict[str, Modality] = {modality.name: modality for modality in (Text(), Image())}
+
+
+def modality_of(name: str) -> Modality:
+    """The modality of a name, as catalogue entries and configurations write it.
+
+    Raises:
+        ValueError: there is none of that name; the message lists what there is.
+    """
+    if name not in MODALITIES:
+        raise ValueError(f"must be {' or '.join(map(repr, MODALITIES))}, not {name!r}")
+    return MODALITIES[name]
+
+
+def modality_of_graph(inputs: Iterable[str]) -> Modality | None:
+    """The modality whose graphs have these inputs; None where no modality's do."""
+    names = frozenset(inputs)
+    return next((modality for modality in MODALITIES.values() if modality.takes(names)), None)
+
+
+def graph_inputs() -> str:
+    """What the graphs of each modality take, as messages say it."""
+    return ", ".join(f"{modality.name} graphs take {modality.graph_inputs}" for modality in MODALITIES.values())

@@ -1,0 +1,270 @@
+"""Images: encoded pictures, decoded to pixels of one size."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, StrictInt
+
+from models.engine.buckets import Buckets, image_buckets
+from models.engine.types import Vectors
+from models.errors import InputError, LimitError
+from models.inputs.image import Pixels, decode, pixel_values
+from models.inputs.image_header import ImageLimits, check_header
+from models.modalities.base import Embedder, Item, Modality, ModelConfig, Prepared, Row, require_modality, stacked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.catalog.artifact import Artifact
+    from models.engine.engine import Engine
+    from models.engine.session import EngineOptions
+
+BATCH_IMAGES = 16  # pictures of one run on a CPU: above it speed stays flat and activations only take memory
+WARM_UP = (1, 4)  # pictures
+COST = 64  # a picture in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
+SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
+DEFAULT_SIDE = 224
+
+
+class ImageConfig(ModelConfig):
+    """What ``config`` of an image model may say."""
+
+    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
+    patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
+    num_channels: Literal[3] = 3
+    shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
+
+
+class DecodeLimits(Protocol):
+    """What an encoder's limits say of pictures."""
+
+    @property
+    def image_formats(self) -> tuple[str, ...]:
+        """Accepted, as Pillow names them."""
+
+    @property
+    def image_pixels(self) -> int:
+        """Width × height."""
+
+
+class PictureLimits(DecodeLimits, Protocol):
+    """What the gateway's limits say of pictures."""
+
+    @property
+    def image_bytes(self) -> int:
+        """Of one encoded picture."""
+
+
+class Image(Modality):
+    """Encoded pictures."""
+
+    name = "image"
+    config = ImageConfig
+    fetchable = True
+    portable = True
+    from_files = True
+    encoder_keys = ("limits", "shrink_margin")
+    unit_cost = COST
+    call_limit = "call_images"
+    graph_inputs = "pixels, pixel_values or image"
+    noun = "images"
+    json_items = "base64 of images"
+
+    def takes(self, inputs: frozenset[str]) -> bool:
+        """Pixels, and nothing beside them."""
+        return len(inputs) == 1 and inputs <= {"pixels", "pixel_values", "image"}
+
+    def open(self, artifact: Artifact, options: EngineOptions | None = None) -> ImageEmbedder:
+        """Load a graph."""
+        return ImageEmbedder(artifact, options)
+
+    def check(self, item: Item, where: str, limits: PictureLimits) -> Item:
+        """The bytes of one encoded picture."""
+        if isinstance(item, tuple):
+            raise InputError(
+                f"{where}: token ids are text; this model embeds images", param=where, code="wrong_modality"
+            )
+        data = image_bytes(item, where, limits) if isinstance(item, str) else item
+        if len(data) > limits.image_bytes:
+            raise LimitError(f"{where} has {len(data)} bytes, the limit is {limits.image_bytes}", param=where)
+        return data
+
+    def refusal(self, item: Item, limits: PictureLimits) -> InputError | None:
+        """By format and size, read from the header: 10 µs for a JPEG."""
+        if not isinstance(item, bytes):
+            return None
+        try:
+            check_header(item, ImageLimits(limits.image_formats, limits.image_pixels))
+        except InputError as error:
+            return error
+        return None
+
+    def estimate(self, item: Item) -> int:  # noqa: ARG002 - pixels are as many for each
+        """Every picture costs the same."""
+        return 1
+
+    def read_sample(self, path: Path) -> list[Item]:
+        """The files of a folder, in order of their names."""
+        return [file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()]
+
+    def from_bytes(self, element: bytes, where: str) -> Item:  # noqa: ARG002 - decoding tells what is no picture
+        """An encoded picture."""
+        return element
+
+
+class ImageEmbedder(Embedder):
+    """Encoded images → unit vectors."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions | None = None) -> None:
+        """Load the artifact's graph.
+
+        Raises:
+            ArtifactError: it does not load, or is not an image graph.
+        """
+        from models.engine.engine import Engine
+
+        self.artifact = artifact
+        self.size: int = artifact.spec.config["image_size"]
+        self.shrink_margin: int = artifact.spec.config.get("shrink_margin") or 0
+        self.engine = Engine(artifact.graph, options, buckets=buckets)
+        require_modality(self.engine, "image", artifact.graph)
+
+    def embed(self, images: Sequence[bytes], limits: ImageLimits | None = None) -> Vectors:
+        """Unit vectors of encoded images, float32 [n, d], in order.
+
+        Raises:
+            InputError: an image does not decode.
+        """
+        pixels = [decode(image, self.size, limits, self.shrink_margin) for image in images]
+        return self.embed_pixels(np.stack(pixels))
+
+    def embed_rows(self, rows: Sequence[Row]) -> Vectors:
+        """Unit vectors of uint8 pixels [size, size, 3] each, float32 [n, d], in order."""
+        return self.embed_pixels(np.stack(rows))
+
+    def embed_pixels(self, pixels: Pixels) -> Vectors:
+        """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""
+        size = self.engine.rows_per_run(BATCH_IMAGES)
+        return stacked([run_pixels(self.engine, pixels[i : i + size]) for i in range(0, len(pixels), size)])
+
+    def run_pixels(self, pixels: Pixels) -> Vectors:
+        """The same in one run."""
+        return run_pixels(self.engine, pixels)
+
+    def preparation(self, limits: DecodeLimits | None = None) -> Decode:
+        """Encoded pictures → uint8 [size, size, 3]."""
+        accepted = ImageLimits() if limits is None else ImageLimits(limits.image_formats, limits.image_pixels)
+        return Decode(self.size, accepted, self.shrink_margin)
+
+    def cost(self, row: Row) -> int:  # noqa: ARG002 - pixels are as many for each
+        """Every picture costs the same."""
+        return COST
+
+    def probe_row(self) -> Row:
+        """A ramp of grey values."""
+        ramp = np.arange(self.size * self.size * 3, dtype=np.uint32) % 251
+        return ramp.astype(np.uint8).reshape(self.size, self.size, 3)
+
+    def warm_up_batches(self) -> Iterator[list[Row]]:
+        """One picture and several."""
+        for count in WARM_UP:
+            yield [np.zeros((self.size, self.size, 3), np.uint8)] * count
+
+    def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
+        """One black picture."""
+        return values_of(self.engine, np.zeros((1, self.size, self.size, 3), np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """How the artifact that will embed a picture wants it decoded; travels to decoders with the pictures."""
+
+    size: int  # side of the square in pixels
+    limits: ImageLimits
+    shrink_margin: int = 0  # as models.inputs.image.decode takes it
+
+    apart: ClassVar[bool] = True
+    portable: ClassVar[bool] = True
+
+    def quick(self, items: Sequence[Item]) -> bool:  # noqa: ARG002 - 7 ms for 640×480
+        """Decoding never is."""
+        return False
+
+    def __call__(self, items: Sequence[Item]) -> list[Prepared]:
+        """uint8 [size, size, 3] of each item, or why there are none."""
+        return [self._decoded(item) for item in items]
+
+    def _decoded(self, item: Item) -> Prepared:
+        if not isinstance(item, bytes):
+            return InputError("this model embeds images, not text", code="wrong_modality")
+        try:
+            return decode(item, self.size, self.limits, self.shrink_margin)
+        except InputError as error:
+            return error
+        except MemoryError:
+            return LimitError("decoding this image takes more memory than there is")
+
+
+def buckets(options: EngineOptions) -> Buckets:
+    """The fixed shapes of an image graph."""
+    return image_buckets(options.largest_run)
+
+
+def fixed_side(engine: Engine) -> int | None:
+    """The side of the pictures that a graph takes, where the graph fixes it."""
+    shape = next(iter(engine.shapes.values()))
+    side = shape[2] if len(shape) == 4 else None
+    return side if isinstance(side, int) else None
+
+
+def values_of(engine: Engine, pixels: Pixels) -> dict[str, NDArray[Any]]:
+    """The graph's input for uint8 pixels [n, h, w, 3]: as they are, or normalised where the graph does not do it."""
+    name, kind = next(iter(engine.inputs.items()))
+    return {name: pixels if kind == np.uint8 else pixel_values(pixels)}
+
+
+def run_pixels(engine: Engine, pixels: Pixels) -> Vectors:
+    """Run an image graph once: uint8 pixels [n, h, w, 3] to unit vectors, float32 [n, d]."""
+    return engine.run(values_of(engine, pixels), lambda tokens: tokens[:, 0])
+
+
+def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:
+    """Decode a ``data:image/...;base64,`` URI or bare base64.
+
+    Raises:
+        InputError: it is neither.
+        LimitError: it is longer than the limit allows.
+    """
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise InputError(
+            f"{where}: fetching images by URL is switched off here (fetch.hosts in the gateway's user_config would "
+            "allow it); send a data: URI or base64",
+            param=where,
+            code="url_not_allowed",
+        )
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+            raise InputError(
+                f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
+            )
+    if len(text) * 3 // 4 > limits.image_bytes + 3:
+        raise LimitError(
+            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
+        )
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"{where}: neither a data:image/...;base64, URI nor base64 of an image", param=where, code="invalid_image"
+        ) from error
+    if not data:
+        raise InputError(f"{where} is empty", param=where, code="empty_input")
+    return data

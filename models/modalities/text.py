@@ -1,0 +1,234 @@
+"""Text: token ids of any length, padded together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, StrictBool, StrictInt
+
+from models.engine.buckets import LENGTHS, Buckets, text_buckets
+from models.engine.runs import padding, runs_of
+from models.engine.types import Vectors
+from models.errors import ArtifactError, InputError, LimitError
+from models.inputs.text import Ids, TextTokenizer, pad
+from models.modalities.base import Embedder, Item, Modality, ModelConfig, Prepared, Row, require_modality, stacked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.catalog.artifact import Artifact
+    from models.engine.engine import Engine
+    from models.engine.session import EngineOptions
+
+Pooling = Literal["mean", "cls"]
+WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
+WARM_UP_TOKEN = 100  # any id that every vocabulary has
+QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
+CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
+ESTIMATE_MOST = 256  # tokens; most models cut there
+
+
+class TextConfig(ModelConfig):
+    """What ``config`` of a text model may say."""
+
+    max_sequence_length: Annotated[StrictInt, Field(ge=1, le=8192)]
+    do_lower_case: StrictBool | None = None
+    pooling: Pooling = "mean"
+
+
+class TextLimits(Protocol):
+    """What the gateway's limits say of texts."""
+
+    @property
+    def characters(self) -> int:
+        """Of one text."""
+
+    @property
+    def tokens(self) -> int:
+        """Ids of one list."""
+
+
+class Text(Modality):
+    """Texts and lists of token ids."""
+
+    name = "text"
+    config = TextConfig
+    has_tokenizer = True
+    graph_inputs = "input_ids, attention_mask and optionally token_type_ids"
+    noun = "text"
+    json_items = "texts"
+
+    def takes(self, inputs: frozenset[str]) -> bool:
+        """Token ids, with or without their mask and types."""
+        return "input_ids" in inputs and inputs <= {"input_ids", "attention_mask", "token_type_ids"}
+
+    def open(self, artifact: Artifact, options: EngineOptions | None = None) -> TextEmbedder:
+        """Load a graph and the tokenizer beside it."""
+        return TextEmbedder(artifact, options)
+
+    def check(self, item: Item, where: str, limits: TextLimits) -> Item:
+        """A text or token ids within the limits."""
+        if isinstance(item, bytes):
+            raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
+        if isinstance(item, str) and len(item) > limits.characters:
+            raise LimitError(f"{where} has {len(item)} characters, the limit is {limits.characters}", param=where)
+        if isinstance(item, tuple) and len(item) > limits.tokens:
+            raise LimitError(f"{where} has {len(item)} token ids, the limit is {limits.tokens}", param=where)
+        return item
+
+    def estimate(self, item: Item) -> int:
+        """Tokens that an item will come to, roughly."""
+        return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, ESTIMATE_MOST)
+
+    def read_sample(self, path: Path) -> list[Item]:
+        """A text a line; empty lines do not count."""
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+    def from_bytes(self, element: bytes, where: str) -> Item:
+        """A text in UTF-8."""
+        try:
+            return element.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where} is no valid UTF-8", param=where) from error
+
+
+class TextEmbedder(Embedder):
+    """Text → unit vectors."""
+
+    def __init__(self, artifact: Artifact, options: EngineOptions | None = None) -> None:
+        """Load the artifact's graph and tokenizer.
+
+        Raises:
+            ArtifactError: either does not load, or the graph is not a text graph.
+        """
+        from models.engine.engine import Engine
+
+        if artifact.tokenizer is None:
+            raise ArtifactError(f"{artifact.graph.name} has no tokenizer beside it")
+        config = artifact.spec.config
+        self.artifact = artifact
+        self.engine = Engine(artifact.graph, options, buckets=partial(buckets, longest=config["max_sequence_length"]))
+        require_modality(self.engine, "text", artifact.graph)
+        self.pooling: Pooling = config.get("pooling", "mean")
+        self.tokenizer = TextTokenizer(
+            artifact.tokenizer, config["max_sequence_length"], lower_case=config.get("do_lower_case")
+        )
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of texts, float32 [n, d], in order."""
+        return self.embed_rows(self.tokenizer.encode(texts))
+
+    def embed_rows(self, rows: Sequence[Ids]) -> Vectors:
+        """Unit vectors of token ids, float32 [n, d], in order; rows of similar length run together."""
+        runs = runs_of(self.engine.padded([len(row) for row in rows]), self.engine.run_limits)
+        if len(runs) == 1:
+            order = runs[0]
+            parts = [self.run_padded(*pad([rows[i] for i in order]))]
+        else:
+            order = [index for run in runs for index in run]
+            parts = self.engine.map(lambda run: self.run_padded(*pad([rows[i] for i in run])), runs)
+        vectors = np.empty((len(rows), self.artifact.spec.dimensions), np.float32)
+        vectors[order] = stacked(parts)
+        return vectors
+
+    def run_padded(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
+        """Embed padded token ids, int64 [n, t] with their mask, in one run; unit vectors float32 [n, d]."""
+        return run_padded(self.engine, ids, mask, self.pooling)
+
+    def preparation(self, limits: Any = None) -> Tokenise:  # noqa: ARG002 - the tokenizer cuts what is too long
+        """Texts and token ids → int32 [t] with start and end tokens."""
+        return Tokenise(self.tokenizer)
+
+    def cost(self, row: Row) -> int:
+        """Its tokens."""
+        return len(row)
+
+    def tokens(self, row: Row) -> int:
+        """Its tokens, special ones included."""
+        return len(row)
+
+    def padding(self, rows: Sequence[Row]) -> float | None:
+        """The part of a batch that is padding."""
+        return padding([len(row) for row in rows])
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Token ids of the tokenizer."""
+        return self.tokenizer.vocabulary
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Where texts are cut."""
+        return self.tokenizer.max_length
+
+    def probe_row(self) -> Row:
+        """The tokens of two words."""
+        return self.tokenizer.encode(["hello world"])[0]
+
+    def warm_up_batches(self) -> Iterator[list[Row]]:
+        """One short and one long text, and lists of them."""
+        for count, length in WARM_UP:
+            yield [np.full(min(length, self.tokenizer.max_length), WARM_UP_TOKEN, np.int32)] * count
+
+    def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
+        """A single token."""
+        one = np.ones((1, 1), np.int64)
+        return {"input_ids": one, "attention_mask": one, "token_type_ids": np.zeros_like(one)}
+
+
+class Tokenise:
+    """Texts and token ids → int32 [t]. The tokenizer stays in the encoder's process."""
+
+    apart: ClassVar[bool] = False  # the tokenizer takes many at once, in threads of its own
+    portable: ClassVar[bool] = False
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        """Use ``tokenizer``."""
+        self._tokenizer = tokenizer
+
+    def quick(self, items: Sequence[Item]) -> bool:
+        """Whether they are short."""
+        return sum(map(len, items)) <= QUICK_CHARACTERS
+
+    def __call__(self, items: Sequence[Item]) -> list[Prepared]:
+        """Token ids of each item, or why there are none."""
+        encoded = iter(self._tokenizer.encode([item for item in items if isinstance(item, str)]))
+        return [next(encoded) if isinstance(item, str) else self._wrapped(item) for item in items]
+
+    def _wrapped(self, item: Item) -> Prepared:
+        if not isinstance(item, tuple):
+            return InputError("this model embeds text, not images", code="wrong_modality")
+        try:
+            return self._tokenizer.wrap(item)
+        except InputError as error:
+            return error
+
+
+def buckets(options: EngineOptions, longest: int = LENGTHS[-1]) -> Buckets:
+    """The fixed shapes of a text graph up to ``longest`` tokens."""
+    return text_buckets(longest, options.largest_run)
+
+
+def run_padded(engine: Engine, ids: NDArray[np.int64], mask: NDArray[np.int64], pooling: Pooling = "mean") -> Vectors:
+    """Run a text graph once: int64 [n, t] with their mask to unit vectors, float32 [n, d].
+
+    Args:
+        engine: of the graph.
+        ids: token ids, padded on the right.
+        mask: 1 where there is a token.
+        pooling: how the output of a ready-made graph, one vector per token, becomes one per text.
+    """
+    values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    return engine.run(values, partial(_pool, mask=mask, pooling=pooling))
+
+
+def _pool(tokens: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:
+    """[n, t, d] to [n, d]; sums each row alone, so that padding and neighbours leave its bits as they are."""
+    if pooling == "cls":
+        first: NDArray[np.float32] = tokens[:, 0]
+        return first
+    return np.stack([row[: int(m.sum())].mean(axis=0) for row, m in zip(tokens, mask, strict=True)])

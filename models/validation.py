@@ -1,0 +1,14 @@
+"""What is wrong with a document, as the messages of this project say it."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+
+def describe(error: ValidationError, prefix: str = "") -> str:
+    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
+    problems = []
+    for item in error.errors():
+        key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
+        problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
+    return "; ".join(problems)
