@@ -1,1 +1,1 @@
-"""What the service tells of itself: metrics, traces, log lines."""
+"""What the service tells of itself: metrics, traces, log lines, and the record of each request that they are made of."""

@@ -14,7 +14,7 @@ RATIOS = [0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5]
 
 
 class EncoderMetrics:
-    """What an encoder counts."""
+    """The metrics of one encoder replica."""
 
     def __init__(self) -> None:
         """Register everything with Ray; needs a replica's context."""
@@ -26,7 +26,7 @@ class EncoderMetrics:
         self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
 
     def note_provider(self, labels: Labels, provider: str) -> None:
-        """Say which execution provider computes now, and that no other does."""
+        """Set the execution provider that computes now to 1 and every other to 0."""
         for name in (*CHAIN, *({provider} - set(CHAIN))):
             self.provider.set(float(name == provider), dict(zip((*VERSION, "provider"), (*labels, name), strict=True)))
 

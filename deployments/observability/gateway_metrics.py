@@ -12,7 +12,7 @@ COSINES = [0.25, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999]
 
 
 class GatewayMetrics:
-    """What the gateway counts."""
+    """The metrics of one gateway replica."""
 
     def __init__(self) -> None:
         """Register everything with Ray; needs a replica's context."""

@@ -1,7 +1,7 @@
-"""Our logger: below Serve's, so that its JSON handlers write our lines, and with a level of its own.
+"""Our logger: a child of Serve's, whose JSON handlers write our lines, with a level of its own.
 
-``serve_config.yaml`` sets Serve's level to WARNING, which spares building an access-log record per request (a twentieth
-of the gateway's time) that ``enable_access_log: false`` would drop afterwards.
+``serve_config.yaml`` sets Serve's level to WARNING. Otherwise Serve would build a record of each request for its own access
+log, a twentieth of the gateway's time, only for ``enable_access_log: false`` to drop it.
 """
 
 from __future__ import annotations

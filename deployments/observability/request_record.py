@@ -1,4 +1,4 @@
-"""What is remembered of one request while it is answered, for its line in the access log and its trace."""
+"""What is remembered of one request while it is answered: for its count, its line in the access log and its trace."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """Filled in on the way: who, what, which artifact, and where the time went. Never what was asked."""
+    """Filled in on the way: which version and artifact answered, and where the time went. Never what was asked."""
 
-    span: Span | None = None  # of the request, when it is traced
+    span: Span | None = None  # of the request, where it is traced
     model: str | None = None
     version: str | None = None
     hash: str | None = None
@@ -24,16 +24,16 @@ class Record:
     items: int | None = None
     tokens: int | None = None
     bulk: bool = False
-    error: str | None = None  # the exception's class
-    queue_s: float | None = None  # in the gateway and in the encoder; None: nothing had to be computed
+    error: str | None = None  # the class of the exception that was answered
+    queue_s: float | None = None  # waiting in the gateway and in the encoder; None where nothing had to be computed
     preprocess_s: float | None = None
     inference_s: float | None = None
 
     def passed(self, waited_s: float, stages: Stages) -> None:
-        """Note where the time of the call went that completed this request."""
+        """Note where the time went of the call that completed this request."""
         self.queue_s = waited_s + stages.queue_s
         self.preprocess_s = stages.preprocess_s
         self.inference_s = stages.inference_s
 
 
-RECORD: ContextVar[Record | None] = ContextVar("record", default=None)  # goes with a request's task
+RECORD: ContextVar[Record | None] = ContextVar("record", default=None)  # of the request whose task this is

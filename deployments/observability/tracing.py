@@ -1,8 +1,8 @@
 """OpenTelemetry spans of a request's way: gateway, queue, call, encoder, batch, inference. Off unless an endpoint is set.
 
-The standard variables rule: ``OTEL_EXPORTER_OTLP_ENDPOINT`` (OTLP over HTTP, protobuf) switches it on,
-``OTEL_TRACES_SAMPLER`` says how much is kept. Serve's own tracing is not used: it hangs a batch on its first request
-alone, and knows nothing of a gateway that sends many requests in one call.
+OpenTelemetry's own variables configure it: ``OTEL_EXPORTER_OTLP_ENDPOINT`` (OTLP over HTTP, protobuf) switches it on,
+``OTEL_TRACES_SAMPLER`` says how much is kept. Serve's own tracing does not serve here: it shows a batch below its first
+request alone, and does not know that a gateway sends many requests in one call.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 CARRIED = ("traceparent", "tracestate")
-CALLERS: ContextVar[tuple[Span, ...]] = ContextVar("callers", default=())  # the requests that a call is made for
+CALLERS: ContextVar[tuple[Span, ...]] = ContextVar("callers", default=())  # spans of the requests that a call serves
 _tracer: Tracer | None = None
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the environment names somebody to send spans to."""
+    """Whether the environment says where spans go."""
     disabled = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return not disabled and any(environment.get(name) for name in ENDPOINTS)
 
 
 def start(service: str) -> None:
-    """Trace from now on in this process, when the environment says so; the first call counts.
+    """Trace in this process from now on, where the environment says so. Calls after the first do nothing.
 
     Args:
         service: ``service.name`` unless ``OTEL_SERVICE_NAME`` says otherwise.
@@ -60,7 +60,7 @@ def on() -> bool:
 
 
 def request(headers: Iterable[tuple[bytes, bytes]], method: str) -> Span | None:
-    """Begin the span of an HTTP request, in the trace that its ``traceparent`` names; None when it is not sampled."""
+    """Begin the span of an HTTP request, in the trace that its ``traceparent`` names; None where it is not sampled."""
     from opentelemetry.trace import SpanKind
 
     carried = {key: v.decode("latin-1") for name, v in headers if (key := name.decode("latin-1")) in CARRIED}
@@ -68,7 +68,7 @@ def request(headers: Iterable[tuple[bytes, bytes]], method: str) -> Span | None:
 
 
 def call(reference: str) -> Span | None:
-    """Begin the span of a call to an encoder, which hangs on its first request and links to all of them."""
+    """Begin the span of a call to an encoder: a child of its first request's span, with links to those of all of them."""
     if _tracer is None or not (callers := CALLERS.get()):
         return None
     from opentelemetry.trace import Link, SpanKind, set_span_in_context
@@ -80,7 +80,7 @@ def call(reference: str) -> Span | None:
 
 
 def carried(span: Span | None) -> tuple[str, ...]:
-    """What goes to the encoder: the ``traceparent`` of the call, then those of the requests it is made for."""
+    """The ``traceparent`` headers that go to the encoder: the call's, then those of the requests that it is made for."""
     return () if span is None else tuple(_written(one) for one in (span, *CALLERS.get()))
 
 
@@ -94,7 +94,14 @@ def encode(trace: Sequence[str], reference: str) -> Span | None:
 
 
 def stage(name: str, parent: Span | None, began: float, ended: float) -> None:
-    """A span that is over, between two readings of ``time.perf_counter`` (or ``monotonic``: one clock on Linux)."""
+    """Add a span that is over.
+
+    Args:
+        name: of the stage.
+        parent: below which it stands; None where the request is not traced.
+        began: a reading of ``time.perf_counter``, or of ``time.monotonic``, which is the same clock on Linux.
+        ended: as ``began``.
+    """
     if _tracer is not None and parent is not None:
         from opentelemetry.trace import set_span_in_context
 
@@ -104,11 +111,11 @@ def stage(name: str, parent: Span | None, began: float, ended: float) -> None:
 def batch(
     callers: Sequence[tuple[Span, Sequence[str]]], times: tuple[float, float, float], attributes: Mapping[str, Any]
 ) -> None:
-    """The spans of a batch and of its inference; they hang on its first call and link to every request in the batch.
+    """Add the spans of a batch and of its inference, below its first call, with links to every request in the batch.
 
     Args:
-        callers: the ``encode`` span and what ``carried`` gave, of each call in the batch that is traced.
-        times: when the batch was formed, when the engine began and when it ended, of ``time.perf_counter``.
+        callers: for each call in the batch that is traced, its ``encode`` span and what ``carried`` gave.
+        times: readings of ``time.perf_counter``: the batch was formed, the engine began, the engine ended.
         attributes: of the batch.
     """
     if _tracer is None or not callers:
@@ -128,7 +135,7 @@ def batch(
 
 
 def end(span: Span | None, attributes: Mapping[str, Any] | None = None, *, failed: bool = False) -> None:
-    """End a span; what is None among the attributes is left out."""
+    """End a span. Attributes that are None are left out."""
     if span is None:
         return
     from opentelemetry.trace import StatusCode
@@ -140,7 +147,7 @@ def end(span: Span | None, attributes: Mapping[str, Any] | None = None, *, faile
 
 
 def trace_id(span: Span | None) -> str | None:
-    """The trace of a span, 32 hex digits."""
+    """The name of a span's trace, 32 hex digits."""
     return None if span is None else f"{span.get_span_context().trace_id:032x}"
 
 
