@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from deployments.observability.metrics import GatewayMetrics
 
 from deployments.config.cache import Cache
 from deployments.config.limits import Limits
@@ -18,7 +19,6 @@ from deployments.contract.reply import EncodeReply
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion
-from deployments.observability.metrics import GatewayMetrics
 from models.errors import InputError, UnavailableError
 
 
