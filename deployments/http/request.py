@@ -16,15 +16,26 @@ from deployments.gateway.embedding_service import EmbedRequest
 from deployments.http.middleware.auth import CLIENT
 from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
 
-TIMEOUT_HEADERS = ("x-embedserve-timeout-seconds", "x-request-timeout-seconds")
+TIMEOUT_HEADERS = (b"x-embedserve-timeout-seconds", b"x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
-PRIORITY_HEADER = "x-priority"
-ROUTING_HEADER = "x-routing-key"
+PRIORITY_HEADER = b"x-priority"
+ROUTING_HEADER = b"x-routing-key"
+
+
+def header_of(request: Request, name: bytes) -> str | None:
+    """The value of a header, the first where it was sent more than once.
+
+    Every request is asked for six headers, most of which it lacks, and Starlette's own look-up raises an exception for each.
+    """
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
 
 
 def media_type(request: Request) -> str:
     """The content type without its parameters, lower case; empty when absent."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (header_of(request, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
@@ -36,7 +47,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         InputError: its Content-Length is no number, or it ended early.
     """
     limit = limits.body_bytes
-    declared = request.headers.get("content-length")
+    declared = header_of(request, b"content-length")
     if declared is not None:
         if not declared.isdigit():
             raise InputError("Content-Length must be a number", code="invalid_header")
@@ -98,7 +109,7 @@ def timeout_of(request: Request) -> float | None:
         InputError: it is no number above 0, or above an hour.
     """
     for name in TIMEOUT_HEADERS:
-        value = request.headers.get(name)
+        value = header_of(request, name)
         if value is not None:
             try:
                 seconds = float(value)
@@ -115,7 +126,7 @@ def timeout_of(request: Request) -> float | None:
 
 def routing_key_of(request: Request) -> str | None:
     """The key whose requests A/B routing sends to one version always, when the caller sent one."""
-    return request.headers.get(ROUTING_HEADER) or None
+    return header_of(request, ROUTING_HEADER) or None
 
 
 def bulk_of(request: Request) -> bool:
@@ -124,11 +135,11 @@ def bulk_of(request: Request) -> bool:
     Raises:
         InputError: a priority that does not exist.
     """
-    value = request.headers.get(PRIORITY_HEADER)
+    value = header_of(request, PRIORITY_HEADER)
     if value is None or value == "interactive":
         return False
     if value != "bulk":
-        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {short_repr(value)}", param=PRIORITY_HEADER)
+        raise InputError(f"x-priority must be 'interactive' or 'bulk', not {short_repr(value)}", param="x-priority")
     return True
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
-from deployments.http.request import parse_json
+from deployments.http.request import header_of, parse_json
 from models.errors import InputError
 from models.modalities import MODALITIES
 
@@ -23,7 +23,7 @@ def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
     Raises:
         InputError: the JSON is malformed, or the header that says where it ends.
     """
-    length = request.headers.get(HEADER_LENGTH)
+    length = header_of(request, HEADER_LENGTH.encode())
     if length is None:
         return parse_json(body), b""
     if not length.isdigit() or int(length) > len(body):
