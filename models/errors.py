@@ -1,4 +1,4 @@
-"""The one hierarchy of errors; ``deployments/http/errors.py`` maps it to status codes."""
+"""The one hierarchy of errors; ``deployments/http/status.py`` maps it to status codes."""
 
 
 class EmbedserveError(Exception):

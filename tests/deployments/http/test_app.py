@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -199,6 +200,17 @@ def test_what_admission_refuses(tmp_path: Path) -> None:
         asked.passes(embed(503, NO_VERSION, "capacity"))
         asked.passes(Case("GET", "/v1/models", 200))
         assert client.get("/health/live").status_code == 200
+
+
+def test_a_body_that_does_not_arrive(tmp_path: Path) -> None:
+    built = application(tmp_path, limits={"body_s": 0.1})
+    with serving(built.app) as client, socket.create_connection(("127.0.0.1", client.base_url.port)) as slow:
+        slow.sendall(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        answer = slow.makefile("rb").read().decode()  # to its end: the connection is closed
+        assert answer.startswith("HTTP/1.1 408")
+        (request_id,) = re.findall("^x-request-id: (.+)\r$", answer, re.MULTILINE)
+        assert built.line(request_id)["error"] == "SlowInputError"
+        assert built.requests() == Counter({(*NO_VERSION, "408"): 1})
 
 
 async def test_a_client_that_leaves_counts_as_499(tmp_path: Path) -> None:
