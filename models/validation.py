@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import ValidationError
 
 
@@ -12,3 +14,9 @@ def describe(error: ValidationError, prefix: str = "") -> str:
         key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
         problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
     return "; ".join(problems)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """What a key may be: ``'fp32', 'fp16' or 'int8'``."""
+    *rest, last = map(repr, names)
+    return f"{', '.join(rest)} or {last}" if rest else last

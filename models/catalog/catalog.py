@@ -22,7 +22,7 @@ from pydantic import (
 from models.errors import CatalogError, ModelNotFoundError
 from models.graph.precision import PRECISIONS
 from models.modalities import MODALITIES, Modality, modality_of
-from models.validation import describe
+from models.validation import describe, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PREFIX = "models/store"
@@ -141,7 +141,7 @@ class ModelSpec(_Strict):
     @classmethod
     def _check_precision(cls, name: str) -> str:
         if name not in PRECISIONS:
-            raise ValueError(f"must be {' or '.join(map(repr, PRECISIONS))}, not {name!r}")
+            raise ValueError(f"must be {one_of(PRECISIONS)}, not {name!r}")
         return name
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from models.modalities.base import Modality
 from models.modalities.image import Image
 from models.modalities.text import Text
+from models.validation import one_of
 
 __all__ = ["MODALITIES", "Modality", "graph_inputs", "modality_of", "modality_of_graph"]
 
@@ -20,7 +21,7 @@ def modality_of(name: str) -> Modality:
         ValueError: there is none of that name; the message lists what there is.
     """
     if name not in MODALITIES:
-        raise ValueError(f"must be {' or '.join(map(repr, MODALITIES))}, not {name!r}")
+        raise ValueError(f"must be {one_of(MODALITIES)}, not {name!r}")
     return MODALITIES[name]
 
 

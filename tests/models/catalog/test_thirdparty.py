@@ -20,6 +20,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.engine import Engine
 from models.errors import ArtifactError
+from models.modalities.base import require_modality
 from models.modalities.image import run_pixels
 from models.modalities.text import TextEmbedder
 from models.verify import verify
@@ -149,5 +150,6 @@ def test_a_graph_with_unknown_inputs_is_refused_with_the_names_that_would_do(tmp
     def more(model: onnx.ModelProto) -> None:
         model.graph.input.append(helper.make_tensor_value_info("position_ids", TensorProto.INT64, ["n", "t"]))
 
+    path = written(tmp_path, more)
     with pytest.raises(ArtifactError, match=r"position_ids.*text graphs take input_ids, attention_mask"):
-        Engine(written(tmp_path, more))
+        require_modality(Engine(path), "text", path)

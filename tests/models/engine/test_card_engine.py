@@ -105,7 +105,7 @@ def test_every_bucket_is_warm_in_every_slot_before_traffic_comes(version: str, o
     embedder = open_embedder(artifact_of(version), options)
     engine = bound(embedder.engine)
     shapes = set(engine.buckets.shapes())
-    assert embedder.engine.warm_up() == len(shapes)
+    assert embedder.engine.warm_up(embedder.warm_up_example()) == len(shapes)
     slots = [engine._slots.get() for _ in range(engine._slots.qsize())]
     assert len(slots) == 2
     for slot in slots:
@@ -146,8 +146,9 @@ def test_texts_of_one_bucket_run_together() -> None:
 
 
 def test_buckets_change_nothing_where_a_cpu_computes() -> None:
-    assert embedder_of(TEXT_VERSIONS[0]).engine.graph.bound is None
-    assert embedder_of(TEXT_VERSIONS[0]).engine.warm_up() == 0
+    embedder = embedder_of(TEXT_VERSIONS[0])
+    assert embedder.engine.graph.bound is None
+    assert embedder.engine.warm_up(embedder.warm_up_example()) == 0
 
 
 @pytest.mark.parametrize(
