@@ -34,7 +34,9 @@ def read(text: str) -> tuple[dict[str, tuple[str, str]], Counter[Any]]:
 
 def test_the_samples_of_all_nodes_stand_under_one_head_a_family() -> None:
     texts = [A, B + "# TYPE ray_only_here gauge\nray_only_here 1.0\n"]
-    kinds, samples = read(merge(texts))
+    text = merge(texts)
+    kinds, samples = read(text)
+    assert {text.count(f"# {keyword} ray_queue ") for keyword in ("HELP", "TYPE")} == {1}
     each = [read(text) for text in texts]
     assert kinds == {**each[0][0], **each[1][0]}
     assert samples == each[0][1] + each[1][1]
