@@ -8,7 +8,7 @@ import struct
 from typing import cast
 
 HEADER = struct.Struct("<IQ")
-# A peer whose node is gone sends no goodbye: this many seconds of silence end the connection.
+# A lost node does not close its connections: this many seconds without a sign of life end one.
 SILENCE_S = 6
 PROBES = 3
 

@@ -104,11 +104,11 @@ class Server:
                 connection.transport.close()  # what is written still leaves
 
     def admit(self, connection: _Connection) -> None:
-        """Know a connection until it is lost."""
+        """Remember a connection, so that ``close`` can end it."""
         self._connections.add(connection)
 
     def forget(self, connection: _Connection) -> None:
-        """The connection is lost; its calls are answered into the void."""
+        """A connection is lost; its calls are finished, and nobody hears the answers."""
         self._connections.discard(connection)
 
     def knows(self, secret: bytes) -> bool:
