@@ -11,8 +11,9 @@ import onnx
 from safetensors.numpy import load_file
 
 from models.catalog.catalog import ModelSpec
+from models.catalog.families import FAMILIES
 from models.errors import ArtifactError
-from models.graph import clip_text, synthetic, text, vision
+from models.graph import clip_text, synthetic, vision
 from models.graph.calibration import Calibration
 from models.graph.linear import Linear, Weights
 from models.graph.precision import precision_of
@@ -81,15 +82,12 @@ def build_graph(
         ArtifactError: the architecture is not one of ours, or it pools in an unknown way.
         KeyError: a weight is missing.
     """
-    kind = config.get("model_type")
-    if kind == "bert":
-        if pooling not in ("mean", "cls"):
-            raise ArtifactError(f"pooling is {pooling!r}; the text graph pools by 'mean' or 'cls'")
-        return text.build(text.BertConfig.from_json(config), weights, linear, "cls" if pooling == "cls" else "mean")
-    if kind in ("clip", "clip_vision_model") and modality != "text" and "visual_projection.weight" in weights:
-        return vision.build(vision.ClipVisionConfig.from_json(config), weights, linear)
-    if kind in ("clip", "clip_text_model") and "text_projection.weight" in weights:
-        return clip_text.build(clip_text.ClipTextConfig.from_json(config), weights, linear)
+    settings = {"pooling": pooling}
+    candidates = [family for family in FAMILIES if config.get("model_type") in family.model_types]
+    for family in candidates:
+        if modality in (None, family.modality) and (family.projection is None or family.projection in weights):
+            return family.build(config, weights, linear, settings)
+    known = dict.fromkeys(name for family in FAMILIES for name in family.model_types)
     raise ArtifactError(
-        f"model_type is {kind!r}; graphs are built for bert, clip, clip_vision_model and clip_text_model (with projection)"
+        f"model_type is {config.get('model_type')!r}; graphs are built for {', '.join(known)} (CLIP with projection)"
     )

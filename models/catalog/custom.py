@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,20 +11,19 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from models.catalog.artifact import file_sha256
 from models.catalog.catalog import Catalog, FileSource, ModelSpec
+from models.catalog.families import family_of
+from models.catalog.folder import pooling_of, read_json, require_known_modules
 from models.engine.engine import Engine
 from models.errors import ArtifactError, CatalogError
 from models.files import replacing
-from models.graph.clip_text import ClipTextConfig
 from models.graph.precision import precision_of
-from models.graph.vision import ClipVisionConfig
 from models.inputs.text import pad
-from models.modalities import graph_inputs, image, modality_of_graph, text
+from models.modalities import MODALITIES, graph_inputs, image, modality_of_graph, text
 from models.yaml_edit import edit
 
 WEIGHTS = ("model.safetensors", "config.json")
-MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers; vectors leave us at length 1 in any case
 
-Tower = Literal["image", "text"]
+Tower = Literal["image", "text"]  # of a whole CLIP
 
 
 def describe_folder(reference: str, origin: Path, precision: str = "fp32", tower: Tower = "image") -> ModelSpec:
@@ -65,28 +63,16 @@ def _weights_entry(folder: Path, tower: Tower) -> dict[str, Any]:
     missing = [name for name in WEIGHTS if not (folder / name).is_file()]
     if missing:
         raise ArtifactError(f"{folder} lacks {', '.join(missing)}; pickled weights (.bin) are not loaded")
-    _require_known_modules(folder)
-    config = _json(folder / "config.json")
-    kind = config.get("model_type")
-    if kind == "clip_vision_model" or (kind == "clip" and tower == "image"):
-        vision = ClipVisionConfig.from_json(config)
-        settings: dict[str, Any] = {"image_size": vision.image}
-        return {"type": "image", "dimensions": vision.projection, "config": settings, "files": WEIGHTS}
-    if not (folder / "tokenizer.json").is_file():
-        raise ArtifactError(f"{folder} lacks tokenizer.json")
-    files = (*WEIGHTS, "tokenizer.json")
-    if kind in ("clip_text_model", "clip"):
-        tower_config = ClipTextConfig.from_json(config)
-        settings = {"max_sequence_length": tower_config.positions}
-        return {"type": "text", "dimensions": tower_config.projection, "config": settings, "files": files}
-    if kind != "bert":
-        raise ArtifactError(f"model_type is {kind!r}; taken are bert, clip, clip_vision_model and clip_text_model")
-    transformer = _json(folder / "sentence_bert_config.json")
-    length = transformer.get("max_seq_length") or config["max_position_embeddings"]
-    settings = {"max_sequence_length": length, "pooling": _pooling(folder)}
-    if transformer.get("do_lower_case"):
-        settings["do_lower_case"] = True
-    return {"type": "text", "dimensions": config["hidden_size"], "config": settings, "files": files}
+    require_known_modules(folder)
+    config = read_json(folder / "config.json")
+    family = family_of(config, tower if config.get("model_type") == "clip" else None)
+    names: tuple[str, ...] = WEIGHTS
+    if MODALITIES[family.modality].has_tokenizer:
+        names = (*WEIGHTS, "tokenizer.json")
+        if not (folder / "tokenizer.json").is_file():
+            raise ArtifactError(f"{folder} lacks tokenizer.json")
+    settings = family.settings(config, folder)
+    return {"type": family.modality, "dimensions": family.dimensions(config), "config": settings, "files": names}
 
 
 def _onnx_entry(path: Path) -> dict[str, Any]:
@@ -99,48 +85,19 @@ def _onnx_entry(path: Path) -> dict[str, Any]:
     if modality is None:
         raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")
     if modality.name == "image":
-        preprocessing = _json(folder / "preprocessor_config.json")
+        preprocessing = read_json(folder / "preprocessor_config.json")
         size = image.fixed_side(engine) or preprocessing.get("crop_size", {}).get("height", image.DEFAULT_SIDE)
         vector = image.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8))
         return {"type": "image", "dimensions": vector.shape[1], "config": {"image_size": size}, "files": (path.name,)}
     if not (folder / "tokenizer.json").is_file():
         raise ArtifactError(f"{folder} lacks tokenizer.json, which {path.name} needs")
-    pooling = _pooling(folder)
+    pooling = pooling_of(folder)
     vector = text.run_padded(engine, *pad([np.ones(2, np.int32)]), pooling)
-    length = _json(folder / "sentence_bert_config.json").get("max_seq_length")
-    length = length or _json(folder / "config.json").get("max_position_embeddings", 512)
+    length = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    length = length or read_json(folder / "config.json").get("max_position_embeddings", 512)
     settings = {"max_sequence_length": length, "pooling": pooling}
     files = (path.name, "tokenizer.json")
     return {"type": "text", "dimensions": vector.shape[1], "config": settings, "files": files}
-
-
-def _require_known_modules(folder: Path) -> None:
-    """Refuse a sentence-transformers folder whose vectors pass through more than encoder, pooling and norm."""
-    modules = folder / "modules.json"
-    kinds = (
-        [module["type"].rpartition(".")[2] for module in json.loads(modules.read_text())] if modules.is_file() else []
-    )
-    unknown = [kind for kind in kinds if kind not in MODULES]
-    if unknown:
-        raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
-
-
-def _pooling(folder: Path) -> text.Pooling:
-    settings = _json(folder / "1_Pooling" / "config.json")
-    modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]
-    known: dict[str, text.Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    if not modes:
-        return "mean"
-    if len(modes) != 1 or modes[0] not in known:
-        raise ArtifactError(f"its pooling is {', '.join(modes)}; taken are mean and cls, one of them")
-    return known[modes[0]]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
 
 
 def require_new(path: Path, reference: str) -> None:

@@ -1,0 +1,31 @@
+"""Which architectures are built from weights. A new family is one file beside this one and one entry in ``FAMILIES``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.catalog.families.base import Family
+from models.catalog.families.bert import Bert
+from models.catalog.families.clip_text import ClipText
+from models.catalog.families.clip_vision import ClipVision
+from models.errors import ArtifactError
+
+FAMILIES: tuple[Family, ...] = (Bert(), ClipVision(), ClipText())  # of several that fit, the first counts
+
+
+def family_of(config: dict[str, Any], modality: str | None = None) -> Family:
+    """The family of a Hugging Face ``config.json``.
+
+    Args:
+        config: its content.
+        modality: chooses a tower of a model that has several.
+
+    Raises:
+        ArtifactError: none of ours; the message lists them.
+    """
+    kind = config.get("model_type")
+    for family in FAMILIES:
+        if kind in family.model_types and modality in (None, family.modality):
+            return family
+    known = dict.fromkeys(name for family in FAMILIES for name in family.model_types)
+    raise ArtifactError(f"model_type is {kind!r}; taken are {', '.join(known)}")

@@ -1,0 +1,50 @@
+"""One architecture: what a folder of it is served as, and its serving graph."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import onnx
+
+from models.graph.linear import Linear, Weights
+
+
+class Family(ABC):
+    """An architecture of safetensors weights."""
+
+    model_types: ClassVar[tuple[str, ...]]  # ``model_type`` of its config.json
+    modality: ClassVar[str]
+    projection: ClassVar[str | None] = (
+        None  # a weight without which the graph cannot be built, where one is often absent
+    )
+
+    @abstractmethod
+    def dimensions(self, config: dict[str, Any]) -> int:
+        """The length of its vectors."""
+
+    @abstractmethod
+    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """``config`` of its catalogue entry, as the files of ``folder`` say it.
+
+        Raises:
+            ArtifactError: they ask for something that is not served.
+        """
+
+    @abstractmethod
+    def build(
+        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
+    ) -> onnx.ModelProto:
+        """The serving graph.
+
+        Args:
+            config: config.json.
+            weights: by the names that the graphs use, float32.
+            linear: how the precision computes products.
+            settings: ``config`` of the catalogue entry.
+
+        Raises:
+            ArtifactError: the configuration asks for something that the graph cannot do.
+            KeyError: a weight is missing.
+        """

@@ -1,0 +1,34 @@
+"""CLIP's text tower, alone or in a whole CLIP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from models.catalog.families.base import Family
+from models.graph.clip_text import ClipTextConfig, build
+from models.graph.linear import Linear, Weights
+
+
+class ClipText(Family):
+    """A text transformer with projection, pooled at the end token."""
+
+    model_types = ("clip", "clip_text_model")
+    modality = "text"
+    projection = "text_projection.weight"
+
+    def dimensions(self, config: dict[str, Any]) -> int:
+        """Of the space that both towers share."""
+        return ClipTextConfig.from_json(config).projection
+
+    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
+        """Its length."""
+        return {"max_sequence_length": ClipTextConfig.from_json(config).positions}
+
+    def build(
+        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
+    ) -> onnx.ModelProto:  # noqa: ARG002 - weights and config.json say all
+        """From token ids to the unit vector."""
+        return build(ClipTextConfig.from_json(config), weights, linear)

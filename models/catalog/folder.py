@@ -1,0 +1,47 @@
+"""A model's folder as sentence-transformers and transformers write it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from models.errors import ArtifactError
+from models.modalities.text import Pooling
+
+MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers; vectors leave us at length 1 in any case
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def require_known_modules(folder: Path) -> None:
+    """Refuse a sentence-transformers folder whose vectors pass through more than encoder, pooling and norm."""
+    modules = folder / "modules.json"
+    kinds = (
+        [module["type"].rpartition(".")[2] for module in json.loads(modules.read_text())] if modules.is_file() else []
+    )
+    unknown = [kind for kind in kinds if kind not in MODULES]
+    if unknown:
+        raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
+
+
+def pooling_of(folder: Path) -> Pooling:
+    """How its pooling module pools.
+
+    Raises:
+        ArtifactError: neither by mean nor by first token.
+    """
+    settings = read_json(folder / "1_Pooling" / "config.json")
+    modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]
+    known: dict[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    if not modes:
+        return "mean"
+    if len(modes) != 1 or modes[0] not in known:
+        raise ArtifactError(f"its pooling is {', '.join(modes)}; taken are mean and cls, one of them")
+    return known[modes[0]]
