@@ -60,16 +60,16 @@ class Encoder:
         self._batcher = Batcher(self._engine, self._note)
         self._slot = ArtifactSlot(self._spec, profile, self._threads, self._switched)
         self._workload = Workload()
-        self._channel = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
+        self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
     async def endpoint(self) -> tuple[str, Endpoint]:
         """This replica's id, and where it takes calls without Serve; every gateway asks for it, through Serve."""
-        return serve.get_replica_context().replica_id.unique_id, await self._channel.start()
+        return serve.get_replica_context().replica_id.unique_id, await self._rpc.start()
 
     def __del__(self) -> Awaitable[None] | None:
         """Let calls under way finish; Serve calls and awaits this once it sends no more of its own."""
-        channel = getattr(self, "_channel", None)  # absent where __init__ raised
-        return channel.close() if channel is not None and channel.listening else None
+        server = getattr(self, "_rpc", None)  # absent where __init__ raised
+        return server.close() if server is not None and server.listening else None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Swap to the artifact that ``user_config`` names, or go on with the old one and say why.
