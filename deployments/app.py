@@ -1,5 +1,5 @@
 """Says to `serve deploy` of an earlier version's configuration where its import paths have moved."""
 
-from deployments.config.old_import_paths import renamed_in
+from deployments.config.old_import_paths import moved
 
-raise ImportError(renamed_in(__name__))
+raise ImportError(moved())

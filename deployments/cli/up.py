@@ -49,12 +49,14 @@ def up(
     from deployments.cluster.local_ray import start_local
     from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
+    from deployments.config.old_import_paths import refuse_old_variable
 
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
         _write_ready(ready_file, _join(console, address, wanted, timeout), address)
         return
+    refuse_old_variable()
     _require_free(wanted.port, beside)
     asks_for_keys = _require_keys(wanted)
     artifacts = _pull(console, wanted)

@@ -12,7 +12,6 @@ import ray
 
 from deployments.cluster.ports import free_block, free_port, port_taken
 from deployments.cluster.serve_api import ClusterError
-from deployments.config.old_import_paths import refuse_old_variable
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
@@ -35,9 +34,8 @@ def start_local(cpus: int | None = None) -> LocalRay:
 
     Raises:
         ClusterError: it does not start.
-        ConfigError: the environment is of an earlier version, or ``EMBEDSERVE_INTERNALS`` names what does not exist.
+        ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist.
     """
-    refuse_old_variable()
     for name, value in node_variables(SEAMS.on).items():
         os.environ.setdefault(name, value)
     first = free_block()

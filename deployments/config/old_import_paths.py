@@ -23,10 +23,10 @@ RENAMED: Mapping[str, str] = {
 }
 
 
-def renamed_in(module: str) -> str:
-    """What to write instead of each path of a module that is no more, as one sentence."""
-    pairs = [f"{new} instead of {old}" for old, new in RENAMED.items() if old.startswith(f"{module}:")]
-    return f"import paths have moved: write {', '.join(pairs)}"
+def moved() -> str:
+    """Every path that has moved, for who meets one of them in Ray: the others are a line away in the same file."""
+    pairs = ", ".join(f"{new} instead of {old}" for old, new in RENAMED.items())
+    return f"import paths have moved: write {pairs} (the last one in {CALLBACK_VARIABLE} of every Ray node)"
 
 
 def refuse_old_paths(document: dict[str, Any], where: str) -> None:
