@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.panel import Panel
 
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.ready_message import ready_panel, write_ready_file
 from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
-from models.files import write_whole
 
 if TYPE_CHECKING:
     from deployments.cluster.local_ray import LocalRay
@@ -44,31 +42,46 @@ def up(
     ] = None,
 ) -> None:
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
-    import ray
-
-    from deployments.cluster.local_ray import start_local
-    from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
     from deployments.config.old_import_paths import refuse_old_variable
 
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
-        _write_ready(ready_file, _join(console, address, wanted, timeout), address)
+        write_ready_file(ready_file, _join(console, address, wanted, timeout), address)
         return
     refuse_old_variable()
     _require_free(wanted.port, beside)
     asks_for_keys = _require_keys(wanted)
     artifacts = _pull(console, wanted)
     served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
+    _run_local(console, wanted, timeout, ready_file, served, asks_for_keys=asks_for_keys)
+
+
+def _run_local(
+    console: Console,
+    config: ServeConfig,
+    timeout_s: float,
+    ready_file: Path | None,
+    served: list[tuple[str, str, int, str]],
+    *,
+    asks_for_keys: bool,
+) -> None:
+    """Start Ray and the service, wait for Ctrl-C, and stop both; the logs stay where something failed."""
+    import ray
+
+    from deployments.cluster.local_ray import start_local
+    from deployments.cluster.serve_api import ServeApi
+
     with console.status("starting Ray"):
         local = start_local()
     try:
-        url = _deploy(console, ServeApi(local.dashboard), wanted, timeout)
+        url = _deploy(console, ServeApi(local.dashboard), config, timeout_s)
         footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
-        console.print(_summary(url, served, footer, asks_for_keys=asks_for_keys))
-        _write_ready(ready_file, url, local.dashboard)
-        _wait_for_signal()
+        signalled = _signals()  # before anybody is told, and may answer with one
+        console.print(ready_panel(url, served, footer, asks_for_keys=asks_for_keys))
+        write_ready_file(ready_file, url, local.dashboard)
+        signalled.wait()
         console.print("stopping")
     except BaseException:
         ray.shutdown()
@@ -93,17 +106,8 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float)
     url = _deploy(console, ServeApi(address), config, timeout_s)
     served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
     footer = f"on the Ray at {address}; it goes on when this command ends"
-    console.print(_summary(url, served, footer, asks_for_keys=config.auth == "keys"))
+    console.print(ready_panel(url, served, footer, asks_for_keys=config.auth == "keys"))
     return url
-
-
-def _write_ready(path: Path | None, url: str, dashboard: str) -> None:
-    if path is None:
-        return
-    try:
-        write_whole(path, json.dumps({"url": url, "dashboard": dashboard}).encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write --ready-file {path}: {error.strerror}") from error
 
 
 def _profile(name: str | None) -> Profile | None:
@@ -182,23 +186,12 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
         )
 
 
-def _summary(url: str, served: list[tuple[str, str, int, str]], footer: str, *, asks_for_keys: bool) -> Panel:
-    lines = "\n".join(
-        f"  {reference:24} {name}, {dimensions}-d, {hash_[:12]}" for reference, name, dimensions, hash_ in served
-    )
-    key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if asks_for_keys else ""
-    curl = (
-        f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
-        '  -d \'{"model": "text-embedding", "input": "hello world"}\''
-    )
-    return Panel(f"{lines}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False)
-
-
-def _wait_for_signal() -> None:
-    stop = threading.Event()
+def _signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set from now on."""
+    signalled = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+        signal.signal(number, lambda *_: signalled.set())
+    return signalled
 
 
 def _stop(local: LocalRay) -> None:
