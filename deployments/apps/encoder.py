@@ -110,6 +110,7 @@ class Encoder:
 
     async def check_health(self) -> None:
         """Serve's health check: fails, and so replaces this replica, when the engine does not embed."""
+        self._metrics.flush()  # also of a replica that has no work
         await self.describe()
 
     def record_autoscaling_stats(self) -> dict[str, float]:

@@ -23,14 +23,18 @@ class EncoderMetrics:
         self.padding = Histogram("embedserve_padding_ratio", "part of a batch that is padding", RATIOS, VERSION)
         self.swaps = Counters("embedserve_swaps", "artifact swaps, by result", (*VERSION, "result"))
         providers = (*VERSION, "provider")
+        self._providers: dict[tuple[str, ...], float] = {}  # by the labels of the gauge
         self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
 
     def note_provider(self, labels: Labels, provider: str) -> None:
         """Set the execution provider that computes now to 1 and every other to 0."""
         for name in (*CHAIN, *({provider} - set(CHAIN))):
-            self.provider.set(float(name == provider), dict(zip((*VERSION, "provider"), (*labels, name), strict=True)))
+            self._providers[(*labels, name)] = float(name == provider)
+        self.flush()
 
     def flush(self) -> None:
-        """Hand everything to Ray."""
+        """Hand everything to Ray, which forgets a gauge that is not set again within two of its export intervals."""
+        for labels, value in self._providers.items():
+            self.provider.set(value, dict(zip((*VERSION, "provider"), labels, strict=True)))
         for metric in (self.stage, self.batch, self.padding, self.swaps):
             metric.flush()
