@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from deployments.observability.metrics import GatewayMetrics
 
 from deployments.config.cache import Cache
 from deployments.config.limits import Limits
@@ -19,6 +18,7 @@ from deployments.contract.reply import EncodeReply
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion
+from deployments.observability.gateway_metrics import GatewayMetrics
 from models.errors import InputError, UnavailableError
 
 
