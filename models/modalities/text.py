@@ -131,8 +131,9 @@ class TextEmbedder(Embedder):
         else:
             order = [index for run in runs for index in run]
             parts = self.engine.map(lambda run: self.run_padded(*pad([rows[i] for i in run])), runs)
-        vectors = np.empty((len(rows), self.artifact.spec.dimensions), np.float32)
-        vectors[order] = stacked(parts)
+        found = stacked(parts)
+        vectors = np.empty_like(found)
+        vectors[order] = found
         return vectors
 
     def run_padded(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
