@@ -28,7 +28,11 @@ class ClipText(Family):
         return {"max_sequence_length": ClipTextConfig.from_json(config).positions}
 
     def build(
-        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
-    ) -> onnx.ModelProto:  # noqa: ARG002 - weights and config.json say all
+        self,
+        config: dict[str, Any],
+        weights: Weights,
+        linear: Linear,
+        settings: dict[str, Any],  # noqa: ARG002 - weights and config.json say all
+    ) -> onnx.ModelProto:
         """From token ids to the unit vector."""
         return build(ClipTextConfig.from_json(config), weights, linear)

@@ -28,7 +28,11 @@ class ClipVision(Family):
         return {"image_size": ClipVisionConfig.from_json(config).image}
 
     def build(
-        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
-    ) -> onnx.ModelProto:  # noqa: ARG002 - weights and config.json say all
+        self,
+        config: dict[str, Any],
+        weights: Weights,
+        linear: Linear,
+        settings: dict[str, Any],  # noqa: ARG002 - weights and config.json say all
+    ) -> onnx.ModelProto:
         """From uint8 pixels to the unit vector."""
         return build(ClipVisionConfig.from_json(config), weights, linear)
