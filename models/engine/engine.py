@@ -145,7 +145,7 @@ class Engine:
 
     def map(self, work: Callable[[T], Vectors], pieces: Sequence[T]) -> list[Vectors]:
         """The results of ``work`` on each piece, at once where threads compute inputs of their own."""
-        pool = self.graph.pool
+        pool = self.graph.pool if len(pieces) > 1 else None  # one piece is computed sooner where it is
         return list((pool.map if pool else map)(work, pieces))
 
     def _feeds(self, values: Feeds) -> dict[str, NDArray[Any]]:

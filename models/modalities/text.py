@@ -124,16 +124,16 @@ class TextEmbedder(Embedder):
 
     def embed_rows(self, rows: Sequence[Ids]) -> Vectors:
         """Unit vectors of token ids, float32 [n, d], in order; rows of similar length run together."""
+        if not rows:
+            return np.empty((0, self.artifact.spec.dimensions), np.float32)
         runs = runs_of(self.engine.padded([len(row) for row in rows]), self.engine.run_limits)
-        if len(runs) == 1:
-            order = runs[0]
-            parts = [self.run_padded(*pad([rows[i] for i in order]))]
-        else:
-            order = [index for run in runs for index in run]
-            parts = self.engine.map(lambda run: self.run_padded(*pad([rows[i] for i in run])), runs)
-        found = stacked(parts)
-        vectors = np.empty_like(found)
-        vectors[order] = found
+        parts = self.engine.map(lambda run: self.run_padded(*pad([rows[i] for i in run])), runs)
+        computed = stacked(parts)
+        order = [index for run in runs for index in run]
+        if order == list(range(len(rows))):
+            return computed
+        vectors = np.empty_like(computed)
+        vectors[order] = computed
         return vectors
 
     def run_padded(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
