@@ -19,6 +19,7 @@ from models.catalog.catalog import Catalog, ModelSpec, resolve_path
 from models.catalog.store import is_synthetic, pull
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
+from models.engine.session import EngineOptions
 from models.errors import ArtifactError
 from models.modalities.base import Embedder, Preparation
 
@@ -41,20 +42,27 @@ class ArtifactSlot:
     """
 
     def __init__(
-        self, spec: ModelSpec, profile: Profile, executor: Executor, on_switch: Callable[[EncoderConfig, Loaded], None]
+        self,
+        spec: ModelSpec,
+        profile: Profile,
+        executor: Executor,
+        on_switch: Callable[[EncoderConfig, Loaded], None],
+        options: Callable[[EncoderConfig, Artifact], EngineOptions] = device.engine_options,
     ) -> None:
         """Hold nothing until the first ``change``.
 
         Args:
             spec: the version that this encoder serves.
-            profile: ``production`` refuses synthetic weights and providers that fall short.
+            profile: ``production`` refuses synthetic weights, and a provider other than the one asked for.
             executor: loads artifacts beside the event loop.
-            on_switch: told of each artifact as it begins to serve.
+            on_switch: called with each artifact when it begins to serve.
+            options: what an artifact's engine is asked for; the default needs a Ray worker.
         """
         self._spec = spec
         self._profile = profile
         self._executor = executor
         self._on_switch = on_switch
+        self._options = options
         self._config: EncoderConfig | None = None
         self._loaded: Loaded | None = None
         self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
@@ -115,7 +123,7 @@ class ArtifactSlot:
         synthetic = is_synthetic(artifact)
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{name} has synthetic weights, which the production profile refuses")
-        embedder = open_embedder(artifact, device.engine_options(config, artifact))
+        embedder = open_embedder(artifact, self._options(config, artifact))
         device.prove(embedder, config, self._profile)
         warm_up(embedder)
         label = Label(self._spec.reference, artifact.hash, synthetic)

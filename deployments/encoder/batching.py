@@ -76,7 +76,11 @@ class Batcher:
 
     @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=batch_cost, max_concurrent_batches=BATCHES)
     async def embed(self, calls: list[PreparedCall]) -> list[Vectors]:
-        """Unit vectors of each call's rows, float32 [n, d]."""
+        """Unit vectors of each call's rows, float32 [n, d]; a caller passes one call and gets its vectors."""
+        return await self.run(calls)
+
+    async def run(self, calls: list[PreparedCall]) -> list[Vectors]:
+        """Run one batch; the unit vectors of each call's rows, float32 [n, d]."""
         formed = time.perf_counter()
         results: dict[int, Vectors] = {}
         for loaded in {id(call.loaded): call.loaded for call in calls}.values():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Pooling = Literal["mean", "cls"]
 WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
-WARM_UP_TOKEN = 100  # any id that every vocabulary has
+WARM_UP_TOKEN = 100  # any id; the vocabulary's last one where it is smaller
 QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
 ESTIMATE_MOST = 256  # tokens; most models cut there
@@ -172,8 +172,9 @@ class TextEmbedder(Embedder):
 
     def warm_up_batches(self) -> Iterator[list[Row]]:
         """One short and one long text, and lists of them."""
+        token = min(WARM_UP_TOKEN, self.tokenizer.vocabulary - 1)
         for count, length in WARM_UP:
-            yield [np.full(min(length, self.tokenizer.max_length), WARM_UP_TOKEN, np.int32)] * count
+            yield [np.full(min(length, self.tokenizer.max_length), token, np.int32)] * count
 
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
         """A single token."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from models.embedder import open_embedder
 from models.engine.engine import Engine
 from models.engine.runner import Runner
-from models.engine.runs import run_parts
 from models.engine.session import EngineOptions
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
@@ -126,19 +125,3 @@ def test_bits_are_the_same_alone_and_beside_others(version: str, spare: bool) ->
         assert [vectors.tobytes() for vectors in pool.map(lambda i: embed(inputs[i]), turns)] == [
             alone[i] for i in turns
         ]
-
-
-@pytest.mark.parametrize(
-    ("count", "threads", "by_input", "parts"),
-    [(16, 2, True, 2), (16, 1, True, 1), (40, 1, True, 3), (39, 2, False, 1), (40, 1, False, 3), (4, 2, True, 1)],
-    ids=[
-        "inputs are shared among threads that are free",
-        "no thread waits for inputs that another could take",
-        "a run never exceeds what stays in the cache",
-        "nor what stays in the caches of all threads",
-        "nor in one where the others are taken",
-        "few tokens keep to one thread",
-    ],
-)
-def test_a_batch_of_texts_is_split_so_that(count: int, threads: int, by_input: bool, parts: int) -> None:
-    assert run_parts(count, 13, threads, by_input=by_input) == parts

@@ -1,0 +1,138 @@
+"""Swaps: the next artifact proves itself before it serves, and one that fails leaves the old one serving."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import onnx
+import pytest
+import yaml
+
+from deployments.config.base import Profile
+from deployments.config.encoder import EncoderConfig
+from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
+from deployments.encoder.device import options_for
+from models.catalog.artifact import tokenizer_path
+from models.catalog.catalog import Catalog
+from models.catalog.custom import describe_folder
+from models.catalog.store import pull
+from models.errors import ArtifactError, ConfigError
+from tests.data.tiny import write
+
+FIRST, NEXT, WIDE = "tiny@1.0.0", "tiny@1.1.0", "tiny@2.0.0"
+
+
+class Replica:
+    """A slot as an encoder holds it, on a CPU."""
+
+    def __init__(self, threads: ThreadPoolExecutor, profile: Profile = "development") -> None:
+        self.switched: list[str] = []
+        spec = Catalog.load().find(FIRST)
+        self.slot = ArtifactSlot(
+            spec, profile, threads, self._note, lambda config, artifact: options_for(config, artifact, 0, None)
+        )
+
+    def _note(self, _: EncoderConfig, loaded: Loaded) -> None:
+        self.switched.append(loaded.label.hash)
+
+    async def change(self, artifact: str, **more: object) -> bool:
+        return await self.slot.change({"artifact": artifact, "threads": 1, **more})
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue of the test's own: a tiny model in two precisions, and a version that is said to be wider."""
+    monkeypatch.setenv("EMBEDSERVE_MODELS", str(tmp_path / "store"))
+    monkeypatch.setenv("EMBEDSERVE_CATALOG", str(tmp_path / "catalog.yaml"))
+    folder = write(tmp_path / "tiny").folder
+    specs = [describe_folder(FIRST, folder), describe_folder(NEXT, folder, "fp16")]
+    specs.append(specs[0].model_copy(update={"version": "2.0.0", "dimensions": 16}))
+    entries = {
+        spec.version: spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True) for spec in specs
+    }
+    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({"models": {"tiny": entries}}))
+
+
+def hash_of(reference: str) -> str:
+    return pull(Catalog.load().find(reference), allow_synthetic=False).hash
+
+
+async def test_a_swap_changes_the_artifact_and_keeps_the_label(threads: ThreadPoolExecutor) -> None:
+    replica = Replica(threads)
+    with pytest.raises(ArtifactError, match=f"{FIRST} has no artifact yet"):
+        _ = replica.slot.current
+    assert await replica.change(FIRST)
+    assert await replica.change(NEXT, hash=hash_of(NEXT))
+    label = replica.slot.current.label
+    assert (label.model, label.hash, label.synthetic) == (FIRST, hash_of(NEXT), False)
+    assert replica.switched == [hash_of(FIRST), hash_of(NEXT)]
+    assert await replica.change(NEXT, hash=hash_of(NEXT))
+    assert len(replica.switched) == 2  # nothing is loaded again for the same configuration
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"artifact": NEXT, "batch_kost": 1}, "batch_kost"),
+        ({"artifact": NEXT, "hash": "0" * 64}, "user_config asks for 0000"),
+        ({"artifact": "tiny@9.9.9"}, "no version '9.9.9' of tiny"),
+        ({"artifact": WIDE}, "give it a version of its own"),
+        ({"artifact": NEXT, "shrink_margin": 3}, "shrink_margin is for models of pictures"),
+    ],
+    ids=["an unknown key", "another hash", "an unknown version", "other dimensions", "a key of another modality"],
+)
+async def test_a_swap_that_is_refused_leaves_the_old_artifact_serving(
+    threads: ThreadPoolExecutor, change: dict[str, object], reason: str
+) -> None:
+    replica = Replica(threads)
+    await replica.change(FIRST)
+    before = replica.slot.current
+    assert not await replica.slot.change(change)
+    assert replica.slot.current is before
+    assert reason in str(replica.slot.swap_error)
+    assert await replica.change(NEXT)
+    assert replica.slot.swap_error is None
+
+
+async def test_the_first_artifact_that_cannot_be_served_is_an_error(threads: ThreadPoolExecutor) -> None:
+    replica = Replica(threads)
+    with pytest.raises(ConfigError, match="batch_kost"):
+        await replica.change(FIRST, batch_kost=1)
+    assert await replica.change(FIRST)
+
+
+async def test_production_refuses_synthetic_weights(threads: ThreadPoolExecutor, tmp_path: Path) -> None:
+    artifact = pull(Catalog.load().find(FIRST), allow_synthetic=False)
+    model = onnx.load(str(artifact.graph))
+    model.metadata_props.add(key="embedserve.weights", value="synthetic")
+    labelled = tmp_path / "labelled.onnx"
+    onnx.save(model, str(labelled))
+    tokenizer_path(labelled).write_bytes(tokenizer_path(artifact.graph).read_bytes())
+    with pytest.raises(ArtifactError, match="which the production profile refuses"):
+        await Replica(threads, "production").change(str(labelled))
+    development = Replica(threads)
+    await development.change(str(labelled))
+    assert development.slot.current.label.synthetic
+
+
+async def test_the_old_artifact_is_given_up_when_its_last_batch_is_over(threads: ThreadPoolExecutor) -> None:
+    replica = Replica(threads)
+    await replica.change(FIRST)
+    batch = replica.slot.current  # as a prepared call holds it
+    old = weakref.ref(batch)
+    await replica.change(NEXT)
+    gc.collect()
+    assert old() is not None
+    del batch
+    gc.collect()
+    assert old() is None
