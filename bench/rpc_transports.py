@@ -31,6 +31,7 @@ from deployments.contract.reply import EncodeReply
 from deployments.rpc.client import ConnectionPool
 from deployments.rpc.codec import EncodeCall, pack_call, pack_reply, unpack_call, unpack_reply
 from deployments.rpc.server import HOST_VARIABLE, Server
+from deployments.serve_internals.settings import SWITCHES
 
 ITEMS: list[Item] = [f"text number {i} of a call, as long as texts of that benchmark are" for i in range(10)]
 QUEUED = Queued("gateway", 140, 280)
@@ -222,6 +223,7 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help="Serve's handles too, on a Ray of its own")
     options = parser.parse_args()
     os.environ[HOST_VARIABLE] = "127.0.0.1"
+    os.environ.update(SWITCHES)  # before Serve is imported: this process calls as a gateway does
     uvloop.run((everything if options.serve else transports)(options.seconds, options.rounds))
 
 
