@@ -19,6 +19,7 @@ from models.graph.builder import save
 from models.graph.onnx_file import contents, load
 from models.graph.precision import precision_of
 from models.inputs.tokenizer_file import clip_tokenizer
+from models.modalities.base import ModelFiles
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
@@ -67,7 +68,7 @@ def kept_artifact(spec: ModelSpec) -> Artifact | None:
     return artifact if replaced and not is_synthetic(artifact) else None
 
 
-def is_synthetic(artifact: Artifact) -> bool:
+def is_synthetic(artifact: ModelFiles) -> bool:
     """Whether the weights are random: written in the graph itself, so that no copy of it loses the label."""
     record = record_of(artifact.graph)
     if record.get("graph") == file_sha256(artifact.graph):

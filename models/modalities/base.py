@@ -16,7 +16,6 @@ from models.errors import ArtifactError, InputError
 if TYPE_CHECKING:  # ONNX Runtime is loaded with a model, not by gateways, which check inputs only
     from pathlib import Path
 
-    from models.catalog.artifact import Artifact
     from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
@@ -29,6 +28,50 @@ class ModelConfig(BaseModel):
     """What ``config`` of a catalogue entry may say; each modality has its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelEntry(Protocol):
+    """What a catalogue entry says that an embedder needs."""
+
+    @property
+    def name(self) -> str:
+        """Of the model, such as ``all-MiniLM-L6-v2``."""
+
+    @property
+    def dimensions(self) -> int:
+        """Of its vectors."""
+
+    @property
+    def precision(self) -> str:
+        """Of its products."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """As its modality's ``ModelConfig`` checked it."""
+
+    @property
+    def modality(self) -> Modality:
+        """The kind of input that it embeds."""
+
+
+class ModelFiles(Protocol):
+    """The files that make one model: an artifact, as far as an embedder knows it."""
+
+    @property
+    def spec(self) -> ModelEntry:
+        """Its catalogue entry."""
+
+    @property
+    def graph(self) -> Path:
+        """Its ONNX file."""
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """Its tokenizer.json, where it has one."""
+
+    @property
+    def hash(self) -> str:
+        """Of its content, 64 hex digits."""
 
 
 class Preparation(Protocol):
@@ -47,7 +90,7 @@ class Preparation(Protocol):
 class Embedder(ABC):
     """One loaded model: items → rows → unit vectors."""
 
-    artifact: Artifact
+    artifact: ModelFiles
     engine: Engine
 
     @abstractmethod
@@ -141,7 +184,7 @@ class Modality(ABC):
         """Whether a graph with inputs of these names is one of this modality."""
 
     @abstractmethod
-    def open(self, artifact: Artifact, options: EngineOptions | None = None) -> Embedder:
+    def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> Embedder:
         """Load an artifact.
 
         Raises:

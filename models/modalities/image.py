@@ -17,12 +17,21 @@ from models.engine.types import Vectors
 from models.errors import InputError, LimitError
 from models.inputs.image import Pixels, decode, pixel_values
 from models.inputs.image_header import ImageLimits, check_header
-from models.modalities.base import Embedder, Item, Modality, ModelConfig, Prepared, Row, require_modality, stacked
+from models.modalities.base import (
+    Embedder,
+    Item,
+    Modality,
+    ModelConfig,
+    ModelFiles,
+    Prepared,
+    Row,
+    require_modality,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.catalog.artifact import Artifact
     from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
@@ -81,7 +90,7 @@ class Image(Modality):
         """Pixels, and nothing beside them."""
         return len(inputs) == 1 and inputs <= {"pixels", "pixel_values", "image"}
 
-    def open(self, artifact: Artifact, options: EngineOptions | None = None) -> ImageEmbedder:
+    def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> ImageEmbedder:
         """Load a graph."""
         return ImageEmbedder(artifact, options)
 
@@ -122,7 +131,7 @@ class Image(Modality):
 class ImageEmbedder(Embedder):
     """Encoded images → unit vectors."""
 
-    def __init__(self, artifact: Artifact, options: EngineOptions | None = None) -> None:
+    def __init__(self, artifact: ModelFiles, options: EngineOptions | None = None) -> None:
         """Load the artifact's graph.
 
         Raises:

@@ -15,12 +15,21 @@ from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
 from models.inputs.text import Ids, TextTokenizer, pad
-from models.modalities.base import Embedder, Item, Modality, ModelConfig, Prepared, Row, require_modality, stacked
+from models.modalities.base import (
+    Embedder,
+    Item,
+    Modality,
+    ModelConfig,
+    ModelFiles,
+    Prepared,
+    Row,
+    require_modality,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.catalog.artifact import Artifact
     from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
@@ -66,7 +75,7 @@ class Text(Modality):
         """Token ids, with or without their mask and types."""
         return "input_ids" in inputs and inputs <= {"input_ids", "attention_mask", "token_type_ids"}
 
-    def open(self, artifact: Artifact, options: EngineOptions | None = None) -> TextEmbedder:
+    def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> TextEmbedder:
         """Load a graph and the tokenizer beside it."""
         return TextEmbedder(artifact, options)
 
@@ -99,7 +108,7 @@ class Text(Modality):
 class TextEmbedder(Embedder):
     """Text → unit vectors."""
 
-    def __init__(self, artifact: Artifact, options: EngineOptions | None = None) -> None:
+    def __init__(self, artifact: ModelFiles, options: EngineOptions | None = None) -> None:
         """Load the artifact's graph and tokenizer.
 
         Raises:
