@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reads it once, at its import; it would keep a database of events in the home folder otherwise.
+# ONNX Runtime reads this when it is imported. Without it, it keeps a database of events in the home folder.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,4 +1,4 @@
-"""What a model's card and a comparison show: size, speed, samples and a plot."""
+"""What comparisons and descriptions of models show: size, speed, samples and a plot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def milliseconds(embedder: Embedder) -> float:
 
 
 def read_sample(path: Path, embedder: Embedder) -> list[Item]:
-    """The inputs that a file or folder holds, as the embedder's modality keeps them: a text a line, a picture a file."""
+    """The inputs in a file or folder, read by the embedder's modality: one text per line, or one picture per file."""
     return embedder.artifact.spec.modality.read_sample(path)
 
 
@@ -43,8 +43,8 @@ def embed_sample(embedder: Embedder, sample: Sequence[Item]) -> Vectors:
     """Vectors of a sample, float32 [n, d].
 
     Raises:
-        ArtifactError: fewer than two inputs.
-        InputError: one cannot be prepared, or is of another modality.
+        ArtifactError: there are fewer than two inputs.
+        InputError: an input cannot be prepared, or is of another modality.
     """
     if len(sample) < 2:
         raise ArtifactError("a comparison needs at least two inputs")

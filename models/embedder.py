@@ -13,7 +13,7 @@ from models.modalities.base import Embedder
 
 __all__ = ["Embedder", "open_embedder", "probe", "warm_up"]
 
-UNIT_TOLERANCE = 1e-3  # of a vector's length; fp16 and int8 stay within a tenth of it
+UNIT_TOLERANCE = 1e-3  # how far a vector's length may be from 1; fp16 and int8 stay within a tenth of it
 
 
 def open_embedder(artifact: Artifact, options: EngineOptions | None = None) -> Embedder:
@@ -28,20 +28,20 @@ def open_embedder(artifact: Artifact, options: EngineOptions | None = None) -> E
 
 
 def probe(embedder: Embedder) -> Vectors:
-    """Embed one fixed input and check the result; the proof that a model works.
+    """Embed one fixed input and check the result: this proves that a model works.
 
     Returns:
         float32 [1, d].
 
     Raises:
-        ArtifactError: wrong dimensions, not finite, or not of unit length.
+        ArtifactError: the vector has wrong dimensions, is not finite, or is not of unit length.
     """
     name, dimensions = embedder.artifact.graph.name, embedder.artifact.spec.dimensions
     try:
         vector = embedder.embed_rows([embedder.probe_row()])
     except ArtifactError:
         raise
-    except Exception as error:  # ORT and numpy raise many types when a graph is not what it says
+    except Exception as error:  # ORT and numpy raise many types when a graph is not what its declarations say
         raise ArtifactError(f"{name} loads and does not embed: {str(error).splitlines()[0]}") from error
     if vector.shape != (1, dimensions):
         raise ArtifactError(f"{name} gives vectors of {vector.shape[-1]} dimensions, the catalogue says {dimensions}")
@@ -54,7 +54,7 @@ def probe(embedder: Embedder) -> Vectors:
 
 
 def warm_up(embedder: Embedder) -> None:
-    """Run the shapes of batch that traffic brings, so that the first requests find memory and threads in place.
+    """Run batches of the usual shapes, so that the first requests find memory and threads ready.
 
     Raises:
         ArtifactError: a shape does not run, or gives numbers that are not finite.

@@ -2,7 +2,7 @@
 
 
 class EmbedserveError(Exception):
-    """Base of every error this project raises on purpose. The message is fit to be shown to a user."""
+    """Base of every error that this project raises on purpose. The message may be shown to users."""
 
 
 class InputError(EmbedserveError):
@@ -48,7 +48,7 @@ class ModelNotFoundError(EmbedserveError):
 
 
 class UnavailableError(EmbedserveError):
-    """No capacity, or no replica of the version is ready; worth a retry after ``retry_after_s`` seconds."""
+    """No capacity, or no replica of the version is ready; the caller may try again after ``retry_after_s`` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class UnavailableError(EmbedserveError):
 
 
 class RateLimitError(EmbedserveError):
-    """This caller asks for more than it may; worth a retry after ``retry_after_s`` seconds."""
+    """This caller exceeds its rate limit; it may try again after ``retry_after_s`` seconds."""
 
     code = "rate_limit_exceeded"
 

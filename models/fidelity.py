@@ -1,4 +1,4 @@
-"""How alike two versions of a model are: what one wants to know before switching."""
+"""How similar the vectors of two versions are: worth knowing before a switch from one to the other."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Fidelity:
-    """The likeness of two versions' vectors over one sample."""
+    """How similar two versions' vectors of one sample are."""
 
     count: int
-    mean: float  # of the cosines of each input's two vectors
+    mean: float  # of the cosines between each input's two vectors; so are the next two
     lowest: float
     percentile: float  # the first
-    overlap: float  # share of each input's ten nearest neighbours in the sample that both versions agree on
+    overlap: float  # 0 to 1: the share of an input's ten nearest neighbours that both versions find, on average
 
 
 def cosines(first: Vectors, second: Vectors) -> NDArray[np.float64]:
@@ -42,7 +42,7 @@ def compare(first: Vectors, second: Vectors) -> Fidelity:
 
 
 def overlap(first: Vectors, second: Vectors) -> float:
-    """Mean share of the nearest neighbours, among the sample's other inputs, that both versions name."""
+    """The share, 0 to 1, of an input's nearest neighbours in the sample that both versions find, on average."""
     pairs = zip(_neighbours(first), _neighbours(second), strict=True)
     return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in pairs]))
 

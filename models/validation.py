@@ -1,4 +1,4 @@
-"""What is wrong with a document, as the messages of this project say it."""
+"""Validation errors of pydantic as messages of this project."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def describe(error: ValidationError, prefix: str = "") -> str:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """What a key may be: ``'fp32', 'fp16' or 'int8'``."""
+    """The allowed values of a key, as messages list them: ``'fp32', 'fp16' or 'int8'``."""
     *rest, last = map(repr, names)
     return f"{', '.join(rest)} or {last}" if rest else last

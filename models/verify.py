@@ -1,4 +1,4 @@
-"""The questions one asks of a model on disk: is it the file that was built, does it load, does it embed?"""
+"""Checks of a model on disk: is it the file that was built, does it load, does it embed?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer."""
+    """One check and its result."""
 
     name: str
     passed: bool
@@ -28,10 +28,10 @@ class Check:
 
 
 def verify(spec: ModelSpec) -> list[Check]:
-    """Ask every question of a version that lies in the store.
+    """Run every check on a version in the store.
 
     Returns:
-        Checks in order; the first that fails ends the list, since the later ones build on it.
+        The checks in order. The first that fails is the last, because the later ones depend on it.
     """
     checks: list[Check] = []
     for check in _checks(spec):
@@ -68,7 +68,7 @@ def _attempt(step: Callable[[], T]) -> T | str:
 
 
 def _unchanged(artifact: Artifact) -> Check:
-    """Whether the files are those that were recorded when they were made."""
+    """Whether the files have the hashes that were recorded when they were built."""
     try:
         record = record_of(artifact.graph)
     except ValueError:
@@ -83,10 +83,10 @@ def _unchanged(artifact: Artifact) -> Check:
 
 
 def golden_check(embedder: Embedder, golden: Golden) -> Check:
-    """Compare the cosines of texts, pair by pair, with what others published for these weights.
+    """Compare the cosine of each pair of texts with the one published for these weights.
 
     Raises:
-        ArtifactError: the embedder takes no text.
+        ArtifactError: the embedder does not embed text.
     """
     if not isinstance(embedder, TextEmbedder):
         raise ArtifactError(f"{embedder.artifact.graph.name} takes no text, its golden cosines are of texts")

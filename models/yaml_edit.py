@@ -1,7 +1,8 @@
-"""YAML files that people write, changed without losing their comments, quoting and layout.
+"""Changes YAML files that people write, and keeps their comments, quoting and layout.
 
-ruamel.yaml reads and writes. It hangs a comment on the value before it, so that a comment would go with an entry that is
-removed above it: entries of block mappings and lists are therefore cut and inserted as lines, at ruamel's positions.
+ruamel.yaml reads and writes them. It attaches a comment to the value before it: removing that value would remove the
+comment of the next entry too. Entries of block mappings and lists are therefore removed and inserted as lines of text,
+at the positions that ruamel reports.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
-NO_WRAP = 1 << 20  # columns: lines that people left long stay long
-FLOW_LENGTH = 90  # characters up to which a new collection without others inside is written in one line
+NO_WRAP = 1 << 20  # columns; ruamel would wrap long lines otherwise
+FLOW_LENGTH = 90  # a new collection of plain values is written in one line if it has at most so many characters
 QUOTED = (DoubleQuotedScalarString, SingleQuotedScalarString)
 
 
 def edit(text: str, new: Any) -> str | None:
-    """A YAML text changed so that it reads as another document.
+    """Change a YAML text so that it parses to another document.
 
     Args:
         text: what a person wrote.
-        new: the document it shall read as; a mapping. Items of lists are told apart by their ``name`` where all have one.
+        new: the document to parse to, a mapping. Items of a list are matched by their ``name`` where all have one.
 
     Returns:
-        The text; nothing where its layout does not allow the change, as when other places share a value by an anchor, or
-        when ruamel itself does not write again what it read (a comment and an empty line behind an item in braces).
+        The changed text. None where the layout does not allow the change: other places share the value by an anchor, or
+        ruamel cannot write what it read (such as a comment and an empty line after an item in braces).
     """
     try:
         return _edited(text, new)
@@ -65,17 +66,17 @@ def _writer(text: str) -> YAML:
     return writer
 
 
-def _indents(node: Any, kind: type[CommentedBase]) -> Iterator[int]:
-    """By how many columns blocks of one kind stand right of the mapping that holds them."""
+def _indents(node: Any, collection: type[CommentedBase]) -> Iterator[int]:
+    """How many columns the mappings, or the lists, are indented from the mapping that holds them."""
     for value in node.values() if isinstance(node, CommentedMap) else node:
         if isinstance(value, CommentedMap | CommentedSeq) and not value.fa.flow_style():
-            if value.lc.data and isinstance(node, CommentedMap) and isinstance(value, kind):
+            if value.lc.data and isinstance(node, CommentedMap) and isinstance(value, collection):
                 yield _column(value) - _column(node)
-            yield from _indents(value, kind)
+            yield from _indents(value, collection)
 
 
 def _column(node: Any) -> int:
-    """Where the keys of a mapping or the dashes of a list stand; ``node.lc.col`` may be that of an anchor."""
+    """The column of a mapping's keys or a list's dashes; ``node.lc.col`` may be the column of an anchor instead."""
     first: int = min(place[1] for place in node.lc.data.values())
     return first - len("- ") if isinstance(node, CommentedSeq) else first
 
@@ -91,7 +92,7 @@ def _dumped(writer: YAML, document: Any) -> str:
 
 
 def _spliced(writer: YAML, text: str, new: Any) -> str | None:
-    """The text with one entry more or less; nothing when all entries are there."""
+    """The text with one entry inserted or removed; None when the entries are the wanted ones."""
     lines = text.splitlines()
     for node, wanted in _blocks(writer.load(text), new):
         have = _entries(node)
@@ -107,7 +108,7 @@ def _spliced(writer: YAML, text: str, new: Any) -> str | None:
 
 
 def _with(writer: YAML, lines: list[str], last: tuple[int, int], node: Any, name: Any, value: Any) -> str:
-    """The text with one entry more, below the one that is last so far; an empty line before an item of a list."""
+    """The text with an entry inserted after the last one, with an empty line before it in a list."""
     line, column = last
     entry: CommentedMap | list[Any]
     if isinstance(node, CommentedSeq):
@@ -120,7 +121,7 @@ def _with(writer: YAML, lines: list[str], last: tuple[int, int], node: Any, name
 
 
 def _blocks(node: Any, new: Any) -> Iterator[tuple[CommentedBase, dict[Any, Any]]]:
-    """Every mapping and list of named items that stays, written as a block, with the entries it shall have."""
+    """Every block mapping, and block list of named items, that is in both documents, with its wanted entries."""
     if not isinstance(node, CommentedMap | CommentedSeq) or node.fa.flow_style() or node == new:
         return
     wanted = _by_name(new)
@@ -144,14 +145,14 @@ def _by_name(value: Any) -> dict[Any, Any] | None:
 
 
 def _entries(node: Any) -> dict[Any, tuple[int, int]]:
-    """Line and column at which each entry of a block begins."""
+    """The line and column where each entry of a block begins."""
     if isinstance(node, CommentedMap):
         return {key: node.lc.key(key) for key in node if key in node.lc.data}  # others come from a merge
     return {item["name"]: node.lc.item(index) for index, item in enumerate(node)}
 
 
 def _last_line(lines: list[str], first: int, column: int) -> int:
-    """The last line of the entry that begins in a line: all that is indented deeper belongs to it, comments too."""
+    """The last line of the entry that begins at line ``first``; deeper lines belong to it, comments too."""
     last = first
     is_item = lines[first].lstrip().startswith("- ") and _indent(lines[first]) == column
     for number in range(first + 1, len(lines)):
@@ -168,7 +169,7 @@ def _last_line(lines: list[str], first: int, column: int) -> int:
 
 
 def _without(lines: list[str], first: int, last: int) -> str:
-    """The text without some lines, and without the empty line before them."""
+    """The text without the lines from ``first`` to ``last`` and without an empty line before them."""
     empty = first > 0 and not lines[first - 1].strip()
     return "\n".join([*lines[: first - empty], *lines[last + 1 :]]) + "\n"
 
@@ -178,7 +179,7 @@ def _indent(line: str) -> int:
 
 
 def _set_values(node: Any, new: Any) -> None:
-    """Make a mapping or a list of named items equal to another one; what is equal already is not touched."""
+    """Make a mapping or a list of named items equal to another; leave equal values as they are."""
     if isinstance(node, CommentedSeq):
         for item, value in zip(node, new, strict=True):
             _set_values(item, value)
@@ -204,13 +205,13 @@ def _alike(node: Any, new: Any) -> bool:
 
 
 def _quoted_like(node: Any, name: Any) -> Any:
-    """A new key, quoted where a key beside it is."""
+    """A new key, quoted if another key of the mapping is."""
     quoted = next((type(key) for key in node if isinstance(key, QUOTED)), None) if isinstance(node, dict) else None
     return quoted(name) if quoted and isinstance(name, str) and not isinstance(name, QUOTED) else name
 
 
 def _styled_like(old: Any, value: Any) -> Any:
-    """A value in the quotes, or over as many lines, as the one before it."""
+    """A new value, quoted or laid out like the value that it replaces."""
     if isinstance(old, QUOTED) and isinstance(value, str):
         return type(old)(value)
     styled = _styled(value)
@@ -220,7 +221,7 @@ def _styled_like(old: Any, value: Any) -> Any:
 
 
 def _styled(value: Any) -> Any:
-    """A new value, short collections in one line."""
+    """A new value; short collections are written in one line."""
     if not isinstance(value, dict | list):
         return value
     inner = list(value.values()) if isinstance(value, dict) else value

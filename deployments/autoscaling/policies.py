@@ -8,6 +8,7 @@ arithmetic is in ``law.py``: that is imported, and so is the same code as everyw
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from deployments.autoscaling import law
@@ -74,8 +75,8 @@ def fresh(metrics: Mapping[str, Mapping[Any, Any]], now: float) -> list[Report]:
     for replica, series in metrics.get("busy", {}).items():
         if not series or now - series[-1].timestamp > STALE_S:
             continue
-        queued = {name: metrics.get(name, {}).get(replica) for name in ("refused", "held_s", "waiting_s")}
-        found.append(Report(series[-1].value, **{name: s[-1].value if s else 0.0 for name, s in queued.items()}))
+        said = {field.name: metrics.get(field.name, {}).get(replica) for field in fields(Report)}
+        found.append(Report(**{name: values[-1].value if values else 0.0 for name, values in said.items()}))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The files that make one model version, and the hash that names their content."""
+"""The files of one model version, and the hash of their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.graph.onnx_file import digest
 
 @dataclass(frozen=True)
 class Artifact:
-    """A graph, its tokenizer where it has one, and the catalogue entry that says how to use them."""
+    """A graph, its tokenizer if it has one, and their catalogue entry."""
 
     spec: ModelSpec
     graph: Path
@@ -23,7 +23,7 @@ class Artifact:
 
 
 def tokenizer_path(graph: Path) -> Path:
-    """Where the tokenizer of a graph lies: beside it, under the same stem."""
+    """The path of a graph's tokenizer: in the same folder, with the same stem."""
     return graph.with_suffix(".tokenizer.json")
 
 
@@ -41,14 +41,14 @@ def open_artifact(spec: ModelSpec, graph: Path) -> Artifact:
 
 
 def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
-    """The same files under another ``config.shrink_margin``; as that decides vectors, the hash is another too.
+    """The same files with another ``config.shrink_margin``. It changes the vectors, so the hash changes too.
 
     Args:
         artifact: of an image model, unless ``margin`` is None.
-        margin: the new value; 0 for none, None for what the catalogue entry says.
+        margin: the new value; 0 switches shrinking off, None keeps the value of the catalogue entry.
 
     Raises:
-        ArtifactError: the model takes no pictures.
+        ArtifactError: the model does not embed pictures.
     """
     if margin is None:
         return artifact
@@ -62,9 +62,9 @@ def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
 
 
 def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:
-    """sha256 over all that decides a vector: equal files give equal hashes on every machine.
+    """sha256 over everything that a vector depends on; the same files give the same hash on every machine.
 
-    The catalogue's names, paths and sources are left out: they may change while the vectors stay.
+    Names, paths and sources are left out, because they may change without changing a vector.
     """
     parts = {
         "graph": digest(graph),

@@ -1,4 +1,4 @@
-"""Weights → serving graph: which architecture a folder of weights is, and the graph of it in a given precision."""
+"""Weights → serving graph: finds the architecture of a folder of weights and builds its graph in a given precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.graph.calibration import Calibration
 from models.graph.linear import Linear, Weights
 from models.graph.precision import precision_of
 
-REVISION = 3  # of the graphs: a store built by another revision is built again
+REVISION = 3  # of the graphs; artifacts that another revision built are built again
 RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
     "clip-vision": lambda linear: vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), linear),
     "clip-text": lambda linear: clip_text.build(clip_text.ClipTextConfig(), synthetic.clip_text(), linear),
@@ -26,19 +26,19 @@ RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
 
 
 def recipe(spec: ModelSpec) -> str:
-    """What decides a graph besides its sources; kept beside it, to notice that it would come out differently now."""
+    """Everything but the sources that decides a graph. Stored beside the graph: when it differs, the graph is rebuilt."""
     return f"{REVISION}/{spec.precision}/{spec.calibration or '-'}"
 
 
 def build_random(spec: ModelSpec, architecture: str) -> onnx.ModelProto:
-    """Build a graph with seeded random weights, labelled so in the file itself."""
+    """Build a graph with seeded random weights; a label in the file says that they are random."""
     model = RANDOM[architecture](linear_for(spec))
     model.metadata_props.add(key="embedserve.weights", value="synthetic")
     return model
 
 
 def linear_for(spec: ModelSpec) -> Linear:
-    """The products of a version: its precision, with the calibration that ships for it."""
+    """How the products of a version are computed: by its precision, with its calibration where it names one."""
     calibration = Calibration.load(spec.calibration) if spec.calibration else None
     return precision_of(spec.precision).linear(calibration)
 
@@ -47,7 +47,7 @@ def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onn
     """Build the serving graph of safetensors weights.
 
     Raises:
-        ArtifactError: the architecture is not one of ours, or weights are missing.
+        ArtifactError: no family builds this architecture, or weights are missing.
     """
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onn
         raise ArtifactError(f"its files do not load: {error}") from error
     weights = load_weights(weights_path)
     try:
-        return build_graph(config, weights, linear_for(spec), spec.config.get("pooling", "mean"), spec.type)
+        return build_graph(config, weights, linear_for(spec), spec.config, spec.type)
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
 
@@ -64,7 +64,7 @@ def load_weights(path: Path) -> Weights:
     """Weights by the names that the graphs use, float32.
 
     Raises:
-        ArtifactError: no safetensors file.
+        ArtifactError: it is no safetensors file.
     """
     try:
         arrays = load_file(path)
@@ -74,15 +74,25 @@ def load_weights(path: Path) -> Weights:
 
 
 def build_graph(
-    config: dict[str, Any], weights: Weights, linear: Linear, pooling: str = "mean", modality: str | None = None
+    config: dict[str, Any],
+    weights: Weights,
+    linear: Linear,
+    settings: dict[str, Any],
+    modality: str | None = None,
 ) -> onnx.ModelProto:
-    """Build the graph of a Hugging Face ``config.json`` and its weights; ``modality`` chooses a tower of a whole CLIP.
+    """Build the serving graph of an architecture.
+
+    Args:
+        config: the Hugging Face ``config.json``.
+        weights: by the names that the graphs use, float32.
+        linear: how the precision computes products.
+        settings: ``config`` of the catalogue entry.
+        modality: chooses a tower of a whole CLIP.
 
     Raises:
-        ArtifactError: the architecture is not one of ours, or it pools in an unknown way.
+        ArtifactError: no family builds this architecture, or ``settings`` ask for something that the graph cannot do.
         KeyError: a weight is missing.
     """
-    settings = {"pooling": pooling}
     candidates = [family for family in FAMILIES if config.get("model_type") in family.model_types]
     for family in candidates:
         if modality in (None, family.modality) and (family.projection is None or family.projection in weights):

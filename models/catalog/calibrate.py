@@ -1,6 +1,6 @@
 """Measures a text model on sample texts, and chooses how the inputs of its products are quantised.
 
-Run once per model on a developer's machine; the result is committed, so that every machine builds the same bytes.
+A developer runs it once for each model and commits the result, so that every machine builds the same bytes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from models.inputs.text import Ids
 
 Rows = NDArray[np.float32]
 
-ROWS = 3000  # of hidden states per product that candidates are compared on
-STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)  # SmoothQuant's a: how much of an outlier moves into the weights
-WORTH = 1.6  # what a step per row must gain over a constant one: the factor of the error
-PERCENTILES = (100.0, 99.99, 99.9)  # of a channel's magnitudes: the rest is clipped
+ROWS = 3000  # rows of hidden states on which the candidates for a product are compared
+STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)  # SmoothQuant's alpha: how much of an outlier moves into the weights
+WORTH = 1.6  # a step per row is slower: it is chosen only where a constant step has more than 1.6 times its error
+PERCENTILES = (100.0, 99.99, 99.9)  # of a channel's magnitudes; larger values are clipped
 
 
 class ObservingLinear(Fp32Linear):
     """float32 products that remember their inputs."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Start without recorded inputs."""
         self.inputs: dict[str, tuple[Value, Rows, Origin]] = {}
 
     def __call__(
@@ -64,10 +64,10 @@ def calibrate(config: dict[str, Any], weights: Weights, rows: Sequence[Ids], poo
         pooling: ``mean`` or ``cls``.
 
     Raises:
-        ArtifactError: the architecture is not one of ours.
+        ArtifactError: no family builds this architecture.
     """
     linear = ObservingLinear()
-    model = build_graph(config, weights, linear, pooling)
+    model = build_graph(config, weights, linear, {"pooling": pooling})
     for value, _, _ in linear.inputs.values():
         model.graph.output.append(helper.make_tensor_value_info(value, TensorProto.FLOAT, None))
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -89,7 +89,7 @@ def calibrate(config: dict[str, Any], weights: Weights, rows: Sequence[Ids], poo
 def _choose(rows: Rows, weight: Rows) -> Product:
     """The candidate whose int8 product lies closest to the float32 one, in mean square over sampled rows.
 
-    A constant step is cheaper than one per row: the latter must be ``WORTH`` it to be chosen.
+    A constant step is cheaper than one per row, so the error of a step per row counts ``WORTH`` times.
     """
     sample = rows[:: max(1, len(rows) // ROWS)]
     exact = sample @ weight
@@ -107,7 +107,7 @@ def _choose(rows: Rows, weight: Rows) -> Product:
 
 
 def _candidate(rows: Rows, maxima: NDArray[Any], weight: Rows, strength: float) -> Product:
-    """Smoothing factors ``maxima^a / |weights|^(1 - a)``, SmoothQuant's equation 4, and the range they leave."""
+    """Smoothing factors ``maxima^a / |weights|^(1 - a)`` (SmoothQuant, equation 4) and the step that covers the result."""
     reach = np.maximum(np.abs(weight).max(axis=1), 1e-5).astype(np.float64)
     highest = np.maximum(maxima, 1e-5).astype(np.float64)
     logarithms = strength * np.log2(highest) - (1 - strength) * np.log2(reach)

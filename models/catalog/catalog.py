@@ -26,7 +26,9 @@ from models.validation import describe, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PREFIX = "models/store"
-NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")  # fits an application's and a Kubernetes label's name
+NAME = re.compile(
+    r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+)  # valid in the name of a Serve application and in a Kubernetes label
 VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -77,16 +79,16 @@ class SyntheticSource(_Strict):
     """Seeded random weights of an exact architecture; allowed in the development profile only."""
 
     synthetic: Literal["clip-vision", "clip-text"]
-    tokenizer: PackageSource | None = None  # the real one may be had where the weights are not
+    tokenizer: PackageSource | None = None  # the real tokenizer, where a package has it
 
     def __str__(self) -> str:
         """The architecture."""
         return f"synthetic {self.synthetic}"
 
 
-def _source_kind(value: Any) -> str | None:
+def _source_key(value: Any) -> str | None:
     keys = value if isinstance(value, dict) else type(value).model_fields
-    return next((kind for kind in ("hub", "package", "synthetic", "folder") if kind in keys), None)
+    return next((key for key in ("hub", "package", "synthetic", "folder") if key in keys), None)
 
 
 Source = Annotated[
@@ -95,15 +97,15 @@ Source = Annotated[
     | Annotated[SyntheticSource, Tag("synthetic")]
     | Annotated[FileSource, Tag("folder")],
     Discriminator(
-        _source_kind,
-        custom_error_type="source_kind",
+        _source_key,
+        custom_error_type="source_key",
         custom_error_message="a source needs one of the keys hub, package, folder, synthetic",
     ),
 ]
 
 
 class Golden(_Strict):
-    """Texts and the cosine of each pair, (0, 1), (0, 2), ..., as published for these weights."""
+    """Texts and the published cosines of their pairs, in the order (0, 1), (0, 2), ..., (1, 2), ..."""
 
     texts: Annotated[list[str], Field(min_length=2)]
     cosines: list[float]
@@ -127,7 +129,7 @@ class ModelSpec(_Strict):
     type: str  # the modality
     dimensions: Annotated[int, Field(ge=1, le=16384)]
     precision: str = "fp32"
-    calibration: str | None = None  # measurements that ship with the project, for int8
+    calibration: str | None = None  # for int8: which of the measurements in models/graph/calibrations/ to use
     config: dict[str, Any] = {}
     sources: list[Source] = []
     golden: Golden | None = None
@@ -154,7 +156,7 @@ class ModelSpec(_Strict):
 
     @property
     def modality(self) -> Modality:
-        """The kind of input that it embeds."""
+        """The modality of its inputs."""
         return MODALITIES[self.type]
 
     @property
@@ -164,7 +166,7 @@ class ModelSpec(_Strict):
 
     @property
     def graph(self) -> Path:
-        """Absolute path of the graph; ``./models/store`` moves to ``$EMBEDSERVE_MODELS`` where that is set."""
+        """Absolute path of the graph; ``$EMBEDSERVE_MODELS`` replaces ``./models/store`` where it is set."""
         return resolve_path(self.path)
 
 
@@ -176,7 +178,7 @@ class Catalog(_Strict):
     @field_validator("models", mode="before")
     @classmethod
     def _name_entries(cls, models: Any) -> Any:
-        """Give every entry its own name and version, and refuse names that no application could carry."""
+        """Put its name and version into every entry, and refuse names that an application cannot have."""
         if not isinstance(models, dict):
             raise ValueError("models must map names to versions")
         named: dict[str, dict[str, Any]] = {}
@@ -195,10 +197,10 @@ class Catalog(_Strict):
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read a catalogue; without a path, ``$EMBEDSERVE_CATALOG`` or the one that ships with the project.
+        """Read a catalogue; without a path, the one at ``$EMBEDSERVE_CATALOG`` or the one that ships with the project.
 
         Raises:
-            CatalogError: missing, no YAML, or invalid; the message names the key and what is allowed.
+            CatalogError: it is missing, not YAML, or invalid; the message names the key and what is allowed.
         """
         path = path or catalog_path()
         try:
@@ -211,10 +213,10 @@ class Catalog(_Strict):
             raise CatalogError(f"{path} is invalid: {describe(error)}") from error
 
     def find(self, reference: str) -> ModelSpec:
-        """The entry of ``name@version``, or of ``name`` when it has a single version.
+        """The entry of ``name@version``, or of ``name`` if it has one version only.
 
         Raises:
-            ModelNotFoundError: no such name or version; the message lists what there is.
+            ModelNotFoundError: there is no such name or version; the message lists those that exist.
         """
         model, _, version = reference.partition("@")
         versions = self.models.get(model)
@@ -234,7 +236,7 @@ class Catalog(_Strict):
 
 
 def catalog_path() -> Path:
-    """The catalogue in force: ``$EMBEDSERVE_CATALOG``, or the one that ships with the project."""
+    """The path of the catalogue: ``$EMBEDSERVE_CATALOG``, or the one that ships with the project."""
     return Path(os.environ.get("EMBEDSERVE_CATALOG") or ROOT / "models" / "catalog.yaml")
 
 
@@ -244,7 +246,7 @@ def store() -> Path:
 
 
 def resolve_path(path: str) -> Path:
-    """A path of the configuration: the store's prefix moves with ``$EMBEDSERVE_MODELS``, the rest is the project's."""
+    """A path of the configuration as an absolute one: below ``$EMBEDSERVE_MODELS`` if it begins with ``models/store``."""
     plain = path.removeprefix("./")
     if plain.startswith(f"{STORE_PREFIX}/"):
         return store() / plain.removeprefix(f"{STORE_PREFIX}/")

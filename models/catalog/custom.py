@@ -1,4 +1,4 @@
-"""Models of one's own: what lies in a folder, and how it joins the catalogue."""
+"""Users' own models: what a folder holds, and how it gets into the catalogue."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe_folder(reference: str, origin: Path, precision: str = "fp32", tower
         tower: which half of a whole CLIP to take.
 
     Raises:
-        ArtifactError: it holds nothing that can be served; the message says what was looked for.
+        ArtifactError: the folder holds nothing that can be served; the message says what was expected.
     """
     model, _, version = reference.partition("@")
     if not model or not version:
@@ -76,11 +76,11 @@ def _weights_entry(folder: Path, tower: Tower) -> dict[str, Any]:
 
 
 def _onnx_entry(path: Path) -> dict[str, Any]:
-    """What a finished graph is; its dimensions are those of a vector it gives."""
+    """The catalogue entry of a finished graph; its dimensions are found by running it once."""
     if path.with_name(path.name + "_data").is_file() or path.with_name(path.name + ".data").is_file():
         raise ArtifactError(f"{path.name} keeps its weights in another file; save it as one file")
     folder = path.parent
-    engine = Engine(path, buckets=text.buckets)  # on a CPU, where shapes are free
+    engine = Engine(path, buckets=text.buckets)  # its shapes are used on a card only
     modality = modality_of_graph(engine.inputs)
     if modality is None:
         raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")
@@ -101,10 +101,10 @@ def _onnx_entry(path: Path) -> dict[str, Any]:
 
 
 def require_new(path: Path, reference: str) -> None:
-    """Refuse a reference that a catalogue file has already.
+    """Refuse a reference that is already in a catalogue file.
 
     Raises:
-        CatalogError: it has, or the file is no catalogue.
+        CatalogError: the reference is there, or the file is no catalogue.
     """
     model, _, version = reference.partition("@")
     if version in Catalog.load(path).models.get(model, {}):
@@ -112,16 +112,18 @@ def require_new(path: Path, reference: str) -> None:
 
 
 def add_entry(path: Path, spec: ModelSpec) -> None:
-    """Write an entry into a catalogue file as its name's last version; comments and order stay.
+    """Add an entry to a catalogue file, as the last version of its model; comments and order stay.
 
     Raises:
-        CatalogError: the version exists, or the file would no longer be a catalogue.
+        CatalogError: the version exists, or the changed file would not be a valid catalogue.
     """
     require_new(path, spec.reference)
     fields = spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True)
     text = path.read_text(encoding="utf-8")
     document = yaml.safe_load(text)
-    document["models"].setdefault(spec.model, {})[DoubleQuotedScalarString(spec.version)] = fields  # as all others are
+    document["models"].setdefault(spec.model, {})[DoubleQuotedScalarString(spec.version)] = (
+        fields  # quoted as all others
+    )
     edited = edit(text, document)
     if edited is None:
         raise CatalogError(f"the layout of {path} does not allow to add {spec.reference} to it; write it there by hand")

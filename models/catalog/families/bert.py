@@ -15,7 +15,7 @@ from models.graph.linear import Linear, Weights
 
 
 class Bert(Family):
-    """Token types all zero; pooled by mean or first token."""
+    """All token types are 0; pooling takes the mean or the first token."""
 
     model_types = ("bert",)
     modality = "text"
@@ -26,7 +26,7 @@ class Bert(Family):
         return size
 
     def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """Length and lower-casing by sentence_bert_config.json, pooling by the pooling module."""
+        """Length and lower-casing from sentence_bert_config.json, pooling from the pooling module."""
         transformer = read_json(folder / "sentence_bert_config.json")
         length = transformer.get("max_seq_length") or config["max_position_embeddings"]
         settings = {"max_sequence_length": length, "pooling": pooling_of(folder)}
@@ -37,7 +37,7 @@ class Bert(Family):
     def build(
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
-        """Encoder, pooling and norm in one graph."""
+        """Encoder, pooling and normalisation in one graph."""
         pooling = settings.get("pooling", "mean")
         if pooling not in ("mean", "cls"):
             raise ArtifactError(f"pooling is {pooling!r}; the text graph pools by 'mean' or 'cls'")

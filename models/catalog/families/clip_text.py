@@ -20,11 +20,11 @@ class ClipText(Family):
     projection = "text_projection.weight"
 
     def dimensions(self, config: dict[str, Any]) -> int:
-        """Of the space that both towers share."""
+        """The dimensions of the space that both towers share."""
         return ClipTextConfig.from_json(config).projection
 
     def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
-        """Its length."""
+        """The longest input, in tokens."""
         return {"max_sequence_length": ClipTextConfig.from_json(config).positions}
 
     def build(

@@ -20,11 +20,11 @@ class ClipVision(Family):
     projection = "visual_projection.weight"
 
     def dimensions(self, config: dict[str, Any]) -> int:
-        """Of the space that both towers share."""
+        """The dimensions of the space that both towers share."""
         return ClipVisionConfig.from_json(config).projection
 
     def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
-        """The side of its pictures."""
+        """The side of the input square, in pixels."""
         return {"image_size": ClipVisionConfig.from_json(config).image}
 
     def build(
