@@ -1,1 +1,1 @@
-"""ONNX Runtime sessions: what computes, with which threads, in which shapes."""
+"""ONNX Runtime sessions: their providers, threads and shapes."""

@@ -1,4 +1,4 @@
-"""The shapes of batch that a card runs: few, so that each is warm before traffic comes, and near to what was asked."""
+"""The batch shapes that a card runs: few enough to warm up all of them, and enough to keep padding small."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGES = tuple(1 << i for i in range(10))  # 1 to 512: above it CLIP ViT-B/32 gains nothing on any card known
+IMAGES = tuple(1 << i for i in range(10))  # 1 to 512: larger batches make CLIP ViT-B/32 faster on no known card
 ROWS = tuple(1 << i for i in range(12))  # 1 to 2048 texts
-LENGTHS = (8, 16, 32, 64, 128, 256, 512)  # tokens; most texts of a search are below 16
-TOKENS = 65_536  # padded, of one run: 256 texts at 256 tokens, 2,048 at 32
+LENGTHS = (8, 16, 32, 64, 128, 256, 512)  # tokens; most search queries have fewer than 16
+TOKENS = 65_536  # padded tokens of one run: 256 texts of 256 tokens, or 2,048 of 32
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """Batch sizes, and for text also lengths, that inputs are padded to."""
+    """The batch sizes, and for text the lengths, that inputs are padded to."""
 
     rows: tuple[int, ...]
     lengths: tuple[int, ...] | None = None  # None: the second dimension is fixed
-    cells: int | None = None  # rows × length at most; a single row may exceed it
+    cells: int | None = None  # the largest rows × length; a single row may exceed it
 
     def rows_for(self, count: int) -> int:
         """The smallest bucket of rows that holds ``count``.
 
         Raises:
-            ValueError: no bucket does; split the batch first.
+            ValueError: no bucket does; the caller must split the batch first.
         """
         return _at_least(self.rows, count, "rows")
 
     def length_for(self, length: int) -> int:
-        """The smallest bucket of lengths that holds ``length``; beyond the largest, the length itself."""
+        """The smallest bucket of lengths that holds ``length``; ``length`` itself if it exceeds all buckets."""
         if self.lengths is None or length > self.lengths[-1]:
             return length
         return _at_least(self.lengths, length, "tokens")
 
     def most_rows(self, length: int) -> int:
-        """How many rows of this padded length one run takes."""
+        """How many rows of ``length`` tokens one run takes, once they are padded to their bucket."""
         fit = self.rows[-1] if self.cells is None else self.cells // self.length_for(length)
         return max((rows for rows in self.rows if rows <= fit), default=self.rows[0])
 
     def shapes(self) -> Iterator[tuple[int, int | None]]:
-        """Every bucket, smallest first: rows and length, None where it is fixed."""
+        """Every bucket as rows and length, smallest first; the length is None if the graph fixes it."""
         for length in self.lengths or (None,):
             most = self.most_rows(length or 0) if self.lengths else self.rows[-1]
             yield from ((rows, length) for rows in self.rows if rows <= most)
 
 
 def image_buckets(largest: int | None = None) -> Buckets:
-    """Buckets of pictures, the last being the first that holds ``largest`` at once."""
+    """Buckets of pictures, up to the smallest that holds ``largest`` of them."""
     return Buckets(_up_to(IMAGES, largest or IMAGES[-1]))
 
 
@@ -59,8 +59,8 @@ def text_buckets(longest: int = LENGTHS[-1], cells: int | None = None) -> Bucket
     """Buckets of texts, up to ``longest`` tokens each and ``cells`` padded tokens at once.
 
     Args:
-        longest: the model's limit; a bucket of its own when no other ends there, for no position lies beyond it.
-        cells: rows × length.
+        longest: the model's limit, which is always the last bucket: the model has no positions beyond it.
+        cells: the largest rows × length of a run.
     """
     cells = cells or TOKENS
     lengths = tuple(sorted({*(length for length in LENGTHS if length < longest), longest}))
@@ -68,12 +68,12 @@ def text_buckets(longest: int = LENGTHS[-1], cells: int | None = None) -> Bucket
 
 
 def pad(array: NDArray[Any], rows: int, length: int | None = None) -> NDArray[Any]:
-    """Pad [n, t, ...] to [rows, length, ...]: new columns are 0, new rows repeat the first, which is sure to be valid.
+    """Pad [n, t, ...] to [rows, length, ...]: new columns are 0, new rows repeat the first row, so that they are valid.
 
     Args:
-        array: at least one row.
-        rows: not below n.
-        length: not below t; None leaves the second dimension as it is.
+        array: has at least one row.
+        rows: at least n.
+        length: at least t; None leaves the second dimension as it is.
     """
     count = len(array)
     shape = (rows, *array.shape[1:]) if length is None else (rows, length, *array.shape[2:])
@@ -89,7 +89,7 @@ def pad(array: NDArray[Any], rows: int, length: int | None = None) -> NDArray[An
 
 
 def cut(vectors: NDArray[Any], count: int) -> NDArray[Any]:
-    """The rows that were asked for, as an array of their own, so that a buffer may be used again."""
+    """The first ``count`` rows as a copy, so that the buffer can be used again."""
     return np.array(vectors[:count])
 
 

@@ -1,4 +1,4 @@
-"""Runs in fixed shapes with buffers that stay: how a graph is run on a card. On a CPU it gives the same bits."""
+"""Runs a graph in fixed shapes with buffers that are kept, as a card needs it. On a CPU it gives the same bits."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from models.engine.buckets import Buckets, cut, pad
 from models.engine.pinned import pinned
 from models.engine.providers import CPU, CUDA, TENSORRT
 
-SLOTS = 2  # runs in flight: while one computes, the other's inputs are copied
-KINDS = {CPU: "cpu", CUDA: "cuda", TENSORRT: "cuda"}
+SLOTS = 2  # runs at a time: while one computes, the inputs of the other are copied
+DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "cuda"}
 TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 Shape = tuple[int, ...]
 Feeds = Mapping[str, NDArray[Any]]
 
 
 class GpuEngine:
-    """Bucketed, bound runs of one session. Thread-safe: as many callers as slots run at once, others wait."""
+    """Runs one session in buckets, with bound buffers. Thread-safe: each run takes a slot, and callers wait for one."""
 
     def __init__(
         self, session: ort.InferenceSession, output: str, buckets: Buckets, *, slots: int = SLOTS, graphs: bool = False
     ) -> None:
-        """Prepare the slots; buffers come with each bucket's first run.
+        """Prepare the slots; the first run of each bucket allocates its buffers.
 
         Args:
-            session: of any provider; its first decides where buffers lie.
-            output: the one to fetch, float32 or float16 [n, d] or [n, t, d].
+            session: with any providers; the first decides where the buffers are.
+            output: the name of the output to return, float32 or float16 [n, d] or [n, t, d].
             buckets: the shapes to run.
-            slots: runs in flight.
-            graphs: whether the session captures CUDA graphs, which it replays for one run at a time, each at its own
-                addresses and only in the thread that captured it: one slot then, and a thread of its own.
+            slots: how many runs there may be at a time.
+            graphs: whether the session captures CUDA graphs. A captured graph has fixed addresses and is replayed by the
+                thread that captured it, one run at a time; so there is one slot and one thread for all runs.
         """
         self.buckets = buckets
         self._graph_ids = {shape: index for index, shape in enumerate(buckets.shapes())} if graphs else {}
@@ -48,9 +48,9 @@ class GpuEngine:
             self._slots.put(_Slot(session, output))
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
-        """Run inputs [n, ...] that share n (and for text their length): padded to a bucket, the result cut to n rows.
+        """Pad inputs [n, ...] to a bucket, run them, and return the n rows of the result.
 
-        More rows than a bucket takes run in pieces.
+        All inputs have the same n, and those of text the same length. More rows than the largest bucket run in pieces.
         """
         first = next(iter(feeds.values()))
         count, most = len(first), self.buckets.most_rows(first.shape[1])
@@ -60,21 +60,21 @@ class GpuEngine:
         return np.concatenate([self._turn(piece) for piece in pieces])
 
     def warm_up(self, example: Feeds) -> int:
-        """Run every bucket once in every slot, so that memory, kernels and engines are in place before traffic comes.
+        """Run every bucket once in every slot, so that memory, kernels and engines are ready before traffic comes.
 
-        Waits for all slots: one caller at a time.
+        Takes all slots, so only one caller may do this at a time.
 
         Args:
             example: one valid row of each input.
 
         Returns:
-            How many buckets ran.
+            The number of buckets.
         """
         shapes = list(self.buckets.shapes())
         slots = [self._slots.get() for _ in range(self._count)]
         try:
             for slot in slots:
-                for rows, length in reversed(shapes):  # the largest first: the arena then holds all others
+                for rows, length in reversed(shapes):  # the largest first: its memory is enough for all others
                     feeds = {name: pad(value, rows, length) for name, value in example.items()}
                     self._run(slot, feeds)
         finally:
@@ -116,30 +116,30 @@ class GpuEngine:
 
 
 class _Slot:
-    """The buffers of one run in flight: a host and a device one for each input and bucket, a device one for the output."""
+    """The buffers of one run: for each bucket a host and a device buffer per input, and a device buffer for the output."""
 
     def __init__(self, session: ort.InferenceSession, output: str) -> None:
         self._session = session
         self._output = next(o for o in session.get_outputs() if o.name == output)
-        self._kind = KINDS.get(session.get_providers()[0], "cpu")
+        self._device = DEVICES.get(session.get_providers()[0], "cpu")
         self._binding = session.io_binding()
         self._inputs: dict[tuple[str, Shape], tuple[NDArray[Any], ort.OrtValue]] = {}
         self._outputs: dict[Shape, ort.OrtValue] = {}
 
     def fill(self, name: str, value: NDArray[Any]) -> None:
-        """Copy one input to where the run reads it."""
+        """Copy one input into the buffer that the run reads."""
         key = (name, value.shape)
         if key not in self._inputs:
             device = self._on_device(value.shape, value.dtype)
             self._inputs[key] = (self._on_host(value.shape, value.dtype, device), device)
         host, device = self._inputs[key]
         host[...] = value
-        if self._kind != "cpu":
+        if self._device != "cpu":
             device.update_inplace(host)
         self._binding.bind_ortvalue_input(name, device)
 
     def run(self, rows: int, length: int | None, options: ort.RunOptions | None) -> NDArray[Any]:
-        """Run what was filled in; the result is overwritten by this slot's next run."""
+        """Run on the inputs that ``fill`` copied; the slot's next run overwrites the result."""
         shape = output_shape(self._output.shape, rows, length)
         if shape is None:
             self._binding.bind_output(self._output.name, "cpu")
@@ -151,18 +151,18 @@ class _Slot:
         result: NDArray[Any] = self._binding.get_outputs()[0].numpy()
         return result
 
-    def _on_device(self, shape: Shape, kind: np.dtype[Any]) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, self._kind, 0)
+    def _on_device(self, shape: Shape, dtype: np.dtype[Any]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype.type, self._device, 0)
 
-    def _on_host(self, shape: Shape, kind: np.dtype[Any], device: ort.OrtValue) -> NDArray[Any]:
-        if self._kind != "cpu":
-            return pinned(shape, kind)
+    def _on_host(self, shape: Shape, dtype: np.dtype[Any], device: ort.OrtValue) -> NDArray[Any]:
+        if self._device != "cpu":
+            return pinned(shape, dtype)
         same: NDArray[Any] = device.numpy()
         return same
 
 
 def output_shape(declared: list[Any], rows: int, length: int | None) -> Shape | None:
-    """The shape of an output where its declaration tells it: [n, d], or [n, t, d]; None where it does not."""
+    """The shape of an output, [n, d] or [n, t, d]; None if its declaration leaves it open."""
     if not declared or not isinstance(declared[-1], int):
         return None
     if len(declared) == 2:

@@ -1,20 +1,21 @@
-"""How much of a card a replica may take, so that two artifacts fit beside each other during a swap."""
+"""How much of a card's memory a replica may take, so that two artifacts fit during a swap."""
 
 from __future__ import annotations
 
 from models.errors import ArtifactError
 
 MIB = 1 << 20
-# Of a replica's share. The rest is what no arena counts: CUDA's own context (0.3 to 0.5 GB), cuBLAS and cuDNN workspaces.
+# Part of a replica's share that arenas may take. The rest is for workspaces of cuBLAS and cuDNN, which no arena counts.
 HEADROOM = 0.9
-CONTEXT_BYTES = 512 * MIB
-RESIDENT = 2  # artifacts at once while a swap is under way
+CONTEXT_BYTES = 512 * MIB  # of CUDA itself: 0.3 to 0.5 GB, which no arena counts either
+RESIDENT = 2  # artifacts on the card during a swap
 
 
 def arena_limit(card_bytes: int, num_gpus: float, *, headroom: float = HEADROOM) -> int:
-    """The bytes that each session of a replica may hold on its card.
+    """The bytes that each session of a replica may allocate on its card.
 
-    A replica's share is ``num_gpus`` of the card; the arenas of the old and the new artifact divide what remains of it.
+    A replica's share is ``num_gpus`` of the card. The arenas of the old and the new artifact get half each of what is left
+    after headroom and CUDA's context.
 
     Args:
         card_bytes: the card's memory.
@@ -22,7 +23,7 @@ def arena_limit(card_bytes: int, num_gpus: float, *, headroom: float = HEADROOM)
         headroom: the part of the share that arenas may take, above 0 up to 1.
 
     Raises:
-        ArtifactError: nothing remains; with the numbers.
+        ArtifactError: nothing is left; the message has the numbers.
     """
     share = int(card_bytes * min(num_gpus, 1.0) * headroom)
     limit = (share - CONTEXT_BYTES) // RESIDENT
@@ -35,15 +36,15 @@ def arena_limit(card_bytes: int, num_gpus: float, *, headroom: float = HEADROOM)
 
 
 def require_room(limit: int, weights: int, activations: int = 0) -> None:
-    """Check that an artifact fits into the arena of one session, which leaves as much for the next artifact.
+    """Check that an artifact fits into the arena of one session; the next artifact gets an arena of the same size.
 
     Args:
-        limit: as ``arena_limit`` gives it.
-        weights: bytes of the graph's file.
+        limit: bytes, from ``arena_limit``.
+        weights: bytes of the weights.
         activations: bytes of the largest batch's intermediate results, where known.
 
     Raises:
-        ArtifactError: it does not fit; with the numbers.
+        ArtifactError: it does not fit; the message has the numbers.
     """
     needed = weights + activations
     if needed > limit:

@@ -1,4 +1,4 @@
-"""The card that a process computes on."""
+"""Finds the cards of a node."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ FIELDS = "memory.total,compute_cap,name"
 
 @dataclass(frozen=True)
 class GpuDevice:
-    """What is known of a card."""
+    """A card's properties."""
 
     name: str
-    compute: str  # capability, such as 9.0
+    compute: str  # compute capability, such as 9.0
     memory: int  # bytes
 
     @property
     def identity(self) -> str:
-        """What a built engine is good for."""
+        """Name and compute capability: TensorRT's engines work on cards that have both in common."""
         return f"{self.name} sm{self.compute}"
 
 
 def find() -> GpuDevice | None:
-    """The smallest card of this node, or None where no driver answers.
+    """The card of this node with the least memory; None if no driver answers.
 
-    Source: ``nvidia-smi``, which comes with the driver. It lists every card of the node, also those that
-    CUDA_VISIBLE_DEVICES hides; the smallest is what each replica can count on.
+    ``nvidia-smi``, which comes with the driver, lists every card of the node, even those that CUDA_VISIBLE_DEVICES hides.
+    A replica may get any of them, so it can count only on the memory of the smallest.
     """
     command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
     try:
@@ -38,7 +38,7 @@ def find() -> GpuDevice | None:
 
 
 def parse(output: str) -> GpuDevice | None:
-    """The smallest card in ``nvidia-smi``'s lines of memory in MiB, capability and name; None where none is one."""
+    """The card with the least memory among lines of ``MiB, capability, name``; None if no line describes a card."""
     cards = []
     for line in output.splitlines():
         memory, _, rest = line.partition(",")

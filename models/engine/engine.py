@@ -1,4 +1,4 @@
-"""One ONNX Runtime session and the shape of its graph: arrays in, unit vectors out."""
+"""A graph in ONNX Runtime: arrays in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from models.errors import ArtifactError
 from models.graph.builder import properties_of
 from models.graph.precision import PRECISIONS
 
-# Outputs that hold one vector per input, and outputs that hold one per token, most specific name first.
+# Names of outputs with one vector per input, and of outputs with one per token; the first that a graph has is taken.
 POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
 NUMPY_TYPES: dict[str, type[np.generic]] = {
@@ -35,7 +35,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }
-Plan = Callable[[EngineOptions], Buckets]  # the fixed shapes of a graph, where it runs in such
+Plan = Callable[[EngineOptions], Buckets]  # the shapes of a graph that runs in fixed shapes
 T = TypeVar("T")
 
 
@@ -43,15 +43,15 @@ class Engine:
     """A graph and its session. Thread-safe: ONNX Runtime runs one session from many threads."""
 
     def __init__(self, path: Path, options: EngineOptions | None = None, *, buckets: Plan | None = None) -> None:
-        """Load a serving graph or a ready-made one; with ``options.lazy``, at the first use.
+        """Load a serving graph or a ready-made one, at once or, with ``options.lazy``, at the first use.
 
         Args:
             path: the ``.onnx`` file.
             options: threads and provider.
-            buckets: the fixed shapes that it runs in on a card; none: any shape, there too.
+            buckets: the fixed shapes that it runs in on a card; None allows any shape.
 
         Raises:
-            ArtifactError: the file is missing, no ONNX, or has inputs or outputs that are not understood.
+            ArtifactError: the file is missing, is no ONNX file, or has unknown inputs or outputs.
         """
         self.options = options or EngineOptions()
         self._path = path
@@ -83,23 +83,23 @@ class Engine:
 
     @property
     def shapes(self) -> dict[str, list[Any]]:
-        """The declared shape of each input; what is no number may vary."""
+        """The declared shape of each input; dimensions that are no numbers may vary."""
         return {value.name: value.shape for value in self.graph.session.get_inputs()}
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The properties written in the file."""
+        """The metadata properties in the file."""
         return self.graph.metadata
 
     @property
     def provider(self) -> str:
-        """What computes it, as ONNX Runtime says."""
+        """The execution provider that computes the graph, as ONNX Runtime reports it."""
         provider: str = self.graph.session.get_providers()[0]
         return provider
 
     @property
     def run_limits(self) -> RunLimits:
-        """How large runs of padded rows are, as things stand: a run under way keeps the threads that operators share."""
+        """How large a run of padded rows may be right now: another run that is under way occupies the shared threads."""
         graph = self.graph
         if graph.bound is not None:
             return RunLimits(tokens=graph.bound.buckets.cells or BATCH_TOKENS, whole=True)
@@ -109,19 +109,19 @@ class Engine:
         return RunLimits(threads=threads, by_input=graph.pool is not None)
 
     def rows_per_run(self, default: int) -> int:
-        """Rows of equal size that one run takes: ``default`` where shapes are free."""
+        """How many rows of equal size one run takes; ``default`` if shapes are not fixed."""
         return self.graph.bound.buckets.rows[-1] if self.graph.bound else default
 
     def padded(self, lengths: list[int]) -> list[int]:
-        """Tokens that rows of these lengths are computed as: as many, or those of their bucket."""
+        """The number of tokens that each row is padded to: its bucket's, or its own if shapes are not fixed."""
         bound = self.graph.bound
         return lengths if bound is None else [bound.buckets.length_for(length) for length in lengths]
 
     def warm_up(self, example: Feeds) -> int:
-        """Run every fixed shape once; returns how many there are, 0 where shapes are free.
+        """Run every fixed shape once; returns how many there are, 0 if shapes are not fixed.
 
         Args:
-            example: one valid row of each input; inputs that the graph lacks are left out.
+            example: one valid row of each input; those that the graph does not have are ignored.
         """
         return 0 if self.graph.bound is None else self.graph.bound.warm_up(self._feeds(example))
 
@@ -129,8 +129,8 @@ class Engine:
         """Run once: arrays [n, ...] to unit vectors, float32 [n, d].
 
         Args:
-            values: the graph's inputs by name; others are left out.
-            pool: makes one vector per input, [n, d], of an output with one per token, float32 [n, t, d].
+            values: arrays by input name; those that the graph does not have are ignored.
+            pool: turns an output with one vector per token, float32 [n, t, d], into one per input, [n, d].
         """
         raw = self.graph.run(self._feeds(values))
         if self.graph.per_token:
@@ -144,12 +144,12 @@ class Engine:
         return unit
 
     def map(self, work: Callable[[T], Vectors], pieces: Sequence[T]) -> list[Vectors]:
-        """The results of ``work`` on each piece, at once where threads compute inputs of their own."""
+        """The results of ``work`` on each piece; in parallel if each thread computes inputs of its own."""
         pool = self.graph.pool if len(pieces) > 1 else None  # one piece is computed sooner where it is
         return list((pool.map if pool else map)(work, pieces))
 
     def _feeds(self, values: Feeds) -> dict[str, NDArray[Any]]:
-        return {name: values[name].astype(kind, copy=False) for name, kind in self.graph.inputs.items()}
+        return {name: values[name].astype(dtype, copy=False) for name, dtype in self.graph.inputs.items()}
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,12 @@ class Graph:
     inputs: dict[str, type[np.generic]]
     output: str
     per_token: bool
-    unit: bool  # whether vectors leave the graph at length 1
+    unit: bool  # whether the graph normalises its vectors to length 1
     metadata: dict[str, str]
-    pool: ThreadPoolExecutor | None  # for graphs whose threads each compute inputs of their own
-    options: EngineOptions  # with the provider that was got
-    bound: GpuEngine | None  # runs it in fixed shapes
-    free: Runner  # runs it in any
+    pool: ThreadPoolExecutor | None  # if each thread computes inputs of its own
+    options: EngineOptions  # settled: they name the provider that is used
+    bound: GpuEngine | None  # runs the graph in fixed shapes
+    free: Runner  # runs it in any shape
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """The output for inputs [n, ...]."""
@@ -173,14 +173,14 @@ class Graph:
 
 
 def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
-    """Load a graph; the session's thread count depends on what its file says it is."""
+    """Load a graph. The thread count of its session depends on the precision that its file names."""
     options = options.settled()
     if plan is not None:
         options = with_profiles(path, options, plan)
     by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
     threads = 1 if by_input else options.thread_count
     session = shared_session(path, options, threads)
-    if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver, no card: the CPU's own ways fit better
+    if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver or no card: use the options for CPUs
         return _open(path, replace(options, provider="cpu"), plan)
     inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
     unknown = [f"{i.name}: {i.type}" for i in session.get_inputs() if inputs[i.name] is None]
@@ -192,7 +192,7 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     spare = options.spare and bound is None and threads > 1
     return Graph(
         session=session,
-        inputs={name: kind for name, kind in inputs.items() if kind is not None},
+        inputs={name: dtype for name, dtype in inputs.items() if dtype is not None},
         output=output,
         per_token=per_token,
         unit=metadata.get("embedserve.output") == "unit",
@@ -205,7 +205,7 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
 
 
 def _bound(session: ort.InferenceSession, output: str, buckets: Buckets, options: EngineOptions) -> GpuEngine | None:
-    """How the graph runs in fixed shapes, where it does."""
+    """Runs the graph in fixed shapes; None if it does not run in such."""
     if not (options.bucketed or (options.bucketed is None and not options.on_cpu)):
         return None
     return GpuEngine(session, output, buckets, graphs=options.device.cuda_graph and not options.on_cpu)
@@ -220,7 +220,7 @@ def _prefers_inputs(path: Path, options: EngineOptions) -> bool:
 
 
 def _output(session: ort.InferenceSession, path: Path) -> tuple[str, bool]:
-    """The output to take, and whether it holds a vector per token."""
+    """The name of the output to take, and whether it has a vector per token."""
     shapes = {o.name: len(o.shape) for o in session.get_outputs()}
     for name in (*POOLED_OUTPUTS, *TOKEN_OUTPUTS):
         if shapes.get(name) in (2, 3):

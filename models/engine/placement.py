@@ -1,4 +1,4 @@
-"""Which provider computes which operators of a graph: a session that has CUDA may still compute on the CPU."""
+"""Which provider computes which operators of a graph: a session with CUDA may still compute most of them on the CPU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import onnxruntime as ort
 
 from models.engine.providers import CPU
 
-RECORD = "session.record_ep_graph_assignment_info"  # the session option without which ONNX Runtime forgets it
-PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")  # what names of operators hold that a card is there for
+RECORD = "session.record_ep_graph_assignment_info"  # the session option that makes ONNX Runtime record it
+PRODUCTS = ("MatMul", "Gemm", "Conv", "Attention")  # parts of the names of operators that are worth a card
 
 Placement = Mapping[tuple[str, str], int]  # (provider, operator) → nodes
 
 
 def placement(session: ort.InferenceSession) -> Placement:
-    """How many nodes of which operator each provider computes; needs ``RECORD`` among the session's options."""
+    """How many nodes of each operator each provider computes; the session needs the option ``RECORD``."""
     return Counter(
         (part.ep_name, node.op_type)
         for part in session.get_provider_graph_assignment_info()
@@ -25,15 +25,14 @@ def placement(session: ort.InferenceSession) -> Placement:
 
 
 def off_card(placed: Placement) -> dict[str, int]:
-    """The products that the CPU computes; every one of them takes its inputs off the card and its result back."""
+    """The products that the CPU computes, by operator; each copies its inputs off the card and its result back."""
     return {operator: count for (provider, operator), count in placed.items() if provider == CPU and _product(operator)}
 
 
 def mostly_off_card(placed: Placement) -> bool:
-    """Whether the CPU computes most of the products, so that a card would only be in the way.
+    """Whether the CPU computes most of the products, so that the card would only slow the graph down.
 
-    So it is with our int8 graphs: CUDA has no kernel for ``MatMulIntegerToFloat``, and the Attention between two of them
-    it would take.
+    This happens to our int8 graphs: CUDA computes Attention but has no kernel for the ``MatMulIntegerToFloat`` around it.
     """
     total = sum(count for (_, operator), count in placed.items() if _product(operator))
     return 2 * sum(off_card(placed).values()) > total

@@ -1,4 +1,4 @@
-"""The options of CUDA's and TensorRT's execution providers: pure functions of what is known of card and artifact."""
+"""The options of the CUDA and TensorRT execution providers: pure functions of a card and an artifact."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ Options = dict[str, str]
 class Device:
     """How a session uses its card."""
 
-    memory_limit: int | None = None  # bytes of its arena; None: the whole card
-    cuda_graph: bool = False  # replay captured launches; only for shapes that never vary: one per bucket
-    engines: Path | None = None  # the folder of TensorRT's built engines; None: built anew at each start
-    profiles: Sequence[tuple[str, str, str]] = ()  # TensorRT: least, usual and largest shapes, each "name:1x2,name:1x2"
+    memory_limit: int | None = None  # bytes of its arena; None: as much as the card has
+    cuda_graph: bool = False  # replay captured kernel launches; needs fixed shapes, one capture per bucket
+    engines: Path | None = None  # where TensorRT keeps built engines; None: it builds them at each start
+    profiles: Sequence[
+        tuple[str, str, str]
+    ] = ()  # for TensorRT: least, usual and largest shape of each input, each "name:1x2"
 
 
 def cuda_options(device: Device) -> Options:
     """Options of the CUDA provider.
 
-    ``kSameAsRequested`` because the default doubles the arena and would pass its limit early; ``HEURISTIC`` because our
-    graphs hold no convolution and users' have one, for which an exhaustive search at each new batch takes seconds.
+    ``kSameAsRequested``, because the default doubles the arena each time and would reach its limit early. ``HEURISTIC``,
+    because an exhaustive search takes seconds for each new shape; our graphs hold no convolution, users' graphs may.
     """
     options = {
-        "device_id": "0",  # Ray shows each replica its own card alone
+        "device_id": "0",  # Ray shows each replica only its own card
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "HEURISTIC",
-        "use_tf32": "0",  # fp32 means fp32: TF32 keeps 10 bits of the mantissa
+        "use_tf32": "0",  # TF32 keeps only 10 bits of the mantissa, and fp32 should be fp32
         "enable_cuda_graph": "1" if device.cuda_graph else "0",
     }
     if device.memory_limit is not None:
@@ -42,7 +44,7 @@ def cuda_options(device: Device) -> Options:
 
 
 def tensorrt_options(device: Device, *, fp16: bool) -> Options:
-    """Options of the TensorRT provider; ``fp16`` only for graphs that are fp16 themselves, so that precision is the artifact's."""
+    """Options of the TensorRT provider; ``fp16`` only for fp16 graphs, so that the artifact decides the precision."""
     options = {
         "device_id": "0",
         "trt_fp16_enable": "1" if fp16 else "0",
@@ -58,8 +60,8 @@ def tensorrt_options(device: Device, *, fp16: bool) -> Options:
             "trt_timing_cache_path": str(device.engines),
         }
     if device.profiles:
-        for kind, index in (("min", 0), ("opt", 1), ("max", 2)):
-            options[f"trt_profile_{kind}_shapes"] = ",".join(profile[index] for profile in device.profiles)
+        for bound, index in (("min", 0), ("opt", 1), ("max", 2)):
+            options[f"trt_profile_{bound}_shapes"] = ",".join(profile[index] for profile in device.profiles)
     return options
 
 
@@ -70,11 +72,11 @@ def with_options(providers: Sequence[str], device: Device, *, fp16: bool) -> lis
 
 
 def engine_folder(root: Path, artifact: str, device: str, versions: str) -> Path:
-    """Where TensorRT's engines of one artifact lie; an engine is good for one graph, kind of card and version alone.
+    """The folder of an artifact's TensorRT engines; an engine fits one graph, one model of card and one set of versions.
 
     Args:
         root: the folder of all engines.
-        artifact: the content hash, 64 hex digits, or the graph's sha256.
+        artifact: its content hash or the graph's sha256, 64 hex digits.
         device: the card's name and compute capability.
         versions: of ONNX Runtime and TensorRT.
     """

@@ -1,4 +1,4 @@
-"""What computes a graph: which execution providers to ask for, and whether what was asked for was got."""
+"""Which execution providers to ask ONNX Runtime for, and whether it gave what was asked for."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ WISHES: tuple[Wish, ...] = get_args(Wish)
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-CHAIN = (TENSORRT, CUDA, CPU)  # each takes what the one before it cannot
+CHAIN = (TENSORRT, CUDA, CPU)  # each computes what those before it cannot
 PROVIDERS: dict[Wish, str] = {"tensorrt": TENSORRT, "cuda": CUDA, "cpu": CPU}
 
 
 def choose(wish: Wish, available: Sequence[str], *, gpus: float | None = None) -> tuple[str, ...]:
-    """The providers to make a session with, best first; the last is always the CPU's.
+    """The providers of a session, best first; the last is always the CPU.
 
     Args:
-        wish: ``auto`` takes the best there is; a name begins there and goes on with what is weaker.
-        available: as ``onnxruntime.get_available_providers()`` says: what this build of ONNX Runtime knows, which
-            promises neither a driver nor a card.
-        gpus: of Ray's accounting, given to this process. At 0, ``auto`` takes the CPU: a card that it sees there belongs
-            to another replica. None where nobody counts.
+        wish: ``auto`` begins with the best available provider, a name with that one; those after it in ``CHAIN`` follow.
+        available: from ``onnxruntime.get_available_providers()``, which lists what this build of ONNX Runtime supports,
+            whether or not there is a driver and a card.
+        gpus: how many Ray assigned to this process. At 0, ``auto`` takes the CPU: a card that is visible belongs to
+            another replica. None outside of Ray.
     """
     start = PROVIDERS[wish] if wish in PROVIDERS else CPU if gpus == 0 else CHAIN[0]
     chain = CHAIN[CHAIN.index(start) :]
@@ -33,10 +33,10 @@ def choose(wish: Wish, available: Sequence[str], *, gpus: float | None = None) -
 
 
 def shortfall(wish: Wish, obtained: str) -> str | None:
-    """Why what a session runs on is not what was asked for; None when it is.
+    """A message if a session did not get the provider that was asked for; None if it did.
 
     Args:
-        wish: ``auto`` is content with anything.
+        wish: ``auto`` accepts any provider.
         obtained: the first of ``session.get_providers()``.
     """
     wanted = PROVIDERS.get(wish)
@@ -50,7 +50,7 @@ def shortfall(wish: Wish, obtained: str) -> str | None:
 
 
 def preload(providers: Sequence[str]) -> None:
-    """Load CUDA and cuDNN out of their wheels before a session needs them; they are on no search path otherwise."""
+    """Load CUDA and cuDNN from their wheels, which are on no search path, before a session needs them."""
     load = getattr(ort, "preload_dlls", None)
     if load is not None and any(name in (CUDA, TENSORRT) for name in providers):
         load()

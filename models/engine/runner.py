@@ -1,4 +1,4 @@
-"""Runs of one graph on a CPU, side by side."""
+"""Runs one graph from several threads, in one session or two."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Feeds = Mapping[str, NDArray[Any]]
 
 
 class Runner:
-    """Runs a graph from many threads."""
+    """Runs a graph; thread-safe."""
 
     def __init__(self, session: ort.InferenceSession, output: str, spare: ort.InferenceSession | None = None) -> None:
-        """Run ``session`` for one output, and ``spare``, where there is one, while ``session`` or it is running."""
+        """Run ``session``, or ``spare`` if there is one and a run is already under way; ``output`` is what to return."""
         self._session = session
         self._spare = spare or session
         self._output = output
@@ -25,12 +25,12 @@ class Runner:
 
     @property
     def busy(self) -> bool:
-        """Whether a run is under way, so that another had better not count on every thread."""
+        """Whether a run is under way, so that another should not expect every thread to be free."""
         return self._under_way > 0
 
     @property
     def sessions(self) -> int:
-        """How many sessions, and copies of the weights, it has."""
+        """How many sessions it has, each with its own copy of the weights."""
         return 1 if self._spare is self._session else 2
 
     def run(self, feeds: Feeds) -> NDArray[Any]:

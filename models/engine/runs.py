@@ -1,4 +1,4 @@
-"""Where batches are cut into runs of a graph: rows of similar length together, as much at once as the caches hold."""
+"""Cuts batches into runs of a graph: rows of similar length run together, as many as the processor's caches hold."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Padded tokens of one run. Above it a batch gains no speed and its activations only take memory.
+# Padded tokens of a batch. Larger batches are no faster, and their activations only take memory.
 BATCH_TOKENS = 4096
-TOKENS_PER_THREAD = 64  # fewer are computed sooner than another thread wakes
-# Of one run, per core: what a layer computes then stays in its cache. 4,096 tokens on 2 cores take 190 ms in one run
-# and 121 in runs of 256 (int8; fp32: 421 and 362).
+TOKENS_PER_THREAD = 64  # computing fewer takes less time than waking another thread
+# Padded tokens of one run per core, so that a layer's results stay in the core's cache. 4,096 tokens on 2 cores take
+# 190 ms in one run and 121 ms in runs of 256 (int8; in fp32 421 and 362 ms).
 TOKENS_PER_RUN = 256
-WASTE = 8  # padding may be one part in so many of a run
-NEVER_WASTEFUL = 4  # rows: so few are padded whatever it costs, for each run has a cost of its own
+WASTE = 8  # at most one eighth of a run is padding
+NEVER_WASTEFUL = 4  # so few rows run together whatever their padding: every further run has a fixed cost
 
 
 @dataclass(frozen=True)
 class RunLimits:
     """How large the runs of one engine are."""
 
-    tokens: int = BATCH_TOKENS  # padded, of rows that are padded together
-    threads: int = 1  # that nothing else keeps busy
-    by_input: bool = False  # each thread computes rows of its own, instead of sharing every operator
-    whole: bool = False  # rows that are padded together run together: a card's shapes are fixed
+    tokens: int = BATCH_TOKENS  # padded tokens of a batch
+    threads: int = 1  # those that no other run keeps busy
+    by_input: bool = False  # each thread computes rows of its own; otherwise the threads share every operator
+    whole: bool = False  # a batch is one run, as on a card, which pads it to a fixed shape
 
 
 def runs_of(lengths: Sequence[int], limits: RunLimits) -> list[list[int]]:
     """Cut rows into runs.
 
     Args:
-        lengths: tokens that each row is computed as.
-        limits: of the engine.
+        lengths: tokens of each row, as the engine pads it.
+        limits: how large the engine's runs are.
 
     Returns:
-        Row indices of each run, in order of length.
+        The row indices of each run, shorter rows first.
     """
     batches = batches_by_length(lengths, limits.tokens)
     if limits.whole:
@@ -55,8 +55,8 @@ def run_parts(count: int, length: int, threads: int, *, by_input: bool) -> int:
 
     Args:
         count: rows.
-        length: tokens of each, padding included.
-        threads: that nothing else keeps busy.
+        length: tokens of each row, padding included.
+        threads: those that no other run keeps busy.
         by_input: whether each thread computes rows of its own.
     """
     size = count * length
@@ -72,10 +72,11 @@ def batches_by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
     Args:
         lengths: tokens of each row.
-        budget: padded tokens that a batch may hold; a single longer row is a batch of its own.
+        budget: padded tokens of a batch; a longer row is a batch of its own.
 
     Returns:
-        Row indices of each batch. A batch is closed when padding would exceed an eighth of it, or its budget is full.
+        The row indices of each batch. A batch ends where the next row would exceed the budget, or make more than an eighth
+        of it padding.
     """
     batches: list[list[int]] = []
     current: list[int] = []
@@ -96,6 +97,6 @@ def batches_by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def padding(lengths: Sequence[int]) -> float:
-    """The part, from 0 to 1, of what rows of these lengths run as together that is padding."""
+    """The part of the computed tokens, 0 to 1, that is padding when rows of these lengths run together."""
     batches = batches_by_length(lengths, BATCH_TOKENS)
     return 1 - sum(lengths) / sum(lengths[batch[-1]] * len(batch) for batch in batches)

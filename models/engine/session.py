@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: how they are made, and that equal ones are made once per process."""
+"""Creates ONNX Runtime sessions; equal ones are created once per process."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ Parallelism = Literal["auto", "operators", "inputs"]
 class EngineOptions:
     """How a graph runs."""
 
-    threads: int = 0  # 0: one per core that this process may use
-    # While a run lasts, its threads spin this long, in microseconds, before they sleep; 0: not at all. 20 is as fast alone
-    # as ORT's own choice of about a million turns (a picture in int8 14.2 and 13.6 ms; asleep 17.9), and with two runs at a
-    # time as fast as none: pictures in int8 125/s and 125/s (ORT's choice: 98), texts in fp32 793/s and 818/s (658).
+    threads: int = 0  # 0: one for each core that this process may use
+    # How long the threads of a run wait for each other awake before they sleep, in microseconds; 0: not at all. One run at
+    # a time is nearly as fast with 20 as with ORT's default of about a million turns (a picture in int8: 14.2 ms and
+    # 13.6 ms; with 0: 17.9 ms). Two runs at a time are as fast with 20 as with 0 (pictures in int8: 125/s and 125/s, with
+    # ORT's default 98/s; texts in fp32: 793/s and 818/s, with the default 658/s).
     spin_us: int = 20
-    provider: Wish = "cpu"  # what to ask for; `Engine.provider` is what was got
-    gpus: float | None = None  # of Ray's accounting, given to this process; none: nobody counts
+    provider: Wish = "cpu"  # what to ask for; `Engine.provider` is what ONNX Runtime gave
+    gpus: float | None = None  # how many Ray assigned to this process; None outside of Ray
     device: Device = field(default_factory=Device)
-    # Of one run in fixed shapes, in the modality's unit (padded tokens, pictures); none: as much as gains speed.
+    # The largest run in fixed shapes, in the modality's unit (padded tokens, or pictures). None: as large as is useful.
     largest_run: int | None = None
-    bucketed: bool | None = None  # run in fixed shapes with bound buffers; none: wherever it is no CPU that computes
-    # `operators`: the threads share each operator; `inputs`: each thread computes inputs of its own, which spares
-    # small products the cost of waking a second thread. `auto` takes `inputs` for int8 text on CPU.
+    bucketed: bool | None = None  # run in fixed shapes with bound buffers; None: only on a card
+    # `operators`: the threads share each operator. `inputs`: each thread computes inputs of its own, so that small
+    # products need not wake a second thread. `auto` takes `inputs` for int8 text on a CPU.
     parallelism: Parallelism = "auto"
-    # A second session of the graph, of a thread less, for runs that begin while another is under way: runs that share
-    # threads wait for each other in every operator. Takes the memory of the weights twice.
+    # Create a second session, with one thread less, for runs that begin while another is under way: two runs in one session
+    # wait for each other's threads in every operator. The weights are in memory twice.
     spare: bool = False
-    arena: bool = False  # keep freed activations for the next run: faster by little, and grows with varied shapes
+    arena: bool = (
+        False  # keep freed activations for the next run: slightly faster, but memory grows with each new shape
+    )
     lazy: bool = False  # load at the first run instead of at once
 
     @property
     def thread_count(self) -> int:
-        """The threads to run on."""
+        """The number of threads to run on."""
         return self.threads or len(os.sched_getaffinity(0))
 
     @property
@@ -58,11 +61,11 @@ class EngineOptions:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether nothing but the CPU is asked for."""
+        """Whether only the CPU is asked for."""
         return self.provider == "cpu" or self.providers[0] == CPU
 
     def settled(self) -> EngineOptions:
-        """The same, saying ``cpu`` where that is all there is: equal ways to run share a session, and nobody asks again."""
+        """The same options; if only the CPU is available, they say ``cpu``, so that equal ways to run share one session."""
         if not self.on_cpu:
             return self
         settled = replace(self, provider="cpu", gpus=None, device=Device())
@@ -75,13 +78,13 @@ _SESSIONS = weakref.WeakValueDictionary()
 
 
 def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSession:
-    """A session of a graph; equal bytes with equal options share one, and with it the weights in memory.
+    """The session of a graph. Graphs with equal bytes and options share one, and so one copy of the weights.
 
-    It is freed with its last user.
+    A session is freed when nobody uses it any more.
 
     Raises:
-        ArtifactError: the file is missing, reaches beyond its folder, needs operators of its own, or ONNX Runtime does
-            not take it.
+        ArtifactError: the file is missing, refers to files outside its folder, needs custom operators, or does not load
+            in ONNX Runtime.
     """
     if not path.is_file():
         raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
@@ -102,7 +105,7 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
     settings.enable_cpu_mem_arena = options.arena
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spin_us else "0")
     settings.add_session_config_entry("session.intra_op.spin_duration_us", str(options.spin_us))
-    # Without this, threads go on spinning between runs and take the cores from the event loop.
+    # Without this, threads also spin between runs and take processor time from the event loop.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     providers = options.providers
     if providers[0] != CPU:
@@ -118,9 +121,9 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
 def _first_that_loads(
     path: Path, settings: ort.SessionOptions, providers: tuple[str, ...], device: Device
 ) -> ort.InferenceSession:
-    """Try the providers, then without the first, and so on; whoever asked looks at what the session really has.
+    """Try the whole chain of providers, then without the first, and so on. The caller checks what the session got.
 
-    ORT's own fallback is off: it would also replace the provider in the middle of a run, and print that to nobody.
+    ORT's own fallback is off: it would also change the provider in the middle of a run, and only print that.
     A session on a card that leaves most products to the CPU counts as one that did not load.
     """
     precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", "")) if len(providers) > 1 else None

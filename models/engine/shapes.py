@@ -1,4 +1,4 @@
-"""From a graph to the fixed shapes it runs in, and to what TensorRT must hear of them before it builds an engine."""
+"""The range of a graph's fixed shapes, which TensorRT must know before it builds an engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Profile = tuple[str, str, str]
 
 
 def with_profiles(path: Path, options: EngineOptions, plan: Callable[[EngineOptions], Buckets]) -> EngineOptions:
-    """Options that tell TensorRT the range of shapes; without it each new one would build an engine, for minutes."""
+    """Options that tell TensorRT the range of shapes; without it, each new shape would build an engine, for minutes."""
     if options.providers[0] != TENSORRT or options.device.profiles or not path.is_file():
         return options
     inputs = onnx.load(str(path), load_external_data=False).graph.input
@@ -26,11 +26,11 @@ def with_profiles(path: Path, options: EngineOptions, plan: Callable[[EngineOpti
 
 
 def profiles(inputs: Mapping[str, Sequence[Any]], buckets: Buckets) -> tuple[Profile, ...]:
-    """Least, usual and largest shape of each input, as TensorRT's options write them: ``pixels:1x224x224x3``.
+    """The least, usual and largest shape of each input in TensorRT's notation, such as ``pixels:1x224x224x3``.
 
     Args:
-        inputs: the declared shapes; what is no number is the batch (first) or the length (second).
-        buckets: what will run. The usual shape is the largest, for which kernels should be the best.
+        inputs: the declared shapes. The first dimension is the batch; others that are no numbers are the length.
+        buckets: the shapes that will run. TensorRT optimises for the usual shape: the most rows at the longest length.
     """
     lengths = buckets.lengths or (0,)
     rows = buckets.most_rows(lengths[0]) if buckets.lengths else buckets.rows[-1]

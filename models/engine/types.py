@@ -1,4 +1,4 @@
-"""The arrays that engines take and give."""
+"""The arrays that engines take and return."""
 
 from __future__ import annotations
 
