@@ -1,4 +1,4 @@
-"""A small ONNX graph builder: deterministic names, so that equal weights give equal bytes."""
+"""A small ONNX graph builder. Its names are deterministic, so that equal weights give equal bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.files import write_whole
 
-OPSET = 24  # the first whose Attention takes the lengths of padded rows; its kernel is twice as fast as the contrib one
+OPSET = 24  # the first whose Attention takes the lengths of padded rows; twice as fast as com.microsoft's operator
 MICROSOFT_OPSET = 1  # com.microsoft: ONNX Runtime's fused operators
 IR_VERSION = 11
 ONNX_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
@@ -27,14 +27,14 @@ Value = str  # the name of a tensor inside the graph
 
 
 class GraphBuilder:
-    """Collects nodes and weights; ``save`` writes a model whose bytes depend on nothing but what was added."""
+    """Collects nodes and weights; the bytes of the model depend on nothing else."""
 
     def __init__(
         self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET, *, prefix: str = ""
     ) -> None:
-        """Start an empty graph whose floating-point weights are stored, and computed with, as ``dtype``.
+        """Start an empty graph that stores and uses floating-point weights as ``dtype``.
 
-        ``prefix`` goes before every name, so that the nodes can join a graph that has names of its own.
+        ``prefix`` is put before every name, so that the nodes can be added to another graph.
         """
         self.opset = opset
         self._prefix = prefix
@@ -55,14 +55,14 @@ class GraphBuilder:
         return list(self._initializers.values())
 
     def constant(self, name: str, array: NDArray[Any]) -> Value:
-        """Add a weight under ``name`` (once: a second call with the same name returns the first)."""
+        """Add a weight under ``name``; a second call with the same name returns the first weight."""
         name = self._prefix + name
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def weight(self, name: str, array: NDArray[Any]) -> Value:
-        """Add a floating-point weight in the graph's own type."""
+        """Add a floating-point weight, converted to the graph's dtype."""
         return self.constant(name, array.astype(self.dtype))
 
     def cast(self, x: Value, dtype: Any) -> Value:
@@ -97,19 +97,19 @@ class GraphBuilder:
         output: tuple[str, Value, Sequence[str | int]],
         metadata: dict[str, str],
     ) -> onnx.ModelProto:
-        """Close the graph.
+        """Make the model.
 
         Args:
-            inputs: name to (ONNX element type, shape).
-            output: public name, the value it renames, shape; always float32.
-            metadata: written into the model's properties, sorted by key.
+            inputs: ONNX element type and shape, by name.
+            output: its public name, the value that it renames, and its shape; always float32.
+            metadata: the model's properties; they are written sorted by key.
         """
         public, value, shape = output
         nodes = [*self._nodes, helper.make_node("Identity", [value], [public], name="output")]
         graph = helper.make_graph(
             nodes,
             self._name,
-            [helper.make_tensor_value_info(name, kind, dims) for name, (kind, dims) in inputs.items()],
+            [helper.make_tensor_value_info(name, element, dims) for name, (element, dims) in inputs.items()],
             [helper.make_tensor_value_info(public, TensorProto.FLOAT, shape)],
             list(self._initializers.values()),
         )
@@ -121,28 +121,28 @@ class GraphBuilder:
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Write the model so that a killed build never leaves a file that looks whole."""
+    """Write the model; a killed build leaves no file that looks complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, model.SerializeToString(deterministic=True))
 
 
 def properties_of(path: Path) -> dict[str, str]:
-    """The metadata properties of an ONNX file, read without its weights; empty when it is no ONNX.
+    """The metadata properties of an ONNX file, read without its weights; empty if it is no ONNX file.
 
-    A protobuf message is a row of fields, each with its length: the graph's hundreds of megabytes are stepped over.
+    A protobuf message is a sequence of fields, each with its length, so the graph's hundreds of megabytes can be skipped.
     """
     properties: dict[str, str] = {}
     try:
         with path.open("rb") as file:
             while (tag := _varint(file)) is not None:
-                field, kind = tag >> 3, tag & 7
+                field, wire_type = tag >> 3, tag & 7
                 length = _varint(file) or 0
-                if kind == LENGTH_DELIMITED and field == METADATA_FIELD:
+                if wire_type == LENGTH_DELIMITED and field == METADATA_FIELD:
                     entry = onnx.StringStringEntryProto.FromString(file.read(length))
                     properties[entry.key] = entry.value
-                elif kind == LENGTH_DELIMITED:
+                elif wire_type == LENGTH_DELIMITED:
                     file.seek(length, os.SEEK_CUR)
-                elif kind != VARINT:
+                elif wire_type != VARINT:
                     return {}
     except (OSError, DecodeError):
         return {}
@@ -150,7 +150,7 @@ def properties_of(path: Path) -> dict[str, str]:
 
 
 def _varint(file: BinaryIO) -> int | None:
-    """The next base-128 number, or nothing at the end of the file."""
+    """The next base-128 number; None at the end of the file."""
     value = shift = 0
     while byte := file.read(1):
         value |= (byte[0] & 127) << shift

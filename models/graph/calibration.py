@@ -1,6 +1,6 @@
-"""What was measured on real inputs before quantising: which channels stick out, and how far rows reach.
+"""Measurements on real inputs that int8 graphs use: the outlier channels, and the range of quantised rows.
 
-The measurements of shipped models lie beside this file, so that a version builds to the same bytes everywhere.
+Those of the shipped models are in ``calibrations/``, so that a version builds to the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from models.errors import ArtifactError
 
 FOLDER = Path(__file__).with_name("calibrations")
 STEPS_PER_OCTAVE = 4
-ROOTS = np.array([1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429])  # 2^(i/4): no libm decides a bit
+# 2^(i/4), written out because libm may differ in the last bit.
+ROOTS = np.array([1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429])
 
 
 @dataclass(frozen=True)
 class Product:
     """How one product's input is quantised."""
 
-    exponents: NDArray[np.int8]  # [k] smoothing factors as quarters of an octave
-    step: float  # of the quantised rows, once each channel is divided by its factor; 0: every row by its own maximum
+    exponents: NDArray[np.int8]  # [k], smoothing factors as powers of 2^(1/4)
+    step: float  # of the quantised rows, after each channel is divided by its factor; 0: scale each row by its maximum
     centre: int  # the quantised value that stands for 0
 
     @property
     def factors(self) -> NDArray[np.float64]:
-        """The number each channel is divided by, float64 [k]."""
+        """The number that each channel is divided by, float64 [k]."""
         octaves, roots = np.divmod(self.exponents.astype(np.int64), STEPS_PER_OCTAVE)
         factors: NDArray[np.float64] = np.ldexp(ROOTS[roots], octaves)
         return factors
@@ -39,7 +40,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The measurements of one model by product; empty for a model that was never measured."""
+    """The measurements of one model, by product; empty for a model that was not measured."""
 
     products: dict[str, Product] = field(default_factory=dict)
 
@@ -48,7 +49,7 @@ class Calibration:
         """Read the measurements that ship with a model.
 
         Raises:
-            ArtifactError: none ship under this name.
+            ArtifactError: there are none of this name; the message lists those that exist.
         """
         path = FOLDER / f"{name}.json"
         if not path.is_file():
@@ -58,7 +59,7 @@ class Calibration:
         return cls({key: _decode(value) for key, value in document["products"].items()})
 
     def dump(self, path: Path, provenance: str) -> None:
-        """Write the measurements and where they come from."""
+        """Write the measurements, and ``provenance``: where they come from."""
         products = {name: _encode(product) for name, product in self.products.items()}
         document = {"provenance": provenance, "products": products}
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ def clip_layer(
     shape: Value,
     causal: bool = False,
 ) -> Value:
-    """Attention and feed-forward, each normalised before and added after; [rows, h] to [rows, h]."""
+    """Attention and feed-forward, each with a LayerNorm before and a residual after; [rows, h] to [rows, h]."""
     this, up, down = f"{prefix}.self_attn", f"{prefix}.mlp.fc1", f"{prefix}.mlp.fc2"
     normed = layer_norm(graph, x, weights, f"{prefix}.layer_norm1", epsilon)
     names = (f"{this}.q_proj", f"{this}.k_proj", f"{this}.v_proj")

@@ -35,7 +35,7 @@ class ClipTextConfig:
         """Read a Hugging Face CLIP ``config.json`` (whole model or text part).
 
         Raises:
-            ArtifactError: the architecture is not one this graph computes.
+            ArtifactError: this graph does not compute the architecture.
         """
         text = {**config, **config.get("text_config", {})}
         if text.get("hidden_act", "quick_gelu") != "quick_gelu":
@@ -55,8 +55,8 @@ class ClipTextConfig:
 def build(config: ClipTextConfig, weights: Weights, linear: Linear) -> onnx.ModelProto:
     """Build ``input_ids`` int64 [n, t], ``attention_mask`` int64 [n, t] → ``embedding`` float32 [n, projection].
 
-    Computes what Hugging Face's ``CLIPTextModelWithProjection`` does in inference, then the L2 norm. Attention is
-    causal, so that padding on the right reaches no token, and the last token (end of text) stands for all.
+    Computes the same as Hugging Face's ``CLIPTextModelWithProjection`` in inference, then normalises. Attention is causal,
+    so padding on the right affects no token. The vector is that of the last token, the end of the text.
     """
     graph = GraphBuilder("clip_text_encoder", linear.dtype)
     model = "text_model"
@@ -78,7 +78,7 @@ def build(config: ClipTextConfig, weights: Weights, linear: Linear) -> onnx.Mode
 
 
 def _last_tokens(graph: GraphBuilder, x: Value) -> Value:
-    """[n * t, h] to the row of each input's last token, [n, h]."""
+    """The row of each input's last token: [n * t, h] to [n, h]."""
     length = graph.op("Shape", ["input_ids"], start=1, end=2)
     ends = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
     one, zero = (graph.constant(name, np.array(value, np.int64)) for name, value in (("step", 1), ("start", 0)))

@@ -1,4 +1,4 @@
-"""Tables that rows are looked up in: words and positions."""
+"""Lookup tables of words and positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.graph.linear import Linear
 def embedding_rows(graph: GraphBuilder, name: str, table: NDArray[np.float32], ids: Value, linear: Linear) -> Value:
     """Look up ``ids`` [...] in ``table`` [vocabulary, h], giving [..., h].
 
-    In int8 graphs each row of the table is stored as int8 with a scale of its own: a quarter of the memory.
+    In int8 graphs each row of the table is int8 with its own scale, which takes a quarter of the memory.
     """
     if linear.precision != "int8":
         return graph.op("Gather", [graph.weight(name, table), ids])

@@ -1,9 +1,9 @@
 """int8 products whose result for a row depends on that row alone.
 
-``quantize_dynamic`` scales activations by the maximum over the whole batch, so that a text gets another vector in
-other company. Here nothing is measured across rows: a row is scaled by its own maximum, or, where a LayerNorm has just
-made it of a known size and the model was calibrated, by a constant. Outlier channels are moved into
-the weights first (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438).
+``quantize_dynamic`` scales activations by the maximum over the whole batch, so the vector of a text depends on the other
+texts in the batch. Here no scale depends on other rows: a row is scaled by its own maximum or, if it comes from a
+LayerNorm and the model was calibrated, by a constant. Outliers are first moved from the activations into the weights
+(SmoothQuant, Xiao et al. 2023, arXiv 2211.10438).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.calibration import Calibration
 from models.graph.linear import Origin, Vector, shifted_bias
 
-CENTRE = 128  # unsigned activations: signed × signed products are seven times slower in ONNX Runtime
-GELU_CENTRE = 24  # leaves 231 of 255 steps to GELU's positive side
+CENTRE = 128  # zero point of unsigned activations; signed × signed products are seven times slower in ONNX Runtime
+GELU_CENTRE = 24  # leaves 231 of 255 steps for GELU's positive values
 GELU_FLOOR = 0.17  # neither GELU (-0.16997) nor QuickGELU (-0.1636) goes lower
 TINY = np.float32(1e-12)
 
@@ -31,9 +31,10 @@ class Int8Linear:
     dtype: type[np.floating[Any]] = np.float32
 
     def __init__(self, calibration: Calibration | None = None) -> None:
-        """Quantise with the measured ranges of ``calibration``; without it, every row by its own maximum."""
+        """Quantise with the measured ranges of ``calibration``; without it, scale every row by its own maximum."""
         self._calibration = calibration or Calibration()
-        self._zero_points: dict[int, Value] = {}  # all quantised rows of a graph are its tokens: one count of them
+        # By centre; shared, because all products of a graph have the same rows.
+        self._zero_points: dict[int, Value] = {}
 
     def __call__(
         self,
@@ -78,7 +79,7 @@ class Int8Linear:
         return graph.op("Mul", [product, graph.op("Unsqueeze", [step, graph.ints(1)])])
 
     def _zeros(self, graph: GraphBuilder, step: Value, centre: int) -> Value:
-        """The zero point once per row, as QuantizeLinear wants it."""
+        """The zero point repeated for each row, as QuantizeLinear needs it."""
         if centre not in self._zero_points:
             value = numpy_helper.from_array(np.array([centre], np.uint8))
             self._zero_points[centre] = graph.op("ConstantOfShape", [graph.op("Shape", [step])], value=value)
@@ -92,12 +93,12 @@ def row_steps(graph: GraphBuilder, x: Value, origin: Origin) -> Value:
         step = graph.op("Mul", [highest, _scalar(graph, 1 / (255 - GELU_CENTRE))])
         return graph.op("Max", [step, _scalar(graph, GELU_FLOOR / GELU_CENTRE)])
     highest = _row_maximum(graph, graph.op("Abs", [x]))
-    # A row of zeros has step 0: whatever integers it turns into, the step makes them 0 again.
+    # A row of zeros has step 0: whatever integers it becomes, multiplying by the step gives 0 again.
     return graph.op("Mul", [highest, _scalar(graph, 1 / 127)])
 
 
 def _row_maximum(graph: GraphBuilder, x: Value) -> Value:
-    if graph.opset < 18:  # rewritten graphs keep their opset, and with it the older signature
+    if graph.opset < 18:  # rewritten graphs keep their opset, where axes are an attribute
         return graph.op("ReduceMax", [x], axes=[-1], keepdims=0)
     return graph.op("ReduceMax", [x, graph.ints(-1)], keepdims=0)
 

@@ -1,4 +1,4 @@
-"""Operators that several architectures share. Hidden states are [rows, h]: all tokens of all inputs, one a row."""
+"""Layers that several architectures share. Hidden states are [rows, h], one row per token of each input."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def layer_norm(
         graph: where the nodes go.
         x: [..., h].
         weights: the model's.
-        prefix: of the two weights.
+        prefix: of the two weights' names.
         epsilon: added to the variance.
-        carry: [h] added to the result for free: the bias of a product that this result will be the residual of.
+        carry: [h], added to the result at no cost: the bias of the later product that takes this result as its residual.
     """
     gamma, beta = weights[f"{prefix}.weight"], weights[f"{prefix}.bias"]
     shifted = beta if carry is None else beta + carry
@@ -41,11 +41,11 @@ def self_attention(
     lengths: Value | None = None,
     causal: bool = False,
 ) -> Value:
-    """Multi-head self-attention of normalised rows up to, and without, its output projection, [rows, h].
+    """Multi-head self-attention of normalised rows, without the output projection, [rows, h].
 
-    The three projections are one product: one read of ``x``, one quantisation of it. The key's bias adds the same to
-    all scores of a query and drops out of the softmax; the value's bias is the same for every row and belongs into
-    the output projection's (``output_bias``).
+    The three projections are one product, so ``x`` is read and quantised once. The key's bias adds the same number to all
+    scores of a query and cancels in the softmax. The value's bias adds the same to every row, so it is part of the output
+    projection's bias (``output_bias``).
 
     Args:
         graph: where the nodes go.
@@ -54,9 +54,9 @@ def self_attention(
         names: the query, key and value projections.
         heads: number of attention heads.
         linear: how products are computed.
-        shape: int64 [3]: n, t, -1, the rows' arrangement.
-        offset: what ``x`` carries for a later layer.
-        lengths: int64 [n], how many leading positions are tokens; all of them when absent.
+        shape: int64 [3]: n, t, -1, to arrange rows as [n, t, h].
+        offset: what was added to ``x`` for a later layer.
+        lengths: int64 [n], how many leading positions are tokens; None if all are.
         causal: whether a position sees only itself and those before it.
     """
     query, key, value = (weights[f"{name}.weight"].T for name in names)
@@ -72,7 +72,7 @@ def self_attention(
 
 
 def output_bias(weights: Weights, value: str, output: str) -> Vector:
-    """The output projection's bias with the value projection's pushed through it, float64 [h]."""
+    """The output projection's bias plus the value projection's bias times the output weights, float64 [h]."""
     through = weights[f"{value}.bias"].astype(np.float64) @ weights[f"{output}.weight"].T.astype(np.float64)
     return weights[f"{output}.bias"] + through
 
@@ -84,18 +84,18 @@ def arrangement(graph: GraphBuilder, batch: Value) -> Value:
 
 
 def unit_rows(graph: GraphBuilder, x: Value) -> Value:
-    """Scale each row of [n, d] to L2 norm 1, as float32."""
+    """Scale each row of [n, d] to L2 norm 1, float32."""
     if graph.dtype != np.float32:
         x = graph.cast(x, np.float32)
     return graph.op("LpNormalization", [x], axis=-1, p=2)
 
 
 def mean_over_tokens(graph: GraphBuilder, x: Value, mask: Value) -> Value:
-    """Sum [n, t, h] over the positions where int64 ``mask`` [n, t] is 1; L2 makes the sum and the mean the same.
+    """Sum [n, t, h] over the positions where int64 ``mask`` [n, t] is 1; normalised, the sum equals the mean.
 
-    A product instead of ReduceSum, and of two equal mask rows instead of one: ReduceSum adds in another order for
-    n = 1 than for n > 1, and a one-row product adds in another order when t = 4k + 3. Both would give a text another
-    vector in other company (measured: 56 of 64 texts).
+    The sum is a product with two equal rows of the mask. ReduceSum adds in another order for n = 1 than for n > 1, and a
+    product with one row adds in another order when t = 4k + 3. Either way the vector of a text would depend on the other
+    texts in the batch (measured: for 56 of 64 texts).
     """
     if graph.dtype != np.float32:
         x = graph.cast(x, np.float32)  # a sum of 256 half-precision rows would lose what the layers kept
@@ -105,7 +105,7 @@ def mean_over_tokens(graph: GraphBuilder, x: Value, mask: Value) -> Value:
 
 
 def project_rows(graph: GraphBuilder, x: Value, name: str, weights: Weights) -> Value:
-    """``x @ W.T`` for [n, k] rows, computed as pairs so that n = 1 takes the same kernel as n > 1."""
+    """``x @ W.T`` for [n, k] rows. Each row is computed twice, so that n = 1 takes the same kernel as n > 1."""
     row = graph.op("Unsqueeze", [x, graph.ints(1)])
     pair = graph.op("Concat", [row, row], axis=1)
     product = graph.op("MatMul", [pair, graph.weight(name, weights[name].T)])
@@ -113,5 +113,5 @@ def project_rows(graph: GraphBuilder, x: Value, name: str, weights: Weights) -> 
 
 
 def first_row(graph: GraphBuilder, x: Value) -> Value:
-    """[n, t, h] to its first position, [n, h]."""
+    """The first position of [n, t, h], as [n, h]."""
     return graph.op("Gather", [x, graph.constant("first", np.array(0, np.int64))], axis=1)

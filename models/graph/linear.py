@@ -1,4 +1,4 @@
-"""Linear layers by precision: how ``x @ W`` is computed inside a serving graph."""
+"""How each precision computes ``x @ W`` in a serving graph."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Vector = NDArray[Any]
 
 
 class Origin(Enum):
-    """What made the rows that a product takes; it decides how they are quantised."""
+    """Where the rows of a product come from; this decides how they are quantised."""
 
-    PIXELS = "pixels"  # uint8 as they came, standing for x / 255: nothing to quantise
-    NORM = "norm"  # a LayerNorm, which has divided each row by its own standard deviation
+    PIXELS = "pixels"  # uint8 values that stand for x / 255: nothing to quantise
+    NORM = "norm"  # a LayerNorm, which divides each row by its standard deviation
     GELU = "gelu"  # an activation that is never below -0.17
     OTHER = "other"
 
@@ -27,7 +27,7 @@ class Linear(Protocol):
     """Computes products with constant weights."""
 
     precision: str
-    dtype: type[np.floating[Any]]  # of everything outside the products
+    dtype: type[np.floating[Any]]  # of weights and hidden states outside the products
 
     def __call__(
         self,
@@ -48,16 +48,16 @@ class Linear(Protocol):
             x: [rows, k].
             name: of the weight, unique in the graph.
             weight: [k, m].
-            bias: [m], nothing when absent.
-            offset: [k], what an earlier layer has added to ``x`` on behalf of a later one.
-            residual: [rows, m].
-            origin: what made ``x``.
+            bias: [m]; None for 0.
+            offset: [k], what an earlier layer added to ``x`` for a later one.
+            residual: [rows, m]; None for 0.
+            origin: where ``x`` comes from.
         """
         ...
 
 
 class Fp32Linear:
-    """One Gemm: bias or residual are where its accumulation starts."""
+    """One Gemm, which starts its sums at the bias or the residual."""
 
     precision = "fp32"
     dtype: type[np.floating[Any]] = np.float32
@@ -96,7 +96,7 @@ class Fp16Linear(Fp32Linear):
 
 
 def shifted_bias(bias: Vector | None, offset: Vector | None, weight: Vector) -> Vector | None:
-    """The bias that also takes ``offset @ weight`` away again, float64 [m]."""
+    """``bias - offset @ weight``, float64 [m]; ``bias`` itself without an offset."""
     if offset is None:
         return bias
     correction = np.asarray(offset, np.float64) @ np.asarray(weight, np.float64)

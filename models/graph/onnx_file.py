@@ -1,7 +1,7 @@
-"""What an ONNX file refers to besides itself, read without its weights and before anything else opens it.
+"""What an ONNX file refers to outside itself; read without its weights, before ONNX Runtime opens it.
 
-A model file is data that may come from a stranger. Two things in it reach beyond it: weights in other files, whose paths
-it names, and operators that a library of its own would have to bring.
+A model file is data that may come from a stranger. It can refer to two things outside itself: paths of other files that
+hold weights, and operators of a custom library.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from models.errors import ArtifactError
 
-# The operators that ONNX Runtime brings itself. No library with others is ever loaded.
+# Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 COMPILED = "EPContext"  # an operator of com.microsoft that names files with code for an accelerator
 VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
-FIXED = {1: 8, 5: 4}  # those of numbers with a fixed length, and the length
+FIXED = {1: 8, 5: 4}  # wire types of numbers with a fixed length, and that length in bytes
 LONGEST_VARINT = 10
 # Field numbers of onnx.proto.
 GRAPH, FUNCTIONS = 7, 25  # of ModelProto
@@ -38,15 +38,16 @@ class Contents:
     """What a file refers to."""
 
     domains: set[str] = field(default_factory=set)  # of its operators
-    own_domains: set[str] = field(default_factory=set)  # of functions that it defines itself, out of other operators
+    own_domains: set[str] = field(default_factory=set)  # of functions that the file defines from other operators
     compiled: bool = False
-    external: set[str] = field(default_factory=set)  # paths of files with weights, as written
+    external: set[str] = field(default_factory=set)  # paths of files with weights, as the file has them
 
 
 def digest(path: Path) -> str:
-    """sha256 over a graph and the files that hold its weights, 64 hex digits; for a graph alone that of its file.
+    """sha256 over a graph and the files that hold its weights, 64 hex digits.
 
-    A graph that ``check`` refuses has a hash too, that of its file: whoever opens it hears why it is refused.
+    For a graph without such files, and for one that ``check`` refuses, it is the sha256 of the graph's file: the reason of a
+    refusal is for whoever opens the graph.
     """
     own = _sha256(path)
     try:
@@ -60,13 +61,13 @@ def digest(path: Path) -> str:
 
 
 def check(path: Path) -> dict[str, Path]:
-    """Refuse a graph that reaches beyond its folder or needs code of its own.
+    """Refuse a graph that refers to files outside its folder or needs custom code.
 
     Returns:
-        The files with its weights, by the names that the graph has for them.
+        The files with its weights, by the paths that the graph has for them.
 
     Raises:
-        ArtifactError: a path leaves the folder or names no file, or operators are not ONNX Runtime's own.
+        ArtifactError: a path leaves the folder or is no file, or ONNX Runtime does not have an operator.
     """
     found = contents(path)
     foreign = sorted(found.domains - found.own_domains - DOMAINS)
@@ -94,7 +95,7 @@ def _inside(path: Path, location: str) -> Path:
 
 
 def load(path: Path) -> onnx.ModelProto:
-    """A whole model, with the weights of other files inside its folder.
+    """Load a model, with its weights from other files in its folder.
 
     Raises:
         ArtifactError: as for ``check``.
@@ -104,7 +105,7 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def contents(path: Path) -> Contents:
-    """What a file refers to; its weights are stepped over, however large they are.
+    """What a file refers to; its weights are skipped, however large they are.
 
     Raises:
         ArtifactError: it is no ONNX file.
@@ -113,10 +114,10 @@ def contents(path: Path) -> Contents:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            for number, kind, length, _ in _fields(file, size):
-                if (number, kind) == (GRAPH, LENGTH_DELIMITED):
+            for number, wire_type, length, _ in _fields(file, size):
+                if (number, wire_type) == (GRAPH, LENGTH_DELIMITED):
                     _read_graph(file, length, found)
-                elif (number, kind) == (FUNCTIONS, LENGTH_DELIMITED):
+                elif (number, wire_type) == (FUNCTIONS, LENGTH_DELIMITED):
                     function = onnx.FunctionProto.FromString(file.read(length))
                     found.own_domains.add(function.domain)
                     _note_nodes(function.node, found)
@@ -130,12 +131,12 @@ def contents(path: Path) -> Contents:
 
 
 def _read_graph(file: BinaryIO, length: int, found: Contents) -> None:
-    for number, kind, size, _ in _fields(file, file.tell() + length):
-        if kind == LENGTH_DELIMITED and number == NODE:
+    for number, wire_type, size, _ in _fields(file, file.tell() + length):
+        if wire_type == LENGTH_DELIMITED and number == NODE:
             _note_nodes([onnx.NodeProto.FromString(file.read(size))], found)
-        elif kind == LENGTH_DELIMITED and number == INITIALIZER:
+        elif wire_type == LENGTH_DELIMITED and number == INITIALIZER:
             _note_tensor(_outline(file, size), found)
-        elif kind == LENGTH_DELIMITED and number == SPARSE_INITIALIZER:
+        elif wire_type == LENGTH_DELIMITED and number == SPARSE_INITIALIZER:
             _note_sparse(onnx.SparseTensorProto.FromString(file.read(size)), found)
         else:
             file.seek(size, os.SEEK_CUR)
@@ -181,34 +182,38 @@ def _note_tensor(tensor: onnx.TensorProto, found: Contents) -> None:
 
 
 def _fields(file: BinaryIO, end: int) -> Iterator[Field]:
-    """The fields of the message that reaches to ``end``; whoever iterates reads or skips each payload.
+    """The fields of the message that ends at ``end``; the caller reads or skips each payload.
 
     Raises:
-        EOFError: the message is cut off, or is no message.
+        EOFError: the message is cut off or malformed.
     """
     while file.tell() < end:
         tag, head = _varint(file)
-        kind = tag & 7
-        if kind == LENGTH_DELIMITED:
+        wire_type = tag & 7
+        if wire_type == LENGTH_DELIMITED:
             length, more = _varint(file)
             head += more
-        elif kind == VARINT:
+        elif wire_type == VARINT:
             _, payload = _varint(file)
             length = len(payload)
             file.seek(-length, os.SEEK_CUR)
-        elif kind in FIXED:
-            length = FIXED[kind]
+        elif wire_type in FIXED:
+            length = FIXED[wire_type]
         else:
             raise EOFError
         if file.tell() + length > end:
             raise EOFError
-        yield tag >> 3, kind, length, head
+        yield tag >> 3, wire_type, length, head
     if file.tell() != end:
         raise EOFError
 
 
 def _varint(file: BinaryIO) -> tuple[int, bytes]:
-    """The next base-128 number, and its bytes."""
+    """The next base-128 number, and its encoded bytes.
+
+    Raises:
+        EOFError: the file ends, or the number is too long.
+    """
     value, raw = 0, b""
     while byte := file.read(1):
         value |= (byte[0] & 127) << (7 * len(raw))

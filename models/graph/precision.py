@@ -1,4 +1,4 @@
-"""How each precision computes its products. A new one is a ``Linear`` in a file of its own and one entry here."""
+"""The precisions. A new one is a ``Linear`` in a file of its own and an entry in ``PRECISIONS``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from models.graph.rewrite import quantise_model
 
 @dataclass(frozen=True)
 class Precision:
-    """One way to compute."""
+    """How a precision computes."""
 
-    linear: Callable[[Calibration | None], Linear]  # a fresh one builds one graph
+    linear: Callable[[Calibration | None], Linear]  # makes the ``Linear`` that builds one graph
     rewrite: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None  # of finished graphs; None: taken as they are
-    by_input: bool = False  # its operators are so short that threads had better each compute inputs of their own
+    by_input: bool = False  # its operators are so short that each thread should compute inputs of its own
     half: bool = False  # weights and activations are float16
 
 
@@ -32,10 +32,10 @@ PRECISIONS: dict[str, Precision] = {
 
 
 def precision_of(name: str) -> Precision:
-    """The precision of a name, as catalogue entries and graphs write it.
+    """The precision of this name.
 
     Raises:
-        ArtifactError: there is none; the message lists what there is.
+        ArtifactError: there is none; the message lists those that exist.
     """
     if name not in PRECISIONS:
         raise ArtifactError(f"precision {name!r} is not one of {', '.join(PRECISIONS)}")

@@ -1,4 +1,4 @@
-"""Quantises a ready-made ONNX graph: products with constant weights become int8 products row by row."""
+"""Quantises a ready-made ONNX graph: products with constant weights become int8 products, scaled row by row."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder
 from models.graph.int8 import Int8Linear, quantise_rows
 
-SMALLEST = 64  # a side of a weight below which int8 saves nothing worth its error
+SMALLEST = 64  # weights with a shorter side stay float32: int8 would save too little for its error
 
 
 def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with int8 products and lookup tables; inputs, outputs and names stay.
+    """Return the graph with int8 products and lookup tables; inputs, outputs and their names stay.
 
-    A row's result depends on that row alone: each is scaled by its own maximum.
+    Each row is scaled by its own maximum, so its result depends on that row alone.
 
     Raises:
-        ArtifactError: the graph holds no float32 product with a constant weight, or an operator that has no
-            meaning in the opset that the int8 operators need.
+        ArtifactError: the graph holds no float32 product with a constant weight, or cannot be converted to an opset that
+            has the int8 operators.
     """
     model = _modern(model)
     weights = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
@@ -34,7 +34,7 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
         if weight is None:
             nodes.append(node)
             continue
-        name = f"{weight.name}.{len(nodes)}" if weight.name in replaced else weight.name  # tied weights come twice
+        name = f"{weight.name}.{len(nodes)}" if weight.name in replaced else weight.name  # a weight that is used twice
         replaced.add(weight.name)
         nodes += _rewrite(graph, node, name, numpy_helper.to_array(weight))
     if not replaced:
@@ -45,7 +45,7 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = _opset(model)
-    if opset >= 13:  # per-row QuantizeLinear exists: leave the operators as their exporter meant them
+    if opset >= 13:  # it has QuantizeLinear with a scale per row: no conversion, which could change a meaning
         return model
     try:
         return onnx.version_converter.convert_version(model, 17)
@@ -58,7 +58,7 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _constant(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:
-    """The weight that a node multiplies by or looks up in, when it is one to quantise."""
+    """The weight that a node multiplies by or looks up in; None if it is not to be quantised."""
     index = {"MatMul": 1, "Gemm": 1, "Gather": 0}.get(node.op_type)
     tensor = weights.get(node.input[index]) if index is not None and node.domain == "" else None
     if tensor is None or len(tensor.dims) != 2 or min(tensor.dims) < SMALLEST:
@@ -91,7 +91,7 @@ def _rewrite(graph: GraphBuilder, node: onnx.NodeProto, name: str, weight: NDArr
 
 
 def _leading(graph: GraphBuilder, x: str) -> str:
-    """All dimensions of ``x`` but the last."""
+    """All dimensions of ``x`` except the last."""
     shape = graph.op("Shape", [x])
     return graph.op("Slice", [shape, graph.ints(0), graph.ints(-1), graph.ints(0)])
 

@@ -1,7 +1,7 @@
-"""Seeded random weights of an exact architecture, for machines that reach no hub. Their vectors carry no meaning.
+"""Seeded random weights of an exact architecture, for machines that reach no hub. Their vectors mean nothing.
 
-Standard deviations follow ``CLIPPreTrainedModel._init_weights``, so that activations have the size that a network has
-before training.
+Standard deviations follow ``CLIPPreTrainedModel._init_weights``, so that activations are as large as in a network before
+training.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from models.graph.clip_text import ClipTextConfig
 from models.graph.linear import Weights
 from models.graph.vision import ClipVisionConfig
 
-SEED = 20210105  # any constant: equal seeds give equal bytes on every machine
+SEED = 20210105  # any constant; it makes the bytes the same on every machine
 
 
 class _Random:

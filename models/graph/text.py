@@ -41,11 +41,11 @@ class BertConfig:
         """Read a Hugging Face ``config.json``.
 
         Raises:
-            ArtifactError: the architecture is not one this graph computes.
+            ArtifactError: this graph does not compute the architecture.
         """
-        kind, activation = config.get("model_type"), config.get("hidden_act")
-        if kind != "bert":
-            raise ArtifactError(f"model_type is {kind!r}; the text graph computes 'bert'")
+        model_type, activation = config.get("model_type"), config.get("hidden_act")
+        if model_type != "bert":
+            raise ArtifactError(f"model_type is {model_type!r}; the text graph computes 'bert'")
         if activation != "gelu":
             raise ArtifactError(f"hidden_act is {activation!r}; the text graph computes 'gelu'")
         if config.get("position_embedding_type", "absolute") != "absolute":
@@ -63,11 +63,12 @@ class BertConfig:
 def build(config: BertConfig, weights: Weights, linear: Linear, pooling: Pooling = "mean") -> onnx.ModelProto:
     """Build the graph ``input_ids`` int64 [n, t], ``attention_mask`` int64 [n, t] → ``embedding`` float32 [n, hidden].
 
-    Computes what Hugging Face's ``BertModel`` does in inference, then sentence-transformers' pooling and L2 norm.
-    The mask must be ones followed by zeros, as padding on the right gives it.
+    Computes the same as Hugging Face's ``BertModel`` in inference, then sentence-transformers' pooling and L2 norm.
+    The mask must be ones followed by zeros: padding is on the right.
 
-    Each LayerNorm already adds the bias of the product whose residual it will be (``carry``), and whoever reads it
-    takes that bias away again inside its own: that spares a pass over the hidden states per product.
+    The output of a LayerNorm is the residual of a later product. The LayerNorm already adds that product's bias (``carry``),
+    and every other product that reads it subtracts it again inside its own bias (``offset``). This saves a pass over the
+    hidden states for each product.
     """
     graph = GraphBuilder("text_encoder", linear.dtype)
     lengths = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
@@ -95,7 +96,7 @@ def _embeddings(
     graph: GraphBuilder, config: BertConfig, weights: Weights, linear: Linear, carry: Vector | None
 ) -> Value:
     words = embedding_rows(graph, "words", weights["embeddings.word_embeddings.weight"], "input_ids", linear)
-    # Token types are all zero, so that row 0 of their table belongs to every position.
+    # All token types are 0, so row 0 of their table is added at every position.
     table = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     x = graph.op("Add", [words, leading_rows(graph, "positions", table, "input_ids")])
     x = graph.op("Reshape", [x, graph.ints(-1, config.hidden)])

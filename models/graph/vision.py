@@ -35,7 +35,7 @@ class ClipVisionConfig:
         """Read a Hugging Face CLIP ``config.json`` (whole model or vision part).
 
         Raises:
-            ArtifactError: the architecture is not one this graph computes.
+            ArtifactError: this graph does not compute the architecture.
         """
         vision = {**config, **config.get("vision_config", {})}
         if vision.get("hidden_act", "quick_gelu") != "quick_gelu":
@@ -53,15 +53,15 @@ class ClipVisionConfig:
 
     @property
     def positions(self) -> int:
-        """Patches and the class token."""
+        """The number of patches, plus one for the class token."""
         return (self.image // self.patch) ** 2 + 1
 
 
 def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.ModelProto:
     """Build the graph ``pixels`` uint8 [n, image, image, 3] → ``embedding`` float32 [n, projection].
 
-    Computes what Hugging Face's ``CLIPVisionModelWithProjection`` does in inference on normalised pixels, then the
-    L2 norm. ``weights`` are named as in that model's state dict.
+    Computes the same as Hugging Face's ``CLIPVisionModelWithProjection`` in inference on normalised pixels, then
+    normalises. ``weights`` are named as in that model's state dict.
     """
     graph = GraphBuilder("vision_encoder", linear.dtype)
     x = _patches(graph, config, weights, linear)
@@ -82,12 +82,12 @@ def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.Mo
 
 
 def _patches(graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, linear: Linear) -> Value:
-    """Pixels to [n, positions, hidden]: the strided convolution is a product over flattened patches."""
+    """Pixels to [n, positions, hidden]; the strided convolution is computed as a product over flattened patches."""
     side, patch = config.image // config.patch, config.patch
     kernel = weights["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)  # [hidden, 3, patch, patch]
     mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (CLIP_MEAN, CLIP_STD))
-    # (x / 255 - mean) / std is linear, so that it folds into the kernel: no float image is ever stored. The kernel
-    # stays in the size of a weight (half precision would lose numbers 255 times smaller), the pixels come as x / 255.
+    # (x / 255 - mean) / std is linear, so it is part of the kernel, and no float image is ever stored. Only the division
+    # by 255 is not: half precision would lose weights that are 255 times smaller.
     matrix = (kernel / std).transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
     offset = -(kernel * mean / std).sum(axis=(1, 2, 3))
     grid = graph.op("Reshape", ["pixels", graph.ints(-1, side, patch, side, patch * 3)])

@@ -1,7 +1,7 @@
-"""Encoded image → uint8 pixels, exactly as CLIP's reference preprocessing makes them.
+"""Encoded image → uint8 pixels, bit for bit as CLIP's reference preprocessing makes them.
 
-Reference: ``CLIPImageProcessorPil`` of transformers 5.23. Transparency is composited onto white, as it does; 16-bit
-greyscale clips at 255, as it does. EXIF orientation is applied first, as Hugging Face's ``load_image`` does.
+The reference is ``CLIPImageProcessorPil`` of transformers 5.23. Like it, we put white behind transparent pixels and clip
+16-bit greyscale at 255. EXIF orientation is applied first, as Hugging Face's ``load_image`` does.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from models.inputs.image_header import ImageLimits, check_header, check_size, un
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-RESIZED_PIXELS = 50_000_000  # the reference resizes all of a narrow picture before it crops; 200 MB as RGB
+RESIZED_PIXELS = 50_000_000  # 200 MB as RGB; the reference resizes even a very narrow picture whole before it crops
 
-SHRINKS = (8, 4, 2)  # what libjpeg divides both sides by while it decodes
+SHRINKS = (8, 4, 2)  # libjpeg can divide both sides by these while it decodes
 
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # left, upper, right, lower
 
-Image.MAX_IMAGE_PIXELS = None  # ImageLimits decide, and name the size
-# Once and not around each call: the filters belong to the process, and pictures are decoded in many threads.
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; ours is in ImageLimits, and its message names the size
+# Here and not around each call: warning filters are shared by the threads that decode pictures.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -37,11 +37,12 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
     """Decode, orient, convert to RGB, resize the short side to ``size`` and crop the centre.
 
     Args:
-        data: one encoded image; of an animation, the first frame counts.
+        data: one encoded image; of an animation, the first frame is taken.
         size: side of the square in pixels.
         limits: accepted formats and sizes, checked from the header.
-        shrink_margin: let libjpeg decode a JPEG at a half, a quarter or an eighth as long as the short side keeps this
-            many times ``size``; several times faster and no longer the reference's bits. 0 decodes every pixel.
+        shrink_margin: let libjpeg decode a JPEG at a half, a quarter or an eighth of its size if the short side stays at
+            least this many times ``size``. Several times faster, but the bits differ from the reference. 0 decodes every
+            pixel.
 
     Returns:
         uint8 [size, size, 3].
@@ -51,7 +52,7 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
         LimitError: the image is larger than the limits allow.
     """
     limits = limits or ImageLimits()
-    check_header(data, limits)  # before Pillow opens it: of a WebP it allocates the canvas at once
+    check_header(data, limits)  # before Pillow opens it, which allocates the whole canvas of a WebP
     try:
         with Image.open(io.BytesIO(data), formats=limits.formats) as image:
             check_size(*image.size, limits)
@@ -66,9 +67,9 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
 
 
 def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:
-    """Set how much libjpeg shrinks; returns where the picture lies in what it will decode, or None for no shrinking.
+    """Choose how much libjpeg shrinks; returns the picture's box in the decoded pixels, None if nothing is shrunk.
 
-    The picture may end within the last decoded column or row: an eighth of 1001 pixels is 125.125, decoded as 126.
+    The last decoded column or row may be covered only in part: an eighth of 1001 pixels is 125.125, decoded as 126.
     """
     if not margin or not isinstance(image, JpegImageFile):
         return None
@@ -79,7 +80,7 @@ def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:
 
 
 def crop(image: Image.Image, size: int = 224) -> Pixels:
-    """Turn a decoded picture into the model's square, uint8 [size, size, 3].
+    """Turn a decoded picture upright, resize it and crop the model's square, uint8 [size, size, 3].
 
     Raises:
         LimitError: the picture is so narrow that resizing its short side would take more than ``RESIZED_PIXELS``.
@@ -89,7 +90,7 @@ def crop(image: Image.Image, size: int = 224) -> Pixels:
 
 
 def _crop_shrunk(image: Image.Image, size: int, original: tuple[int, int], box: Box) -> Pixels:
-    """As ``crop``, of a shrunk picture; it is turned after it was resized, because ``box`` lies in what was decoded."""
+    """As ``crop``, for a shrunk picture. It is turned after resizing, because ``box`` refers to the decoded pixels."""
     resized = to_rgb(image).resize(_resized(*original, size), Image.Resampling.BICUBIC, box=box)
     return _centre(ImageOps.exif_transpose(resized), size)
 
@@ -112,7 +113,7 @@ def _centre(image: Image.Image, size: int) -> Pixels:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; what is transparent becomes white."""
+    """Convert any mode to RGB; transparent pixels become white."""
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -123,7 +124,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def pixel_values(pixels: Sequence[Pixels] | Pixels) -> NDArray[np.float32]:
     """Normalise uint8 [n, h, w, 3] to float32 [n, 3, h, w], the input of ready-made CLIP graphs.
 
-    Each step rounds where the reference rounds: its product is float64, its quotient float32.
+    Each step rounds as the reference does: it multiplies in float64 and divides in float32.
     """
     scaled = (np.asarray(pixels).astype(np.float64) * (1 / 255)).astype(np.float32)
     normalised = (scaled - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)

@@ -1,7 +1,7 @@
 """Format, width and height of an encoded image, read from its first bytes; nothing is decoded.
 
-A gateway asks here, on its event loop, so that each look takes a bounded number of steps whatever the bytes are. What a
-header does not tell beyond doubt is left to the decoder, which checks every image again.
+Gateways call this on their event loop, so the number of steps is bounded whatever the bytes are. Where a header is
+unclear, the image passes: the decoder checks every image again.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from models.errors import InputError, LimitError
 
 Size = tuple[int, int]  # width, height
 
-JPEG_SEGMENTS = 512  # before the scan; a 20 MB photo whose metadata fills every segment has 320
+JPEG_SEGMENTS = 512  # at most, before the scan; 20 MB of metadata in full segments would be 320
 JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF markers; the three others hold tables
 JPEG_SCAN = 0xDA
 JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
-BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # bytes; with 12 it is OS/2's
+BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # sizes in bytes; OS/2's has 12
 WEBP_MODES = (b"VP8 ", b"VP8L", b"VP8X")  # lossy, lossless, extended
 TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 TIFF_STARTS = (*TIFF_ORDERS, b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # with swapped bytes, and BigTIFF
-TIFF_ENTRIES = 64  # sorted by tag: width, height and orientation are among the first twenty
+TIFF_ENTRIES = 64  # read at most; they are sorted by tag, and those we need are among the first twenty
 TIFF_WIDTH, TIFF_HEIGHT, TIFF_ORIENTATION = 256, 257, 274
 TIFF_TURNED = (5, 6, 7, 8)  # orientations that lie on their side
 TIFF_NUMBERS = {3: "H", 4: "I"}  # 16 and 32 bits
@@ -34,19 +34,19 @@ class ImageLimits:
 
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
     pixels: int = 50_000_000  # a 50-megapixel photo takes 150 MB as RGB
-    side: int = 20_000  # pixels; no camera or scanner exceeds it, panoramas that do lose their content at 224
+    side: int = 20_000  # pixels; cameras and scanners stay below it, and wider panoramas show nothing at 224 pixels
 
 
 def check_header(data: bytes, limits: ImageLimits) -> None:
     """Refuse an encoded image whose header shows that the decoder would refuse it.
 
     Raises:
-        InputError: its format is not accepted, or it has none.
+        InputError: its format is unknown or not accepted.
         LimitError: it is larger than the limits allow.
     """
     found = format_of(data)
     if found is None and not all(accepted in READERS for accepted in limits.formats):
-        return  # perhaps one of those that this module cannot tell
+        return  # it may be an accepted format that this module does not know
     if found not in limits.formats:
         raise undecodable(limits)
     size = size_of(data)
@@ -67,12 +67,12 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
 
 
 def undecodable(limits: ImageLimits) -> InputError:
-    """The error of bytes that are no image of an accepted format, or a damaged one."""
+    """The error for bytes that are no image of an accepted format, or a damaged image."""
     return InputError(f"not a decodable image (accepted: {', '.join(limits.formats)})", code="invalid_image")
 
 
 def format_of(data: bytes) -> str | None:
-    """The format by its first bytes, as Pillow names it; None for all but the six of ``READERS``."""
+    """The format by its first bytes, as Pillow names it; None if it is none of the six in ``READERS``."""
     start = data[:16]
     if start.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -88,7 +88,7 @@ def format_of(data: bytes) -> str | None:
 
 
 def size_of(data: bytes) -> Size | None:
-    """Width and height in pixels as stored, before any EXIF rotation; None where the header does not tell."""
+    """Width and height in pixels as stored, before any EXIF rotation; None if the header does not tell."""
     found = format_of(data)
     if found is None:
         return None
@@ -99,7 +99,7 @@ def size_of(data: bytes) -> Size | None:
 
 
 def _jpeg(data: bytes) -> Size | None:
-    """Of the last frame header before the scan, which is the one that decoders believe."""
+    """The size in the last frame header before the scan, which is the one that decoders use."""
     size: Size | None = None
     at = 2
     for _ in range(JPEG_SEGMENTS):
@@ -128,7 +128,7 @@ def _png(data: bytes) -> Size | None:
 
 
 def _gif(data: bytes) -> Size:
-    """Of the logical screen; a first frame that is larger shows when it is decoded."""
+    """The size of the logical screen; the decoder notices a first frame that is larger."""
     width, height = struct.unpack_from("<HH", data, 6)
     return width, height
 
@@ -141,7 +141,7 @@ def _bmp(data: bytes) -> Size | None:
     if header not in BMP_HEADERS:
         return None
     width, height = struct.unpack_from("<Ii", data, 18)
-    return width, abs(height)  # below zero: the rows come from top to bottom
+    return width, abs(height)  # negative if the rows are stored top to bottom
 
 
 def _webp(data: bytes) -> Size | None:
@@ -156,7 +156,7 @@ def _webp(data: bytes) -> Size | None:
 
 
 def _tiff(data: bytes) -> Size | None:
-    """Of the first page. BigTIFF and headers with their bytes swapped are left to the decoder."""
+    """The size of the first page; None for BigTIFF and for headers with swapped bytes."""
     order = TIFF_ORDERS.get(data[:4])
     if order is None:
         return None
@@ -164,9 +164,9 @@ def _tiff(data: bytes) -> Size | None:
     (entries,) = struct.unpack_from(f"{order}H", data, at)
     found: dict[int, int] = {}
     for i in range(min(entries, TIFF_ENTRIES)):
-        tag, kind, count = struct.unpack_from(f"{order}HHI", data, at + 2 + 12 * i)
-        if kind in TIFF_NUMBERS and count == 1:
-            (found[tag],) = struct.unpack_from(f"{order}{TIFF_NUMBERS[kind]}", data, at + 10 + 12 * i)
+        tag, number, count = struct.unpack_from(f"{order}HHI", data, at + 2 + 12 * i)
+        if number in TIFF_NUMBERS and count == 1:
+            (found[tag],) = struct.unpack_from(f"{order}{TIFF_NUMBERS[number]}", data, at + 10 + 12 * i)
     width, height = found.get(TIFF_WIDTH), found.get(TIFF_HEIGHT)
     if width is None or height is None:
         return None

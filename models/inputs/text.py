@@ -1,4 +1,4 @@
-"""Text → token ids, as the model's own tokenizer.json says."""
+"""Text → token ids, by the model's own tokenizer.json."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Ids = NDArray[np.int32]
 
 
 class TextTokenizer:
-    """Tokenises, truncates, and wraps ready-made token ids; never pads."""
+    """Turns texts into token ids, truncated but not padded, and completes ready-made ids."""
 
     def __init__(self, path: Path, max_length: int, *, lower_case: bool | None = None) -> None:
         """Load a tokenizer.json.
 
         Args:
-            path: the file; its own truncation and padding are overridden (MiniLM's says 128, the model takes 256).
+            path: the file. Its truncation and padding settings are ignored (MiniLM's says 128 tokens, the model takes 256).
             max_length: tokens per text, special tokens included.
-            lower_case: overrides what a BERT normaliser says, when given.
+            lower_case: replaces the setting of a BERT normaliser; None keeps it.
 
         Raises:
-            ArtifactError: the file is missing or no tokenizer.
+            ArtifactError: the file is missing, or is no tokenizer with start and end tokens.
         """
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
@@ -57,10 +57,10 @@ class TextTokenizer:
         return [np.array(e.ids, np.int32) for e in encodings]
 
     def wrap(self, ids: Sequence[int]) -> Ids:
-        """Ready-made ids as the model wants them, int32 [t].
+        """Ready-made ids with start and end tokens, truncated to ``max_length``, int32 [t].
 
-        Ids without the start and end tokens get them, so that ids from a tokeniser called either way give the
-        text's own vector; what is too long is truncated as text is.
+        Start and end tokens are added only if they are missing. So the ids give the same vector as their text, whether
+        or not the client's tokeniser added these tokens.
 
         Raises:
             InputError: an id lies outside the vocabulary.
@@ -81,7 +81,7 @@ class TextTokenizer:
 
 
 def pad(rows: Sequence[Ids]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Stack ragged ids into int64 [n, longest] and its mask, padded with 0 on the right."""
+    """Stack ids of different lengths into int64 [n, longest], padded with 0 on the right, and their mask."""
     longest = max(len(row) for row in rows)
     ids = np.zeros((len(rows), longest), np.int64)
     mask = np.zeros_like(ids)

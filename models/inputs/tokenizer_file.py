@@ -1,4 +1,4 @@
-"""Writes CLIP's tokenizer.json from the list of byte pairs that OpenAI published with it."""
+"""Makes CLIP's tokenizer.json from the list of byte pairs that OpenAI published."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tokenizers.models import BPE
 
 from models.errors import SourceError
 
-MERGES = 49152 - 256 - 2  # of the published list's entries, those that CLIP was trained with
+MERGES = 49152 - 256 - 2  # CLIP was trained with so many of the published list's entries
 START, END, SUFFIX = "<|startoftext|>", "<|endoftext|>", "</w>"
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def clip_tokenizer(pairs: Path) -> str:
-    """The tokenizer as the text of a tokenizer.json.
+    """The text of the tokenizer.json.
 
     Args:
-        pairs: ``bpe_simple_vocab_16e6.txt.gz``, one header line and a byte pair a line.
+        pairs: ``bpe_simple_vocab_16e6.txt.gz``, a header line and then one byte pair per line.
 
     Raises:
-        SourceError: the file is not that list.
+        SourceError: the file is no such list.
     """
     try:
         lines = gzip.decompress(pairs.read_bytes()).decode("utf-8").split("\n")[1 : MERGES + 1]
