@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray._private import services
 from ray.serve._private import haproxy_templates, http_util, logging_utils
 from ray.serve.handle import DeploymentBroadcastResponse, DeploymentHandle
 from starlette.middleware import Middleware
@@ -125,6 +126,7 @@ def test_serves_folder_for_logs_is_below_that_of_rays_session(monkeypatch: pytes
 
 
 def test_a_process_with_an_address_of_ray_is_found() -> None:
+    services._cached_find_gcs_addresses.cache_clear()  # Ray looks once and remembers what another test's cluster showed
     address = "127.0.0.1:1"  # an argument as Ray's own processes carry it
     program = [sys.executable, "-c", "input()", "raylet", f"--gcs-address={address}"]
     with subprocess.Popen(["raylet", *program[1:]], executable=sys.executable, stdin=subprocess.PIPE) as process:
