@@ -28,7 +28,7 @@ class VersionGauges:
                 self._report_hash(version, version.info.label.hash)
 
     def _report_hash(self, version: ModelVersion, current: str) -> None:
-        """Set the hash served to 1 and the one before it to 0: a gauge keeps its last value for ever."""
+        """Set the hash served to 1 and the one before it to 0: otherwise both stand until Ray forgets the old one."""
         labels = {"model": version.model, "version": version.version}
         before = self._hashes.get(version.reference)
         if before not in (None, current):

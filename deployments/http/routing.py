@@ -22,7 +22,7 @@ class Routing:
     def __init__(self, routes: Sequence[Route]) -> None:
         """Answer ``routes``; where several match a path, the first one does."""
         self.routes = tuple(routes)
-        self._router = Router(routes)
+        self._by_path = Router(routes)
         self._fixed: dict[str, Endpoint] = {
             route.path: route.endpoint for route in routes if route.methods == {"POST"} and not route.param_convertors
         }
@@ -39,4 +39,4 @@ class Routing:
             await response(scope, receive, send)
             return
         scope["app"] = self  # without it, the router answers 404 and 405 itself, as plain text
-        await self._router(scope, receive, send)
+        await self._by_path(scope, receive, send)

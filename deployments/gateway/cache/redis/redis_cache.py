@@ -78,4 +78,5 @@ class RedisCache:
         await self._writer.close()
         await self._client.aclose()
         for operation in self._health:
-            self._metrics.shared_up.set(1, {"operation": operation})  # the gauge would keep its last value for ever
+            # Otherwise its last value stays until Ray forgets it.
+            self._metrics.shared_up.set(1, {"operation": operation})
