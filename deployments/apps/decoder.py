@@ -15,15 +15,15 @@ from deployments.contract.items import Item
 from deployments.encoder.preparing import prepare_here
 from models.modalities.base import Preparation, Prepared
 
-CALLS = 64  # at once, where the configuration says nothing; Serve's own 5 would keep 10 threads busy at most
+CALLS = 64  # at once, unless the configuration says otherwise; Serve's default of 5 would keep at most 10 threads busy
 
 
 @serve.deployment(max_ongoing_requests=CALLS)
 class Decoder:
-    """Turns encoded pictures into pixels. It knows no model: what it needs to know comes with each call."""
+    """Turns encoded pictures into pixels. It holds no model: each call says how its pictures are to be decoded."""
 
     def __init__(self) -> None:
-        """Take as many threads as the replica has ``num_cpus``."""
+        """Start one thread for each CPU that the replica has reserved (``num_cpus``)."""
         cpus: Any = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
         self._threads = BusyPool(max(1, math.ceil(cpus)), "decode")
         self._workload = Workload()
@@ -33,11 +33,11 @@ class Decoder:
 
         Args:
             items: encoded pictures.
-            prepare: as the artifact that will embed them wants it.
+            prepare: of the artifact that will embed them.
             queued: what the caller knows of this call's cost, in pictures, and of the queue behind it.
 
         Returns:
-            For each item uint8 [size, size, 3], or why there is none.
+            For each item uint8 [size, size, 3], or the error that explains why there is none.
         """
         self._workload.begin(queued)
         try:
@@ -46,5 +46,5 @@ class Decoder:
             self._workload.end(queued)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What Serve asks for and hands to the autoscaling policy."""
+        """The figures that Serve asks for and hands to the autoscaling policy."""
         return self._workload.report(self._threads.busy())

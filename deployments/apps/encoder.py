@@ -31,7 +31,7 @@ from models.embedder import probe
 from models.errors import InputError, LimitError
 
 FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
-PREPARE_THREADS = 2  # decoding releases the interpreter; more threads than cores would only slow inference
+PREPARE_THREADS = 2  # decoding releases the interpreter lock; more threads would only slow inference on two cores
 
 
 @serve.deployment(max_ongoing_requests=CALLS)
@@ -39,11 +39,11 @@ class Encoder:
     """Prepares inputs, batches them on the engine, and answers with vectors that name their artifact."""
 
     def __init__(self, reference: str, profile: Profile, decoder: Any = None) -> None:
-        """Prepare to serve ``name@version``; the artifact itself comes with the first ``reconfigure``.
+        """Get ready to serve ``name@version``; the first ``reconfigure`` loads its artifact.
 
         Args:
-            reference: of the catalogue.
-            profile: as the builders take it.
+            reference: ``name@version``, an entry of the catalogue.
+            profile: ``development`` or ``production``.
             decoder: handle of a ``Decoder`` deployment; without one, threads here prepare inputs.
 
         Raises:
@@ -63,19 +63,19 @@ class Encoder:
         self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
     async def endpoint(self) -> tuple[str, Endpoint]:
-        """This replica's id, and where it takes calls without Serve; every gateway asks for it, through Serve."""
+        """This replica's id, and the address at which it takes calls directly; gateways ask for both through Serve."""
         return serve.get_replica_context().replica_id.unique_id, await self._rpc.start()
 
     def __del__(self) -> Awaitable[None] | None:
-        """Let calls under way finish; Serve calls and awaits this once it sends no more of its own."""
+        """Let calls under way finish; Serve calls and awaits this after it has stopped sending calls."""
         server = getattr(self, "_rpc", None)  # absent where __init__ raised
         return server.close() if server is not None and server.listening else None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Swap to the artifact that ``user_config`` names, or go on with the old one and say why.
+        """Swap to the artifact that ``user_config`` names; if that fails, keep the old one and remember why.
 
         Raises:
-            EmbedserveError: only while nothing serves yet.
+            EmbedserveError: it failed, and no older artifact serves.
         """
         changed = await self._slot.change(user_config)
         self._metrics.swaps.add((*self._labels, "success" if changed else "refused"))
@@ -86,11 +86,11 @@ class Encoder:
         self._metrics.note_provider(self._labels, loaded.embedder.engine.provider)
 
     async def describe(self, max_age_s: float = 10.0) -> ModelInfo:
-        """What this replica serves right now, proved by an embedding not older than ``max_age_s`` seconds.
+        """What this replica serves now, after an embedding that is at most ``max_age_s`` seconds old has proved that it works.
 
         Raises:
-            ArtifactError: the engine does not embed any more.
-            UnavailableError: it does not answer.
+            ArtifactError: the engine no longer embeds.
+            UnavailableError: the engine does not answer.
         """
         loaded = self._slot.current
         embedder = loaded.embedder
@@ -109,20 +109,20 @@ class Encoder:
         )
 
     async def check_health(self) -> None:
-        """Serve's health check: fails, and so replaces this replica, when the engine does not embed."""
+        """Serve's health check. It fails when the engine does not embed, and Serve then replaces this replica."""
         self._metrics.flush()  # also of a replica that has no work
         await self.describe()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What Serve asks for and hands to the autoscaling policy; the slower of the two stages decides."""
+        """The figures that Serve asks for and hands to the autoscaling policy; the busier of the two stages counts."""
         return self._workload.report(max(self._engine.busy(), self._threads.busy()))
 
     async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:
-        """Embed items, each failing alone.
+        """Embed items; a bad one fails alone.
 
         Args:
-            items: of the version's modality.
-            queued: what the caller knows of this call's cost and of its queue.
+            items: inputs of the version's modality.
+            queued: what the caller knows of this call's cost and of its queue; None counts one unit for each item.
         """
         queued = queued or Queued("", len(items), 0)
         self._workload.begin(queued)
@@ -157,7 +157,7 @@ class Encoder:
         )
 
     def _note(self, run: Run) -> None:
-        """Measure a batch that came back, and tell the traces of its calls."""
+        """Record a batch that came back: in the metrics, and in the traces of its calls."""
         self._metrics.batch.observe(self._labels, len(run.rows))
         padding = run.calls[0].loaded.embedder.padding(run.rows)
         if padding is not None:

@@ -1,4 +1,4 @@
-"""The ingress deployment: holds the gateway's parts together and owns no logic of its own."""
+"""The ingress deployment: puts the gateway's parts together and has no logic of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deployments.serve_internals import http_shortcut, seams
 from deployments.serve_internals.log_folder import log_folder
 
 LOG_EVERY_S = 1.0
-REQUESTS = 8192  # at once, where the configuration says nothing: above what `queue.open_requests` lets in
+REQUESTS = 8192  # at once, unless the configuration says otherwise; more than `queue.open_requests` ever lets in
 # Objects between two collections of the youngest. Requests leave no cycles behind, while the cache's entries are walked again
 # and again: with Python's 700 the collector takes a twentieth of the gateway's time.
 GC_THRESHOLD = 10_000
@@ -61,7 +61,7 @@ class Gateway:
         return self._application
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What Serve asks for and hands to the autoscaling policy."""
+        """The figures that Serve asks for and hands to the autoscaling policy."""
         return {"busy": self._processor.busy()}
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Gateway:
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
             self._embeddings.cache.configure(config.cache)
-            self._auth.configure(config.auth)  # last: what it lets in must not change beside a refusal
+            self._auth.configure(config.auth)  # last, so that a refused configuration does not change who is let in
         except Exception as error:
             if not self._configured:
                 raise
@@ -90,7 +90,7 @@ class Gateway:
             self._tasks.append(asyncio.ensure_future(self._write_access_log()))
 
     def _use(self, internals: Internals) -> None:
-        """Switch seams; by module, because this class reaches its replica as a copy, its globals too."""
+        """Switch seams. Through their modules: Serve pickles this class and its globals, which are copies in the replica."""
         seams.SEAMS.configure(internals)
         if seams.SEAMS.on("http_shortcut"):
             http_shortcut.SHORTCUT.open(self._application)
@@ -108,7 +108,7 @@ class Gateway:
             await asyncio.sleep(REFRESH_S)
 
     async def _watch_keys(self) -> None:
-        """Take changes of the key file; apart from the registry, whose rounds may wait for a replica."""
+        """Notice changes of the key file. Not in the registry's loop, which may have to wait for a replica."""
         while True:
             await asyncio.sleep(KEYS_REFRESH_S)
             try:
@@ -117,7 +117,7 @@ class Gateway:
                 logger.exception("looking at the API keys failed")
 
     async def _write_access_log(self) -> None:
-        """Hand over once a second what was noted; a slow disk holds up nobody."""
+        """Write the noted lines once a second, in a thread, so that no request waits for the disk."""
         while True:
             await asyncio.sleep(LOG_EVERY_S)
             await asyncio.get_running_loop().run_in_executor(None, self._access_log.write)

@@ -1,4 +1,4 @@
-"""The artifact that an encoder serves: the next one loads beside it, proves itself, and takes its place."""
+"""The artifact that an encoder serves. The next one loads beside it, is tried out, and then takes its place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Loaded:
 
 
 class ArtifactSlot:
-    """Holds what serves, and swaps it.
+    """Holds the artifact that serves, and swaps it.
 
     A swap that fails leaves the old artifact serving and keeps the reason. Only a replica that serves nothing yet fails.
     """
@@ -49,14 +49,14 @@ class ArtifactSlot:
         on_switch: Callable[[EncoderConfig, Loaded], None],
         options: Callable[[EncoderConfig, Artifact], EngineOptions] = device.engine_options,
     ) -> None:
-        """Hold nothing until the first ``change``.
+        """Stay empty until the first ``change``.
 
         Args:
             spec: the version that this encoder serves.
             profile: ``production`` refuses synthetic weights, and a provider other than the one asked for.
             executor: loads artifacts beside the event loop.
             on_switch: called with each artifact when it begins to serve.
-            options: what an artifact's engine is asked for; the default needs a Ray worker.
+            options: chooses the options of an artifact's engine; the default needs a Ray worker.
         """
         self._spec = spec
         self._profile = profile
@@ -71,10 +71,10 @@ class ArtifactSlot:
 
     @property
     def current(self) -> Loaded:
-        """What serves now.
+        """The artifact that serves now.
 
         Raises:
-            ArtifactError: nothing yet.
+            ArtifactError: there is none yet.
         """
         if self._loaded is None:
             raise ArtifactError(f"{self._spec.reference} has no artifact yet")
@@ -89,7 +89,7 @@ class ArtifactSlot:
         async with self._lock:
             try:
                 await self._change(parse(EncoderConfig, user_config, f"user_config of {self._spec.reference}"))
-            except Exception as error:  # Serve would stop a replica that raises here, and it still serves well
+            except Exception as error:  # raising would make Serve stop a replica that still serves
                 if self._loaded is None:
                     raise
                 self.swap_error = str(error)
@@ -110,7 +110,7 @@ class ArtifactSlot:
             self._releasing = asyncio.ensure_future(self._release(weakref.ref(old)))
 
     async def _release(self, old: weakref.ref[Loaded]) -> None:
-        """Give the old artifact's memory back once the last batch that was prepared for it is over."""
+        """Give the old artifact's memory back to the system, after the last batch that was prepared for it."""
         while old() is not None:  # noqa: ASYNC110 - a weak reference has no event to wait for
             await asyncio.sleep(RELEASE_POLL_S)
         await asyncio.get_running_loop().run_in_executor(self._executor, memory.release)

@@ -1,4 +1,4 @@
-"""Dynamic batching: calls that wait for the engine run together, those of one artifact in one go."""
+"""Dynamic batching: calls that wait for the engine run together, if they were prepared for the same artifact."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from models.modalities.base import Row
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-# In the engine at once: while the threads of one batch finish unevenly, the next one's fill in. 16 texts per request from
+# Batches in the engine at once: the threads of one batch end at different times, and the next batch uses those that are free. 16 texts per request from
 # 32 clients: 110 requests/s on 2 cores, 92 one after the other.
 BATCHES = 2
 
 
 @dataclass(slots=True, eq=False)
 class CallTrace:
-    """For whom a call is traced, and where its time goes."""
+    """The trace of a call, and where its time goes."""
 
     callers: Sequence[str]  # as tracing.carried gave them
     span: Span | None
@@ -34,7 +34,7 @@ class CallTrace:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """The rows of one call; a swap between two calls leaves each with the artifact that it was prepared for."""
+    """The rows of one call. It runs on the artifact that it was prepared for, whatever is swapped meanwhile."""
 
     loaded: Loaded
     rows: list[Row]
@@ -55,15 +55,15 @@ class Run:
 
 
 def batch_cost(calls: list[PreparedCall]) -> int:
-    """The size of a batch, as ``@serve.batch`` asks for it; it must never raise, which would end all batching (ray #66140).
+    """The size of a batch, for ``@serve.batch``. It must never raise: that would end all batching (ray #66140).
 
-    A call alone always fits: gateways bound calls, and the engine cuts what is still too large into runs.
+    A single call always fits: gateways bound calls, and the engine cuts what is still too large into runs.
     """
     return sum(call.cost for call in calls) if len(calls) > 1 else 1
 
 
 class Batcher:
-    """Puts calls together while the engine is busy."""
+    """Collects calls while the engine is busy, and runs them as one batch."""
 
     def __init__(self, engine: EnginePool, on_run: Callable[[Run], None]) -> None:
         """Run on ``engine`` and tell ``on_run`` of each batch."""
@@ -71,7 +71,7 @@ class Batcher:
         self._on_run = on_run
 
     def limit(self, cost: int) -> None:
-        """Bound a batch, in the unit of ``batch_cost``."""
+        """Bound the cost of a batch, in the unit of ``batch_cost``."""
         self.embed.set_max_batch_size(cost)  # type: ignore[attr-defined]
 
     @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=batch_cost, max_concurrent_batches=BATCHES)

@@ -1,4 +1,4 @@
-"""What a replica asks of ONNX Runtime, from its configuration, Ray's accounting of cards, and the card."""
+"""The ONNX Runtime options of a replica: from its configuration, the cards that Ray gave it, and the card itself."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def engine_options(config: EncoderConfig, artifact: Artifact) -> EngineOptions:
 
 
 def options_for(config: EncoderConfig, artifact: Artifact, gpus: float, card: GpuDevice | None) -> EngineOptions:
-    """The same as a function of what is known.
+    """``engine_options`` without looking anything up.
 
     Args:
         config: the encoder's configuration.
         artifact: what will be loaded.
-        gpus: that Ray gave to the replica.
+        gpus: how many cards, or what part of one, Ray gave to the replica.
         card: None where it has none, or no driver answers.
 
     Raises:
@@ -66,10 +66,10 @@ def options_for(config: EncoderConfig, artifact: Artifact, gpus: float, card: Gp
 
 
 def prove(embedder: Embedder, config: EncoderConfig, profile: Profile) -> None:
-    """Compare what computes with what was asked for.
+    """Check that the engine computes where it was asked to.
 
     Raises:
-        ArtifactError: something else does, and the profile is ``production``.
+        ArtifactError: it computes elsewhere, and the profile is ``production``.
     """
     problem = shortfall(config.provider, embedder.engine.provider)
     if problem is None:
@@ -85,7 +85,7 @@ def weight_bytes(graph: Path) -> int:
 
 
 def versions() -> str:
-    """Of ONNX Runtime and TensorRT, both of which decide whether a built engine loads."""
+    """Versions of ONNX Runtime and TensorRT; a built engine loads only with those that built it."""
     found = "none"
     for package in ("tensorrt-cu13", "tensorrt"):
         try:

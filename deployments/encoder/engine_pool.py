@@ -1,4 +1,4 @@
-"""The threads that an engine runs on: a few runs at a time, none waited for longer than its deadline."""
+"""The threads that an engine runs on: a few runs at a time, each with a deadline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployments.autoscaling.busy_pool import BusyPool
 from deployments.observability.logging import logger
 from models.errors import EmbedserveError, UnavailableError
 
-HOLD_S = 1.0  # routers prefer the shortest queue: a replica that failed at once would draw all calls to itself
+HOLD_S = 1.0  # before a failure is told: routers prefer the shortest queue, and a replica that fails at once would get all calls
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -22,28 +22,28 @@ T = TypeVar("T")
 class EnginePool:
     """Runs an engine and remembers when it last came back with a result.
 
-    A run that does not come back cannot be ended, only its process can: whoever waits for it, or comes after it, is
-    told at once, so that their work goes to another replica while Serve replaces this one.
+    A run that does not come back can only be ended together with its process. Whoever waits for it, or comes after it, gets
+    an error, so that their work goes to another replica while Serve replaces this one.
     """
 
     def __init__(self, runs: int, timeout_s: float = math.inf) -> None:
-        """Allow ``runs`` at a time; ``timeout_s`` is how long one may take."""
+        """Allow ``runs`` at a time, each for ``timeout_s`` seconds."""
         self.timeout_s = timeout_s
-        self.proved_at = -math.inf  # monotonic seconds of the last run that came out right
+        self.proved_at = -math.inf  # monotonic seconds when the last run succeeded
         self._pool = BusyPool(runs, "engine", together=True)  # one run already uses every core
         self._turns = asyncio.Semaphore(runs)
         self._stuck: set[Future[Any]] = set()
 
     def busy(self) -> float:
-        """The part of the time since the last question that any thread worked, 0 to 1."""
+        """The share of the time since the last call in which any thread worked, 0 to 1."""
         return self._pool.busy()
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in a thread when it is its turn.
 
         Raises:
-            UnavailableError: it raised what it should not, or it, or one before it, does not come back.
-            EmbedserveError: as the function raises on purpose.
+            UnavailableError: it failed unexpectedly, or it or an earlier run does not come back.
+            EmbedserveError: raised by the function itself.
         """
         try:
             async with self._turns:

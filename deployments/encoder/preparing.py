@@ -1,4 +1,4 @@
-"""Items → rows, where it costs the least: on the event loop, in threads, or in decoders of their own."""
+"""Turns items into rows where that costs the least: on the event loop, in threads, or in decoders."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from deployments.observability.logging import logger
 from models.errors import UnavailableError
 from models.modalities.base import Preparation, Prepared
 
-GROUP = 2  # pictures in one call: half the calls of one each, and at most one decode waits behind another
+GROUP = 2  # pictures in one call: half as many calls as with one each, and a picture waits behind at most one other
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
-TIMEOUT_S = 12.0  # of an attempt: of a node that is lost without a word, within a request's usual 30 s
+TIMEOUT_S = 12.0  # of an attempt, for a node that is lost without a word; two fit into a request's usual 30 s
 
 
 async def prepare_here(executor: Executor, prepare: Preparation, items: Sequence[Item]) -> list[Prepared]:
-    """A row for each item, or why there is none."""
+    """For each item a row, or the error that explains why there is none."""
     if prepare.quick(items):
         return prepare(items)
     loop = asyncio.get_running_loop()
@@ -72,5 +72,5 @@ class Decoders:
 
 
 def part_of(queued: Queued, items: int, *, first: bool) -> Queued:
-    """What a decoder is told of the gateway's call that it gets a part of: every refusal counts once."""
+    """What a decoder is told of the gateway's call, of which it gets a part. Only the first part reports refusals, so that each counts once."""
     return replace(queued, cost=items, refused=queued.refused if first else 0, trace=())

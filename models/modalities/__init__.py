@@ -1,4 +1,4 @@
-"""What kinds of input there are. A new kind is one file beside this one and one entry in ``MODALITIES``."""
+"""The modalities. A new one is one file beside this one and one entry in ``MODALITIES``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def modality_of(name: str) -> Modality:
 
 
 def modality_of_graph(inputs: Iterable[str]) -> Modality | None:
-    """The modality whose graphs have these inputs; None where no modality's do."""
+    """The modality whose graphs have inputs of these names; None where there is none."""
     names = frozenset(inputs)
     return next((modality for modality in MODALITIES.values() if modality.takes(names)), None)
 
 
 def graph_inputs() -> str:
-    """What the graphs of each modality take, as messages say it."""
+    """A sentence for error messages: which inputs the graphs of each modality take."""
     return ", ".join(f"{modality.name} graphs take {modality.graph_inputs}" for modality in MODALITIES.values())

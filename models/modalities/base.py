@@ -1,4 +1,4 @@
-"""Everything in which one kind of input differs from another, as two interfaces: of the kind, and of a loaded model."""
+"""Everything in which one modality differs from another: ``Modality`` for its inputs, ``Embedder`` for a loaded model."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ Prepared = Row | InputError  # an input that cannot be prepared fails alone
 
 
 class ModelConfig(BaseModel):
-    """What ``config`` of a catalogue entry may say; each modality has its own."""
+    """The keys that ``config`` of a catalogue entry may have; each modality has its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelEntry(Protocol):
-    """What a catalogue entry says that an embedder needs."""
+    """The part of a catalogue entry that an embedder needs."""
 
     @property
     def name(self) -> str:
-        """Of the model, such as ``all-MiniLM-L6-v2``."""
+        """Name of the model, such as ``all-MiniLM-L6-v2``."""
 
     @property
     def dimensions(self) -> int:
-        """Of its vectors."""
+        """Dimensions of its vectors."""
 
     @property
     def precision(self) -> str:
-        """Of its products."""
+        """Precision of its matrix products, such as ``int8``."""
 
     @property
     def config(self) -> dict[str, Any]:
-        """As its modality's ``ModelConfig`` checked it."""
+        """Its ``config``, checked by its modality's ``ModelConfig``."""
 
     @property
     def modality(self) -> Modality:
-        """The kind of input that it embeds."""
+        """The modality that it embeds."""
 
 
 class ModelFiles(Protocol):
-    """The files that make one model: an artifact, as far as an embedder knows it."""
+    """The files of one model: the part of an artifact that an embedder needs."""
 
     @property
     def spec(self) -> ModelEntry:
@@ -71,34 +71,34 @@ class ModelFiles(Protocol):
 
     @property
     def hash(self) -> str:
-        """Of its content, 64 hex digits."""
+        """Hash of its content, 64 hex digits."""
 
 
 class Preparation(Protocol):
-    """Turns items into rows. It can be pickled where ``portable``, and then runs in another process as well."""
+    """Turns items into rows. A ``portable`` one can be pickled, and so run in another process."""
 
-    apart: ClassVar[bool]  # each item is worth a thread of its own
-    portable: ClassVar[bool]  # it knows all it needs, so that a ``Decoder`` deployment can run it
+    apart: ClassVar[bool]  # one item is so much work that each gets a thread of its own
+    portable: ClassVar[bool]  # it holds everything it needs, so that a ``Decoder`` deployment can run it
 
     def quick(self, items: Sequence[Item]) -> bool:
-        """Whether preparing these takes less time than handing them to another thread."""
+        """Whether preparing these items takes less time than handing them to another thread."""
 
     def __call__(self, items: Sequence[Item]) -> list[Prepared]:
-        """A row for each item, or why there is none; raises nothing that an item can cause."""
+        """For each item a row, or the error that explains why there is none; never raises because of an item."""
 
 
 class Embedder(ABC):
-    """One loaded model: items → rows → unit vectors."""
+    """A loaded model: turns items into rows, and rows into unit vectors."""
 
     artifact: ModelFiles
     engine: Engine
 
     @abstractmethod
     def preparation(self, limits: Any = None) -> Preparation:
-        """How items become rows.
+        """What turns this model's items into rows.
 
         Args:
-            limits: of the encoder's configuration; None for the modality's defaults.
+            limits: ``limits`` of the encoder's configuration; None for the modality's defaults.
         """
 
     def embed_items(self, items: Sequence[Item]) -> Vectors:
@@ -119,24 +119,24 @@ class Embedder(ABC):
 
     @abstractmethod
     def cost(self, row: Row) -> int:
-        """The work of a row, in the unit of the encoder's ``batch_cost``."""
+        """How much work a row is, in the unit of the encoder's ``batch_cost``."""
 
     def tokens(self, row: Row) -> int:  # noqa: ARG002 - for modalities that have them
-        """Tokens of a row, as ``usage`` counts them."""
+        """The tokens of a row that ``usage`` counts."""
         return 0
 
     def padding(self, rows: Sequence[Row]) -> float | None:  # noqa: ARG002 - for modalities that pad
-        """The part, from 0 to 1, of what these rows are computed as that is padding; None where nothing is padded."""
+        """The share of padding, 0 to 1, when these rows run together; None for a modality that pads nothing."""
         return None
 
     @property
     def vocabulary(self) -> int | None:
-        """How many token ids there are; None for a model that takes no token ids."""
+        """Number of token ids that the model knows; None for a model without token ids."""
         return None
 
     @property
     def max_tokens(self) -> int | None:
-        """Tokens of an input that count, special ones included; None for a model without tokens."""
+        """Tokens after which an input is cut, special ones included; None for a model without tokens."""
         return None
 
     @abstractmethod
@@ -145,15 +145,15 @@ class Embedder(ABC):
 
     @abstractmethod
     def warm_up_batches(self) -> Iterator[list[Row]]:
-        """Batches of the shapes that traffic brings."""
+        """Batches in the shapes that real requests have."""
 
     @abstractmethod
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
-        """One valid row of each of the graph's inputs, for a warm-up in fixed shapes."""
+        """For each input of the graph one valid row, for a warm-up in fixed shapes."""
 
 
 class Modality(ABC):
-    """A kind of input."""
+    """One modality: how its inputs are checked, counted and prepared."""
 
     name: ClassVar[str]  # as configurations, catalogues, headers and v2 tensors write it
     config: ClassVar[type[ModelConfig]]

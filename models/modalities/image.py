@@ -52,23 +52,23 @@ class ImageConfig(ModelConfig):
 
 
 class DecodeLimits(Protocol):
-    """What an encoder's limits say of pictures."""
+    """The keys of an encoder's ``limits`` that concern pictures."""
 
     @property
     def image_formats(self) -> tuple[str, ...]:
-        """Accepted, as Pillow names them."""
+        """Accepted formats, by the names that Pillow gives them."""
 
     @property
     def image_pixels(self) -> int:
-        """Width × height."""
+        """Most pixels of a picture, width × height."""
 
 
 class PictureLimits(DecodeLimits, Protocol):
-    """What the gateway's limits say of pictures."""
+    """The keys of the gateway's ``limits`` that concern pictures."""
 
     @property
     def image_bytes(self) -> int:
-        """Of one encoded picture."""
+        """Most bytes of one encoded picture."""
 
 
 class Image(Modality):
@@ -87,7 +87,7 @@ class Image(Modality):
     json_items = "base64 of images"
 
     def takes(self, inputs: frozenset[str]) -> bool:
-        """Pixels, and nothing beside them."""
+        """Whether pixels are the only input."""
         return len(inputs) == 1 and inputs <= {"pixels", "pixel_values", "image"}
 
     def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> ImageEmbedder:
@@ -106,7 +106,7 @@ class Image(Modality):
         return data
 
     def refusal(self, item: Item, limits: PictureLimits) -> InputError | None:
-        """By format and size, read from the header: 10 µs for a JPEG."""
+        """Why its format or size is refused; read from the header, in 10 µs for a JPEG."""
         if not isinstance(item, bytes):
             return None
         try:
@@ -164,7 +164,7 @@ class ImageEmbedder(Embedder):
         return stacked([run_pixels(self.engine, pixels[i : i + size]) for i in range(0, len(pixels), size)])
 
     def run_pixels(self, pixels: Pixels) -> Vectors:
-        """The same in one run."""
+        """The same, in a single run of the engine."""
         return run_pixels(self.engine, pixels)
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
@@ -177,7 +177,7 @@ class ImageEmbedder(Embedder):
         return COST
 
     def probe_row(self) -> Row:
-        """A ramp of grey values."""
+        """A fixed pattern of pixel values."""
         ramp = np.arange(self.size * self.size * 3, dtype=np.uint32) % 251
         return ramp.astype(np.uint8).reshape(self.size, self.size, 3)
 
@@ -193,7 +193,7 @@ class ImageEmbedder(Embedder):
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """How the artifact that will embed a picture wants it decoded; travels to decoders with the pictures."""
+    """Decoding as one artifact wants it; sent to decoders together with the pictures."""
 
     size: int  # side of the square in pixels
     limits: ImageLimits
@@ -203,11 +203,11 @@ class Decode:
     portable: ClassVar[bool] = True
 
     def quick(self, items: Sequence[Item]) -> bool:  # noqa: ARG002 - 7 ms for 640×480
-        """Decoding never is."""
+        """Never: decoding is worth a thread."""
         return False
 
     def __call__(self, items: Sequence[Item]) -> list[Prepared]:
-        """uint8 [size, size, 3] of each item, or why there are none."""
+        """For each item uint8 [size, size, 3], or the error that explains why there is none."""
         return [self._decoded(item) for item in items]
 
     def _decoded(self, item: Item) -> Prepared:
@@ -235,8 +235,8 @@ def fixed_side(engine: Engine) -> int | None:
 
 def values_of(engine: Engine, pixels: Pixels) -> dict[str, NDArray[Any]]:
     """The graph's input for uint8 pixels [n, h, w, 3]: as they are, or normalised where the graph does not do it."""
-    name, kind = next(iter(engine.inputs.items()))
-    return {name: pixels if kind == np.uint8 else pixel_values(pixels)}
+    name, dtype = next(iter(engine.inputs.items()))
+    return {name: pixels if dtype == np.uint8 else pixel_values(pixels)}
 
 
 def run_pixels(engine: Engine, pixels: Pixels) -> Vectors:

@@ -38,7 +38,7 @@ WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_UP_TOKEN = 100  # any id; the vocabulary's last one where it is smaller
 QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
-ESTIMATE_MOST = 256  # tokens; most models cut there
+ESTIMATE_MOST = 256  # tokens; most models cut a text there
 
 
 class TextConfig(ModelConfig):
@@ -50,15 +50,15 @@ class TextConfig(ModelConfig):
 
 
 class TextLimits(Protocol):
-    """What the gateway's limits say of texts."""
+    """The keys of the gateway's ``limits`` that concern texts."""
 
     @property
     def characters(self) -> int:
-        """Of one text."""
+        """Most characters of one text."""
 
     @property
     def tokens(self) -> int:
-        """Ids of one list."""
+        """Most token ids of one list."""
 
 
 class Text(Modality):
@@ -72,7 +72,7 @@ class Text(Modality):
     json_items = "texts"
 
     def takes(self, inputs: frozenset[str]) -> bool:
-        """Token ids, with or without their mask and types."""
+        """Whether token ids are an input, and at most their mask and types beside them."""
         return "input_ids" in inputs and inputs <= {"input_ids", "attention_mask", "token_type_ids"}
 
     def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> TextEmbedder:
@@ -80,7 +80,7 @@ class Text(Modality):
         return TextEmbedder(artifact, options)
 
     def check(self, item: Item, where: str, limits: TextLimits) -> Item:
-        """A text or token ids within the limits."""
+        """The text or the token ids, if they keep to the limits."""
         if isinstance(item, bytes):
             raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
         if isinstance(item, str) and len(item) > limits.characters:
@@ -90,11 +90,11 @@ class Text(Modality):
         return item
 
     def estimate(self, item: Item) -> int:
-        """Tokens that an item will come to, roughly."""
+        """About how many tokens an item will have."""
         return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, ESTIMATE_MOST)
 
     def read_sample(self, path: Path) -> list[Item]:
-        """A text a line; empty lines do not count."""
+        """One text for each line that is not empty."""
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
     def from_bytes(self, element: bytes, where: str) -> Item:
@@ -106,7 +106,7 @@ class Text(Modality):
 
 
 class TextEmbedder(Embedder):
-    """Text → unit vectors."""
+    """A loaded text model."""
 
     def __init__(self, artifact: ModelFiles, options: EngineOptions | None = None) -> None:
         """Load the artifact's graph and tokenizer.
@@ -162,7 +162,7 @@ class TextEmbedder(Embedder):
         return len(row)
 
     def padding(self, rows: Sequence[Row]) -> float | None:
-        """The part of a batch that is padding."""
+        """The share of padding in a batch, 0 to 1."""
         return padding([len(row) for row in rows])
 
     @property
@@ -172,7 +172,7 @@ class TextEmbedder(Embedder):
 
     @property
     def max_tokens(self) -> int | None:
-        """Where texts are cut."""
+        """Tokens after which a text is cut."""
         return self.tokenizer.max_length
 
     def probe_row(self) -> Row:
@@ -192,7 +192,7 @@ class TextEmbedder(Embedder):
 
 
 class Tokenise:
-    """Texts and token ids → int32 [t]. The tokenizer stays in the encoder's process."""
+    """Turns texts and token ids into int32 [t]; runs in the encoder's process, which holds the tokenizer."""
 
     apart: ClassVar[bool] = False  # the tokenizer takes many at once, in threads of its own
     portable: ClassVar[bool] = False
@@ -202,11 +202,11 @@ class Tokenise:
         self._tokenizer = tokenizer
 
     def quick(self, items: Sequence[Item]) -> bool:
-        """Whether they are short."""
+        """Whether they are short enough to be tokenised here."""
         return sum(map(len, items)) <= QUICK_CHARACTERS
 
     def __call__(self, items: Sequence[Item]) -> list[Prepared]:
-        """Token ids of each item, or why there are none."""
+        """For each item its token ids, or the error that explains why there are none."""
         encoded = iter(self._tokenizer.encode([item for item in items if isinstance(item, str)]))
         return [next(encoded) if isinstance(item, str) else self._wrapped(item) for item in items]
 
