@@ -31,3 +31,6 @@ class Queue(Strict):
     gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
     # The deadline of a request that brings none; above engine_timeout_s, so that a call that hangs can be made again.
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    # The longest deadline that a caller gets, whatever it asks for: while it waits it keeps one of `open_requests`. Ten
+    # times the usual; a cold start takes a tenth of it. A longer `timeout_s` counts for everybody.
+    timeout_most_s: Annotated[float, Field(gt=0)] = 300.0

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.config.queue import Queue
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
@@ -96,7 +97,7 @@ class EmbeddingService:
         return result
 
     async def _embed(self, request: EmbedRequest, version: ModelVersion) -> EmbedResult:
-        timeout = request.timeout_s or self.registry.config.queue.timeout_s
+        timeout = deadline_s(request.timeout_s, self.registry.config.queue)
         limits = self.registry.config.limits
         try:
             async with asyncio.timeout(timeout):
@@ -153,6 +154,11 @@ class EmbeddingService:
         self._gauges.report(self.registry.versions.values())
         self.cache.report()
         self.metrics.flush()
+
+
+def deadline_s(asked: float | None, queue: Queue) -> float:
+    """The deadline in seconds of a request that asks for this one, or for none."""
+    return queue.timeout_s if asked is None else min(asked, max(queue.timeout_most_s, queue.timeout_s))
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 
 from deployments.config.limits import Limits
+from deployments.contract.header_number import decimal_number, whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedRequest
@@ -49,9 +50,10 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     limit = limits.body_bytes
     declared = header_of(request, b"content-length")
     if declared is not None:
-        if not declared.isdigit():
+        length = whole_number(declared)
+        if length is None:
             raise InputError("Content-Length must be a number", code="invalid_header")
-        if int(declared) > limit:
+        if length > limit:
             raise LimitError(f"the body has {declared} bytes, the limit is {limit}", code="body_too_large")
     chunks: list[bytes] = []
     size = 0
@@ -111,11 +113,8 @@ def timeout_of(request: Request) -> float | None:
     for name in TIMEOUT_HEADERS:
         value = header_of(request, name)
         if value is not None:
-            try:
-                seconds = float(value)
-            except ValueError:
-                seconds = -1.0
-            if not 0 < seconds <= MAX_TIMEOUT_S:
+            seconds = decimal_number(value)
+            if seconds is None or not 0 < seconds <= MAX_TIMEOUT_S:
                 raise InputError(
                     f"x-request-timeout-seconds must be a number above 0 and at most {MAX_TIMEOUT_S:g}, not {short_repr(value)}",
                     param="x-request-timeout-seconds",

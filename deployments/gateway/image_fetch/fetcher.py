@@ -14,6 +14,7 @@ import httpx2
 
 from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
+from deployments.contract.header_number import whole_number
 from deployments.contract.items import Item
 from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve, system_resolver
 from deployments.gateway.image_fetch.url import Target, parse
@@ -151,9 +152,9 @@ async def _body(response: httpcore2.Response, where: str, budget: _Budget) -> by
         raise _unreachable(where, f"answered with content type {content_type!r:.40}, which is no image")
     if _header(response, b"content-encoding").strip().lower() not in ("", "identity"):
         raise _unreachable(where, "answered with a compressed body, which was not asked for")
-    length = _header(response, b"content-length")
-    if length.isdigit():
-        budget.count(int(length), 0, where)
+    length = whole_number(_header(response, b"content-length"))
+    if length is not None:
+        budget.count(length, 0, where)
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.aiter_stream():

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from deployments.contract.header_number import whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.http.request import header_of, parse_json
@@ -23,12 +24,17 @@ def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
     Raises:
         InputError: the JSON is malformed, or the header that says where it ends.
     """
-    length = header_of(request, HEADER_LENGTH.encode())
-    if length is None:
+    declared = header_of(request, HEADER_LENGTH.encode())
+    if declared is None:
         return parse_json(body), b""
-    if not length.isdigit() or int(length) > len(body):
-        raise InputError(f"{HEADER_LENGTH} must be a number of bytes within the body", param=HEADER_LENGTH)
-    return parse_json(body[: int(length)]), body[int(length) :]
+    length = whole_number(declared)
+    if length is None or length > len(body):
+        raise InputError(
+            f"{HEADER_LENGTH} is {short_repr(declared)}; it must be a number of bytes within the body, "
+            f"0 to {len(body)}",
+            param=HEADER_LENGTH,
+        )
+    return parse_json(body[:length]), body[length:]
 
 
 def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:

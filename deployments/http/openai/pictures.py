@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from deployments.config.limits import Limits
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
-from deployments.http.request import media_type, read_body
+from deployments.http.multipart import boundary_of, parts_of
+from deployments.http.request import header_of, media_type, read_body
 from models.errors import InputError, MediaTypeError
+
+FIELD = b"file"  # of a form, whose parts are pictures
+OTHERS = 5  # names of other parts that a message tells
 
 
 async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str]:
@@ -42,18 +40,14 @@ async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str
 
 
 async def _multipart(request: Request, limits: Limits) -> list[Item]:
-    body = await read_body(request, limits)
-
-    async def replay() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    try:
-        async with Request(request.scope, replay).form(
-            max_files=1000, max_fields=100, max_part_size=limits.body_bytes
-        ) as form:
-            parts = form.getlist("file")
-            return [await part.read() if isinstance(part, UploadFile) else part.encode() for part in parts]
-    except (MultiPartException, FormParserError, HTTPException) as error:
-        reason = getattr(error, "message", None) or getattr(error, "detail", None) or error
-        message = f"the multipart body cannot be read: {reason}"
-        raise InputError(message, param="file", code="invalid_multipart") from error
+    boundary = boundary_of(header_of(request, b"content-type") or "")
+    parts = parts_of(await read_body(request, limits), boundary)
+    files: list[Item] = [part.content for part in parts if part.name == FIELD]
+    if not files and parts:
+        others = ", ".join(sorted({short_repr(part.name.decode("utf-8", "replace")) for part in parts})[:OTHERS])
+        raise InputError(
+            f"the form has no part named 'file', but {others}; name each picture 'file'",
+            param="file",
+            code="empty_input",
+        )
+    return files

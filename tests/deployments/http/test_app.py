@@ -96,6 +96,22 @@ REFUSALS = [
     Case("GET", "/docs/", 307),
 ]
 
+FORM = b'--b\r\ncontent-disposition: form-data; name="file"\r\n\r\nno picture\r\n--b--\r\n'
+STRANGE_HEADERS = {
+    "a form in punycode": (
+        "/v1/embeddings/image",
+        {"content-type": "multipart/form-data; charset=punycode; boundary=b"},
+    ),
+    "a form in a codec that always fails": (
+        "/v1/embeddings/image",
+        {"content-type": "multipart/form-data; charset=undefined; boundary=b"},
+    ),
+    "a length of 5,000 digits": ("/v2/models/m/infer", {"inference-header-content-length": "9" * 5000}),
+    "a length in superscript": ("/v2/models/m/infer", {"inference-header-content-length": b"\xb2"}),
+    "a deadline in superscript": ("/v1/embeddings", {"x-request-timeout-seconds": b"\xb2"}),
+    "a deadline of 5,000 digits": ("/v1/embeddings", {"x-request-timeout-seconds": "1" * 5000}),
+}
+
 
 @dataclass
 class Running:
@@ -157,6 +173,15 @@ def test_every_route_is_among_those_asked(running: Running) -> None:
 @pytest.mark.parametrize("case", [*ROUTES, *REFUSALS], ids=str)
 def test_an_answer_has_a_request_id_a_line_and_a_count(running: Running, case: Case) -> None:
     running.passes(case)
+
+
+@pytest.mark.parametrize("name", STRANGE_HEADERS)
+def test_a_header_that_no_client_means_is_refused_and_breaks_nothing(running: Running, name: str) -> None:
+    path, headers = STRANGE_HEADERS[name]
+    given = {"content": FORM} if "image" in path else {"json": {"model": "m", "input": TEXT}}
+    answer = running.client.post(path, headers=headers, **given)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))
@@ -271,3 +296,15 @@ def test_a_layer_that_fails_is_answered_counted_and_noted(tmp_path: Path) -> Non
     with serving(built.app) as client:
         line = Running(built, client).passes(embed(500))
     assert line["error"] == "RuntimeError"
+
+
+@pytest.mark.parametrize("asked", ["3600", "0.5"], ids=["an hour", "ten times the cap"])
+def test_a_caller_holds_a_place_no_longer_than_the_configuration_allows(tmp_path: Path, asked: str) -> None:
+    built = application(tmp_path, queue={"timeout_s": 0.01, "timeout_most_s": 0.05})
+    with serving(built.app) as client:
+        case = embed(
+            504, M, "deadline", json={"model": "m", "input": "new"}, headers={"x-request-timeout-seconds": asked}
+        )
+        answer = Running(built, client).ask(case)
+    assert answer.status_code == 504
+    assert "within 0.05 s" in answer.json()["error"]["message"]
