@@ -51,7 +51,8 @@ def parts_of(body: bytes, boundary: bytes) -> list[Part]:
         LimitError: it has more than ``PARTS`` parts.
     """
     delimiter = b"\r\n--" + boundary
-    at = LINE_ENDS.match(body).end()  # type: ignore[union-attr] - it matches nothing, too
+    before = LINE_ENDS.match(body)
+    at = before.end() if before else 0
     if not body.startswith(delimiter[2:], at):
         raise _unreadable("it must begin with '--' and the boundary that the content type names")
     at += len(delimiter) - 2
