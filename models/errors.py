@@ -29,6 +29,10 @@ class MediaTypeError(InputError):
     """The request's content type is not accepted by the route."""
 
 
+class ContentEncodingError(MediaTypeError):
+    """The request's body is compressed, which no route accepts."""
+
+
 class AuthenticationError(EmbedserveError):
     """The caller sent no API key where one is needed."""
 

@@ -7,22 +7,26 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.embed_source import read_source
 from deployments.cli.synthetic_warning import warn_embedded
-from models.errors import ArtifactError, InputError
+from models.errors import ArtifactError
 
 DEFAULTS = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 def embed(
-    source: Annotated[str, typer.Argument(help="a text, or the path of a picture")],
+    source: Annotated[str, typer.Argument(help="a text, or the path of a file that holds a picture or a text")],
     model: Annotated[
         str | None, typer.Option(help="name@version; text-embedding or image-embedding by default")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="save the vector here as .npy instead of printing it")] = None,
     profile: Annotated[str, typer.Option(help="production refuses synthetic weights")] = "development",
+    text: Annotated[
+        bool, typer.Option("--text", help="embed the words themselves, even if a file has that name")
+    ] = False,
 ) -> None:
     """Embed one text or picture on this machine, without a service and without Ray."""
     import numpy as np
@@ -32,18 +36,16 @@ def embed(
     from models.catalog.store import is_synthetic, pull
     from models.embedder import open_embedder
 
-    path = Path(source)
-    picture = path.suffix.lower() in PICTURES
-    spec = Catalog.load().find(model or DEFAULTS["image" if picture else "text"])
-    if spec.modality.from_files and not path.is_file():
-        raise InputError(f"{source} is no file; {spec.reference} embeds {spec.modality.noun}")
+    catalog = Catalog.load()
+    asked = catalog.find(model) if model else None
+    read = read_source(source, asked.modality if asked else None, as_text=text)
+    spec = asked or catalog.find(DEFAULTS[read.modality])
     stderr = Console(stderr=True)
     with console_reporter() as reporter:
         artifact = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
-    if not source:
-        raise InputError("the text is empty")
-    item = path.read_bytes() if spec.modality.from_files else source
-    vector = open_embedder(artifact).embed_items([item])[0]
+    if read.hint:
+        stderr.print(f"[bold yellow]note:[/] {escape(read.hint)}", highlight=False, soft_wrap=True)
+    vector = open_embedder(artifact).embed_items([read.item])[0]
     if is_synthetic(artifact):
         warn_embedded(stderr, spec.reference)
     if output is None:

@@ -12,7 +12,14 @@ from deployments.contract.short_repr import short_repr
 from deployments.http.status import status_of
 from deployments.observability.logging import logger
 from deployments.observability.request_record import RECORD
-from models.errors import AuthenticationError, EmbedserveError, RateLimitError, SlowInputError, UnavailableError
+from models.errors import (
+    AuthenticationError,
+    ContentEncodingError,
+    EmbedserveError,
+    RateLimitError,
+    SlowInputError,
+    UnavailableError,
+)
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
@@ -58,6 +65,8 @@ def _headers(error: EmbedserveError) -> dict[str, str] | None:
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, SlowInputError):
         return {"connection": "close"}  # the rest of the body may never come
+    if isinstance(error, ContentEncodingError):
+        return {"accept-encoding": "identity"}  # RFC 9110, 12.5.3: the codings that would have been accepted
     return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
 
 

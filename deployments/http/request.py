@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,15 @@ from deployments.contract.header_number import decimal_number, whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedRequest
+from deployments.http.json_fault import why_no_json
 from deployments.http.middleware.auth import CLIENT
-from models.errors import InputError, LimitError, MediaTypeError, SlowInputError
+from models.errors import ContentEncodingError, InputError, LimitError, MediaTypeError, SlowInputError
 
 TIMEOUT_HEADERS = (b"x-embedserve-timeout-seconds", b"x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
 PRIORITY_HEADER = b"x-priority"
 ROUTING_HEADER = b"x-routing-key"
+JSON_NAMES = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false"}
 
 
 def header_of(request: Request, name: bytes) -> str | None:
@@ -39,14 +42,30 @@ def media_type(request: Request) -> str:
     return (header_of(request, b"content-type") or "").partition(";")[0].strip().lower()
 
 
+def refuse_encoded(request: Request) -> None:
+    """Refuse a compressed body: what it unpacks to is known too late, and texts and pictures are small as they are.
+
+    Raises:
+        ContentEncodingError: Content-Encoding names another coding than ``identity``.
+    """
+    coding = header_of(request, b"content-encoding")
+    if coding and coding.strip().lower() != "identity":
+        raise ContentEncodingError(
+            f"content-encoding {short_repr(coding)} is not accepted; accepted is 'identity': send the body uncompressed",
+            code="unsupported_content_encoding",
+        )
+
+
 async def read_body(request: Request, limits: Limits) -> bytes:
     """The whole body.
 
     Raises:
+        ContentEncodingError: it is compressed.
         LimitError: it is longer than ``limits.body_bytes``, or its Content-Length says so.
         SlowInputError: it had not arrived after ``limits.body_s`` seconds.
         InputError: its Content-Length is no number, or it ended early.
     """
+    refuse_encoded(request)
     limit = limits.body_bytes
     declared = header_of(request, b"content-length")
     if declared is not None:
@@ -98,9 +117,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InputError(f"the body is no valid JSON: {error}", code="invalid_json") from error
+        if body.startswith(codecs.BOM_UTF8):
+            return parse_json(body.removeprefix(codecs.BOM_UTF8))  # RFC 8259 lets a parser ignore it
+        raise InputError(f"the body is no valid JSON: {why_no_json(body, error)}", code="invalid_json") from error
     if not isinstance(document, dict):
-        raise InputError("the body must be a JSON object", code="invalid_json")
+        given = JSON_NAMES.get(type(document), "null")
+        raise InputError(f"the body must be a JSON object, {{...}}, and is {given}", code="invalid_json")
     return document
 
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from models.errors import InputError, LimitError
-from models.inputs.image_header import ImageLimits, check_header, check_size, undecodable
+from models.inputs.image_header import ImageLimits, check_header, check_size, format_of
+from models.inputs.unreadable import broken, wrong_format
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -63,7 +64,10 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
-        raise undecodable(limits) from error
+        found = format_of(data)
+        if found is None and isinstance(error, UnidentifiedImageError):
+            raise wrong_format(data, None, limits.formats) from error
+        raise broken(data, found, error) from error
 
 
 def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:

@@ -10,7 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.errors import InputError, LimitError
+from models.errors import LimitError
+from models.inputs.unreadable import wrong_format
 
 Size = tuple[int, int]  # width, height
 
@@ -48,7 +49,7 @@ def check_header(data: bytes, limits: ImageLimits) -> None:
     if found is None and not all(accepted in READERS for accepted in limits.formats):
         return  # it may be an accepted format that this module does not know
     if found not in limits.formats:
-        raise undecodable(limits)
+        raise wrong_format(data, found, limits.formats)
     size = size_of(data)
     if size is not None:
         check_size(*size, limits)
@@ -64,11 +65,6 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.pixels} pixels")
     if max(width, height) > limits.side:
         raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
-
-
-def undecodable(limits: ImageLimits) -> InputError:
-    """The error for bytes that are no image of an accepted format, or a damaged image."""
-    return InputError(f"not a decodable image (accepted: {', '.join(limits.formats)})", code="invalid_image")
 
 
 def format_of(data: bytes) -> str | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from pydantic import Field, StrictInt
 from models.engine.buckets import Buckets, image_buckets
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
+from models.inputs.base64_text import from_base64
 from models.inputs.image import Pixels, decode, pixel_values
 from models.inputs.image_header import ImageLimits, check_header
 from models.modalities.base import (
@@ -251,6 +251,7 @@ def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:
         InputError: it is neither.
         LimitError: it is longer than the limit allows.
     """
+    text = text.lstrip() if text[:1].isspace() else text
     if text[:8].lower().startswith(("http://", "https://")):
         raise InputError(
             f"{where}: fetching images by URL is switched off here (fetch.hosts in the gateway's user_config would "
@@ -259,21 +260,35 @@ def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:
             code="url_not_allowed",
         )
     if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
-            raise InputError(
-                f"{where}: a data URI must begin with 'data:image/...;base64,'", param=where, code="invalid_image"
-            )
+        text = _payload(text, where)
     if len(text) * 3 // 4 > limits.image_bytes + 3:
-        raise LimitError(
-            f"{where} has about {len(text) * 3 // 4} bytes, the limit is {limits.image_bytes}", param=where
-        )
+        size = (len(text) - text.count("\n") - text.count("\r")) * 3 // 4
+        if size > limits.image_bytes + 3:
+            raise LimitError(f"{where} has about {size} bytes, the limit is {limits.image_bytes}", param=where)
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = from_base64(text)
+    except ValueError as error:
         raise InputError(
-            f"{where}: neither a data:image/...;base64, URI nor base64 of an image", param=where, code="invalid_image"
+            f"{where} is no base64 of an image: {error}; send base64, or a data:image/...;base64, URI",
+            param=where,
+            code="invalid_image",
         ) from error
     if not data:
         raise InputError(f"{where} is empty", param=where, code="empty_input")
     return data
+
+
+def _payload(uri: str, where: str) -> str:
+    """The base64 of a data: URI, in which percent signs may stand for characters.
+
+    Raises:
+        InputError: it is of no image, or not in base64.
+    """
+    head, comma, payload = uri.partition(",")
+    if not comma or not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+        raise InputError(
+            f"{where}: a data URI must begin with 'data:image/...;base64,', not with {head[:40]!r}",
+            param=where,
+            code="invalid_image",
+        )
+    return unquote(payload) if "%" in payload else payload

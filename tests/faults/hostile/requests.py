@@ -79,6 +79,8 @@ HEADERS: dict[str, tuple[str, bytes]] = {
     "an empty priority": ("x-priority", b""),
     "two priorities": ("x-priority", b"bulk, interactive"),
     "an encoding that nobody unpacks": ("content-type", b"text/gzip"),
+    "gzip that is none": ("content-encoding", b"gzip"),
+    "an encoding that nobody knows": ("content-encoding", b"\xff"),
 }
 FINE_HEADERS: dict[str, tuple[str, bytes]] = {
     "a request id of 5,000 letters": ("x-request-id", b"x" * 5000),

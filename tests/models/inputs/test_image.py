@@ -97,7 +97,7 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("data", UNDECODABLE.values(), ids=UNDECODABLE)
 def test_what_cannot_be_decoded_is_an_input_error(data: bytes) -> None:
-    with pytest.raises(InputError, match="JPEG, PNG, WEBP, GIF, BMP, TIFF") as caught:
+    with pytest.raises(InputError, match=r"^not a decodable image") as caught:
         decode(data)
     assert not isinstance(caught.value, LimitError)
     assert caught.value.code == "invalid_image"
