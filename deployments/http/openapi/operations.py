@@ -15,7 +15,7 @@ ERRORS = {
     404: "unknown model, version or route",
     408: "the body did not arrive in time",
     413: "larger than a limit, which the message names",
-    415: "content type not accepted",
+    415: "content type not accepted, or the body is compressed",
     429: "over the rate limit of this API key; see Retry-After",
     503: "at capacity, or no replica is ready; see Retry-After",
     504: "the deadline passed",
