@@ -36,7 +36,7 @@ class ServeConfig:
             path = here if here.is_file() else ROOT / "serve_config.yaml"
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
         check(document, str(path))
         return cls(document)

@@ -67,6 +67,8 @@ class Execution:
         else:
             self._show(prepared)
             if not self._options.dry_run:
+                if file:
+                    file.require_writable()
                 self._apply(prepared)
         if file and self._options.dry_run:
             self._console.print(coloured(file.diff()), end="")

@@ -12,7 +12,7 @@ from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.serve_file_check import check
 from deployments.operator.operations import Operation
 from models.errors import ConfigError, EmbedserveError
-from models.files import write_whole
+from models.files import FileChangedError, require_replaceable, write_whole
 from models.yaml_edit import edit
 
 LOST = "its layout could not be kept, comments are lost"
@@ -23,7 +23,7 @@ class YamlFile:
     """A configuration file, before and after a change."""
 
     path: Path
-    before: str
+    read: bytes
     after: str
     note: str = ""
 
@@ -35,7 +35,10 @@ class YamlFile:
             EmbedserveError: the file is invalid, or the change does not fit it; nothing was written.
         """
         old = ServeConfig.load(path).document
-        text = path.read_text(encoding="utf-8")
+        read = path.read_bytes()
+        text = read.decode()
+        if yaml.safe_load(text) != old:
+            raise ConfigError(f"{path} is being changed by somebody else; try again")
         try:
             new = operation(old)
             check(new, str(path))
@@ -43,21 +46,36 @@ class YamlFile:
             raise ConfigError(f"{path} differs from the cluster, --write cannot follow: {error}") from error
         edited = edit(text, new)
         if edited is not None:
-            return cls(path, text, edited)
-        return cls(path, text, yaml.safe_dump(new, sort_keys=False, default_flow_style=None, width=120), LOST)
+            return cls(path, read, edited)
+        return cls(path, read, yaml.safe_dump(new, sort_keys=False, default_flow_style=None, width=120), LOST)
 
     def diff(self) -> list[str]:
         """What would be written."""
-        lines = (self.before.splitlines(), self.after.splitlines())
+        lines = (self.read.decode().splitlines(), self.after.splitlines())
         return list(difflib.unified_diff(*lines, str(self.path), f"{self.path} (planned)", lineterm=""))
 
-    def save(self) -> None:
-        """Write it, whole or not at all.
+    def require_writable(self) -> None:
+        """Find out whether it can be written, before the service is changed.
 
         Raises:
-            ConfigError: it cannot be written.
+            ConfigError: it cannot.
         """
         try:
-            write_whole(self.path, self.after.encode())
+            require_replaceable(self.path)
+        except OSError as error:
+            raise ConfigError(f"--write: {self.path} cannot be written: {error.strerror}; nothing was changed") from error
+
+    def save(self) -> None:
+        """Write it, whole or not at all; links, owner and permissions stay.
+
+        Raises:
+            ConfigError: it cannot be written, or somebody edited it since it was read. Their edit stays, and the message
+                holds the change that is missing from the file.
+        """
+        try:
+            write_whole(self.path, self.after.encode(), before=self.read)
+        except FileChangedError as error:
+            missing = "\n".join(self.diff())
+            raise ConfigError(f"the service is changed, but {error}; put this into it by hand:\n{missing}") from None
         except OSError as error:
             raise ConfigError(f"the service is changed, but {self.path} cannot be written: {error.strerror}") from error

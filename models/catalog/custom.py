@@ -15,7 +15,7 @@ from models.catalog.families import family_of
 from models.catalog.folder import pooling_of, read_json, require_known_modules
 from models.engine.engine import Engine
 from models.errors import ArtifactError, CatalogError
-from models.files import replacing
+from models.files import FileChangedError, replacing
 from models.graph.precision import precision_of
 from models.inputs.text import pad
 from models.modalities import MODALITIES, graph_inputs, image, modality_of_graph, text
@@ -115,11 +115,12 @@ def add_entry(path: Path, spec: ModelSpec) -> None:
     """Add an entry to a catalogue file, as the last version of its model; comments and order stay.
 
     Raises:
-        CatalogError: the version exists, or the changed file would not be a valid catalogue.
+        CatalogError: the version exists, the changed file would not be a valid catalogue, or somebody else changed it.
     """
+    before = path.read_bytes()
     require_new(path, spec.reference)
     fields = spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True)
-    text = path.read_text(encoding="utf-8")
+    text = before.decode()
     document = yaml.safe_load(text)
     document["models"].setdefault(spec.model, {})[DoubleQuotedScalarString(spec.version)] = (
         fields  # quoted as all others
@@ -127,6 +128,11 @@ def add_entry(path: Path, spec: ModelSpec) -> None:
     edited = edit(text, document)
     if edited is None:
         raise CatalogError(f"the layout of {path} does not allow to add {spec.reference} to it; write it there by hand")
-    with replacing(path) as trial:
-        trial.write_text(edited, encoding="utf-8")
-        Catalog.load(trial)
+    try:
+        with replacing(path, before=before) as trial:
+            trial.write_text(edited, encoding="utf-8")
+            Catalog.load(trial)
+    except FileChangedError as error:
+        raise CatalogError(f"{error}; {spec.reference} is built and not yet in it: run the command again") from None
+    except OSError as error:
+        raise CatalogError(f"cannot write the catalogue {path}: {error.strerror}") from error

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from models.files import locked, partial_path, replacing, write_whole
+from models.files import ACL, FileChangedError, locked, partial_path, replacing, require_replaceable, write_whole
+
+NOBODY = 65534
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from models.files import require_replaceable, write_whole
+target = Path(sys.argv[1])
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+for attempt in (lambda: require_replaceable(target), lambda: write_whole(target, b"new", before=b"old")):
+    try:
+        attempt()
+    except PermissionError as error:
+        print(error.strerror)
+"""
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
 
 HOLDER = """
 import sys, time
@@ -60,6 +78,111 @@ def test_what_a_killed_writer_left_open_to_everybody_does_not_open_a_secret(tmp_
     partial_path(target).chmod(0o666)
     write_whole(target, b"secret", mode=0o600)
     assert mode(target) == 0o600
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A file of somebody's, behind a link in another folder."""
+    for folder in ("real", "linked"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "real" / "file").write_text("old")
+    (tmp_path / "linked" / "file").symlink_to("../real/file")
+    return tmp_path / "linked" / "file"
+
+
+def test_a_link_stays_and_the_file_behind_it_is_replaced(target: Path) -> None:
+    write_whole(target, b"new")
+    assert (target.is_symlink(), target.resolve().read_text()) == (True, "new")
+    assert sorted(path.name for path in target.parent.parent.rglob("*")) == ["file", "file", "linked", "real"]
+
+
+def test_a_link_to_nothing_leads_to_the_new_file(target: Path) -> None:
+    target.resolve().unlink()
+    write_whole(target, b"new")
+    assert (target.is_symlink(), (target.parent.parent / "real" / "file").read_text()) == (True, "new")
+
+
+@needs_root
+@pytest.mark.parametrize("mode_of_it", [0o600, 0o640, 0o444, 0o2660])
+def test_owner_and_permissions_stay_whoever_edits(target: Path, mode_of_it: int) -> None:
+    os.chown(target, NOBODY, NOBODY)
+    target.chmod(mode_of_it)
+    write_whole(target, b"new", mode=0o600, before=b"old")
+    status = target.stat()
+    assert (status.st_uid, status.st_gid, mode(target)) == (NOBODY, NOBODY, mode_of_it)
+
+
+@needs_root
+def test_an_edit_that_would_take_a_file_from_its_owner_is_refused(target: Path) -> None:
+    target.resolve().parent.chmod(0o777)
+    for folder in target.parents:
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(0o755)
+    command = [sys.executable, "-c", AS_NOBODY, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [line.partition(";")[0] for line in done.stdout.splitlines()] == [
+        "it belongs to user 0 and group 0, which this user cannot keep"
+    ] * 2
+    assert (target.read_text(), os.listdir(target.resolve().parent)) == ("old", ["file"])
+
+
+def test_an_access_list_stays(target: Path) -> None:
+    # Version 2, then tag, permissions and id of: owner rw, user 65534 r, group -, mask r, others -.
+    entries = [(1, 6, -1), (2, 4, NOBODY), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(target, ACL, acl)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    write_whole(target, b"new", before=b"old")
+    assert os.getxattr(target, ACL) == acl
+
+
+@pytest.mark.parametrize("happened", ["edited", "gone", "replaced by another"])
+def test_what_somebody_wrote_meanwhile_is_not_overwritten(target: Path, happened: str) -> None:
+    real = target.resolve()
+    with pytest.raises(FileChangedError, match="changed by somebody else"), replacing(target, before=b"old") as partial:
+        partial.write_text("new")
+        if happened == "edited":
+            real.write_text("theirs")
+        else:
+            real.unlink()
+        if happened == "replaced by another":
+            real.write_text("theirs")
+    assert os.listdir(real.parent) == ([] if happened == "gone" else ["file"])
+    assert happened == "gone" or real.read_text() == "theirs"
+
+
+def test_what_replaces_a_private_file_is_private_at_every_moment(target: Path) -> None:
+    target.chmod(0o640)
+    with unmasked(), replacing(target) as partial:
+        partial.write_text("secret")
+        assert mode(partial) == 0o600
+    assert mode(target) == 0o640
+
+
+def test_a_link_that_a_stranger_puts_where_the_new_file_is_written_is_not_followed(target: Path) -> None:
+    victim = target.parent / "victim"
+    victim.write_text("precious")
+    partial_path(target).symlink_to(victim)
+    write_whole(target, b"new")
+    assert (victim.read_text(), target.read_text()) == ("precious", "new")
+
+
+def test_asking_whether_a_file_can_be_replaced_changes_nothing(target: Path) -> None:
+    before = (target.stat(), os.listdir(target.resolve().parent))
+    require_replaceable(target)
+    assert (target.stat(), os.listdir(target.resolve().parent)) == before
+
+
+@contextlib.contextmanager
+def unmasked() -> Iterator[None]:
+    """With a umask that takes nothing away."""
+    old = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(old)
 
 
 def test_a_lock_holds_other_threads_off(tmp_path: Path) -> None:

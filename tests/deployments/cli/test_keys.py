@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from deployments.auth.authenticator import Authenticator
-from deployments.auth.key_file import load_keys
+from deployments.auth.key_file import changing, load_keys
 from deployments.cli.main import app
 from models.errors import ConfigError
 
@@ -90,3 +91,34 @@ def test_comments_that_people_wrote_into_the_file_stay(path: Path) -> None:
     assert [key.name for key in load_keys(path).keys] == ["b", "c"]
     assert "# the shop's second client\n- name: b" in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("words", [("create", "c", "--scope", "embed"), ("revoke", "a")], ids=lambda words: words[0])
+def test_a_change_leaves_link_owner_and_permissions_as_they_are(tmp_path: Path, words: tuple[str, ...]) -> None:
+    real = tmp_path / "secret" / "keys"
+    run(real, "create", "a", "--scope", "embed")
+    real.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(real, 65534, 65534)
+    link = tmp_path / "keys"
+    link.symlink_to(real)
+    before = real.stat()
+    run(link, *words)
+    after = real.stat()
+    assert link.is_symlink()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    assert after.st_ino != before.st_ino, "it was replaced as a whole"
+
+
+def test_an_edit_by_hand_in_the_same_moment_is_not_lost(path: Path) -> None:
+    run(path, "create", "a", "--scope", "embed")
+    theirs = path.read_text() + "# by hand\n"
+
+    def edit() -> None:
+        with changing(path) as keys:
+            path.write_text(theirs)
+            keys.clear()
+
+    with pytest.raises(ConfigError, match="changed by somebody else"):
+        edit()
+    assert path.read_text() == theirs

@@ -48,3 +48,20 @@ def test_a_file_that_the_change_does_not_fit_is_left_alone(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="differs from the cluster"):
         YamlFile.changed(path, partial(remove, reference="text-embedding@1.1.0", drain=False))
     assert path.read_text() == TEXT_OF_FILE
+
+
+def test_what_somebody_wrote_into_the_file_meanwhile_stays_and_the_missing_change_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "serve_config.yaml"
+    path.write_text(TEXT_OF_FILE)
+    file = YamlFile.changed(path, OPERATIONS[0][1])
+    path.write_text(TEXT_OF_FILE + "# a colleague's note\n")
+    with pytest.raises(ConfigError, match=r"(?s)service is changed, but .*somebody else.*\+.*text-embedding@1.1.0"):
+        file.save()
+    assert path.read_text() == TEXT_OF_FILE + "# a colleague's note\n"
+
+
+def test_a_file_that_cannot_be_written_is_named_before_the_service_changes(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "serve_config.yaml"
+    file = YamlFile(path, b"", "")
+    with pytest.raises(ConfigError, match="--write: .*cannot be written.*nothing was changed"):
+        file.require_writable()
