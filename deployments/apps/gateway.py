@@ -75,7 +75,8 @@ class Gateway:
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
             self._embeddings.cache.configure(config.cache)
-            self._auth.configure(config.auth)  # last, so that a refused configuration does not change who is let in
+            # Last, so that a refused configuration does not change who is let in.
+            self._auth.configure(config.auth, config.auth_grace_s)
         except Exception as error:
             if not self._configured:
                 raise
@@ -103,6 +104,7 @@ class Gateway:
                 await self._registry.refresh()
                 seams.SEAMS.report(self._metrics)
                 self._embeddings.report()
+                self._metrics.keys_age.set(self._auth.age_s)
             except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
                 logger.exception("refreshing the registry failed")
             await asyncio.sleep(REFRESH_S)

@@ -6,20 +6,22 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from deployments.auth.api_keys import ApiKey, Scope
-from deployments.auth.key_file import FILE_VARIABLE, INLINE_VARIABLE, load_keys, read_keys
+from deployments.auth.key_file import FILE_VARIABLE, INLINE_VARIABLE, read_keys
+from deployments.auth.watched_keys import WatchedKeys
 from deployments.config.base import Profile
 from deployments.observability.logging import logger
-from models.errors import AuthenticationError, ConfigError, ForbiddenError
+from models.errors import AuthenticationError, ConfigError, ForbiddenError, UnavailableError
 
 Mode = Literal["keys", "none"]
 Needed = Scope | Literal["any"]  # `any`: a valid key of whatever scope
 REFRESH_S = 2.0  # how soon a key that was added or revoked counts
+GRACE_S = 300.0  # as `auth_grace_s` of the gateway's configuration, where its reason stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,17 @@ class Held:
 class Authenticator:
     """The keys in force, and whether they are asked for.
 
-    Where keys are configured, requests need one in every profile. A broken key file never opens the service.
+    Where keys are configured, requests need one in every profile. A broken key file never opens the service: the keys that
+    it held count for a while, and then none does.
     """
 
-    def __init__(self, profile: Profile, environment: Mapping[str, str] | None = None) -> None:
-        """Read the keys that the environment names.
+    def __init__(
+        self,
+        profile: Profile,
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the keys that the environment names; ``clock`` counts seconds and never goes back.
 
         Raises:
             ConfigError: they cannot be read.
@@ -46,21 +54,27 @@ class Authenticator:
         self._profile = profile
         self._mode: Mode = "keys"
         file, inline = environment.get(FILE_VARIABLE), environment.get(INLINE_VARIABLE)
+        for variable, value in ((FILE_VARIABLE, file), (INLINE_VARIABLE, inline)):
+            if value is not None and not value.strip():  # from a template or a shell that lacked the value
+                raise ConfigError(f"{variable} is set and empty; give it a value, or unset it to serve without keys")
         if file and inline:
             raise ConfigError(f"both {FILE_VARIABLE} and {INLINE_VARIABLE} are set; set one")
-        self._path = Path(file) if file else None
         self._configured = bool(file or inline)
-        self._seen: tuple[int, int, int] | None = None
-        self._problem: str | None = None  # why the file was not taken when it was last looked at
+        self._watched = WatchedKeys(Path(file), clock) if file else None
+        self._grace_s = GRACE_S
+        self._refuses = False  # all requests, because the file could not be read for too long
         self._keys: tuple[Held, ...] = ()
-        if self._path is not None:
-            self._seen = _signature(self._path)
-            self._keys = _held(load_keys(self._path).keys)
+        if self._watched is not None:
+            self._keys = _held(self._watched.keys)
         elif inline:
             self._keys = _held(read_keys(inline, INLINE_VARIABLE).keys)
 
-    def configure(self, mode: Mode) -> None:
+    def configure(self, mode: Mode, grace_s: float = GRACE_S) -> None:
         """Ask for keys or not, as the configuration says.
+
+        Args:
+            mode: whether keys are asked for.
+            grace_s: how long the keys of a file count that cannot be read any more, seconds.
 
         Raises:
             ConfigError: the production profile has no keys and was not told to serve without.
@@ -72,31 +86,31 @@ class Authenticator:
             )
         if mode == "none" and self._profile == "production":
             logger.warning("auth is none: whoever reaches this service may use it")
-        self._mode = mode
+        self._mode, self._grace_s = mode, grace_s
 
     @property
     def required(self) -> bool:
         """Whether requests need a key."""
         return self._configured and self._mode == "keys"
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the key file was last read whole; 0 where no file holds the keys."""
+        return 0.0 if self._watched is None else self._watched.age_s
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether no key is accepted, because their file could not be read for too long."""
+        refuses = self.required and self.age_s > self._grace_s
+        if refuses and not self._refuses:
+            logger.error("no API key is accepted any more: their file could not be read for %.0f s", self.age_s)
+        self._refuses = refuses
+        return refuses
+
     def refresh(self) -> None:
-        """Read the key file again if it changed; when that fails, the keys stay as they are. Waits for the disk."""
-        if self._path is None:
-            return
-        try:
-            signature = _signature(self._path)
-            if signature == self._seen:
-                return
-            self._seen = signature
-            keys = load_keys(self._path).keys
-        except ConfigError as error:
-            if str(error) != self._problem:  # logged once, and not at every look
-                logger.error("the API keys stay as they were: %s", error)
-            self._problem = str(error)
-            return
-        self._problem = None
-        self._keys = _held(keys)
-        logger.info("API keys read again: %s", ", ".join(key.name for key in keys) or "none is left")
+        """Read the key file again; when that fails, the keys stay for a while. Waits for the disk."""
+        if self._watched is not None and self._watched.look():
+            self._keys = _held(self._watched.keys)
 
     def authenticate(self, headers: Sequence[str], needed: Needed, now: float | None = None) -> str:
         """Find out who asks.
@@ -112,11 +126,14 @@ class Authenticator:
         Raises:
             AuthenticationError: it came with none.
             ForbiddenError: the key is unknown or expired, or lacks the scope.
+            UnavailableError: which keys are good cannot be told now.
         """
         scheme, _, presented = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
         presented = presented.strip()
         if scheme.lower() != "bearer" or not presented:
             raise AuthenticationError("an API key is needed; send it once, as `Authorization: Bearer <key>`")
+        if self.refuses_all:
+            raise UnavailableError("API keys cannot be checked now; the service's log says why", retry_after_s=10)
         key = self._find(presented)
         if key is None:
             raise ForbiddenError("the API key is not known here", code="invalid_api_key")
@@ -138,16 +155,3 @@ class Authenticator:
 
 def _held(keys: Sequence[ApiKey]) -> tuple[Held, ...]:
     return tuple(Held(bytes.fromhex(key.sha256), key) for key in keys)
-
-
-def _signature(path: Path) -> tuple[int, int, int]:
-    """Time, size and inode, which change when a file does. Links are followed: Kubernetes replaces a mounted secret by one.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ConfigError(f"cannot read the key file {path}: {error.strerror}") from error
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from deployments.config.base import Strict
 from deployments.config.cache import Cache
@@ -23,6 +23,9 @@ class GatewayConfig(Strict):
     aliases: dict[str, str] = {}  # other names of models; none: clients use the models' own
     # keys: API keys are asked for where some are configured, and production does not start without any.
     auth: Literal["keys", "none"] = "keys"
+    # How long the keys of a file count that cannot be read any more: time for a person to repair it; a key that was revoked
+    # meanwhile counts as long. After it every request that needs a key gets 503. 10 s are five looks at the file.
+    auth_grace_s: Annotated[float, Field(ge=10, le=86_400)] = 300.0
     limits: Limits = Limits()
     queue: Queue = Queue()
     rate: Rate = Rate()

@@ -36,7 +36,7 @@ def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog
         Middleware(SecurityHeaders),  # on every answer
         Middleware(ErrorHandler),  # exceptions of the layers below become answers
         Middleware(Admission, lambda: embeddings.registry.config.queue.open_requests),  # 503 when too many are open
-        Middleware(Authentication, auth),  # 401 and 403
+        Middleware(Authentication, auth),  # 401 and 403; 503 while keys cannot be checked
     ]
 
 
@@ -47,7 +47,7 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
             *openai.routes(embeddings),
             *kserve_v2.routes(embeddings),
             *models.routes(embeddings.registry),
-            *health.routes(embeddings.registry),
+            *health.routes(embeddings.registry, auth),
             *metrics.routes(),
             *openapi.routes(auth),
         ]

@@ -6,19 +6,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.auth.authenticator import Authenticator
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.readiness import unready
 from deployments.http.response import json_response
 
+KEYS_UNREADABLE = "API keys cannot be checked, and no request that needs one is answered; the gateway's log says why"
 
-def routes(registry: ModelRegistry) -> list[Route]:
+
+def routes(registry: ModelRegistry, auth: Authenticator) -> list[Route]:
     """The routes of this adapter."""
 
     async def live(_: Request) -> Response:
         return json_response({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        reasons = await unready(registry)
+        reasons = [KEYS_UNREADABLE] if auth.refuses_all else await unready(registry)
         body = {"status": "unready" if reasons else "ready", "reasons": reasons}
         headers = {"retry-after": "1"} if reasons else None
         return json_response(body, 503 if reasons else 200, headers)

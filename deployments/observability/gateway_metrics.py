@@ -32,6 +32,7 @@ class GatewayMetrics:
         self.ready = metrics.Gauge("embedserve_version_ready", "1 when a replica embeds", tag_keys=VERSION)  # type: ignore[arg-type]
         self.queue = metrics.Gauge("embedserve_queue_items", "inputs that wait for a call", tag_keys=VERSION)  # type: ignore[arg-type]
         self.cache = metrics.Gauge("embedserve_cache_bytes", "bytes of cached vectors")
+        self.keys_age = metrics.Gauge("embedserve_api_keys_age_s", "seconds since the key file was last read whole")
         self.shared_up = metrics.Gauge("embedserve_shared_cache_up", "0 while left alone", tag_keys=("operation",))
         self.seam_in_use = metrics.Gauge("embedserve_seam_in_use", "1 where it is in use", tag_keys=("seam",))
         self.seam_uses = Counters("embedserve_seam_uses", "requests, answers or calls that took it", ("seam",))

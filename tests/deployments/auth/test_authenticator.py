@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import resource
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from deployments.auth.api_keys import ApiKey, new_key
 from deployments.auth.authenticator import Authenticator
 from deployments.auth.key_file import changing
 from deployments.observability.logging import logger
-from models.errors import AuthenticationError, ConfigError, ForbiddenError
+from models.errors import AuthenticationError, ConfigError, ForbiddenError, UnavailableError
 
 
 def store(path: Path, *entries: ApiKey) -> None:
@@ -145,6 +149,110 @@ def test_a_broken_file_keeps_the_old_keys_is_logged_once_and_heals(
     store(path, one, two)
     auth.refresh()
     assert accepted(auth, second)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextlib.contextmanager
+def no_file_opens() -> Iterator[None]:
+    """With the open files of this process at their limit, as in a gateway that strangers exhaust."""
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
+
+
+def watched(path: Path, clock: Clock, grace_s: float = 60) -> Authenticator:
+    auth = Authenticator("production", {"EMBEDSERVE_API_KEYS_FILE": str(path)}, clock)
+    auth.configure("keys", grace_s)
+    return auth
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again_although_it_did_not_change(path: Path) -> None:
+    (first, one), (second, two) = new_key("one", ("embed",)), new_key("two", ("embed",))
+    store(path, one, two)
+    auth = auth_of(path)
+    store(path, two)
+    with no_file_opens():
+        auth.refresh()
+        assert accepted(auth, first), "nobody knows yet that it was revoked"
+    auth.refresh()
+    assert [accepted(auth, key) for key in (first, second)] == [False, True]
+
+
+def test_a_change_that_leaves_time_size_and_inode_as_they_were_is_seen(path: Path) -> None:
+    (first, one), (second, two) = new_key("one", ("embed",)), new_key("two", ("embed",))
+    store(path, one)
+    auth, before = auth_of(path), path.stat()
+    path.write_text(path.read_text().replace("one", "two").replace(one.sha256, two.sha256))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+    auth.refresh()
+    assert [accepted(auth, key) for key in (first, second)] == [False, True]
+
+
+def test_keys_of_a_file_that_stays_unreadable_count_for_a_bounded_time_and_then_none_does(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, entry = new_key("one", ("embed",))
+    store(path, entry)
+    clock = Clock()
+    auth, whole = watched(path, clock), path.read_text()
+    path.write_text("keys: [")
+    for _ in range(6):
+        auth.refresh()
+        assert accepted(auth, key)
+        assert not auth.refuses_all
+        clock.now += 10
+    clock.now += 1
+    with caplog.at_level(logging.ERROR, logger.name):
+        for _ in range(3):
+            with pytest.raises(UnavailableError, match="cannot be checked"):
+                auth.authenticate([f"Bearer {key}"], "embed")
+    assert caplog.text.count("no API key is accepted any more") == 1
+    assert (auth.refuses_all, auth.age_s) == (True, 61)
+    with pytest.raises(AuthenticationError):
+        auth.authenticate([], "embed")
+    path.write_text(whole)
+    auth.refresh()
+    assert (accepted(auth, key), auth.refuses_all, auth.age_s) == (True, False, 0)
+
+
+@pytest.mark.parametrize("why", ["nobody looks", "a look hangs"])
+def test_keys_age_where_no_look_comes_back(path: Path, why: str) -> None:
+    key, entry = new_key("one", ("embed",))
+    store(path, entry)
+    clock = Clock()
+    auth, whole = watched(path, clock), path.read_bytes()
+    looking = threading.Thread(target=auth.refresh)
+    if why == "a look hangs":
+        path.unlink()
+        os.mkfifo(path)
+        looking.start()
+    clock.now += 61
+    with pytest.raises(UnavailableError):
+        auth.authenticate([f"Bearer {key}"], "embed")
+    if why == "a look hangs":
+        path.write_bytes(whole)
+        looking.join(10)
+        assert (looking.is_alive(), auth.age_s) == (False, 61), "what was read is as old as when the look began"
+
+
+@pytest.mark.parametrize("value", ["", " "], ids=["empty", "blank"])
+@pytest.mark.parametrize("variable", ["EMBEDSERVE_API_KEYS_FILE", "EMBEDSERVE_API_KEYS"])
+def test_a_variable_that_was_to_hold_keys_and_is_empty_opens_nothing(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable} is set and empty"):
+        Authenticator("development", {variable: value})
 
 
 def test_keys_may_stand_in_the_environment(path: Path) -> None:

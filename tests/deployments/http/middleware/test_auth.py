@@ -57,7 +57,7 @@ def application(auth: Authenticator) -> ASGIApp:
         Route("/fail", fail),
         Route("/fail/{way}", fail_as_asked, methods=["POST"]),
         Route("/failing", fail_as_asked, methods=["POST"]),
-        *health.routes(ModelRegistry()),
+        *health.routes(ModelRegistry(), auth),
         *openapi.routes(auth),
     ]
     layers = [Middleware(SecurityHeaders), Middleware(ErrorHandler), Middleware(Authentication, auth)]
@@ -208,3 +208,21 @@ def test_the_description_names_the_keys_only_where_they_are_asked_for(
     assert document["paths"]["/v1/embeddings"]["post"]["security"] == [{"key": []}]
     assert "403" in document["paths"]["/metrics"]["get"]["responses"]
     assert "security" not in document["paths"]["/health/live"]["get"]
+
+
+def test_while_keys_cannot_be_checked_requests_and_readiness_are_503_and_say_no_path(tmp_path: Path) -> None:
+    with changing(tmp_path / "keys") as keys:
+        keys += [EMBED[1]]
+    seconds = iter([0.0])
+    auth = Authenticator(
+        "production", {"EMBEDSERVE_API_KEYS_FILE": str(tmp_path / "keys")}, lambda: next(seconds, 301.0)
+    )
+    auth.configure("keys")
+    with serving(application(auth)) as client:
+        refused = client.post("/v1/embeddings", headers=bearer(EMBED[0]))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        ready = client.get("/health/ready")
+        assert (ready.status_code, len(ready.json()["reasons"])) == (503, 1)
+        assert str(tmp_path) not in refused.text + ready.text
+        assert client.get("/health/live").status_code == 200
