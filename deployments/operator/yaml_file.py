@@ -63,7 +63,9 @@ class YamlFile:
         try:
             require_replaceable(self.path)
         except OSError as error:
-            raise ConfigError(f"--write: {self.path} cannot be written: {error.strerror}; nothing was changed") from error
+            raise ConfigError(
+                f"--write: {self.path} cannot be written: {error.strerror}; nothing was changed"
+            ) from error
 
     def save(self) -> None:
         """Write it, whole or not at all; links, owner and permissions stay.

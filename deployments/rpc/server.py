@@ -28,6 +28,7 @@ from deployments.rpc.codec import (
     unpack_call,
 )
 from deployments.rpc.framing import Frames
+from deployments.rpc.strangers import Strangers
 from models.errors import UnavailableError
 
 CALLS = 64  # at once, where nobody says otherwise; above it gateways turn to another replica
@@ -67,6 +68,7 @@ class Server:
         self._starting = asyncio.Lock()
         self._closed = False
         self._connections: set[_Connection] = set()
+        self._strangers = Strangers()
         self._calls: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Endpoint:
@@ -104,16 +106,21 @@ class Server:
                 connection.transport.close()  # what is written still leaves
 
     def admit(self, connection: _Connection) -> None:
-        """Remember a connection, so that ``close`` can end it."""
+        """Remember a connection, so that ``close`` can end it; it must say the secret soon."""
         self._connections.add(connection)
+        self._strangers.add(connection)
 
     def forget(self, connection: _Connection) -> None:
         """A connection is lost; its calls are finished, and nobody hears the answers."""
         self._connections.discard(connection)
+        self._strangers.discard(connection)
 
-    def knows(self, secret: bytes) -> bool:
-        """Whether a gateway may call."""
-        return hmac.compare_digest(secret, self._secret)
+    def knows(self, connection: _Connection, secret: bytes) -> bool:
+        """Whether this is a gateway, which may call."""
+        known = hmac.compare_digest(secret, self._secret)
+        if known:
+            self._strangers.discard(connection)
+        return known
 
     def take(self, connection: _Connection, number: int, body: bytes) -> None:
         """Begin a call, or refuse it."""
@@ -161,7 +168,7 @@ class _Connection(Frames):
     def frame_received(self, number: int, body: bytes) -> None:
         if self._known:
             self._server.take(self, number, body)
-        elif self._server.knows(body):
+        elif self._server.knows(self, body):
             self._known, self.limit = True, BODY
         else:
             self.close()

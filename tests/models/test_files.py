@@ -141,14 +141,17 @@ def test_an_access_list_stays(target: Path) -> None:
 @pytest.mark.parametrize("happened", ["edited", "gone", "replaced by another"])
 def test_what_somebody_wrote_meanwhile_is_not_overwritten(target: Path, happened: str) -> None:
     real = target.resolve()
-    with pytest.raises(FileChangedError, match="changed by somebody else"), replacing(target, before=b"old") as partial:
-        partial.write_text("new")
-        if happened == "edited":
-            real.write_text("theirs")
-        else:
-            real.unlink()
-        if happened == "replaced by another":
-            real.write_text("theirs")
+
+    def write() -> None:
+        with replacing(target, before=b"old") as partial:
+            partial.write_text("new")
+            if happened != "edited":
+                real.unlink()
+            if happened != "gone":
+                real.write_text("theirs")
+
+    with pytest.raises(FileChangedError, match="changed by somebody else"):
+        write()
     assert os.listdir(real.parent) == ([] if happened == "gone" else ["file"])
     assert happened == "gone" or real.read_text() == "theirs"
 

@@ -63,5 +63,5 @@ def test_what_somebody_wrote_into_the_file_meanwhile_stays_and_the_missing_chang
 def test_a_file_that_cannot_be_written_is_named_before_the_service_changes(tmp_path: Path) -> None:
     path = tmp_path / "gone" / "serve_config.yaml"
     file = YamlFile(path, b"", "")
-    with pytest.raises(ConfigError, match="--write: .*cannot be written.*nothing was changed"):
+    with pytest.raises(ConfigError, match=r"--write: .*cannot be written.*nothing was changed"):
         file.require_writable()

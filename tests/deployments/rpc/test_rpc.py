@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +19,7 @@ from deployments.contract.reply import EncodeReply, Stages
 from deployments.rpc.client import CallFailedError, Connection, ConnectionLostError, ConnectionPool
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
+from deployments.rpc.strangers import MOST, Strangers
 from models.errors import UnavailableError
 
 pytestmark = pytest.mark.timeout(30)  # instead of minutes, when an answer never comes
@@ -257,3 +260,86 @@ async def test_a_replica_that_left_the_set_finishes_and_is_let_go(bench: Bench) 
     bench.encoders[0].gate.set()
     await call
     await until(lambda: not connection.alive)
+
+
+async def answers(bench: Bench) -> None:
+    """A gateway that comes now is answered."""
+    bench.encoders[0].gate.set()
+    pool = ConnectionPool("m@1")
+    await until(lambda: pool.pick(bench.replicas) is not None)
+    connection = pool.pick(bench.replicas)
+    assert connection is not None
+    assert len((await connection.encode(["a"], QUEUED)).vectors) == 1
+    connection.retire()
+
+
+WAYS = {"silent": b"", "half a head": b"\x20", "half a secret": HEADER.pack(32, 0) + bytes(31)}
+
+
+@pytest.mark.parametrize("said", WAYS.values(), ids=WAYS.keys())
+async def test_ten_times_the_strangers_that_are_admitted_lock_no_gateway_out(bench: Bench, said: bytes) -> None:
+    place = (bench.replicas["0"]["host"], bench.replicas["0"]["port"])
+    strangers = []
+    for _ in range(10):
+        for _, writer in await asyncio.gather(*(asyncio.open_connection(*place) for _ in range(MOST))):
+            writer.write(said)
+            strangers.append(writer)
+        await answers(bench)
+        assert len(bench.servers[0]._connections) <= MOST + 1
+    for writer in strangers:
+        writer.close()
+
+
+async def test_a_stranger_that_stays_silent_is_ended_in_time_and_a_gateway_that_stays_silent_is_not(
+    bench: Bench,
+) -> None:
+    bench.servers[0]._strangers = Strangers(handshake_s=0.05)
+    connection = await bench.connected()
+    reader, writer = await asyncio.open_connection(bench.replicas["0"]["host"], bench.replicas["0"]["port"])
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await asyncio.wait_for(reader.readexactly(1), 10)
+    writer.close()
+    await asyncio.sleep(0.2)  # four times the silence that a stranger is allowed
+    assert connection.alive
+    assert len(bench.servers[0]._strangers) == 0
+
+
+def test_with_few_open_files_left_a_replica_serves_its_gateways_through_a_thousand_strangers() -> None:
+    """In a process of its own, which may open 200 files."""
+    done = subprocess.run([sys.executable, "-c", CROWDED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["served"] * 10, done.stderr
+
+
+CROWDED = """
+import asyncio, os, resource, socket, sys
+os.environ["EMBEDSERVE_CHANNEL_HOST"] = "127.0.0.1"
+from tests.deployments.rpc.test_rpc import Bench, answers
+
+def crowd(port, pipe):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    held = []
+    for _ in range(10):
+        os.read(pipe, 1)
+        held += [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        os.write(done[1], b"x")
+    os.read(pipe, 1)
+
+async def serve():
+    bench = Bench()
+    await bench.add()
+    child = os.fork()
+    if child == 0:
+        crowd(bench.replicas["0"]["port"], go[0])
+        os._exit(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    for _ in range(10):
+        os.write(go[1], b"x")
+        await asyncio.get_running_loop().run_in_executor(None, os.read, done[0], 1)
+        await asyncio.wait_for(answers(bench), 20)
+        print("served", flush=True)
+    os.write(go[1], b"x")
+    os.waitpid(child, 0)
+
+go, done = os.pipe(), os.pipe()
+asyncio.run(serve())
+"""
