@@ -6,8 +6,6 @@ import base64
 import io
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import httpx2
@@ -20,6 +18,7 @@ from models.catalog.artifact import Artifact, with_shrinking
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.modalities.image import ImageEmbedder
+from tests.integration.commands import Command
 from tests.integration.documents import Document, application, keep_only, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic
@@ -159,9 +158,8 @@ def test_a_swap_needs_nothing_of_the_decoders(running: Running, photos: list[byt
 
 
 def test_operators_commands_add_and_swap_versions_with_decoders(running: Running, photos: list[bytes]) -> None:
-    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.service.dashboard}
+    environment = {"RAY_DASHBOARD_ADDRESS": running.service.dashboard}
     for arguments in (["swap", IMAGE, "--to", INT8], ["add", INT8], ["remove", INT8]):
-        command = [sys.executable, "-m", "deployments.cli.main", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        status, said = Command(*arguments, environment=environment).end()
+        assert status == 0, said
         assert running.vectors(*photos) == alone(with_shrinking(artifact(INT8), 3), photos)

@@ -19,12 +19,12 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.image import ImageEmbedder
+from tests.integration.commands import Command
 from tests.integration.documents import Document, application, shipped, user_config
 from tests.integration.service import Service
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
 
-COMMAND = [sys.executable, "-m", "deployments.cli.main"]
 TEXTS = [f"request number {i} while operators work" for i in range(64)]
 V0, V1, TEXT = "text-embedding@1.0.0", "text-embedding@1.1.0", "text-embedding"
 IMAGE = "image-embedding@1.0.0"
@@ -38,23 +38,13 @@ class Running:
     document: Document  # with one version of the text model
     hashes: dict[str, str]  # of the artifacts of the catalogue
 
-    def start(self, *arguments: str, user: str = "alice") -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            "RAY_DASHBOARD_ADDRESS": self.service.dashboard,
-            "COLUMNS": "200",
-            "USER": user,
-            "LOGNAME": user,
-        }
-        return subprocess.Popen(
-            [*COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    def start(self, *arguments: str, user: str = "alice") -> Command:
+        environment = {"RAY_DASHBOARD_ADDRESS": self.service.dashboard, "USER": user, "LOGNAME": user}
+        return Command(*arguments, environment=environment)
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=240)
-        said = " ".join((out + err).split())
-        assert process.returncode == code, said
+        status, said = self.start(*arguments).end()
+        assert status == code, said
         assert "Traceback" not in said
         return said
 
@@ -226,8 +216,9 @@ def test_what_cannot_work_is_refused_before_it_takes_effect(
 def test_of_two_operators_at_once_the_second_is_told(two: Running) -> None:
     commands = {"alice": ("route", TEXT, "1.0.0=80", "1.1.0=20"), "bob": ("route", TEXT, "1.0.0=30", "1.1.0=70")}
     started = {user: two.start(*command, user=user) for user, command in commands.items()}
-    said = {user: " ".join("".join(process.communicate(timeout=240)).split()) for user, process in started.items()}
-    codes = {user: process.returncode for user, process in started.items()}
+    ended = {user: command.end() for user, command in started.items()}
+    said = {user: text for user, (_, text) in ended.items()}
+    codes = {user: code for user, (code, _) in ended.items()}
     assert sorted(codes.values()) == [0, 1], said
     winner, loser = sorted(codes, key=lambda user: codes[user])
     assert f"{winner}@" in said[loser]
@@ -244,7 +235,8 @@ def test_a_version_with_traffic_goes_only_after_its_traffic(running: Running, tm
     assert yaml.safe_load(path.read_text()) == running.weighted(v1_0_0=80)
 
 
-def test_status_shows_it(running: Running) -> None:
-    said = running.run("status", "--url", running.service.url)
-    assert V0 in said
-    assert "p99" in said
+def test_status_shows_it_to_who_types_it(running: Running) -> None:
+    command = [str(Path(sys.executable).with_name("embedserve")), "status", "--url", running.service.url]
+    done = subprocess.run(command, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=True)
+    assert V0 in done.stdout
+    assert "p99" in done.stdout

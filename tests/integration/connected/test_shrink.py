@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from models.catalog.artifact import Artifact, with_shrinking
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.modalities.image import ImageEmbedder
+from tests.integration.commands import Command
 from tests.integration.connected.conftest import Connected
 from tests.integration.documents import Document, user_config
 from tests.integration.service import Service
@@ -92,9 +90,8 @@ def test_switching_changes_vectors_and_hash_together(running: Running, photo: by
 
 def test_operators_commands_know_the_hash_that_will_be_served(running: Running, photo: bytes) -> None:
     running.switch(3, with_shrinking(artifact(IMAGE), 3).hash, photo)
-    environment = {**os.environ, "RAY_DASHBOARD_ADDRESS": running.service.dashboard}
-    command = [sys.executable, "-m", "deployments.cli.main", "swap", IMAGE, "--to", INT8]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = {"RAY_DASHBOARD_ADDRESS": running.service.dashboard}
+    status, said = Command("swap", IMAGE, "--to", INT8, environment=environment).end()
+    assert status == 0, said
     wanted = with_shrinking(artifact(INT8), 3)
     assert running.embed(photo)[::2] == (wanted.hash, vector_of(wanted, photo))
