@@ -24,6 +24,9 @@ from models.errors import ArtifactError
 from models.modalities.base import Embedder, Preparation
 
 RELEASE_POLL_S = 0.05
+LOOK_AGAIN_S = (
+    600.0  # for real weights where random ones stand in: a silent hub or proxy would hold up a swap for minutes
+)
 
 
 @dataclass(frozen=True)
@@ -138,4 +141,4 @@ class ArtifactSlot:
                 f"{name} is {spec.type} with {spec.dimensions} dimensions; {self._spec.reference} is "
                 f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
             )
-        return pull(spec, allow_synthetic=self._profile == "development")
+        return pull(spec, allow_synthetic=self._profile == "development", retry_s=LOOK_AGAIN_S)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import onnx
@@ -22,13 +25,15 @@ from models.inputs.tokenizer_file import clip_tokenizer
 from models.modalities.base import ModelFiles
 
 
-def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None) -> Artifact:
+def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None, retry_s: float = 0) -> Artifact:
     """Return a version's artifact; download and build it if the store does not have it.
 
     Args:
         spec: the catalogue entry.
         allow_synthetic: whether random weights may stand in when no other source answers.
         reporter: receives every source that fails and the progress of downloads.
+        retry_s: where random weights stand in, real ones are looked for again after this many seconds. A swap must not wait
+            for a hub that did not answer a moment ago.
 
     Raises:
         ArtifactError: no source had the files; the message lists each source and what to do.
@@ -36,7 +41,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
     reporter = reporter or Silent()
     with locked(spec.graph.with_suffix("")):  # one process at a time builds an artifact
         kept = kept_artifact(spec)
-        if kept is not None and not is_synthetic(kept):
+        if kept is not None and (not is_synthetic(kept) or (allow_synthetic and _looked_within(spec, retry_s))):
             return kept
         failures = []
         for source in spec.sources:
@@ -45,6 +50,10 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
                     failures.append(f"{source}: random weights are refused outside the development profile")
                     continue
                 if kept is not None:
+                    with contextlib.suppress(
+                        OSError
+                    ):  # no record, or a store that may not be written: each look counts
+                        os.utime(_record(spec.graph))
                     return kept
             try:
                 return _make(spec, source, reporter)
@@ -82,7 +91,7 @@ def is_synthetic(artifact: ModelFiles) -> bool:
 
 def record_of(graph: Path) -> dict[str, object]:
     """The record written beside a graph when it was built; empty for graphs that were put there by hand."""
-    path = graph.with_suffix(".json")
+    path = _record(graph)
     if not path.is_file():
         return {}
     try:
@@ -90,6 +99,16 @@ def record_of(graph: Path) -> dict[str, object]:
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _record(graph: Path) -> Path:
+    return graph.with_suffix(".json")
+
+
+def _looked_within(spec: ModelSpec, seconds: float) -> bool:
+    """Whether the sources of real weights failed within the last ``seconds``: the record is touched whenever they do."""
+    record = _record(spec.graph)
+    return record.is_file() and time.time() - record.stat().st_mtime < seconds
 
 
 def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
@@ -111,7 +130,7 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
         "synthetic": isinstance(source, SyntheticSource),
         "recipe": recipe(spec),
     }
-    write_whole(target.with_suffix(".json"), json.dumps(record, indent=2).encode())
+    write_whole(_record(target), json.dumps(record, indent=2).encode())
     return artifact
 
 

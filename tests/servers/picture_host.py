@@ -16,24 +16,39 @@ Behaviour = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Trap:
-    """Listens on every address of this machine and knows whether anybody connected."""
+    """Listens on every address of this machine, hangs up on whoever connects, and counts them."""
 
     def __init__(self) -> None:
         self.sockets = [socket.create_server(("0.0.0.0", 0))]
         self.port = self.sockets[0].getsockname()[1]
         if socket.has_ipv6:
             self.sockets.append(socket.create_server(("::", self.port), family=socket.AF_INET6, dualstack_ipv6=False))
+        self._count, self._lock, self._closing = 0, threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._hang_up_on_all)
+        self._thread.start()
+
+    def _hang_up_on_all(self) -> None:
+        while not self._closing.is_set():
+            select.select(self.sockets, [], [], 0.05)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            while ready := select.select(self.sockets, [], [], 0)[0]:
+                for listener in ready:
+                    listener.accept()[0].close()
+                    self._count += 1
 
     def connections(self) -> int:
         """How many were made since the last call."""
-        count = 0
-        while ready := select.select(self.sockets, [], [], 0)[0]:
-            for listener in ready:
-                listener.accept()[0].close()
-                count += 1
+        self._hang_up()
+        with self._lock:
+            count, self._count = self._count, 0
         return count
 
     def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
         for listener in self.sockets:
             listener.close()
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -608,6 +609,26 @@ def test_real_weights_take_the_place_of_synthetic_ones_as_soon_as_a_source_has_t
     artifact = pull(image_spec([source, *kept_synthetic.sources]), allow_synthetic=True)
     assert not is_synthetic(artifact)
     assert artifact.graph.read_bytes() == (tmp_path / "real" / "model.onnx").read_bytes()
+
+
+def test_a_source_that_failed_lately_does_not_hold_up_the_next_pull(kept_synthetic: ModelSpec, tmp_path: Path) -> None:
+    """Of replicas, which pull again for every swap; whoever pulls by hand always looks."""
+    real = tmp_path / "real" / "model.onnx"
+    save(trained(), real)
+    source = FileSource(folder=str(real.parent), files={real.name: file_sha256(real)})
+    spec = image_spec([source, *kept_synthetic.sources])
+    hidden = real.rename(tmp_path / "hidden")
+    assert is_synthetic(pull(spec, allow_synthetic=True))
+    hidden.rename(real)
+    assert is_synthetic(pull(spec, allow_synthetic=True, retry_s=600))
+    long_ago = time.time() - 601
+    os.utime(spec.graph.with_suffix(".json"), (long_ago, long_ago))
+    assert not is_synthetic(pull(spec, allow_synthetic=True, retry_s=600))
+
+
+def test_random_weights_are_refused_at_once_however_lately_the_sources_failed(kept_synthetic: ModelSpec) -> None:
+    with pytest.raises(ArtifactError, match="refused outside the development profile"):
+        pull(kept_synthetic, allow_synthetic=False, retry_s=600)
 
 
 @pytest.mark.parametrize("allow", [True, False], ids=["in development", "in production"])
