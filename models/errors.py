@@ -85,5 +85,13 @@ class SourceError(EmbedserveError):
     """A source of model files does not answer, lacks a file, or sent bytes with another sha256."""
 
 
+class UnreachableError(SourceError):
+    """A source of model files does not answer."""
+
+
+class StoreError(EmbedserveError):
+    """The folder of model files cannot be written: its disk is full, or this user may not."""
+
+
 class ArtifactError(EmbedserveError):
     """A model artifact is missing, does not match its hash, does not load, or does not embed."""

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import httpx2
 
-from models.errors import SourceError
+from models.catalog.store_fault import store_fault
+from models.errors import SourceError, UnreachableError
 from models.files import locked, partial_path, replacing
 
 CHUNK = 1 << 20  # bytes read at once
@@ -57,8 +58,10 @@ def _download(url: str, target: Path, sha256: str, reporter: Reporter, headers: 
             f"{error.request.url.host} answered {error.response.status_code} for {target.name}"
         ) from error
     except (httpx2.HTTPError, OSError) as error:
+        if isinstance(error, OSError) and (fault := store_fault(error, target.parent)):
+            raise fault from error
         host = httpx2.URL(url).host
-        raise SourceError(f"{host} does not answer: {error or type(error).__name__}") from error
+        raise UnreachableError(f"{host} does not answer: {error or type(error).__name__}") from error
     with replacing(
         target
     ) as partial:  # only after a complete download, because leaving this block deletes the partial file on failure

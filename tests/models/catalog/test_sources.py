@@ -30,7 +30,7 @@ from models.catalog.catalog import ROOT, Catalog, FileSource, ModelSpec, Package
 from models.catalog.download import Silent, download
 from models.catalog.sources import fetch
 from models.catalog.store import is_synthetic, kept_artifact, pull
-from models.errors import ArtifactError, SourceError
+from models.errors import ArtifactError, SourceError, StoreError
 from models.graph import synthetic, vision
 from models.graph.builder import save
 from models.graph.linear import Fp32Linear
@@ -442,6 +442,62 @@ def test_files_that_no_graph_can_be_built_from_are_one_clear_error(tiny: TinyMod
     (tiny.folder / name).write_bytes(content)
     with pytest.raises(ArtifactError, match=rf"no source gave text@1\.0\.0[\s\S]*folder {tiny.folder}: "):
         pull(text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)]), allow_synthetic=False)
+
+
+def test_an_architecture_that_is_not_built_is_named_and_nobody_is_told_to_look_at_the_network(tiny: TinyModel) -> None:
+    config = json.loads((tiny.folder / "config.json").read_text())
+    (tiny.folder / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    with pytest.raises(ArtifactError, match="hidden_act is 'relu'; the text graph computes 'gelu'") as caught:
+        pull(text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)]), allow_synthetic=False)
+    assert "do not fit" in str(caught.value)
+    assert "reachable" not in str(caught.value)
+
+
+# A file system that refuses
+
+
+def test_a_download_to_a_full_disk_says_that_the_disk_is_full(server: FileServer, tmp_path: Path) -> None:
+    server.files["/model"] = BLOCK
+    (tmp_path / "model.partial").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=f"cannot write to {tmp_path}: No space left on device; free some space"):
+        download(f"{server.url}/model", tmp_path / "model", BLOCK_SHA256, Silent())
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_build_on_a_full_disk_says_so_and_not_that_sources_are_out_of_reach(
+    tiny: TinyModel, store_folder: Path, name: str
+) -> None:
+    partial = store_folder / "files" / f"{tiny.files[name][:16]}-{name}.partial"
+    partial.parent.mkdir(parents=True)
+    partial.symlink_to("/dev/full")
+    with pytest.raises(
+        StoreError, match=r"No space left on device; free some space there, or .*EMBEDSERVE_MODELS"
+    ) as it:
+        pull(text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)]), allow_synthetic=False)
+    assert "reachable" not in str(it.value)
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "{}/a-file/store", "{}/a-file"])
+def test_a_store_that_cannot_be_written_is_one_clear_error(
+    tiny: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    folder = place.format(tmp_path)
+    monkeypatch.setenv("EMBEDSERVE_MODELS", folder)
+    with pytest.raises(StoreError, match=f"cannot write to {folder}: .*name another folder in EMBEDSERVE_MODELS"):
+        pull(text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)]), allow_synthetic=False)
+
+
+def test_a_store_that_cannot_be_written_and_holds_the_model_serves_it(tiny: TinyModel, store_folder: Path) -> None:
+    spec = text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)])
+    artifact = pull(spec, allow_synthetic=False)
+    (lock,) = store_folder.glob("tiny.lock")
+    lock.unlink()
+    lock.mkdir()  # so that it cannot be opened, for root neither
+    assert pull(spec, allow_synthetic=False) == artifact
+    artifact.graph.unlink()
+    with pytest.raises(StoreError, match="cannot write"):
+        pull(spec, allow_synthetic=False)
 
 
 PULL = """
