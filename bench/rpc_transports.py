@@ -177,11 +177,14 @@ async def transports(seconds: float, rounds: int) -> None:
 @asynccontextmanager
 async def serve_handles() -> AsyncIterator[dict[str, tuple[Call, int]]]:
     """Calls through Serve's handles, from this process to a replica on a Ray of its own."""
+    import ray
     from ray import serve
 
     from deployments.cluster.local_ray import start_local
+    from deployments.cluster.supervised import Supervised
 
-    start_local()
+    supervised = Supervised()
+    ray.init(address=start_local(supervised).address, log_to_driver=False)
 
     class Encoder:
         async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
@@ -207,6 +210,8 @@ async def serve_handles() -> AsyncIterator[dict[str, tuple[Call, int]]]:
 
     yield {"handle.remote": (remote, pid), "choose_replica + dispatch": (choose, pid)}
     await asyncio.to_thread(serve.shutdown)
+    await asyncio.to_thread(ray.shutdown)
+    supervised.end()
 
 
 async def everything(seconds: float, rounds: int) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +15,6 @@ from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deployments.cluster.local_ray import LocalRay
     from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
     from deployments.config.base import Profile
@@ -42,6 +38,10 @@ def up(
     ] = None,
 ) -> None:
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
+    from deployments.cli.local_service import LocalService
+    from deployments.cluster.local_ray import require_ray_token
+    from deployments.cluster.run_folder import clear_leftovers
+    from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
     from deployments.config.old_import_paths import refuse_old_variable
 
@@ -51,46 +51,18 @@ def up(
         write_ready_file(ready_file, _join(console, address, wanted, timeout), address)
         return
     refuse_old_variable()
+    require_ray_token()
+    for folder in clear_leftovers():
+        console.print(f"cleared what an earlier run left in {folder}", highlight=False)
     _require_free(wanted.port, beside)
     asks_for_keys = _require_keys(wanted)
     artifacts = _pull(console, wanted)
     served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
-    _run_local(console, wanted, timeout, ready_file, served, asks_for_keys=asks_for_keys)
 
+    def deploy(dashboard: str) -> str:
+        return _deploy(console, ServeApi(dashboard), wanted, timeout)
 
-def _run_local(
-    console: Console,
-    config: ServeConfig,
-    timeout_s: float,
-    ready_file: Path | None,
-    served: list[tuple[str, str, int, str]],
-    *,
-    asks_for_keys: bool,
-) -> None:
-    """Start Ray and the service, wait for Ctrl-C, and stop both; the logs stay where something failed."""
-    import ray
-
-    from deployments.cluster.local_ray import start_local
-    from deployments.cluster.serve_api import ServeApi
-
-    with console.status("starting Ray"):
-        local = start_local()
-    try:
-        url = _deploy(console, ServeApi(local.dashboard), config, timeout_s)
-        footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
-        signalled = _signals()  # before anybody is told, and may answer with one
-        console.print(ready_panel(url, served, footer, asks_for_keys=asks_for_keys))
-        write_ready_file(ready_file, url, local.dashboard)
-        signalled.wait()
-        console.print("stopping")
-    except BaseException:
-        ray.shutdown()
-        console.print(f"the logs are kept in {local.folder}/session_latest/logs/serve", highlight=False)
-        raise
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-    _stop(local)
+    LocalService(console, deploy, served, asks_for_keys, ready_file).run()
 
 
 def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> str:
@@ -103,7 +75,15 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float)
 
     if not address.startswith(("http://", "https://")):
         raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")
-    url = _deploy(console, ServeApi(address), config, timeout_s)
+    api = ServeApi(address)
+    if not api.asks_for_token():
+        console.print(
+            f"warning: the Ray at {address} asks for no token: whoever reaches its ports runs code there. Start its nodes "
+            "with RAY_AUTH_MODE=token",
+            highlight=False,
+            soft_wrap=True,
+        )
+    url = _deploy(console, api, config, timeout_s)
     served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
     footer = f"on the Ray at {address}; it goes on when this command ends"
     console.print(ready_panel(url, served, footer, asks_for_keys=config.auth == "keys"))
@@ -119,13 +99,13 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def _require_free(port: int, beside: bool) -> None:
-    from deployments.cluster.ports import port_taken
+    from deployments.cluster.ports import holder, port_taken
     from deployments.cluster.serve_api import ClusterError
     from deployments.serve_internals.local_rays import local_rays
 
     if port_taken(port):
         raise ClusterError(
-            f"port {port} is taken by another program; choose another one: `make run PORT={port + 1}` or "
+            f"port {port} is taken by {holder(port)}; choose another one: `make run PORT={port + 1}` or "
             f"`embedserve up --port {port + 1}`"
         )
     rays = [] if beside else local_rays() or []
@@ -184,19 +164,3 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
             timeout_s,
             lambda states: spinner.update("deploying: " + ", ".join(f"{n} {s.lower()}" for n, s in states.items())),
         )
-
-
-def _signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set from now on."""
-    signalled = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: signalled.set())
-    return signalled
-
-
-def _stop(local: LocalRay) -> None:
-    """End the Ray that was started; its folder goes too."""
-    import ray
-
-    ray.shutdown()
-    shutil.rmtree(local.folder, ignore_errors=True)

@@ -2,66 +2,116 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import os
-import tempfile
+import signal
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import ray
-
-from deployments.cluster.ports import free_block, free_port, port_taken
+from deployments.cluster.ports import free_block, port_taken
+from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
+from deployments.cluster.supervised import ASKED, Supervised
 from deployments.rpc.server import HOST_VARIABLE
+from deployments.serve_internals import haproxy_process
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
 from deployments.serve_internals.settings import HAPROXY_OFFSET, HAPROXY_PORTS, PORT_OFFSETS, node_variables
+from models.errors import ConfigError
 
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
-RAY_SOCKET_PATH = 60  # Unix sockets end at 107 characters and Ray appends about 45 to its folder
+AUTH_MODE = "RAY_AUTH_MODE"
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalRay:
     """A Ray that lives and dies with this process."""
 
     dashboard: str  # base URL of the dashboard and of Serve's REST API
-    folder: Path  # logs and sockets
+    address: str  # of Ray's control plane, for drivers
+    supervised: Supervised
+
+    @property
+    def logs(self) -> str:
+        """Where Ray and Serve write what they have to say."""
+        return f"{self.supervised.folder.ray}/session_latest/logs"
 
 
-def start_local(cpus: int | None = None) -> LocalRay:
+def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
     """Start a Ray of our own in high-throughput mode.
+
+    Args:
+        supervised: what it runs under; the caller ends it.
+        cpus: how many Ray believes that there are.
 
     Raises:
         ClusterError: it does not start.
+        ConfigError: the environment asks for what does not exist, or would open Ray to the network.
+    """
+    options = {
+        "folder": str(supervised.folder.path),
+        "lock": supervised.folder.lock,
+        "cpus": cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
+    }
+    command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", json.dumps(options)]
+    said = supervised.start(command, node_environment(supervised.folder)).readline()
+    if not said:
+        raise ClusterError(
+            f"Ray did not start ({_how_it_ended(supervised.wait())}); its logs are in {supervised.folder.ray} until the "
+            "next start"
+        )
+    about = json.loads(said)
+    return LocalRay(about["dashboard"], about["address"], supervised)
+
+
+def require_ray_token(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse an environment in which Ray would let in whoever reaches its ports, which are open on every interface.
+
+    Raises:
+        ConfigError: says what to do.
+    """
+    mode = environment.get(AUTH_MODE, "").strip()
+    if mode.lower() not in ("", "token"):
+        raise ConfigError(
+            f"{AUTH_MODE}={mode} would open Ray to the network: its ports listen on every interface, and whoever passes there "
+            f"runs code. Unset {AUTH_MODE}, or set it to token"
+        )
+
+
+def node_environment(folder: RunFolder) -> dict[str, str]:
+    """The environment that Ray and all of its processes start with.
+
+    Raises:
         ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist.
     """
-    for name, value in node_variables(SEAMS.on).items():
-        os.environ.setdefault(name, value)
+    environment = dict(node_variables(SEAMS.on))
     first = free_block()
     for offset, name in PORT_OFFSETS.items():
-        os.environ.setdefault(f"RAY_SERVE_{name}_PORT", str(first + offset))
+        environment[f"RAY_SERVE_{name}_PORT"] = str(first + offset)
     alone = local_rays() == []
     for offset, (name, port) in enumerate(HAPROXY_PORTS.items(), first + HAPROXY_OFFSET):
         if not alone or port_taken(port):
-            os.environ.setdefault(name, str(offset))
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(HOST_VARIABLE, "127.0.0.1")  # gateways of another node there are none
-    os.umask(0o077)  # Ray writes its token and its logs with the umask it finds
-    folder = Path(tempfile.mkdtemp(prefix="embedserve-"))
-    if len(str(folder)) > RAY_SOCKET_PATH:
-        folder = Path(tempfile.mkdtemp(prefix="embedserve-", dir="/tmp"))
-    try:
-        context = ray.init(
-            address="local",
-            num_cpus=cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            dashboard_port=free_port(),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-        )
-    except Exception as error:  # ray.init raises whatever its processes die of
-        raise ClusterError(f"Ray did not start: {str(error).splitlines()[0]}; its logs are in {folder}") from error
-    return LocalRay(f"http://{context.dashboard_url}", folder)
+            environment[name] = str(offset)
+    environment["RAY_USAGE_STATS_ENABLED"] = "0"
+    environment[HOST_VARIABLE] = "127.0.0.1"  # gateways of another node there are none
+    environment |= os.environ  # an operator's own settings count for more
+    folder.temporary.mkdir(mode=0o700, exist_ok=True)
+    environment |= haproxy_process.files(folder.path) | {"TMPDIR": str(folder.temporary), AUTH_MODE: "token"}
+    if SEAMS.on("haproxy_process"):
+        environment |= haproxy_process.binary(folder.path, os.environ)
+    return environment
+
+
+def _how_it_ended(status: int) -> str:
+    if status < 0:
+        return f"its process was ended by {signal.Signals(-status).name}"
+    return "it was told to end" if status == ASKED else f"exit status {status}"
+
+
+def why_it_ended(status: int, logs: str) -> str:
+    """One line about a Ray that ended without being told to."""
+    return (
+        f"Ray ended by itself ({_how_it_ended(status)}; a killed process often means too little memory: `dmesg` names it); "
+        f"its logs are in {logs} until the next start"
+    )

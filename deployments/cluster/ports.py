@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pwd
 import random
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 BLOCKS = (20000, 32000, 202)  # below the range that Linux gives to outgoing connections
 LISTEN = "0A"  # as /proc/net/tcp writes the state
+COMMAND = 60  # characters of a command line that identify it
 
 
 def port_taken(port: int, host: str = "127.0.0.1") -> bool:
@@ -39,8 +44,49 @@ def free_block() -> int:
 
 def listening_ports() -> set[int]:
     """Local TCP ports in use."""
+    return {listener.port for listener in listeners()}
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket."""
+
+    port: int
+    uid: int  # of the user whose socket it is
+    inode: str
+
+
+def listeners() -> list[Listener]:
+    """All listening TCP sockets of this machine."""
     lines = [line.split() for name in ("tcp", "tcp6") for line in _table(name)]
-    return {int(fields[1].rpartition(":")[2], 16) for fields in lines if fields[3] == LISTEN}
+    return [
+        Listener(int(fields[1].rpartition(":")[2], 16), int(fields[7]), fields[9])
+        for fields in lines
+        if fields[3] == LISTEN
+    ]
+
+
+def holder(port: int) -> str:
+    """Who listens on a port, in words: its name and process id where this user may see them, its user otherwise."""
+    found = [listener for listener in listeners() if listener.port == port]
+    wanted = {f"socket:[{listener.inode}]" for listener in found}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted & {os.readlink(link) for link in (process / "fd").iterdir()}:
+                return f"{_command(process)} (pid {process.name})"
+    if not found:
+        return "another program"  # in another network, such as a container's, or gone by now
+    try:
+        user = pwd.getpwuid(found[0].uid).pw_name
+    except KeyError:
+        user = f"uid {found[0].uid}"
+    return f"a program of the user {user}"
+
+
+def _command(process: Path) -> str:
+    words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    line = " ".join([Path(words[0]).name, *words[1:]]).strip() or (process / "comm").read_text().strip()
+    return line if len(line) <= COMMAND else line[: COMMAND - 1] + "…"
 
 
 def _table(name: str) -> list[str]:

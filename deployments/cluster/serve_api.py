@@ -69,6 +69,18 @@ class ServeApi:
         except ClusterError as error:
             raise ClusterError(f"no Serve REST API answers at {dashboard}: {str(error).splitlines()[0]}") from error
 
+    def asks_for_token(self) -> bool:
+        """Whether whoever comes without Ray's token is turned away.
+
+        Raises:
+            ClusterError: it does not answer.
+        """
+        try:
+            answer = self._client.get(APPLICATIONS, headers={"authorization": ""})
+        except httpx2.HTTPError as error:
+            raise ClusterError(f"{type(error).__name__}: {error}") from error
+        return answer.status_code in (401, 403)
+
     def deploy(self, config: ServeConfig) -> None:
         """Ask for a configuration; the cluster converges in the background.
 

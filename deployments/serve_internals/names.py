@@ -10,6 +10,7 @@ Seam = Literal[
     "single_write",
     "connections",
     "haproxy_lines",
+    "haproxy_process",
     "node_variables",
     "replica_options",
     "log_folder",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
-from deployments.serve_internals import haproxy_lines
+from deployments.serve_internals import haproxy_lines, haproxy_process
 from deployments.serve_internals.names import Seam
 
 # Documented by Ray, or not Ray's: always set.
@@ -37,6 +38,7 @@ HTTP_HOOK: Final = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.se
 VARIABLES: Final[Mapping[Seam, Mapping[str, str]]] = {
     "http_hook": HTTP_HOOK,
     "haproxy_lines": haproxy_lines.VARIABLES,
+    "haproxy_process": haproxy_process.VARIABLES,
     "node_variables": NODE_VARIABLES,
 }
 
@@ -54,6 +56,8 @@ def in_effect(seam: Seam, environment: Mapping[str, str]) -> bool:
     """Whether a node was started with the variables of a seam, whatever other values an operator chose for them."""
     if seam == "haproxy_lines":
         return "\n" in environment.get(haproxy_lines.VARIABLE, "")
+    if seam == "haproxy_process":
+        return Path(environment.get(haproxy_process.VARIABLE, "")).name == haproxy_process.PROGRAM
     return all(name in environment for name in VARIABLES[seam])
 
 

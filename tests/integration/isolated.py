@@ -43,11 +43,11 @@ class Isolated:
 
         Each process has the folder in its environment.
         """
-        mark = f"TMPDIR={self.folder}".encode()
+        mark = f"TMPDIR={self.folder}/".encode()
         inodes = set()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if mark in (process / "environ").read_bytes().split(b"\0"):
+                if any(entry.startswith(mark) for entry in (process / "environ").read_bytes().split(b"\0")):
                     inodes |= {os.readlink(link) for link in (process / "fd").iterdir()}
         tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
         rows = [line.split() for table in tables for line in table]
@@ -68,7 +68,7 @@ def isolated(
         change: changes the shipped configuration.
         prepare: writes files into the folder and returns variables of the environment.
     """
-    folder = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))  # short: Ray's sockets lie inside
+    folder = Path(tempfile.mkdtemp(prefix="o-", dir="/tmp"))  # short: sockets lie inside
     document = shipped()
     change(document)
     (folder / "serve_config.yaml").write_text(yaml.safe_dump(document))

@@ -17,8 +17,9 @@ from typing import Any
 import httpx2
 import yaml
 
+from deployments.serve_internals import haproxy_process
 from deployments.serve_internals.settings import SWITCHES
-from models.catalog.catalog import store
+from models.catalog.catalog import ROOT, store
 from tests.integration.machines import Machines
 from tests.integration.service import QUICK
 from tests.integration.waiting import wait
@@ -28,7 +29,10 @@ PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
 STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
 METRICS_PORT, HAPROXY_PORT = 8080, 9101  # as in k8s/base
-MOUNTED = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+MOUNTED = 'umask 077 && mount --bind "$1" "$2" && shift 2 && exec "$@"'
+# As docs/operations.md has it for machines without Kubernetes.
+PRIVATE = "/var/lib/embedserve"
+EXPORTS = re.compile(rf"^export (RAY_SERVE_HAPROXY_\w+)={PRIVATE}(\S*)$", re.MULTILINE)
 # A head does not start where it sees processes of a cluster at its address, so that one which is to come back needs machines
 # with processes of their own. The ids that Ray tells are then no ids outside.
 APART = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -48,12 +52,17 @@ class Nodes:
         self._apart = APART if redis is not None else []
         self.machines = Machines(workers + 1)
         self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
+        self.folder.chmod(0o755)  # so that what is private is so by itself
+        self.private = self.folder / "v"  # on each machine another one
+        documented = EXPORTS.findall((ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
         self.environment = {
             **os.environ,
             **SWITCHES,
+            **{name: f"{self.private}{rest}" for name, rest in documented},
+            haproxy_process.VARIABLE: str(PROGRAMS / haproxy_process.PROGRAM),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -82,7 +91,7 @@ class Nodes:
         head = ["--head", "--num-cpus=0", f"--node-ip-address={self.head}", f"--dashboard-host={self.head}"]
         joining = [*start, f"--address={self.head}:6379", f"--num-cpus={cpus}"]
         self.commands = [
-            [*start, *head, f"--temp-dir={self.folder / 'ray'}"],
+            [*start, *head, f"--temp-dir={self.private / 'ray'}"],
             *([*joining, f"--node-ip-address={address}"] for address in self.workers),
         ]
         self.join(0)
@@ -111,9 +120,9 @@ class Nodes:
 
     def _machine(self, number: int, command: list[str]) -> subprocess.Popen[bytes]:
         """Run a program that finds a folder of its own where all look for Ray's: two starting at once share nothing."""
-        own, common = self.folder / str(number), self.folder / "ray"
-        own.mkdir(exist_ok=True)
-        common.mkdir(exist_ok=True)
+        own, common = self.folder / str(number), self.private
+        own.mkdir(mode=0o700, exist_ok=True)
+        common.mkdir(mode=0o700, exist_ok=True)
         mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), *self._apart, *command]
         return self.machines.start(number, mounted, self.environment, self.folder / f"machine-{number}.log")
 

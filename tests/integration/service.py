@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deployments.cluster.ports import free_port
+from deployments.cluster.ports import free_port, listening_ports
+from deployments.cluster.processes import has_ended
 from deployments.cluster.serve_api import ClusterError, ServeApi, ready
 from deployments.cluster.serve_file import ServeConfig
 from tests.integration.waiting import wait
@@ -85,9 +86,14 @@ class Service:
         wait(f"{wanted} to run", runs)
 
     def stop(self) -> int:
-        """Press Ctrl-C and return the exit status."""
+        """Press Ctrl-C and return the exit status; nothing that it started may be left."""
+        below = set(children(self)) - {self.process.pid}
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_S)
+        status = self.process.wait(STOP_S)
+        left = [pid for pid in below if not has_ended(pid)]
+        assert not left, f"left behind: {left}"
+        assert self.port not in listening_ports()
+        return status
 
 
 def children(service: Service) -> dict[int, str]:

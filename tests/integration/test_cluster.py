@@ -24,6 +24,8 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
+from tests.integration import audit
+from tests.integration.audit import foreign, open_ports, shown_to_others
 from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
@@ -220,6 +222,24 @@ def test_a_version_scaled_to_zero_wakes_for_a_request_and_sleeps_again(story: St
     wait("the version to sleep", lambda: counts(story)[SLEEPER] == 0)
     wait("gateways that know", lambda: story.model(INT8)["state"] == "asleep")
     assert ready(story.nodes)
+
+
+def test_another_user_of_the_machines_reaches_no_file_and_no_socket(story: Story) -> None:
+    """After `ray start` as docs/operations.md has it."""
+    machines = range(len(story.nodes.machines.addresses))
+    processes = {pid for number in machines for pid in story.nodes.machines.processes(number)}
+    assert {audit.name(pid) for pid in processes} >= {"gcs_server", "raylet", "haproxy"}
+    shown = shown_to_others(processes)
+    assert {
+        path for path in shown if not path.endswith(".log") or "/v/" in path
+    } == set()  # the logs beside are the test's own
+
+
+def test_only_rays_own_ports_haproxys_and_the_replicas_listen_on_the_machines_addresses(story: Story) -> None:
+    machines = range(len(story.nodes.machines.addresses))
+    ports = open_ports({pid for number in machines for pid in story.nodes.machines.processes(number)})
+    assert set(foreign(ports).values()) <= {"haproxy"}
+    assert 8000 in ports
 
 
 def ready(nodes: Nodes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 from ray._private import services
-from ray.serve._private import haproxy_templates, http_util, logging_utils
+from ray.serve._private import constants as serve_constants
+from ray.serve._private import haproxy, haproxy_templates, http_util, logging_utils
 from ray.serve.handle import DeploymentBroadcastResponse, DeploymentHandle
 from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from deployments.serve_internals import haproxy_lines, http_hook, settings
+from deployments.serve_internals import haproxy_lines, haproxy_process, http_hook, settings
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.log_folder import log_folder
 
@@ -28,6 +30,7 @@ CONSTANTS = {
     "PROXY_HEALTH_CHECK_PERIOD_S": 1.0,
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.serve_internals.http_hook:middlewares",
     "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": haproxy_lines.VARIABLES[haproxy_lines.VARIABLE],
+    "RAY_SERVE_HAPROXY_BINARY_PATH": "/opt/embedserve/bin/embedserve-haproxy",
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": 120,
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": False,
@@ -35,14 +38,17 @@ CONSTANTS = {
 }
 
 
+PLACE = Path("/var/lib/embedserve")
+
+
 @pytest.fixture(scope="module")
 def constants() -> dict[str, object]:
     """What a Ray makes of our variables when it starts."""
-    names = json.dumps(list(CONSTANTS))
+    names = json.dumps([*CONSTANTS, *haproxy_process.PLACES])
     program = (
         f"import json, ray.serve._private.constants as c; print(json.dumps({{n: getattr(c, n) for n in {names}}}))"
     )
-    environment = {**os.environ, **settings.SWITCHES}
+    environment = {**os.environ, **settings.SWITCHES, **haproxy_process.files(PLACE)}
     output = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
@@ -53,6 +59,25 @@ def constants() -> dict[str, object]:
 @pytest.mark.parametrize("name", CONSTANTS)
 def test_ray_reads_the_variable(constants: dict[str, object], name: str) -> None:
     assert constants[name] == CONSTANTS[name]
+
+
+@pytest.mark.parametrize(("name", "file"), haproxy_process.PLACES.items())
+def test_every_file_of_haproxy_lies_where_we_say(constants: dict[str, object], name: str, file: str) -> None:
+    assert constants[name] == str(PLACE / file)
+
+
+def test_no_file_of_haproxy_is_elsewhere(constants: dict[str, object]) -> None:
+    """A new Ray may have one more: whatever is in /tmp/haproxy-serve by default can be put elsewhere, and is."""
+    source = inspect.getsource(serve_constants)
+    assert set(re.findall(r'"(RAY_SERVE_HAPROXY_\w+)",\s*"/tmp/haproxy-serve', source)) == set(haproxy_process.PLACES)
+
+
+def test_serve_starts_our_program_and_knows_the_process_as_its_own(tmp_path: Path) -> None:
+    """Serve signals only processes that name its configuration, and expects the admin socket to answer with their id."""
+    source = inspect.getsource(haproxy.HAProxyApi._start_and_wait_for_haproxy)
+    assert "get_haproxy_binary()" in source
+    assert '"-f", self.config_file_path' in source
+    assert "_get_running_pid() == proc.pid" in inspect.getsource(haproxy.HAProxyApi._wait_for_hap_availability)
 
 
 def test_every_variable_of_ours_is_one_that_ray_is_seen_to_read() -> None:

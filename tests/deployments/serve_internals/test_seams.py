@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import get_args
@@ -112,7 +114,12 @@ def test_the_metrics_say_of_every_seam_whether_it_is_in_use(monkeypatch: pytest.
 
 def test_what_a_node_was_started_with_shows_although_it_should_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
     in_use, _ = reported(Seams(settings.SWITCHES, "2.61.0"), monkeypatch)
-    assert {seam for seam, value in in_use.items() if value} == {"http_hook", "haproxy_lines", "node_variables"}
+    assert {seam for seam, value in in_use.items() if value} == {
+        "http_hook",
+        "haproxy_lines",
+        "haproxy_process",
+        "node_variables",
+    }
 
 
 def test_uses_are_handed_over_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +142,9 @@ def test_seams_that_are_off_touch_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(SEAMS, "allowed", frozenset())
     assert http_hook.middlewares() == []
     assert local_rays() is None
-    assert log_folder.log_folder().name == "embedserve-logs"
+    own_logs = log_folder.log_folder()
+    assert own_logs.name == f"embedserve-logs-{os.geteuid()}"
+    assert stat.S_IMODE(own_logs.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("path", (ROOT / "deployments" / "serve_internals").glob("*.py"), ids=lambda path: path.stem)

@@ -1,0 +1,72 @@
+"""A process, all that descends from it, and its folder: they end together, whatever ends them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from typing import IO
+
+from deployments.cluster.processes import adopt_orphans, children_of, end_all
+from deployments.cluster.run_folder import RunFolder
+
+ASKED = 0  # exit status of a process that was told to end
+STOP_S = 15.0  # in which it ends by itself when it is told to
+PATIENCE_S = STOP_S + 5  # after which it is killed with all that it started
+POLL_S = 0.05
+
+
+class Supervised:
+    """The process that Ray runs under, all that descends from it, and its folder: they end together."""
+
+    def __init__(self) -> None:
+        """Make the folder; ``end`` is to be called whatever happens next."""
+        self._others = children_of(os.getpid())
+        self.folder = RunFolder.create()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, command: list[str], environment: Mapping[str, str]) -> IO[bytes]:
+        """Start the process in a session of its own; returns what it writes."""
+        adopt_orphans()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+            pass_fds=[self.folder.lock],
+        )
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self.process.poll() if self.process is not None else None
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns its exit status."""
+        assert self.process is not None
+        return self.process.wait()
+
+    def end(self, *, keep_folder: bool = False, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Ask it to end, kill what does not within ``PATIENCE_S`` or once somebody is in a hurry, and clear up.
+
+        Args:
+            keep_folder: leave the logs for whoever wants to know why; the next start clears them.
+            hurry: is asked again and again whether to wait no longer.
+        """
+        if self.process is not None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            deadline = time.monotonic() + PATIENCE_S
+            while self.process.poll() is None and not keep_folder and not hurry() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+        end_all(self._others)
+        if self.process is not None:
+            self.process.wait()
+        if keep_folder:
+            self.folder.release()
+        else:
+            self.folder.remove()
+        adopt_orphans(False)
