@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pwd
 import random
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+
+from deployments.cluster.processes import open_files
 
 BLOCKS = (20000, 32000, 202)  # below the range that Linux gives to outgoing connections
 LISTEN = "0A"  # as /proc/net/tcp writes the state
@@ -71,8 +72,8 @@ def holder(port: int) -> str:
     found = [listener for listener in listeners() if listener.port == port]
     wanted = {f"socket:[{listener.inode}]" for listener in found}
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if wanted & {os.readlink(link) for link in (process / "fd").iterdir()}:
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if wanted & open_files(int(process.name)):
                 return f"{_command(process)} (pid {process.name})"
     if not found:
         return "another program"  # in another network, such as a container's, or gone by now

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.cluster.processes import END_S, POLL_S, session_of
+from deployments.cluster.processes import END_S, POLL_S, open_files, session_of
 from deployments.serve_internals.haproxy_process import PROGRAM
 
 PREFIX = "embedserve-"
@@ -151,8 +151,4 @@ def _uses(pid: int, path: Path) -> bool:
     with contextlib.suppress(OSError):
         if any(name.encode() in (process / file).read_bytes() for file in ("cmdline", "environ")):
             return True
-        for link in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                if os.readlink(link).startswith(f"{name}/"):
-                    return True
-    return False
+    return any(file.startswith(f"{name}/") for file in open_files(pid))

@@ -59,17 +59,24 @@ def binary(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Become HAProxy."""
-    parent = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent or parent == 1:
+    if not parent_lives():
         sys.exit("the process that started HAProxy is gone")
     os.umask(0o077)
     if "-f" in sys.argv:
         close_folder(Path(sys.argv[sys.argv.index("-f") + 1]).absolute().parent)
     program = _haproxy()
     os.execv(program, [program, *sys.argv[1:]])
+
+
+def parent_lives() -> bool:
+    """Whether the parent is still the one that started this process: that one shares its group, whoever adopts does not."""
+    try:
+        return os.getpgid(os.getppid()) == os.getpgrp()
+    except ProcessLookupError:
+        return False
 
 
 def close_folder(folder: Path) -> None:

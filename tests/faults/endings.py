@@ -26,8 +26,8 @@ from shutil import rmtree
 import httpx2
 import yaml
 
-from deployments.cluster.ports import free_port, listening_ports
-from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, reap
+from deployments.cluster.ports import free_port, listeners, listening_ports
+from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, open_files, reap
 from deployments.cluster.run_folder import PREFIX, clear_leftovers
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
@@ -121,7 +121,7 @@ ENDINGS: dict[str, Callable[[Run], None]] = {
     "HUP, by closing its terminal": Run.close_terminal,
     "KILL of the command": lambda run: run.signal(signal.SIGKILL),
     "KILL of the process that Ray runs under": _kill(lambda run: run.ray_process),
-    "KILL of both at once": _kill(lambda run: run.ray_process, lambda run: run.process.pid),
+    "KILL of both at once, and the next start": _kill(lambda run: run.ray_process, lambda run: run.process.pid),
     "out of memory, which takes the raylet": _kill(lambda run: run.named("raylet")),
     "out of memory, which takes the control plane": _kill(lambda run: run.named("gcs_server")),
 }
@@ -200,13 +200,8 @@ def begin_swap(run: Run) -> None:
 
 def ports_of(pids: set[int]) -> set[int]:
     """The TCP ports on which processes listen."""
-    from deployments.cluster.ports import listeners
-
-    inodes = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            inodes |= {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    return {listener.port for listener in listeners() if f"socket:[{listener.inode}]" in inodes}
+    files = set().union(*(open_files(pid) for pid in pids))
+    return {listener.port for listener in listeners() if f"socket:[{listener.inode}]" in files}
 
 
 def left_behind(run: Run, spare: set[int], ports: set[int], ending: str) -> list[str]:
@@ -246,6 +241,9 @@ def one(ending: str, phase: str, folder: Path, port: int) -> list[str]:
             ports = ports_of(descendants(os.getpid(), spare))
             if run.process.poll() is None:
                 ENDINGS[ending](run)
+            if ending.startswith("KILL of both"):
+                run.process.wait()
+                clear_leftovers({folder})  # as `embedserve up` begins
             left = left_behind(run, spare, ports, ending)
     finally:
         end_all(spare)

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from deployments.cluster.processes import open_files
+
 LOOPBACK = (
     "0100007F",
     "00000000000000000000000001000000",
@@ -29,12 +31,7 @@ def name(pid: int) -> str:
 
 def sockets(pid: int) -> set[str]:
     """Inodes of a process' sockets."""
-    found = set()
-    with contextlib.suppress(OSError):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                found.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
-    return found
+    return {file.removeprefix("socket:[").removesuffix("]") for file in open_files(pid)}
 
 
 def open_ports(pids: Collection[int]) -> dict[int, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cluster.ports import listening_ports
-from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, reap
+from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, has_ended, reap
 from deployments.cluster.run_folder import PREFIX
 from tests.integration.waiting import wait
 
@@ -43,6 +43,10 @@ class Command:
         return [*below, *ports, *self.folder.glob(f"{PREFIX}*")]
 
 
+def living(others: set[int]) -> set[int]:
+    return {pid for pid in descendants(os.getpid(), others) if not has_ended(pid)}
+
+
 @contextlib.contextmanager
 def command(folder: Path, program: str) -> Iterator[Command]:
     adopt_orphans()  # what loses its parent is found below this process
@@ -58,7 +62,7 @@ def command(folder: Path, program: str) -> Iterator[Command]:
     try:
         assert process.stdout is not None
         running.port, running.supervised = map(int, process.stdout.readline().split())
-        wait("its daemons", lambda: len(descendants(os.getpid(), others)) == FOUR, 10)
+        wait("its daemons", lambda: len(living(others)) == FOUR, 10)
         assert running.port in listening_ports()
         yield running
     finally:
