@@ -26,7 +26,7 @@ from shutil import rmtree
 import httpx2
 import yaml
 
-from deployments.cluster.ports import free_port, listeners, listening_ports
+from deployments.cluster.ports import Listener, free_port, listeners
 from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, open_files, reap
 from deployments.cluster.run_folder import PREFIX, clear_leftovers
 from deployments.cluster.serve_api import ClusterError, ServeApi
@@ -198,19 +198,19 @@ def begin_swap(run: Run) -> None:
     time.sleep(random.uniform(0, 3))
 
 
-def ports_of(pids: set[int]) -> set[int]:
-    """The TCP ports on which processes listen."""
+def sockets_of(pids: set[int]) -> set[Listener]:
+    """The TCP sockets on which processes listen."""
     files = set().union(*(open_files(pid) for pid in pids))
-    return {listener.port for listener in listeners() if f"socket:[{listener.inode}]" in files}
+    return {listener for listener in listeners() if f"socket:[{listener.inode}]" in files}
 
 
-def left_behind(run: Run, spare: set[int], ports: set[int], ending: str) -> list[str]:
+def left_behind(run: Run, spare: set[int], sockets: set[Listener], ending: str) -> list[str]:
     """What is left of a run within ``GONE_S``: processes, ports, folders."""
     deadline = time.monotonic() + GONE_S
     while True:
         processes = descendants(os.getpid(), spare)
         reap(processes)
-        listening = ports & listening_ports()
+        listening = {one.port for one in listeners() if one in sockets or one.port == run.port}
         folders = [] if ending.startswith(CLEARED_LATER) else list(run.folder.glob(f"{PREFIX}*"))
         if not (processes or listening or folders):
             return []
@@ -238,13 +238,13 @@ def one(ending: str, phase: str, folder: Path, port: int) -> list[str]:
                 during.enter_context(loaded(run))
             if phase == "swapping":
                 begin_swap(run)
-            ports = ports_of(descendants(os.getpid(), spare))
+            sockets = sockets_of(descendants(os.getpid(), spare))
             if run.process.poll() is None:
                 ENDINGS[ending](run)
             if ending.startswith("KILL of both"):
                 run.process.wait()
                 clear_leftovers({folder})  # as `embedserve up` begins
-            left = left_behind(run, spare, ports, ending)
+            left = left_behind(run, spare, sockets, ending)
     finally:
         end_all(spare)
         run.process.wait()

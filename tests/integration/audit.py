@@ -17,15 +17,20 @@ LOOPBACK = (
 )  # as /proc/net writes it
 LISTEN = "0A"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+RAY_PROCESS = "deployments.cluster.ray_process"  # drives Ray, and so has a worker's port
 # Processes of Ray that listen on every address, behind Ray's token: SECURITY.md says so. HAProxy's metrics and statistics too.
-RAYS_OWN = ("gcs_server", "raylet", "ray::", "dashboard", "agent", "ray-dashboard")
+RAYS_OWN = ("gcs_server", "raylet", "ray::", "ray-dashboard", "dashboard.py", "monitor.py", "agent.py", RAY_PROCESS)
 
 
 def name(pid: int) -> str:
-    """A process' title, or its program."""
+    """A process' title, or its program; of a Python its script or module."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return words[0] if words[0].startswith(("ray::", "ray-dashboard")) else Path(words[0]).name
+        if words[0].startswith(("ray::", "ray-dashboard")):
+            return words[0]
+        program = Path(words[0]).name
+        script = [word for word in words[1:] if not word.startswith("-")]
+        return Path(script[0]).name if program.startswith("python") and script else program
     return ""
 
 
