@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deployments.cluster.ports import free_block, port_taken
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
-from deployments.cluster.supervised import ASKED, Supervised
+from deployments.cluster.supervised import RAY_ENDED, Supervised
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals import haproxy_process
 from deployments.serve_internals.local_rays import local_rays
@@ -54,14 +54,11 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
         "lock": supervised.folder.lock,
         "cpus": cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
     }
-    command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", json.dumps(options)]
+    command = [sys.executable, "-P", "-m", "deployments.cluster.guardian", json.dumps(options)]
     said = supervised.start(command, node_environment(supervised.folder)).readline()
-    if not said:
-        raise ClusterError(
-            f"Ray did not start ({_how_it_ended(supervised.wait())}); its logs are in {supervised.folder.ray} until the "
-            "next start"
-        )
-    about = json.loads(said)
+    about = json.loads(said) if said else {"error": _how_it_ended(supervised.wait())}
+    if error := about.get("error"):
+        raise ClusterError(f"Ray did not start: {error}; its logs are in {supervised.folder.ray} until the next start")
     return LocalRay(about["dashboard"], about["address"], supervised)
 
 
@@ -105,8 +102,8 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
 
 def _how_it_ended(status: int) -> str:
     if status < 0:
-        return f"its process was ended by {signal.Signals(-status).name}"
-    return "it was told to end" if status == ASKED else f"exit status {status}"
+        return f"what it ran under was ended by {signal.Signals(-status).name}"
+    return "one of its processes is gone" if status == RAY_ENDED else f"exit status {status}"
 
 
 def why_it_ended(status: int, logs: str) -> str:

@@ -11,7 +11,7 @@ from typing import IO
 from deployments.cluster.processes import adopt_orphans, children_of, end_all
 from deployments.cluster.run_folder import RunFolder
 
-ASKED = 0  # exit status of a process that was told to end
+ASKED, RAY_ENDED = 0, 3  # exit statuses: told to end; Ray ended without being told
 STOP_S = 15.0  # in which it ends by itself when it is told to
 PATIENCE_S = STOP_S + 5  # after which it is killed with all that it started
 POLL_S = 0.05

@@ -59,16 +59,19 @@ class Run:
         self.reader.start()
 
     @property
-    def ray_process(self) -> int:
-        """The process that Ray runs under."""
+    def guardian(self) -> int:
+        """The process that everything runs under."""
         (child,) = children_of(self.process.pid)
         return child
 
+    @property
+    def ray_process(self) -> int:
+        """The process that starts Ray."""
+        return min(children_of(self.guardian))
+
     def named(self, name: str) -> int:
         """A process of Ray by its name."""
-        return next(
-            pid for pid in children_of(self.ray_process) if Path(f"/proc/{pid}/comm").read_text().strip() == name
-        )
+        return next(pid for pid in descendants(self.guardian) if Path(f"/proc/{pid}/comm").read_text().strip() == name)
 
     def signal(self, number: int) -> None:
         """To the process alone."""
@@ -120,13 +123,14 @@ ENDINGS: dict[str, Callable[[Run], None]] = {
     "INT twice, the second one impatient": lambda run: _twice(run, signal.SIGINT, 1.5),
     "HUP, by closing its terminal": Run.close_terminal,
     "KILL of the command": lambda run: run.signal(signal.SIGKILL),
-    "KILL of the process that Ray runs under": _kill(lambda run: run.ray_process),
-    "KILL of both at once, and the next start": _kill(lambda run: run.ray_process, lambda run: run.process.pid),
+    "KILL of the guardian": _kill(lambda run: run.guardian),
+    "KILL of Ray's process": _kill(lambda run: run.ray_process),
+    "KILL of both watchers at once, and the next start": _kill(lambda run: run.guardian, lambda run: run.process.pid),
     "out of memory, which takes the raylet": _kill(lambda run: run.named("raylet")),
     "out of memory, which takes the control plane": _kill(lambda run: run.named("gcs_server")),
 }
 # Nobody is left to do it, or the logs say why it failed: the folder goes with the next start, which each run is to the one before.
-CLEARED_LATER = ("KILL of both", "KILL of the process that Ray runs under", "out of memory")
+CLEARED_LATER = ("KILL of both", "KILL of the guardian", "KILL of Ray's process", "out of memory")
 
 
 def start(folder: Path, port: int) -> Run:
@@ -245,6 +249,8 @@ def one(ending: str, phase: str, folder: Path, port: int) -> list[str]:
                 run.process.wait()
                 clear_leftovers({folder})  # as `embedserve up` begins
             left = left_behind(run, spare, sockets, ending)
+            if left:
+                print(run.said.decode(errors="replace")[-3000:], flush=True)
     finally:
         end_all(spare)
         run.process.wait()

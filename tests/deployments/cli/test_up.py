@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
+from deployments.cluster.local_ray import node_environment, require_ray_token
+from deployments.cluster.run_folder import RunFolder
 from deployments.config.old_import_paths import CALLBACK_VARIABLE
+from deployments.serve_internals import haproxy_process
 from models.errors import ConfigError
 
 
@@ -14,3 +20,28 @@ def test_an_environment_of_an_earlier_version_is_refused_before_models_are_fetch
     result = CliRunner().invoke(app, ["up", "--port", "1", "--beside"], env=environment)
     assert isinstance(result.exception, ConfigError)
     assert f"set {CALLBACK_VARIABLE}=deployments.serve_internals." in str(result.exception)
+
+
+@pytest.mark.parametrize("mode", ["disabled", "Disabled", "none"])
+def test_an_environment_that_would_open_ray_to_the_network_is_refused(mode: str) -> None:
+    result = CliRunner().invoke(app, ["up", "--port", "1", "--beside"], env={"RAY_AUTH_MODE": mode})
+    assert isinstance(result.exception, ConfigError)
+    assert f"RAY_AUTH_MODE={mode} would open Ray to the network" in str(result.exception)
+    assert "set it to token" in str(result.exception)
+
+
+@pytest.mark.parametrize("mode", [None, "", "token", "TOKEN"])
+def test_ray_asks_for_its_token_whatever_the_shell_leaves_open(mode: str | None, tmp_path: Path) -> None:
+    environment = {} if mode is None else {"RAY_AUTH_MODE": mode}
+    require_ray_token(environment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_AUTH_MODE", raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert node_environment(RunFolder(tmp_path, -1))["RAY_AUTH_MODE"] == "token"
+
+
+def test_everything_that_ray_and_haproxy_write_lies_in_the_folder_of_the_run(tmp_path: Path) -> None:
+    environment = node_environment(RunFolder(tmp_path, -1))
+    places = [environment[name] for name in (*haproxy_process.PLACES, "TMPDIR")]
+    assert all(Path(place).is_relative_to(tmp_path) for place in places)

@@ -145,3 +145,14 @@ def test_the_states_of_applications_end_in_what_their_deployments_say(dashboard:
     dashboard.answers["GET"] = [(503, "the controller is gone")]
     with pytest.raises(ClusterError, match=r"Serve does not answer: .*503.*the controller is gone"):
         api.states()
+
+
+def test_a_ray_that_lets_in_whoever_comes_is_told_from_one_that_asks_for_its_token(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    assert not ServeApi(dashboard.url).asks_for_token()
+    dashboard.token = "secret"
+    api = ServeApi(dashboard.url)
+    assert api.asks_for_token()
+    assert api.details() == {}, "and the token goes with what comes next"
