@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deployments.cluster.processes import adopt_orphans, children_of, end_all, has_ended, reap
+from deployments.cluster.processes import adopt_orphans, end_all
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.supervised import ASKED, RAY_ENDED, STOP_S
 
@@ -50,8 +50,15 @@ def _wait(ray: subprocess.Popen[bytes]) -> int:
     while not select.select([sys.stdin], [], [], LOOK_S)[0]:
         if ray.poll() is not None:
             return RAY_ENDED
-        reap({pid for pid in children_of(os.getpid()) - {ray.pid} if has_ended(pid)})  # adopted ones
+        _let_adopted_go(ray.pid)
     return ASKED
+
+
+def _let_adopted_go(ray: int) -> None:
+    """Take note of the end of those that lost their parent; nobody else would."""
+    peek = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while (ended := os.waitid(os.P_ALL, 0, peek)) is not None and ended.si_pid != ray:
+        os.waitpid(ended.si_pid, 0)
 
 
 if __name__ == "__main__":
