@@ -53,14 +53,14 @@ class Supervised:
         """Ask it to end, kill what does not within ``PATIENCE_S`` or once somebody is in a hurry, and clear up.
 
         Args:
-            keep_folder: leave the logs for whoever wants to know why; the next start clears them.
+            keep_folder: kill it at once, and leave the logs for whoever wants to know why; the next start clears them.
             hurry: is asked again and again whether to wait no longer.
         """
-        if self.process is not None:
+        if self.process is not None and not keep_folder:
             assert self.process.stdin is not None
             self.process.stdin.close()
             deadline = time.monotonic() + PATIENCE_S
-            while self.process.poll() is None and not keep_folder and not hurry() and time.monotonic() < deadline:
+            while self.process.poll() is None and not hurry() and time.monotonic() < deadline:
                 time.sleep(POLL_S)
         end_all(self._others)
         if self.process is not None:

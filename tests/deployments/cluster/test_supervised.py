@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import pytest
 
 from deployments.cluster.ports import listening_ports
 from deployments.cluster.processes import adopt_orphans, children_of, descendants, end_all, has_ended, reap
-from deployments.cluster.run_folder import PREFIX
+from deployments.cluster.run_folder import PREFIX, clear_leftovers
+from deployments.cluster.supervised import Supervised
 from tests.integration.waiting import wait
 
 FOUR = 4  # the supervised process, its two daemons, and nothing else but the supervisor
@@ -45,6 +47,14 @@ class Command:
 
 def living(others: set[int]) -> set[int]:
     return {pid for pid in descendants(os.getpid(), others) if not has_ended(pid)}
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary files lie."""
+    with tempfile.TemporaryDirectory(prefix="p-", dir="/tmp") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
 
 
 @contextlib.contextmanager
@@ -112,3 +122,17 @@ def test_nohup_keeps_it_from_ending_with_its_terminal(tmp_path: Path) -> None:
                 running.process.wait(0.5)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_failed_leaves_its_folder_with_the_logs_and_nothing_else(place: Path) -> None:
+    adopt_orphans()
+    others = children_of(os.getpid())
+    supervised = Supervised()
+    log = supervised.folder.path / "ray"
+    program = "import os, shutil, sys; sys.stdin.read(); shutil.rmtree(os.path.dirname(sys.argv[1]))"
+    supervised.start([sys.executable, "-c", program, str(log)], os.environ)
+    log.write_text("why it failed")
+    supervised.end(keep_folder=True)
+    assert children_of(os.getpid()) == others
+    assert log.read_text() == "why it failed"
+    assert clear_leftovers({place}) == [log.parent]
