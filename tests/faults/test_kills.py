@@ -49,8 +49,13 @@ def test_a_killed_encoder_fails_no_request(two: Fleet, kill: int) -> None:
 
 @pytest.mark.parametrize(
     ("title", "application"),
-    [("ray::ServeReplica:gateway", GATEWAY), ("ray::ServeController", None), ("haproxy -db", None)],
-    ids=["a gateway", "the controller", "HAProxy"],
+    [
+        ("ray::ServeReplica:gateway", GATEWAY),
+        ("ray::ServeController", None),
+        ("haproxy -db", None),
+        ("ray::HAProxyManager", None),
+    ],
+    ids=["a gateway", "the controller", "HAProxy", "HAProxy's manager, and HAProxy with it"],
 )
 def test_a_kill_fails_only_what_it_held_and_nothing_after(two: Fleet, title: str, application: str | None) -> None:
     with two.traffic() as traffic:
