@@ -130,5 +130,8 @@ def locked(target: Path) -> Iterator[None]:
         OSError: the lock file cannot be created.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(target.name + ".lock"), mode=0o600):
+    lock = target.with_name(target.name + ".lock")
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        lock.chmod(PRIVATE)  # one that an earlier version left with 0644 may be held by whoever can read it
+    with FileLock(lock, mode=PRIVATE):
         yield

@@ -204,6 +204,16 @@ def test_a_lock_holds_other_threads_off(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
+@pytest.mark.parametrize("before", [None, 0o644, 0o666], ids=["a new one", "one of 0644", "one of 0666"])
+def test_only_its_owner_can_hold_a_lock_whatever_the_umask_is(tmp_path: Path, before: int | None) -> None:
+    lock = tmp_path / "x.lock"
+    if before is not None:
+        lock.touch()
+        lock.chmod(before)
+    with unmasked(), locked(tmp_path / "x"):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
 def test_a_lock_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "x")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
