@@ -6,13 +6,17 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from models.redaction import redacted, without_secrets
+
 
 def describe(error: ValidationError, prefix: str = "") -> str:
-    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names."""
+    """Each problem of a validation as ``key: what is wrong``, without pydantic's links and type names, and without secrets."""
     problems = []
     for item in error.errors():
-        key = prefix + ".".join(str(part) for part in item["loc"]) or "document"
-        problems.append(f"{key}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r:.80})")
+        names = [str(part) for part in item["loc"]]
+        key = prefix + ".".join(names) or "document"
+        got = redacted(repr(without_secrets(names[-1] if names else "", item["input"])))
+        problems.append(f"{key}: {redacted(item['msg'].removeprefix('Value error, '))} (got {got:.80})")
     return "; ".join(problems)
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from models.redaction import redacted
+
 
 class ConsoleReporter:
     """Draws downloads as bars and prints notes above them, on standard error; a ``Reporter`` of ``models``."""
@@ -27,7 +29,7 @@ class ConsoleReporter:
 
     def note(self, message: str) -> None:
         """Print one line."""
-        self._progress.console.print(escape(message), highlight=False, soft_wrap=True)
+        self._progress.console.print(escape(redacted(message)), highlight=False, soft_wrap=True)
 
     def progress(self, label: str, done: int, total: int | None) -> None:
         """Move the bar of ``label``, bytes; the first call draws it, the last removes it."""

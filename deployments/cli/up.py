@@ -13,6 +13,7 @@ from deployments.cli.console_reporter import console_reporter
 from deployments.cli.ready_message import ready_panel, write_ready_file
 from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
+from models.redaction import redacted
 
 if TYPE_CHECKING:
     from deployments.cluster.serve_api import ServeApi
@@ -85,7 +86,7 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float)
         )
     url = _deploy(console, api, config, timeout_s)
     served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
-    footer = f"on the Ray at {address}; it goes on when this command ends"
+    footer = f"on the Ray at {redacted(address)}; it goes on when this command ends"
     console.print(ready_panel(url, served, footer, asks_for_keys=config.auth == "keys"))
     return url
 

@@ -19,4 +19,4 @@ class ModelInfo:
     provider: str
     vocabulary: int | None = None
     max_tokens: int | None = None
-    swap_error: str | None = None  # why the last asked-for artifact is not the one that serves
+    swap_error: str | None = None  # why the last asked-for artifact does not serve, for everybody: no paths

@@ -15,18 +15,20 @@ from deployments.contract.embedding import Label
 from deployments.encoder import device
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import Catalog, ModelSpec, resolve_path
+from models.catalog.catalog import ROOT, Catalog, ModelSpec, resolve_path, store
 from models.catalog.store import is_synthetic, pull
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
 from models.engine.session import EngineOptions
-from models.errors import ArtifactError
+from models.errors import ArtifactError, EmbedserveError
 from models.modalities.base import Embedder, Preparation
+from models.redaction import for_everybody
 
 RELEASE_POLL_S = 0.05
-LOOK_AGAIN_S = (
-    600.0  # for real weights where random ones stand in: a silent hub or proxy would hold up a swap for minutes
-)
+# For real weights where random ones stand in: a silent hub or proxy would hold up a swap for minutes.
+LOOK_AGAIN_S = 600.0
+# What was not raised on purpose is for the log alone.
+DEFECT = "the artifact failed to load; the replica's log says why"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class ArtifactSlot:
         self._loaded: Loaded | None = None
         self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
         self._lock = asyncio.Lock()
-        self.swap_error: str | None = None  # why the last artifact asked for is not the one that serves
+        self.swap_error: str | None = (
+            None  # why the last artifact asked for does not serve, for everybody; the log has more
+        )
 
     @property
     def current(self) -> Loaded:
@@ -95,7 +99,7 @@ class ArtifactSlot:
             except Exception as error:  # raising would make Serve stop a replica that still serves
                 if self._loaded is None:
                     raise
-                self.swap_error = str(error)
+                self.swap_error = _for_everybody(error, str(user_config.get("artifact", "")))
                 logger.error("swap refused, the old artifact goes on serving: %s", error)
                 return False
             self.swap_error = None
@@ -142,3 +146,10 @@ class ArtifactSlot:
                 f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
             )
         return pull(spec, allow_synthetic=self._profile == "development", retry_s=LOOK_AGAIN_S)
+
+
+def _for_everybody(error: Exception, artifact: str) -> str:
+    """Why a swap was refused, without the folders that its message may name."""
+    if not isinstance(error, EmbedserveError):
+        return DEFECT
+    return for_everybody(error, (resolve_path(artifact).parent, store(), ROOT))

@@ -25,6 +25,7 @@ from deployments.gateway.request_queue import RequestQueue
 from deployments.observability import tracing
 from models.errors import EmbedserveError, UnavailableError
 from models.modalities import MODALITIES
+from models.redaction import for_everybody
 
 State = Literal["ready", "loading", "failed", "asleep"]
 DESCRIBE_TIMEOUT_S = 5.0
@@ -112,7 +113,9 @@ class ModelVersion:
             self.error = None if waking else silence
         except (RayError, RayServeException, BackPressureError, EmbedserveError) as error:
             answered = isinstance(error, RayTaskError | EmbedserveError)
-            self.error = Reason(ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, last_line(error))
+            self.error = Reason(
+                ReasonCode.REPLICA_FAILED if answered else ReasonCode.NO_REPLICA, for_everybody(last_line(error))
+            )
 
     async def ready_info(self) -> ModelInfo:
         """What the replicas serve. While nothing is known, ask until one answers; only the caller's deadline bounds it.

@@ -20,6 +20,7 @@ from models.errors import (
     SlowInputError,
     UnavailableError,
 )
+from models.redaction import for_everybody
 
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
@@ -54,7 +55,8 @@ def respond(error: Exception, scope: Scope) -> Response:
         kind = "invalid_request_error" if status < 500 else "server_error"
         headers = _headers(cause)
         param, code = getattr(cause, "param", None), getattr(cause, "code", None)
-        return error_response(status, str(cause), kind, param=param, code=code, headers=headers)
+        message = str(cause) if status < 500 else for_everybody(cause)  # below 500 it speaks of the caller's own input
+        return error_response(status, message, kind, param=param, code=code, headers=headers)
     logger.error("a request failed by a defect of ours", exc_info=error)
     return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
 

@@ -8,5 +8,22 @@ from __future__ import annotations
 
 import logging
 
+from models.redaction import redacted
+
+
+class Redaction(logging.Filter):
+    """Takes secrets out of every line that passes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the line; it always passes."""
+        record.msg, record.args = redacted(record.getMessage()), None
+        if record.exc_info:
+            record.exc_text = redacted(
+                logging.Formatter().formatException(record.exc_info)
+            )  # formatters take it as it is
+        return True
+
+
 logger = logging.getLogger("ray.serve.embedserve")
 logger.setLevel(logging.INFO)
+logger.addFilter(Redaction())

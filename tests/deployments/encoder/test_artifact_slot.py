@@ -104,6 +104,31 @@ async def test_a_swap_that_is_refused_leaves_the_old_artifact_serving(
     assert replica.slot.swap_error is None
 
 
+async def test_what_everybody_reads_of_a_refused_swap_names_the_file_and_no_folder(
+    threads: ThreadPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Replica(threads)
+    await replica.change(FIRST)
+    lost = tmp_path / "a folder" / "lost.onnx"
+    assert not await replica.change(str(lost))
+    assert "lost.onnx does not exist" in str(replica.slot.swap_error)
+    assert str(tmp_path) not in str(replica.slot.swap_error)
+    assert "folder/" not in str(replica.slot.swap_error)
+    assert str(lost) in caplog.text, "the operator's log has all of it"
+
+
+async def test_a_defect_is_for_the_log_alone(
+    threads: ThreadPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Replica(threads)
+    await replica.change(FIRST)
+    (tmp_path / "catalog.yaml").unlink()
+    (tmp_path / "catalog.yaml").symlink_to(tmp_path / "catalog.yaml")
+    assert not await replica.change(NEXT)
+    assert str(tmp_path) not in str(replica.slot.swap_error)
+    assert str(tmp_path) in caplog.text
+
+
 async def test_the_first_artifact_that_cannot_be_served_is_an_error(threads: ThreadPoolExecutor) -> None:
     replica = Replica(threads)
     with pytest.raises(ConfigError, match="batch_kost"):

@@ -39,6 +39,12 @@ def connect(url: str, connections: int) -> Redis:
     return Redis.from_pool(pool)
 
 
+def secrets(client: Redis) -> list[str]:
+    """What no line of the log may hold: some servers repeat in an error what they were sent."""
+    parts = client.connection_pool.connection_kwargs
+    return [str(parts["password"])] if parts.get("password") else []
+
+
 def server_name(client: Redis) -> str:
     """Where a client connects to, without credentials, for the log."""
     parts = client.connection_pool.connection_kwargs

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deployments.config.cache import SharedCacheConfig
 from deployments.contract.embedding import Embedding, Label
-from deployments.gateway.cache.redis.connection import connect, server_name
+from deployments.gateway.cache.redis.connection import connect, secrets, server_name
 from deployments.gateway.cache.redis.reader import FETCHES, LOOKUP_KEYS, Reader
 from deployments.gateway.cache.redis.server_health import ServerHealth
 from deployments.gateway.cache.redis.stored_value import packed, unpacked
@@ -27,8 +27,8 @@ class RedisCache:
         self._config = config
         self._metrics = metrics
         self._client = connect(url, connections=FETCHES + 1)
-        name = server_name(self._client)
-        self._health = {"read": ServerHealth(name, "reads"), "write": ServerHealth(name, "writes")}
+        name, hidden = server_name(self._client), secrets(self._client)
+        self._health = {"read": ServerHealth(name, "reads", hidden), "write": ServerHealth(name, "writes", hidden)}
         self._reader = Reader(self._client, self._health["read"])
         self._writer = Writer(self._client, self._health["write"], metrics.shared_writes)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from deployments.gateway.cache.redis.circuit_breaker import CircuitBreaker
 from deployments.observability.logging import logger
+from models.redaction import redacted
 
 
 class ServerHealth:
     """Of one kind of work: a full server refuses writes and still answers reads."""
 
-    def __init__(self, server: str, work: str) -> None:
-        """Watch one kind of work (``reads`` or ``writes``) of a server."""
-        self._server, self._work = server, work
+    def __init__(self, server: str, work: str, hidden: Sequence[str] = ()) -> None:
+        """Watch one kind of work (``reads`` or ``writes``) of a server; the log never shows what is ``hidden``."""
+        self._server, self._work, self._hidden = server, work, hidden
         self._breaker = CircuitBreaker()
 
     @property
@@ -37,4 +39,9 @@ class ServerHealth:
     def failure(self, reason: str) -> None:
         """Note a failure."""
         if self._breaker.failure(time.monotonic()):
-            logger.warning("shared cache at %s: %s stop until it answers again: %s", self._server, self._work, reason)
+            logger.warning(
+                "shared cache at %s: %s stop until it answers again: %s",
+                self._server,
+                self._work,
+                redacted(reason, *self._hidden),
+            )

@@ -298,3 +298,19 @@ async def test_wrong_credentials_are_a_failure_of_the_server_and_not_of_the_requ
     assert gateway.lookups("error") == FAILURES
     assert any("reads stop" in line for line in said)
     assert not any("secret" in line for line in said)
+
+
+async def test_a_password_that_a_server_repeats_is_not_logged(
+    connected: Callable[..., Gateway], said: list[str]
+) -> None:
+    """One whose AUTH was renamed answers with the words that it was sent."""
+    server = RedisServer()
+    try:
+        server.start("--rename-command", "AUTH", "")
+        gateway = connected(server.tcp_url.replace("//", "//:hunter2hunter2@"))
+        for _ in range(FAILURES):
+            await gateway.get(KEYS[0])
+        assert any("unknown command" in line and "***" in line for line in said), said
+        assert "hunter2" not in " ".join(said)
+    finally:
+        server.remove()
