@@ -5,10 +5,7 @@ So DNS rebinding does not help: a name that resolves to another address a moment
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,7 +16,6 @@ from deployments.gateway.image_fetch.public_addresses import is_public
 from models.errors import InputError
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-RESOLVER_THREADS = 8  # of their own: getaddrinfo blocks, and a slow name server must not hold up other work
 ADDRESSES_TRIED = 2  # addresses of a host: the second is for a first that is down
 
 
@@ -81,16 +77,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def system_resolver() -> Resolve:
-    """The machine's own resolver, which blocks, in threads."""
-    threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
-
-    def look_up(host: str, port: int) -> Iterable[str]:
-        return [str(row[4][0]) for row in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        return list(dict.fromkeys(await asyncio.get_running_loop().run_in_executor(threads, look_up, host, port)))
-
-    return resolve

@@ -16,7 +16,8 @@ from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
 from deployments.contract.header_number import whole_number
 from deployments.contract.items import Item
-from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve, system_resolver
+from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Resolve
+from deployments.gateway.image_fetch.system_resolver import SystemResolver
 from deployments.gateway.image_fetch.url import Target, parse
 from models.errors import InputError, LimitError
 
@@ -40,7 +41,7 @@ class Fetcher:
 
     def __init__(self, resolve: Resolve | None = None, context: SSLContext | None = None) -> None:
         """Use the system's resolver and certificate authorities, unless others are given."""
-        self._resolve = resolve or system_resolver()
+        self._resolve = resolve or SystemResolver()
         self._context = context
         self._slots = asyncio.Semaphore(1)
         self._config: Fetch | None = None

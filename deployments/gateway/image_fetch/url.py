@@ -15,9 +15,9 @@ from deployments.config.fetch import Fetch
 from models.errors import InputError
 
 LONGEST = 4096  # characters; what is longer is data rather than an address
-PRINTABLE = re.compile(r"^[\x21-\x5b\x5d-\x7e]+$")  # ASCII without space and backslash, about which parsers disagree
-NAME = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
-NUMBER = re.compile(r"^(\d+|0x[0-9a-f]*)$")  # part of an IPv4 address in an old notation, such as 0x7f.1
+PRINTABLE = re.compile(r"^[\x21-\x5b\x5d-\x7e]+")  # ASCII without space and backslash, about which parsers disagree
+NAME = re.compile(r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+NUMBER = re.compile(r"^(\d+|0x[0-9a-f]*)")  # part of an IPv4 address in an old notation, such as 0x7f.1
 PORTS = {"http": 80, "https": 443}
 
 
@@ -53,7 +53,7 @@ def parse(text: str, config: Fetch, where: str) -> Target:
     Raises:
         InputError: it is malformed, or its scheme, host or port is not allowed.
     """
-    if len(text) > LONGEST or not PRINTABLE.match(text):
+    if len(text) > LONGEST or not PRINTABLE.fullmatch(text):
         raise _refused(where, "is too long, or holds a character that must be percent-encoded")
     try:
         url = httpx2.URL(text)
@@ -81,9 +81,9 @@ def _host(host: str) -> str:
     if ":" in host:
         return str(IPv6Address(host)) if "%" not in host else _no_host()
     name = host.lower().removesuffix(".")
-    if NUMBER.match(name.rpartition(".")[2]):
+    if NUMBER.fullmatch(name.rpartition(".")[2]):
         return str(IPv4Address(name))
-    return name if NAME.match(name) else _no_host()
+    return name if NAME.fullmatch(name) else _no_host()
 
 
 def _no_host() -> str:
