@@ -23,7 +23,7 @@ class ApiKey(Strict):
     """One key as it is kept."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # whose it is; rate limits go by it
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
     created: AwareDatetime | None = None
     expires: AwareDatetime | None = None  # from then on it is refused

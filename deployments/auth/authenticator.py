@@ -7,7 +7,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +28,7 @@ GRACE_S = 300.0  # as `auth_grace_s` of the gateway's configuration, where its r
 class Held:
     """A key in memory."""
 
-    digest: bytes  # sha256, 32 bytes
+    digest: bytes = field(repr=False)  # sha256, 32 bytes
     key: ApiKey
 
 

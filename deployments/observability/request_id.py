@@ -6,7 +6,7 @@ import random
 import re
 
 HEADER = b"x-request-id"
-VALID = re.compile(rb"^[A-Za-z0-9._:@/+=-]{1,128}$")  # what a caller may choose
+VALID = re.compile(rb"^[A-Za-z0-9._:@/+=-]{1,128}\Z")  # what a caller may choose
 
 
 def random_id() -> bytes:

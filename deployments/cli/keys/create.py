@@ -15,7 +15,7 @@ from models.errors import ConfigError
 if TYPE_CHECKING:
     from deployments.auth.api_keys import Scope
 
-AGE = re.compile(r"^(\d{1,5})([hd])$")
+AGE = re.compile(r"^(\d{1,5})([hd])")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
@@ -59,7 +59,7 @@ def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
     now = datetime.now(UTC).replace(microsecond=0)
-    if age := AGE.match(text):
+    if age := AGE.fullmatch(text):
         return now + int(age[1]) * UNITS[age[2]]
     try:
         moment = datetime.fromisoformat(text)

@@ -39,8 +39,8 @@ class Authentication:
             AuthenticationError: a key is needed and none was sent.
             ForbiddenError: the key is unknown or expired, or lacks the scope.
         """
-        if scope["type"] == "http" and self._auth.required:
-            wanted = needed(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+        if scope["type"] != "lifespan" and self._auth.required:
+            wanted = needed(scope.get("method", "GET"), scope["path"].removeprefix(scope.get("root_path", "")))
             if wanted is not None:
                 values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
                 scope[CLIENT] = self._auth.authenticate(values, wanted)

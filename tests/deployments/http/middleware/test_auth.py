@@ -27,7 +27,7 @@ from deployments.http.middleware.security_headers import SecurityHeaders
 from deployments.http.openapi import routes as openapi
 from deployments.http.openapi.page import STYLE_HASH
 from deployments.http.routing import Routing
-from models.errors import InputError, UnavailableError
+from models.errors import AuthenticationError, InputError, UnavailableError
 from tests.deployments.http.service import serving
 
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
@@ -227,3 +227,20 @@ def test_while_keys_cannot_be_checked_requests_and_readiness_are_503_and_say_no_
         assert (ready.status_code, len(ready.json()["reasons"])) == (503, 1)
         assert str(tmp_path) not in refused.text + ready.text
         assert client.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["websocket", "something new"])
+async def test_what_is_no_request_needs_a_key_as_well(tmp_path: Path, kind: str) -> None:
+    with changing(tmp_path / "keys") as keys:
+        keys += [EMBED[1]]
+    auth = Authenticator("production", {"EMBEDSERVE_API_KEYS_FILE": str(tmp_path / "keys")})
+    auth.configure("keys")
+    reached = []
+
+    async def inner(*_: object) -> None:
+        reached.append(kind)
+
+    scope = {"type": kind, "path": "/v1/models", "headers": []}
+    with pytest.raises(AuthenticationError):
+        await Authentication(inner, auth)(scope, None, None)  # type: ignore[arg-type]
+    assert reached == []
