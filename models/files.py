@@ -10,7 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from models.errors import ConfigError
+
 PRIVATE = 0o600
+NAME_BYTES = 240  # of a file's name, for which file systems take 255: `.partial` and `.lock` come behind it
 ACL = "system.posix_acl_access"  # the attribute in which Linux keeps who else may read a file
 
 
@@ -118,6 +121,26 @@ def _inherit(old: Path, new: Path, *, needed: bool) -> None:
     new.chmod(stat.S_IMODE(had.st_mode))
     if ACL in os.listxattr(old):
         os.setxattr(new, ACL, os.getxattr(old, ACL))
+
+
+def below(folder: Path, name: str) -> Path:
+    """The path of a file that is named from outside; every name that becomes a path passes here.
+
+    Args:
+        folder: where it must lie.
+        name: of the file, or of folders and the file with ``/`` between them.
+
+    Raises:
+        ConfigError: it would lie elsewhere, or no file can have this name.
+    """
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or len(part.encode(errors="replace")) > NAME_BYTES for part in parts):
+        raise ConfigError(f"{name!r:.80} is no name of a file in a folder: it must be relative, without '..' and '//'")
+    if not name.isprintable() or "\\" in name:
+        raise ConfigError(
+            f"{name!r:.80} is no name of a file: it holds characters that names of files here do not hold"
+        )
+    return folder.joinpath(*parts)
 
 
 @contextlib.contextmanager

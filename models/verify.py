@@ -10,7 +10,7 @@ import numpy as np
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact
 from models.catalog.catalog import Golden, ModelSpec
-from models.catalog.store import record_of
+from models.catalog.store import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
 from models.errors import ArtifactError, EmbedserveError
 from models.modalities.text import TextEmbedder
@@ -73,8 +73,13 @@ def _unchanged(artifact: Artifact) -> Check:
         record = record_of(artifact.graph)
     except ValueError:
         return Check("hash", False, f"the record beside {artifact.graph.name} is damaged; pull the version again")
+    if artifact.spec.hash is not None and not is_synthetic(artifact):
+        same = artifact.hash == artifact.spec.hash
+        return Check("hash", same, artifact.hash + ("" if same else f", the catalogue says {artifact.spec.hash}"))
     if not record:
-        return Check("hash", True, f"{artifact.hash} (no record to compare with: the file was put there by hand)")
+        return Check(
+            "hash", False, f"{artifact.hash}: neither a record nor the catalogue's `hash` says what it should be"
+        )
     if record.get("graph") != file_sha256(artifact.graph):
         return Check("hash", False, f"{artifact.graph.name} changed since it was made; pull the version again")
     if record.get("hash") != artifact.hash:

@@ -18,6 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "serve_config.yaml"
+CATALOG = ROOT / "models" / "catalog.yaml"
 MANIFESTS = ROOT / "k8s"
 FILE = "serve-config.yaml"
 SERVICE = "embedserve"
@@ -71,7 +72,17 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
             _separate_decoder(app)
         for deployment in app.get("deployments", []):
             _place(deployment, variant)
+            if variant.profile == "production":
+                _pin(deployment.get("user_config") or {})
     return changed
+
+
+def _pin(user_config: dict[str, Any]) -> None:
+    """Name the artifact's content hash where the catalogue does: an encoder loads no other."""
+    model, _, version = user_config.get("artifact", "").partition("@")
+    entry = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["models"].get(model, {}).get(version, {})
+    if "hash" in entry:
+        user_config.setdefault("hash", entry["hash"])
 
 
 def _separate_decoder(app: dict[str, Any]) -> None:

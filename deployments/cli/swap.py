@@ -16,6 +16,9 @@ def swap(
     reference: Annotated[str, typer.Argument(help="the version that changes, name@version; its label stays")],
     to: Annotated[str, typer.Option(help="a version of the same model, name@version, or the path of a graph")],
     no_check: NoCheck = False,
+    hash_: Annotated[
+        str | None, typer.Option("--hash", help="the artifact's content hash, where --no-check leaves it unknown")
+    ] = None,
     dashboard: Dashboard = DASHBOARD,
     url: Url = None,
     dry_run: DryRun = False,
@@ -29,6 +32,7 @@ def swap(
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash, artifact_name
     from deployments.operator.service import RunningService
+    from models.errors import ArtifactError
 
     model, version = split(reference)
     artifact = artifact_name(model, to)
@@ -37,10 +41,12 @@ def swap(
     require_idle(current)
     require_routed(current, model, version)
     margin = shrink_margin(current, reference)
-    digest = None
+    digest = hash_
     if not no_check:
         with console_reporter() as reporter:
             digest = artifact_hash(reference, artifact, profile(current), reporter, margin)
+        if hash_ not in (None, digest):
+            raise ArtifactError(f"{artifact} has content hash {digest}, --hash says {hash_}")
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
     execute(Console(), service, current, change, Options(dry_run, write, timeout))

@@ -13,7 +13,7 @@ from deployments.config.internals import Internals
 from deployments.config.limits import Limits, Rate
 from deployments.config.queue import Queue
 from deployments.config.routes import ModelRoutes
-from models.catalog.catalog import NAME
+from models.catalog.catalog import require_name
 
 
 class GatewayConfig(Strict):
@@ -39,10 +39,7 @@ class GatewayConfig(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.models:
-            if not NAME.match(name):
-                raise ValueError(
-                    f"model name {name!r} must be lower-case letters, digits and '-', at most 40 characters"
-                )
+            require_name(name)
         for alias, target in self.aliases.items():
             name, _, version = target.partition("@")
             if name not in self.models or (version and version not in self.models[name].versions):

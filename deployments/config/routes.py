@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from deployments.config.base import ModalityName, Strict
-from models.catalog.catalog import VERSION
+from models.catalog.catalog import require_version
 
 REST_AFTER_S = 10.0  # after its last call, a version that may sleep is left alone: asking would wake it
 
@@ -44,10 +44,7 @@ class ModelRoutes(Strict):
     @classmethod
     def _check(cls, versions: dict[str, float]) -> dict[str, float]:
         for version in versions:
-            if not VERSION.match(version):
-                raise ValueError(
-                    f"version {version!r} must be lower-case letters, digits, '.' and '-', at most 24 characters"
-                )
+            require_version("a model", version)
         if not versions or sum(versions.values()) <= 0:
             raise ValueError("at least one version needs a weight above 0, at most 1000")
         return versions

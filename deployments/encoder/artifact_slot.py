@@ -16,7 +16,7 @@ from deployments.encoder import device
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
 from models.catalog.catalog import ROOT, Catalog, ModelSpec, resolve_path, store
-from models.catalog.store import is_synthetic, pull
+from models.catalog.store import is_synthetic, pull, vouched
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
 from models.engine.session import EngineOptions
@@ -123,18 +123,29 @@ class ArtifactSlot:
         await asyncio.get_running_loop().run_in_executor(self._executor, memory.release)
 
     def _load(self, config: EncoderConfig) -> Loaded:
-        artifact = with_shrinking(self._artifact(config.artifact), config.shrink_margin)
+        opened = self._artifact(config.artifact)
+        artifact = with_shrinking(opened, config.shrink_margin)
         name = artifact.graph.name
         if config.hash is not None and config.hash != artifact.hash:
             raise ArtifactError(f"{name} has content hash {artifact.hash}, user_config asks for {config.hash}")
         synthetic = is_synthetic(artifact)
         if synthetic and self._profile == "production":
             raise ArtifactError(f"{name} has synthetic weights, which the production profile refuses")
+        if config.hash is None and not vouched(opened):
+            self._require_known(opened, config.shrink_margin)
         embedder = open_embedder(artifact, self._options(config, artifact))
         device.prove(embedder, config, self._profile)
         warm_up(embedder)
         label = Label(self._spec.reference, artifact.hash, synthetic)
         return Loaded(embedder, label, embedder.preparation(config.limits))
+
+    def _require_known(self, artifact: Artifact, margin: int | None) -> None:
+        """Production serves no file of which nothing says what it should be; elsewhere the log names it."""
+        shown = with_shrinking(artifact, margin).hash
+        said = f"neither a record nor a hash says what {artifact.graph.name} should be; `hash: {shown}` in user_config pins it"
+        if self._profile == "production":
+            raise ArtifactError(said)
+        logger.warning("%s", said)
 
     def _artifact(self, name: str) -> Artifact:
         if "@" not in name:

@@ -26,7 +26,10 @@ Operation = Callable[[Document], Document]
 def swap(document: Document, reference: str, artifact: str, digest: str | None = None) -> Document:
     """Let a version load another artifact under the same label.
 
-    A ``hash`` in its ``user_config`` becomes that of the new artifact where it is known, and is removed where it is not.
+    A ``hash`` in its ``user_config`` becomes that of the new artifact; an artifact that is a path gets one in any case.
+
+    Raises:
+        ConfigError: its ``user_config`` holds a hash, and that of the new artifact is not known.
     """
     model, version = split(reference)
     require_routed(document, model, version)
@@ -34,7 +37,11 @@ def swap(document: Document, reference: str, artifact: str, digest: str | None =
     config = user_config(encoder(target, model, version))
     pinned = config.pop("hash", None) is not None
     config["artifact"] = artifact
-    if pinned and digest:
+    if pinned and not digest:
+        raise ConfigError(
+            f"{reference} is pinned to a hash, and that of {artifact} is not known with --no-check: --hash says it"
+        )
+    if digest and (pinned or "@" not in artifact):
         config["hash"] = digest
     return target
 

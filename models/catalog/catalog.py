@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,20 +20,31 @@ from pydantic import (
     model_validator,
 )
 
-from models.errors import CatalogError, ModelNotFoundError
+from models.errors import CatalogError, ConfigError, ModelNotFoundError
+from models.files import below
 from models.graph.precision import PRECISIONS
 from models.modalities import MODALITIES, Modality, modality_of
 from models.validation import describe, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PREFIX = "models/store"
-NAME = re.compile(
-    r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-)  # valid in the name of a Serve application and in a Kubernetes label
-VERSION = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
+# Valid in the name of a Serve application and in a Kubernetes label.
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+VERSION = re.compile(r"[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Files = dict[str, Sha256]
+
+
+def _relative(name: str) -> str:
+    """Refuse a name that leads out of the folder of its source."""
+    try:
+        below(Path(), name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+Files = dict[Annotated[str, AfterValidator(_relative)], Sha256]
 
 
 class _Strict(BaseModel):
@@ -133,6 +145,17 @@ class ModelSpec(_Strict):
     config: dict[str, Any] = {}
     sources: list[Source] = []
     golden: Golden | None = None
+    # Content hash of the artifact that these files make; another one is not served. Random weights have hashes of their own.
+    hash: Sha256 | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        try:
+            resolve_path(path)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return path
 
     @field_validator("type")
     @classmethod
@@ -170,6 +193,29 @@ class ModelSpec(_Strict):
         return resolve_path(self.path)
 
 
+def require_name(model: object) -> None:
+    """Refuse what cannot name a model: the names of applications and files are made of it.
+
+    Raises:
+        ValueError: says what would be right.
+    """
+    if not isinstance(model, str) or not NAME.fullmatch(model):
+        raise ValueError(f"model name {model!r:.80} must be lower-case letters, digits and '-', at most 40")
+
+
+def require_version(model: object, version: object) -> None:
+    """Refuse what cannot be a version.
+
+    Raises:
+        ValueError: says what would be right.
+    """
+    if not isinstance(version, str) or not VERSION.fullmatch(version):
+        raise ValueError(
+            f'version {version!r:.80} of {model} must be a quoted string such as "1.0.0": lower-case letters, digits, '
+            "'.' and '-', at most 24"
+        )
+
+
 class Catalog(_Strict):
     """All known versions by model name."""
 
@@ -183,13 +229,11 @@ class Catalog(_Strict):
             raise ValueError("models must map names to versions")
         named: dict[str, dict[str, Any]] = {}
         for model, versions in models.items():
-            if not NAME.match(str(model)):
-                raise ValueError(f"model name {model!r} must be lower-case letters, digits and '-', at most 40")
+            require_name(model)
             if not isinstance(versions, dict):
                 raise ValueError(f"models.{model} must map versions to entries")
             for version, entry in versions.items():
-                if not isinstance(version, str) or not VERSION.match(version):
-                    raise ValueError(f'version {version!r} of {model} must be a quoted string such as "1.0.0"')
+                require_version(model, version)
                 if not isinstance(entry, dict):
                     raise ValueError(f"models.{model}.{version} must be a mapping")
                 named.setdefault(model, {})[version] = {**entry, "model": model, "version": version}
@@ -246,8 +290,12 @@ def store() -> Path:
 
 
 def resolve_path(path: str) -> Path:
-    """A path of the configuration as an absolute one: below ``$EMBEDSERVE_MODELS`` if it begins with ``models/store``."""
+    """A path of the configuration as an absolute one: below ``$EMBEDSERVE_MODELS`` if it begins with ``models/store``.
+
+    Raises:
+        ConfigError: it begins so and leads elsewhere.
+    """
     plain = path.removeprefix("./")
     if plain.startswith(f"{STORE_PREFIX}/"):
-        return store() / plain.removeprefix(f"{STORE_PREFIX}/")
+        return below(store(), plain.removeprefix(f"{STORE_PREFIX}/"))
     return (ROOT / Path(path).expanduser()).absolute()

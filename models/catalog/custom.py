@@ -10,7 +10,7 @@ import yaml
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from models.catalog.artifact import file_sha256
-from models.catalog.catalog import Catalog, FileSource, ModelSpec
+from models.catalog.catalog import Catalog, FileSource, ModelSpec, require_name, require_version
 from models.catalog.families import family_of
 from models.catalog.folder import pooling_of, read_json, require_known_modules
 from models.engine.engine import Engine
@@ -41,6 +41,11 @@ def describe_folder(reference: str, origin: Path, precision: str = "fp32", tower
     model, _, version = reference.partition("@")
     if not model or not version:
         raise ArtifactError(f"{reference!r} must be NAME@VERSION")
+    try:
+        require_name(model)
+        require_version(model, version)
+    except ValueError as error:
+        raise ArtifactError(f"{reference!r:.80} must be NAME@VERSION: {error}") from None
     folder = origin.parent if origin.suffix == ".onnx" else origin
     if precision_of(precision).rewrite is None and origin.suffix == ".onnx" and precision != "fp32":
         raise ArtifactError(f"{origin.name} is a finished graph: it can be taken as it is (fp32) or quantised (int8)")

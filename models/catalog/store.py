@@ -55,6 +55,8 @@ def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthe
     kept = kept_artifact(spec)
     if kept is not None and (not is_synthetic(kept) or (allow_synthetic and _looked_within(spec, retry_s))):
         return kept
+    if kept is None:
+        _require_ours(spec)
     failures: list[tuple[Source, str, bool]] = []
     for source in spec.sources:
         if isinstance(source, SyntheticSource):
@@ -77,17 +79,47 @@ def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthe
 
 
 def kept_artifact(spec: ModelSpec) -> Artifact | None:
-    """The artifact in the store; None if it is missing, damaged, or would be built differently now."""
+    """The artifact in the store; None if it is missing, damaged, would be built differently now, or nobody vouches for it."""
     try:
         artifact = open_artifact(spec, spec.graph)
     except ArtifactError:
         return None
+    if spec.hash is not None:
+        return artifact if artifact.hash == spec.hash or is_synthetic(artifact) else None
     record = record_of(spec.graph)
-    if not record or (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
+    if (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
         return artifact
-    # A graph that a user put in place of a synthetic one is kept. A graph with the synthetic label is a damaged build.
+    return artifact if not record and is_synthetic(artifact) else None
+
+
+def vouched(artifact: Artifact) -> bool:
+    """Whether the catalogue's hash, or the record of how it was made, says that an artifact is what it should be."""
+    record = record_of(artifact.graph)
+    if artifact.hash in (artifact.spec.hash, record.get("hash")):
+        return True
+    return record.get("graph") == file_sha256(artifact.graph)
+
+
+def _require_ours(spec: ModelSpec) -> None:
+    """Refuse to serve, and to overwrite, a graph that was put into the store by somebody whom nothing vouches for."""
+    try:
+        artifact = open_artifact(spec, spec.graph)
+    except ArtifactError:
+        return
+    record = record_of(spec.graph)
     replaced = record.get("synthetic") and record.get("graph") != file_sha256(spec.graph)
-    return artifact if replaced and not is_synthetic(artifact) else None
+    if (record and not replaced) or is_synthetic(artifact):
+        return
+    raise ArtifactError(
+        f"{spec.graph} was not made by this program, and "
+        + (
+            f"its hash is {artifact.hash}, not the catalogue's {spec.hash}. "
+            if spec.hash
+            else "nothing says what it should be. "
+        )
+        + f"If it is right, say so with `hash: {artifact.hash}` in the catalogue's entry of {spec.reference}; if not, "
+        f"`embedserve models build {spec.reference}` makes it anew"
+    )
 
 
 def is_synthetic(artifact: ModelFiles) -> bool:
@@ -132,10 +164,15 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
         if source.tokenizer is not None:
             files = fetch(source.tokenizer, store() / "files", reporter)
             write_whole(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
-        save(build_random(spec, source.synthetic), target)
+        model = build_random(spec, source.synthetic)
+        _begin(target)
+        save(model, target)
     else:
         _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
     artifact = open_artifact(spec, target)
+    if spec.hash not in (None, artifact.hash) and not isinstance(source, SyntheticSource):
+        target.unlink()
+        raise ArtifactError(f"its files make an artifact with hash {artifact.hash}, the catalogue says {spec.hash}")
     record = {
         "hash": artifact.hash,
         "graph": file_sha256(target),
@@ -156,12 +193,22 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter
         raise ArtifactError(f"{ready.name} keeps its weights in other files; save it as a single file")
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
-        save(build_weights(spec, files["model.safetensors"], files["config.json"]), target)
+        model = build_weights(spec, files["model.safetensors"], files["config.json"])
+        _begin(target)
+        save(model, target)
     elif rewrite := precision_of(spec.precision).rewrite:
         reporter.note(f"{spec.reference}: rewriting {ready.name} in {spec.precision}")
-        save(rewrite(load(ready)), target)
+        model = rewrite(load(ready))
+        _begin(target)
+        save(model, target)
     else:
+        _begin(target)
         _copy(ready, target)
+
+
+def _begin(target: Path) -> None:
+    """Note that a graph is ours, before it is there: a process that is killed leaves no graph that looks like a stranger's."""
+    write_whole(_record(target), json.dumps({"building": True}).encode())
 
 
 def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str:
@@ -175,6 +222,7 @@ def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str
     remedies.append(
         f"put the finished graph at {spec.graph}"
         + (f" and its tokenizer at {tokenizer_path(spec.graph)}" if spec.modality.has_tokenizer else "")
+        + ", and its hash into the catalogue: the next try says what that is"
     )
     advice = "; or ".join(remedies)
     return f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n{advice[0].upper()}{advice[1:]}."

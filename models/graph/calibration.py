@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ArtifactError
+from models.files import below
 
 FOLDER = Path(__file__).with_name("calibrations")
 STEPS_PER_OCTAVE = 4
@@ -49,9 +50,10 @@ class Calibration:
         """Read the measurements that ship with a model.
 
         Raises:
-            ArtifactError: there are none of this name; the message lists those that exist.
+            ConfigError: it is no name of a file.
+        ArtifactError: there are none of this name; the message lists those that exist.
         """
-        path = FOLDER / f"{name}.json"
+        path = below(FOLDER, f"{name}.json")
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.json")))
             raise ArtifactError(f"no calibration {name!r} ships with this project; there is: {known}")

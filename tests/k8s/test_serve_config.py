@@ -11,7 +11,8 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.serve_file_check import check
-from scripts.k8s_config import FILE, SOURCE, VARIANTS, Variant, cluster_config, drifted, embedded, manifest
+from models.catalog.catalog import Catalog
+from scripts.k8s_config import CATALOG, FILE, SOURCE, VARIANTS, Variant, cluster_config, drifted, embedded, manifest
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 
 IDS = [variant.folder for variant in VARIANTS]
@@ -27,6 +28,19 @@ def deployments(config):
 
 def test_the_manifests_hold_what_serve_config_yaml_gives():
     assert not [str(path) for path in drifted()], "run `python scripts/k8s_config.py --write`"
+
+
+def test_production_pins_every_artifact_whose_hash_the_catalogue_knows():
+    specs = {spec.reference: spec.hash for spec in Catalog.load().specs()}
+    pins = {}
+    for variant in VARIANTS:
+        for deployment in deployments(cluster_config(document(), variant)).values():
+            config = deployment.get("user_config") or {}
+            if "artifact" in config:
+                wanted = specs[config["artifact"]] if variant.profile == "production" else None
+                assert config.get("hash") == wanted
+                pins[config["artifact"]] = wanted
+    assert pins.get("text-embedding@1.0.0")
 
 
 def test_every_overlay_has_a_generated_configuration():
@@ -48,7 +62,10 @@ def test_the_check_command_names_a_file_edited_by_hand_and_write_renews_it(tmp_p
                 copy = tmp_path / path.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "serve_config.yaml").write_text(SOURCE.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "models").mkdir()
+    for source in (SOURCE, CATALOG):
+        copy = tmp_path / source.relative_to(ROOT)
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     edited = tmp_path / "k8s" / "base" / FILE
     edited.write_text(edited.read_text(encoding="utf-8").replace("production", "development"), encoding="utf-8")
 

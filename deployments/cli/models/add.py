@@ -48,7 +48,7 @@ def add_model(
         Console().print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
-    add_entry(catalog_path(), spec)
+    add_entry(catalog_path(), spec.model_copy(update={"hash": artifact.hash}))
     summary = Table("model", "dimensions", "parameters", "size", "speed here", "hash")
     size = f"{artifact.graph.stat().st_size / 1e6:.0f} MB"
     count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"

@@ -117,6 +117,27 @@ async def test_what_everybody_reads_of_a_refused_swap_names_the_file_and_no_fold
     assert str(lost) in caplog.text, "the operator's log has all of it"
 
 
+async def test_production_serves_no_file_of_which_nothing_says_what_it_should_be(
+    threads: ThreadPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = pull(Catalog.load().find(NEXT), allow_synthetic=False)
+    assert made.tokenizer is not None
+    put = tmp_path / "put" / "by-hand.onnx"
+    put.parent.mkdir()
+    put.write_bytes(made.graph.read_bytes())
+    tokenizer_path(put).write_bytes(made.tokenizer.read_bytes())
+    production = Replica(threads, "production")
+    await production.change(FIRST)
+    assert not await production.change(str(put))
+    assert f"`hash: {made.hash}` in user_config pins it" in str(production.slot.swap_error)
+    assert await production.change(str(put), hash=made.hash)
+    assert await production.change(str(made.graph)), "its record says what it is"
+    development = Replica(threads)
+    caplog.clear()
+    assert await development.change(str(put))
+    assert "says what by-hand.onnx should be" in caplog.text
+
+
 async def test_a_defect_is_for_the_log_alone(
     threads: ThreadPoolExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ from deployments.cli.route import parse
 from deployments.cluster.serve_file_check import check
 from deployments.operator.document import artifacts, encoder, from_details, gateway, routes
 from deployments.operator.operations import add, past_of, promote, remember, remove, rollback, route, swap
-from models.errors import EmbedserveError
+from models.errors import ConfigError, EmbedserveError
 from tests.deployments.operator.documents import TEXT, one_version, two_versions, with_decoder
 
 Document = dict[str, Any]
@@ -35,6 +35,18 @@ def test_a_pinned_hash_follows_the_swap_and_comes_back_with_the_rollback() -> No
     assert "hash" not in encoder(add(before, V1), TEXT, "1.1.0")["deployments"][0]["user_config"]
     noted = remember(before, after, TEXT)
     assert without_notes(rollback(noted, TEXT, past_of(noted, TEXT))) == before
+
+
+def test_a_pinned_version_is_not_swapped_to_an_artifact_whose_hash_nobody_knows() -> None:
+    before = one_version()
+    encoder(before, TEXT, "1.0.0")["deployments"][0]["user_config"]["hash"] = "0" * 64
+    with pytest.raises(ConfigError, match="--hash says it"):
+        swap(before, "text-embedding@1.0.0", "/models/other.onnx")
+
+
+def test_an_artifact_that_is_a_path_is_pinned() -> None:
+    after = swap(one_version(), "text-embedding@1.0.0", "/models/other.onnx", "1" * 64)
+    assert encoder(after, TEXT, "1.0.0")["deployments"][0]["user_config"]["hash"] == "1" * 64
 
 
 def test_route_gives_versions_that_are_not_named_nothing() -> None:

@@ -18,8 +18,10 @@ from safetensors.numpy import load_file, save_file
 
 from models.catalog.artifact import open_artifact
 from models.catalog.catalog import Catalog, resolve_path
+from models.catalog.custom import add_entry, describe_folder
 from models.embedder import Embedder, open_embedder
 from models.engine.engine import Engine
+from models.errors import CatalogError
 from models.graph import clip_text, synthetic, vision
 from models.graph.clip_text import ClipTextConfig
 from models.graph.linear import Fp32Linear
@@ -298,3 +300,37 @@ def test_quantize_says_when_there_is_nothing_to_quantise(bench: Bench, tiny: Tin
     assert done.returncode == 1
     assert "holds no float32 product" in done.stderr
     assert not (bench.folder / "int8.onnx").exists()
+
+
+def test_the_catalogue_keeps_its_link_and_permissions_and_pins_what_was_added(bench: Bench, tiny: TinyModel) -> None:
+    real = bench.folder / "kept" / "catalog.yaml"
+    real.parent.mkdir()
+    (bench.folder / "catalog.yaml").rename(real)
+    (bench.folder / "catalog.yaml").symlink_to(real)
+    real.chmod(0o640)
+    bench.add("mine@1.0.0", tiny.folder)
+    assert (bench.folder / "catalog.yaml").is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    spec = Catalog.load(real).find("mine@1.0.0")
+    assert spec.hash is not None
+    refused = bench.run("add", "../../x@1", "--from", str(tiny.folder))
+    assert (refused.returncode, "must be NAME@VERSION" in refused.stderr) == (1, True)
+    assert not list(bench.folder.rglob("x-1*"))
+
+
+def test_an_entry_that_somebody_else_writes_meanwhile_is_not_lost(bench: Bench, tiny: TinyModel) -> None:
+    path = bench.folder / "catalog.yaml"
+    spec = describe_folder("mine@1.0.0", tiny.folder)
+    theirs = path.read_text() + "# a colleague's note\n"
+    with pytest.MonkeyPatch.context() as patch:
+        load = Catalog.load
+
+        def write_and_load(file: Path | None = None) -> Catalog:
+            if file != path:  # the trial, right before it takes the catalogue's place
+                path.write_text(theirs)
+            return load(file)
+
+        patch.setattr(Catalog, "load", write_and_load)
+        with pytest.raises(CatalogError, match="changed by somebody else"):
+            add_entry(path, spec)
+    assert path.read_text() == theirs

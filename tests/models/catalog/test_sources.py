@@ -24,7 +24,7 @@ import onnx
 import pytest
 import yaml
 
-from models.catalog.artifact import Artifact, file_sha256, tokenizer_path
+from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
 from models.catalog.build import recipe
 from models.catalog.catalog import ROOT, Catalog, FileSource, ModelSpec, PackageSource, Source, SyntheticSource
 from models.catalog.download import Silent, download
@@ -34,6 +34,7 @@ from models.errors import ArtifactError, SourceError, StoreError
 from models.graph import synthetic, vision
 from models.graph.builder import save
 from models.graph.linear import Fp32Linear
+from models.verify import verify
 from tests.data.tiny import TinyModel
 
 WAIT_S = 30.0  # for an event that comes at once unless the code is wrong
@@ -687,13 +688,56 @@ def test_random_weights_are_refused_at_once_however_lately_the_sources_failed(ke
         pull(kept_synthetic, allow_synthetic=False, retry_s=600)
 
 
-@pytest.mark.parametrize("allow", [True, False], ids=["in development", "in production"])
-def test_a_graph_put_where_the_error_says_is_used(kept_synthetic: ModelSpec, allow: bool) -> None:
+@pytest.fixture(params=["beside no record", "in place of a synthetic one"])
+def strange(request: pytest.FixtureRequest, kept_synthetic: ModelSpec) -> ModelSpec:
+    """A store that holds a graph which somebody put there."""
     save(trained(), kept_synthetic.graph)
-    real = kept_synthetic.graph.read_bytes()
-    artifact = pull(kept_synthetic, allow_synthetic=allow)
-    assert kept_synthetic.graph.read_bytes() == real
+    if request.param == "beside no record":
+        kept_synthetic.graph.with_suffix(".json").unlink()
+    return kept_synthetic
+
+
+@pytest.mark.parametrize("allow", [True, False], ids=["in development", "in production"])
+def test_a_graph_for_which_nothing_vouches_is_neither_served_nor_overwritten(strange: ModelSpec, allow: bool) -> None:
+    theirs = strange.graph.read_bytes()
+    assert kept_artifact(strange) is None
+    with pytest.raises(ArtifactError, match=r"was not made by this program.*`hash: [0-9a-f]{64}`.*models build"):
+        pull(strange, allow_synthetic=allow)
+    assert strange.graph.read_bytes() == theirs
+    assert not verify(strange)[-1].passed
+
+
+@pytest.mark.parametrize("allow", [True, False], ids=["in development", "in production"])
+def test_a_graph_that_the_catalogue_pins_is_used_whoever_put_it_there(strange: ModelSpec, allow: bool) -> None:
+    theirs = strange.graph.read_bytes()
+    pinned = strange.model_copy(update={"hash": open_artifact(strange, strange.graph).hash})
+    artifact = pull(pinned, allow_synthetic=allow)
+    assert strange.graph.read_bytes() == theirs
     assert not is_synthetic(artifact)
+
+
+def test_a_graph_with_another_hash_than_the_catalogues_is_neither_kept_nor_made(tiny: TinyModel) -> None:
+    source = FileSource(folder=str(tiny.folder), files=tiny.files)
+    right = pull(text_spec([source]), allow_synthetic=False)
+    pinned = text_spec([source]).model_copy(update={"hash": "0" * 64})
+    assert kept_artifact(pinned) is None
+    with pytest.raises(ArtifactError, match=f"make an artifact with hash {right.hash}, the catalogue says 0000"):
+        pull(pinned, allow_synthetic=False)
+    assert not right.graph.exists(), "what must not be served does not lie in the store"
+
+
+def test_a_build_that_is_killed_leaves_no_graph_that_looks_like_a_strangers(
+    tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)])
+    with monkeypatch.context() as patch:
+        patch.setattr("models.catalog.store.file_sha256", lambda _: os._exit(9))  # after the graph, before its record
+        child = os.fork()
+        if child == 0:
+            pull(spec, allow_synthetic=False)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert spec.graph.is_file()
+    assert pull(spec, allow_synthetic=False).graph == spec.graph
 
 
 def test_the_synthetic_graph_of_the_catalogue_is_labelled(synthetic_image_artifact: Artifact) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from models.catalog.artifact import tokenizer_path
+from models.catalog.artifact import open_artifact, tokenizer_path
 from models.catalog.catalog import Catalog, ModelSpec, PackageSource, store
 from models.catalog.download import Silent
 from models.catalog.sources import fetch
@@ -82,8 +82,9 @@ SHAPES: dict[str, Change] = {
 
 
 def spec_of(graph: Path) -> ModelSpec:
-    """MiniLM's catalogue entry, but for another file."""
-    return Catalog.load().find("text-embedding@1.0.0").model_copy(update={"path": str(graph)})
+    """MiniLM's catalogue entry, but for another file, which it pins."""
+    spec = Catalog.load().find("text-embedding@1.0.0").model_copy(update={"path": str(graph)})
+    return spec.model_copy(update={"hash": open_artifact(spec, graph).hash})
 
 
 def written(tmp_path: Path, change: Change) -> Path:
