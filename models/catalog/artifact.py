@@ -62,7 +62,7 @@ def with_shrinking(artifact: Artifact, margin: int | None) -> Artifact:
 
 
 def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:
-    """sha256 over everything that a vector depends on; the same files give the same hash on every machine.
+    """sha256 over everything that a vector depends on but the machine; the same files give the same hash everywhere.
 
     Names, paths and sources are left out, because they may change without changing a vector.
     """

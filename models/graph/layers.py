@@ -7,6 +7,7 @@ from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Origin, Vector, Weights
+from models.graph.ordered_product import ordered_product
 
 
 def layer_norm(
@@ -73,8 +74,7 @@ def self_attention(
 
 def output_bias(weights: Weights, value: str, output: str) -> Vector:
     """The output projection's bias plus the value projection's bias times the output weights, float64 [h]."""
-    through = weights[f"{value}.bias"].astype(np.float64) @ weights[f"{output}.weight"].T.astype(np.float64)
-    return weights[f"{output}.bias"] + through
+    return weights[f"{output}.bias"] + ordered_product(weights[f"{value}.bias"], weights[f"{output}.weight"].T)
 
 
 def arrangement(graph: GraphBuilder, batch: Value) -> Value:

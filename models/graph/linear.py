@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.graph.builder import GraphBuilder, Value
+from models.graph.ordered_product import ordered_product
 
 Weights = dict[str, NDArray[np.float32]]
 Vector = NDArray[Any]
@@ -99,5 +100,5 @@ def shifted_bias(bias: Vector | None, offset: Vector | None, weight: Vector) -> 
     """``bias - offset @ weight``, float64 [m]; ``bias`` itself without an offset."""
     if offset is None:
         return bias
-    correction = np.asarray(offset, np.float64) @ np.asarray(weight, np.float64)
+    correction = ordered_product(offset, weight)
     return (0 if bias is None else np.asarray(bias, np.float64)) - correction
