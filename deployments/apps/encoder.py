@@ -17,7 +17,7 @@ from deployments.config.encoder import EncoderConfig
 from deployments.contract.call import Queued
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply, Stages
+from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
 from deployments.encoder.engine_pool import EnginePool
@@ -117,14 +117,17 @@ class Encoder:
         """The figures that Serve asks for and hands to the autoscaling policy; the busier of the two stages counts."""
         return self._workload.report(max(self._engine.busy(), self._threads.busy()))
 
-    async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply:
-        """Embed items; a bad one fails alone.
+    async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply | WrongArtifact:
+        """Embed items by the artifact that the call names, or say which one is here instead; a bad item fails alone.
 
         Args:
             items: inputs of the version's modality.
             queued: what the caller knows of this call's cost and of its queue; None counts one unit for each item.
         """
         queued = queued or Queued("", len(items), 0)
+        refusal = self._slot.refusal(getattr(queued, "hash", None))  # a gateway of an earlier release sends none
+        if refusal is not None:
+            return refusal
         self._workload.begin(queued)
         trace = CallTrace(queued.trace, tracing.encode(queued.trace, self._spec.reference))
         try:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Work that the encoder does not hold yet; the autoscaler must see it too."""
+    """Work that the encoder does not hold yet, which the autoscaler must see too, and which artifact is to do it.
+
+    New fields come last and are optional: an encoder of an earlier release then ignores them.
+    """
 
     gateway: str  # which gateway process says so
     cost: int  # of this call: tokens or pictures, as the gateway counts them
     waiting: int  # cost of what waits for the same version in that gateway
     refused: int = 0  # cost of what that gateway refused for lack of capacity since its last call
     trace: tuple[str, ...] = ()  # W3C traceparents of the call and of its requests, where they are traced
+    hash: str | None = None  # of the artifact that must compute it; None leaves it to whichever serves

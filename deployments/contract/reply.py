@@ -33,3 +33,10 @@ class EncodeReply:
     def outcome(self, row: int) -> Outcome:
         """What the item of a row came to; its vector is a view of the reply's."""
         return self.errors.get(row) or Embedding(self.vectors[row], self.tokens[row], self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongArtifact:
+    """The answer of a replica that does not have the artifact that a call names: nothing was computed."""
+
+    label: Label  # of the one that it has

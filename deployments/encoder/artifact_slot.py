@@ -12,6 +12,7 @@ from typing import Any
 from deployments.config.base import Profile, parse
 from deployments.config.encoder import EncoderConfig
 from deployments.contract.embedding import Label
+from deployments.contract.reply import WrongArtifact
 from deployments.encoder import device
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
@@ -86,6 +87,15 @@ class ArtifactSlot:
         if self._loaded is None:
             raise ArtifactError(f"{self._spec.reference} has no artifact yet")
         return self._loaded
+
+    def refusal(self, wanted: str | None) -> WrongArtifact | None:
+        """Why a call that names an artifact is not computed here; nothing for one that names none.
+
+        Args:
+            wanted: the hash that the call names.
+        """
+        label = self.current.label
+        return None if wanted in (None, label.hash) else WrongArtifact(label)
 
     async def change(self, user_config: dict[str, Any]) -> bool:
         """Serve the artifact that ``user_config`` names; returns whether it does now.

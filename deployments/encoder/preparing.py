@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 from ray.exceptions import RayActorError
@@ -73,4 +72,4 @@ class Decoders:
 
 def part_of(queued: Queued, items: int, *, first: bool) -> Queued:
     """What a decoder is told of the gateway's call, of which it gets a part. Only the first part reports refusals, so that each counts once."""
-    return replace(queued, cost=items, refused=queued.refused if first else 0, trace=())
+    return Queued(queued.gateway, items, queued.waiting, queued.refused if first else 0)

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deployments.contract.embedding import Outcome
 from deployments.contract.items import Item
+from deployments.gateway.flight import Flight
 from deployments.observability.request_record import Record
 
 QUANTUM = 16  # items that a request may put into a call before the next request's turn
 
 
+Arrived = Callable[[Flight[Outcome], Outcome | Exception], None]
+
+
 @dataclass(slots=True, eq=False)
 class WaitingRequest:
-    """A request whose items wait, or are on their way in one or several calls."""
+    """A request whose items wait, or are on their way in one or several calls.
+
+    It may outlive whoever made it: an item stays while anybody waits for its flight, in the place that it has.
+    """
 
     items: list[Item]
     costs: list[int]  # of each item
+    flights: list[Flight[Outcome]]  # of each item
+    arrived: Arrived  # called once for each item that has left, with what it came to
+    hash: str | None  # of the artifact that must compute it; None: of whichever serves
     bulk: bool
     record: Record | None
     since: float  # monotonic seconds
-    future: asyncio.Future[list[Outcome]]
     taken: int = 0  # items that have left, from the first on
-    outcomes: dict[int, Outcome] = field(default_factory=dict)  # by the item's index
+    back: int = 0  # items of those that have arrived
+    alone: bool = False  # it failed in company and leaves in a call of its own
 
     def note(self, index: int, outcome: Outcome) -> bool:
-        """Keep what an item came to; returns whether the last one was missing and the request now has its answer."""
-        self.outcomes[index] = outcome
-        if len(self.outcomes) < len(self.items) or self.future.done():
-            return False
-        self.future.set_result([self.outcomes[i] for i in range(len(self.items))])
-        return True
+        """Pass on what an item came to; returns whether the last one was missing."""
+        self.back += 1
+        self.arrived(self.flights[index], outcome)
+        return self.back == len(self.items)
+
+    def part(self, indices: list[int]) -> WaitingRequest:
+        """Some of its items as a request that leaves alone."""
+        items, costs = [self.items[i] for i in indices], [self.costs[i] for i in indices]
+        flights = [self.flights[i] for i in indices]
+        return WaitingRequest(
+            items, costs, flights, self.arrived, self.hash, self.bulk, self.record, self.since, alone=True
+        )
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one call carries."""
+    """What one call carries: items that the same artifact must compute."""
 
     rows: list[tuple[WaitingRequest, int]] = field(default_factory=list)  # each with the index of its item
     cost: int = 0
@@ -48,9 +63,26 @@ class Batch:
         """The items of the call, a row each."""
         return [request.items[index] for request, index in self.rows]
 
-    def requests(self) -> Iterator[WaitingRequest]:
-        """The requests in the call, each once."""
-        yield from {id(request): request for request, _ in self.rows}.values()
+    @property
+    def hash(self) -> str | None:
+        """The artifact that must compute it."""
+        return self.rows[0][0].hash
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing may be added."""
+        return bool(self.rows) and self.rows[0][0].alone
+
+    def requests(self) -> dict[WaitingRequest, list[int]]:
+        """The requests in the call, with the indices of their items in it."""
+        found: dict[WaitingRequest, list[int]] = {}
+        for request, index in self.rows:
+            found.setdefault(request, []).append(index)
+        return found
+
+    def suits(self, request: WaitingRequest) -> bool:
+        """Whether a request may go along with those that are in the call."""
+        return not self.rows or (request.hash == self.hash and not request.alone)
 
 
 class Backlog:
@@ -64,18 +96,28 @@ class Backlog:
         self.cost = 0
         self._bulk_credit = 0.0  # cost of bulk that may leave beside users' items; grows while both wait
 
-    def add(self, request: WaitingRequest) -> None:
-        """Queue a request."""
-        self._queue(request).append(request)
+    def add(self, request: WaitingRequest, *, first: bool = False) -> None:
+        """Queue a request, behind the others or before them."""
+        queue = self._queue(request)
+        queue.insert(0 if first else len(queue), request)
         self.items += len(request.items)
         self.cost += sum(request.costs)
 
-    def drop(self, request: WaitingRequest) -> None:
-        """Forget what has not left of a request."""
-        if request in self._queue(request):
+    def withdraw(self, request: WaitingRequest) -> list[Flight[Outcome]]:
+        """Forget those items of a request that have not left and that nobody waits for; returns their flights."""
+        rest = range(request.taken, len(request.items))
+        kept = [i for i in rest if request.flights[i].waiting]
+        gone = [request.flights[i] for i in rest if not request.flights[i].waiting]
+        if not gone:
+            return gone
+        self.items -= len(gone)
+        self.cost -= sum(request.costs[request.taken :]) - sum(request.costs[i] for i in kept)
+        request.items[request.taken :] = [request.items[i] for i in kept]
+        request.costs[request.taken :] = [request.costs[i] for i in kept]
+        request.flights[request.taken :] = [request.flights[i] for i in kept]
+        if not kept:
             self._queue(request).remove(request)
-            self.items -= len(request.items) - request.taken
-            self.cost -= sum(request.costs[request.taken :])
+        return gone
 
     def take(self, call_cost: int, bulk_share: float) -> Batch:
         """Fill one call; something must wait.
@@ -99,20 +141,31 @@ class Backlog:
 
     def _fill(self, batch: Batch, queue: deque[WaitingRequest], limit: float) -> None:
         """Take items by turns up to a cost, so that a request of a thousand does not keep one of a single item waiting."""
-        while queue:
+        passed_over: list[WaitingRequest] = []
+        while queue and not batch.alone:
             request = queue.popleft()
-            for _ in range(QUANTUM):
-                cost = request.costs[request.taken]
-                if batch.rows and batch.cost + cost > limit:
-                    queue.appendleft(request)
-                    return
-                batch.cost += cost
-                batch.rows.append((request, request.taken))
-                request.taken += 1
-                if request.taken == len(request.items):
-                    break
-            else:
+            if not batch.suits(request):
+                passed_over.append(request)
+            elif not _fill_from(batch, request, limit):
+                queue.appendleft(request)
+                break
+            elif request.taken < len(request.items):
                 queue.append(request)
+        queue.extendleft(reversed(passed_over))
 
     def _queue(self, request: WaitingRequest) -> deque[WaitingRequest]:
         return self.bulk if request.bulk else self.users
+
+
+def _fill_from(batch: Batch, request: WaitingRequest, limit: float) -> bool:
+    """Take a request's turn of items; returns whether it was not cut short by the limit."""
+    for _ in range(len(request.items) if request.alone else QUANTUM):
+        cost = request.costs[request.taken]
+        if batch.rows and batch.cost + cost > limit:
+            return False
+        batch.cost += cost
+        batch.rows.append((request, request.taken))
+        request.taken += 1
+        if request.taken == len(request.items):
+            break
+    return True

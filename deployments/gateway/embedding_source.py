@@ -10,9 +10,12 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
+from deployments.gateway.flight import Flight
 from deployments.gateway.input_validation import refusal
 from deployments.gateway.model_version import ModelVersion
-from deployments.gateway.single_flight import Settle, SingleFlight
+from deployments.observability.logging import logger
+from deployments.observability.request_record import RECORD, Record
+from deployments.rpc.connection import ArtifactGoneError
 from models.errors import InputError, LimitError, UnavailableError
 
 LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
@@ -22,14 +25,13 @@ class EmbeddingSource:
     """Finds vectors or has them computed, and keeps in the cache what was computed."""
 
     def __init__(self, cache: TieredCache) -> None:
-        """Use a cache; nothing is under way."""
+        """Use a cache."""
         self._cache = cache
-        self._flights: SingleFlight[Outcome] = SingleFlight()
 
     async def find(
         self, version: ModelVersion, info: ModelInfo, items: list[Item], limits: Limits, *, param: str, bulk: bool
     ) -> tuple[list[Embedding], int]:
-        """Embed items by one artifact; a list torn by a swap is completed under the newer artifact.
+        """Embed items by one artifact; where no replica has it any more, all of them by the one that there is.
 
         Args:
             version: that answers.
@@ -48,8 +50,13 @@ class EmbeddingSource:
         """
         label = info.label
         for _ in range(LABEL_ROUNDS):
-            search = _Search(self._cache, version, label, info.dimensions, limits, bulk)
-            embeddings, cached = await self._find(search, items, param)
+            search = _Search(self._cache, version, label, info.dimensions, limits, bulk, RECORD.get())
+            try:
+                embeddings, cached = await self._find(search, items, param)
+            except ArtifactGoneError as gone:
+                label = gone.label
+                continue
+            # Encoders of an earlier release do not heed which artifact a call names.
             if len({one.label.hash for one in embeddings}) == 1:
                 return embeddings, cached
             label = next(one.label for one in reversed(embeddings) if one.label.hash != label.hash)
@@ -66,7 +73,8 @@ class EmbeddingSource:
                 found[key] = embedding
         if search.missing:
             # Users' requests must not come to wait for bulk.
-            found.update(await self._flights.results(search.missing, search.compute, joinable=not search.bulk))
+            flights = search.version.flights
+            found.update(await flights.results(search.missing, search.compute, joinable=not search.bulk))
         cached = sum(key not in search.missing or key in search.shared for key in keys)
         return _embeddings(found, keys, param), cached
 
@@ -81,30 +89,41 @@ class _Search:
     dimensions: int
     limits: Limits
     bulk: bool
+    record: Record | None
     missing: dict[bytes, Item] = field(default_factory=dict)  # what memory lacks, by cache key
     shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
 
-    async def compute(self, keys: list[bytes], settle: Settle[Outcome]) -> None:
-        """Take vectors from the shared cache and have the queue compute the rest, unless one of them is refused."""
+    async def compute(self, flights: list[Flight[Outcome]]) -> None:
+        """Take vectors from the shared cache and queue the rest, unless one of them is refused."""
         labels = (self.version.model, self.version.version)
-        shared = await self.cache.fetch(labels, keys, self.label, self.dimensions)
-        for key, embedding in shared.items():
-            settle(key, embedding)
+        shared = await self.cache.fetch(labels, [flight.key for flight in flights], self.label, self.dimensions)
         self.shared.update(shared)
-        rest = [key for key in keys if key not in shared]
-        refused = {
-            key: error for key in rest if (error := refusal(self.missing[key], self.version.modality, self.limits))
-        }
-        for key, error in refused.items():
-            settle(key, error)
-        if not rest or refused:
-            return
-        outcomes = await self.version.queue.submit([self.missing[key] for key in rest], bulk=self.bulk)
-        for key, outcome in zip(rest, outcomes, strict=True):
-            settle(key, outcome)
-            if isinstance(outcome, Embedding):
-                hash_ = outcome.label.hash
-                self.cache.put(key if hash_ == self.label.hash else cache_key(hash_, self.missing[key]), outcome)
+        for flight in flights:
+            if (embedding := shared.get(flight.key)) is not None:
+                self.version.flights.land(flight, embedding)
+        rest = [flight for flight in flights if flight.waiting]
+        refused = False
+        for flight in rest:
+            error = refusal(self.missing[flight.key], self.version.modality, self.limits)
+            if error is not None:
+                refused = True
+                self.version.flights.land(flight, error)
+        if rest and not refused:
+            items = [self.missing[flight.key] for flight in rest]
+            self.version.queue.enqueue(
+                items, rest, self.arrived, hash_=self.label.hash, bulk=self.bulk, record=self.record
+            )
+
+    def arrived(self, flight: Flight[Outcome], outcome: Outcome | Exception) -> None:
+        """Keep what was computed, whoever still waits for it."""
+        if isinstance(outcome, Embedding):
+            hash_ = outcome.label.hash
+            key = flight.key if hash_ == self.label.hash else cache_key(hash_, self.missing[flight.key])
+            try:
+                self.cache.put(key, outcome)
+            except Exception:  # whatever a cache does, the others in the call must get their vectors
+                logger.exception("a vector could not be cached")
+        self.version.flights.land(flight, outcome)
 
 
 def _embeddings(found: dict[bytes, Outcome], keys: list[bytes], param: str) -> list[Embedding]:

@@ -15,6 +15,7 @@ from deployments.config.names import application_name, deployment_name
 from deployments.config.queue import Queue
 from deployments.config.routes import REST_AFTER_S
 from deployments.contract.call import Queued
+from deployments.contract.embedding import Outcome
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
@@ -22,6 +23,7 @@ from deployments.contract.reply import EncodeReply
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue
+from deployments.gateway.single_flight import SingleFlight
 from deployments.observability import tracing
 from models.errors import EmbedserveError, UnavailableError
 from models.modalities import MODALITIES
@@ -48,6 +50,8 @@ class ModelVersion:
         self._used_at = -math.inf
         self._replicas = Replicas(self.reference, self.application, deployment_name(modality))
         self._queue_config = Queue()
+        # Of this version alone: another one that serves the same artifact has replicas of its own, with a fate of their own.
+        self.flights: SingleFlight[Outcome] = SingleFlight()
         self.queue = RequestQueue(self.call, MODALITIES[modality].estimate, self._queue_settings())
 
     @property
@@ -135,23 +139,25 @@ class ModelVersion:
         while self.info is None and self.takes_requests:
             await self.refresh()
 
-    async def call(self, items: list[Item], cost: int) -> EncodeReply:
+    async def call(self, items: list[Item], cost: int, hash_: str | None) -> EncodeReply:
         """Send one call to a replica; when the replica dies under it or its engine fails, to another.
 
         Args:
             items: of the call.
             cost: of all of them.
+            hash_: of the artifact that must compute them; None leaves it to the replica.
 
         Raises:
+            ArtifactGoneError: no replica has that artifact any more.
             UnavailableError: no replica took it.
         """
         self._used_at = time.monotonic()
         span = tracing.call(self.reference)
         try:
-            return await self._replicas.encode(items, self._queued(cost, tracing.carried(span)))
+            return await self._replicas.encode(items, self._queued(cost, tracing.carried(span), hash_))
         finally:
             tracing.end(span)
 
-    def _queued(self, cost: int, trace: tuple[str, ...]) -> Queued:
+    def _queued(self, cost: int, trace: tuple[str, ...], hash_: str | None) -> Queued:
         """What a call costs, what it leaves behind, and what was refused since the one before it."""
-        return Queued(GATEWAY, cost, self.queue.waiting_cost, self.queue.take_refused_cost(), trace)
+        return Queued(GATEWAY, cost, self.queue.waiting_cost, self.queue.take_refused_cost(), trace, hash_)

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
@@ -14,11 +15,14 @@ from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments.contract.call import Queued
+from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply
+from deployments.contract.reply import EncodeReply, WrongArtifact
+from deployments.gateway.detached import detached
 from deployments.observability.logging import logger
-from deployments.rpc.client import Connection, ConnectionLostError, ConnectionPool
+from deployments.rpc.client import ConnectionPool
+from deployments.rpc.connection import ArtifactGoneError, Connection, ConnectionLostError, WrongArtifactError
 from deployments.rpc.server import Endpoint
 from deployments.serve_internals import seams
 from models.errors import UnavailableError
@@ -49,59 +53,87 @@ class Replicas:
         self.calls: Counter[str] = Counter()  # by way, since they were last reported
 
     async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
-        """Let a replica embed items; when it dies or its engine fails, another.
+        """Let a replica embed items; when it dies, its engine fails, or it has another artifact, another replica.
 
         Raises:
+            ArtifactGoneError: no replica that takes calls has the artifact that ``queued`` names.
             UnavailableError: none took it.
         """
+        there: Label | None = None  # what a replica has instead
         for attempt in range(1, CALL_ATTEMPTS + 1):
             handle = self._serve_handle()
             try:
                 return await self._send(handle, items, queued)
+            except ArtifactGoneError:
+                raise
+            except WrongArtifactError as error:
+                there = error.label
             except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self._reference, attempt, last_line(error))
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self._reference} has no ready replica") from error
+        if queued.hash is not None:  # where those that have it fail, others may still work
+            there = there or self._connections.leading_label(besides=queued.hash)
+        if there is not None:
+            raise ArtifactGoneError(there)
         raise UnavailableError(f"{self._reference} lost its replicas; try again")
 
     async def describe(self, max_age_s: float) -> ModelInfo:
-        """Ask one replica what it serves, proved by an embedding not older than ``max_age_s`` seconds.
+        """Ask what the version serves, proved by an embedding not older than ``max_age_s`` seconds.
 
-        Over a connection where there is one: Serve sends nothing to a replica that loads another artifact.
+        Over a connection where there is one: Serve sends nothing to a replica that loads another artifact. While replicas
+        disagree, it is what their majority says.
 
         Raises:
             RayError, RayServeException, EmbedserveError: none answers.
         """
         handle = self._serve_handle()
         self._look()
-        connection = self._connections.any_ready()
+        connection = self._connections.next_asked()
         if connection is not None:
             try:
-                return await connection.describe(max_age_s)
+                info = await connection.describe(max_age_s)
+                return await self._agreed(info, max_age_s)
             except ConnectionLostError as error:
                 logger.info("%s: %s", self._reference, error)
-        info: ModelInfo = await handle.describe.remote(max_age_s)
-        return info
+        described: ModelInfo = await handle.describe.remote(max_age_s)
+        return described
+
+    async def _agreed(self, info: ModelInfo, max_age_s: float) -> ModelInfo:
+        """What most replicas say where one says something else, and why any of them refused a swap."""
+        doubtful = self._connections.doubtful()
+        if not doubtful:
+            return info
+        leading = self._connections.leading_label()
+        if leading is not None and leading != info.label:
+            connection = self._connections.pick(self._endpoints, leading.hash)
+            info = info if connection is None else await connection.describe(max_age_s)
+        for one in doubtful:
+            one.inquire(max_age_s)
+        refusals = [one.swap_error for one in doubtful if one.swap_error is not None]
+        return replace(info, swap_error=refusals[0]) if refusals else info
 
     async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
-        connection = self._connection()
+        connection = self._connection(queued.hash)
         if connection is not None:
             self.calls["connection"] += 1
             seams.SEAMS.uses["connections"] += 1
             return await connection.encode(items, queued)
         self.calls["serve"] += 1
-        reply: EncodeReply = await handle.encode.remote(items, queued)
+        reply: EncodeReply | WrongArtifact = await handle.encode.remote(items, queued)
+        if isinstance(reply, WrongArtifact):
+            raise WrongArtifactError(reply.label)
         return reply
 
-    def _connection(self) -> Connection | None:
+    def _connection(self, hash_: str | None) -> Connection | None:
         if not seams.SEAMS.on("connections"):
             if self._endpoints:
                 self._endpoints = {}
                 self._connections.pick(self._endpoints)  # lets go of those that are open
             return None
-        connection = self._connections.pick(self._endpoints)
+        connection = self._connections.pick(self._endpoints, hash_)
         if connection is None:
             self._look(LOOK_AGAIN_S)
         return connection
@@ -110,7 +142,7 @@ class Replicas:
         """Find out in the background where the replicas are, unless it was done a moment ago."""
         if self._looking is None and time.monotonic() - self._looked_at > every_s and seams.SEAMS.on("connections"):
             self._looked_at = time.monotonic()
-            self._looking = asyncio.ensure_future(self._find())
+            self._looking = detached(self._find())
 
     async def _find(self) -> None:
         """Ask every replica where it takes calls.

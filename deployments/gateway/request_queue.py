@@ -5,6 +5,8 @@ they are worth another call beside those. While all the allowed calls are under 
 
 Bulk is what nobody waits for. It leaves in calls of its own while nothing else waits, and never in all the calls allowed;
 while users' requests wait, it leaves in small portions beside them. It is refused first.
+
+A call is nobody's own: it goes on when a request in it is gone, and when it fails, its requests are tried one by one.
 """
 
 from __future__ import annotations
@@ -12,18 +14,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
+from functools import partial
 
 from deployments.contract.embedding import Outcome
 from deployments.contract.items import Item
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Backlog, Batch, WaitingRequest
+from deployments.gateway.backlog import Arrived, Backlog, Batch, WaitingRequest
+from deployments.gateway.detached import detached
+from deployments.gateway.flight import Flight, Waiter
 from deployments.gateway.pace import Pace
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.observability import tracing
-from deployments.observability.request_record import RECORD
+from deployments.observability.request_record import Record
 from models.errors import UnavailableError
 
-Send = Callable[[list[Item], int], Awaitable[EncodeReply]]  # the items of one call, and their cost
+# The items of one call, their cost, and the hash of the artifact that must compute them, where it matters.
+Send = Callable[[list[Item], int, str | None], Awaitable[EncodeReply]]
 TIMER_S = 0.001  # the shortest time that the event loop's timers can tell apart
 
 
@@ -67,14 +74,28 @@ class RequestQueue:
         refused, self._refused_cost = self._refused_cost, 0
         return refused
 
-    async def submit(self, items: list[Item], *, bulk: bool = False) -> list[Outcome]:
-        """Queue the items of one request and wait for all of them.
+    def enqueue(
+        self,
+        items: list[Item],
+        flights: list[Flight[Outcome]],
+        arrived: Arrived,
+        *,
+        hash_: str | None = None,
+        bulk: bool = False,
+        record: Record | None = None,
+    ) -> None:
+        """Queue items, which then are computed as long as anybody waits for their flights.
 
-        Returns:
-            What each item came to, in order.
+        Args:
+            items: of one request.
+            flights: of each item; they can be withdrawn from now on.
+            arrived: called with a flight and what it came to, also where nobody waits for it any more.
+            hash_: of the artifact that must compute the items; None leaves it to whichever serves.
+            bulk: whether nobody waits for the answer.
+            record: of the request, told where the time went.
 
         Raises:
-            UnavailableError: the queue is full and nothing was queued, or no replica answered.
+            UnavailableError: the queue is full and nothing was queued.
         """
         costs = [self._cost(item) for item in items]
         wait_s = self._backlog.cost * self._pace.seconds_per_cost
@@ -82,24 +103,45 @@ class RequestQueue:
         if reason is not None:
             self._refused_cost += sum(costs)
             raise UnavailableError(f"the service is at capacity: {reason}")
-        loop = asyncio.get_running_loop()
-        request = WaitingRequest(items, costs, bulk, RECORD.get(), time.monotonic(), loop.create_future())
-        self._backlog.add(request)
-        if not self._pump_is_due:  # after whatever else the loop has read by now, so that it leaves in the same call
-            self._pump_is_due = True
-            loop.call_soon(self._pump)
+        self._add(WaitingRequest(items, costs, flights, arrived, hash_, bulk, record, time.monotonic()))
+        self._pump_soon()
+
+    async def submit(self, items: list[Item], *, bulk: bool = False) -> list[Outcome]:
+        """Queue the items of one request that nobody joins, and wait for all of them.
+
+        Returns:
+            What each item came to, in order.
+
+        Raises:
+            UnavailableError: the queue is full and nothing was queued, or no replica answered.
+        """
+        flights: list[Flight[Outcome]] = [Flight(b"%d" % number) for number in range(len(items))]
+
+        async def enqueue(_: list[Flight[Outcome]]) -> None:
+            self.enqueue(list(items), list(flights), Flight.land, bulk=bulk)
+
+        waiter: Waiter[Outcome] = Waiter(enqueue)
+        for flight in flights:
+            waiter.board(flight)
         try:
-            return await request.future
-        except asyncio.CancelledError:
-            self._backlog.drop(request)
-            raise
+            await waiter.compute(flights)
+            results = await waiter.all()
+            return [results[flight.key] for flight in flights]
+        finally:
+            waiter.leave_all()
+
+    def _pump_soon(self) -> None:
+        """Send after whatever else the loop has read by now, so that it leaves in the same call."""
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            asyncio.get_running_loop().call_soon(self._pump, context=Context())  # its calls are nobody's own
 
     def _pump(self) -> None:
         """Send what may leave."""
         self._pump_is_due = False
         while self._may_send():
             batch = self._backlog.take(self._settings.call_cost, self._settings.bulk_share)
-            task = asyncio.ensure_future(self._call(batch))
+            task = detached(self._call(batch))
             self._under_way[task] = batch.cost
             task.add_done_callback(self._done)
 
@@ -130,19 +172,35 @@ class RequestQueue:
         if tracing.on():
             _trace(batch, began)
         try:
-            reply = await self._send(batch.items, batch.cost)
-        except asyncio.CancelledError:
+            reply = await self._send(batch.items, batch.cost, batch.hash)
+            outcomes = [reply.outcome(row) for row in range(len(batch.rows))]
+        except asyncio.CancelledError:  # Serve's, or of this task: whoever waits must hear of it
+            self._failed(batch, UnavailableError("the call was given up; try again"))
             raise
         except Exception as error:  # whatever a call raises belongs to the requests in it, not to this loop
-            for request in batch.requests():
-                self._backlog.drop(request)
-                if not request.future.done():
-                    request.future.set_exception(error)
+            self._failed(batch, error)
             return
         self._pace.note(began, time.monotonic(), batch.cost, backlog=self._backlog.items > 0)
-        for row, (request, index) in enumerate(batch.rows):
-            if request.note(index, reply.outcome(row)) and request.record is not None:
+        for (request, index), outcome in zip(batch.rows, outcomes, strict=True):
+            if request.note(index, outcome) and request.record is not None:
                 request.record.passed(began - request.since, reply.stages)
+
+    def _failed(self, batch: Batch, error: Exception) -> None:
+        """Fail the request of a call; of several, which one was at fault shows when each is sent alone."""
+        requests = batch.requests()
+        in_company = len(requests) > 1 and not isinstance(error, UnavailableError)
+        for request, indices in requests.items():
+            again = [i for i in indices if in_company and request.flights[i].waiting]
+            if again:
+                self._add(request.part(again), first=True)
+            for index in set(indices).difference(again):
+                request.arrived(request.flights[index], error)
+
+    def _add(self, request: WaitingRequest, *, first: bool = False) -> None:
+        withdraw = partial(self._backlog.withdraw, request)
+        for flight in request.flights:
+            flight.withdraw = withdraw
+        self._backlog.add(request, first=first)
 
 
 def _trace(batch: Batch, began: float) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deployments.contract.embedding import Embedding
 from deployments.contract.items import Item
+from deployments.gateway.detached import detached
 from deployments.gateway.model_version import ModelVersion
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
@@ -40,7 +41,7 @@ class Shadow:
             return
         if candidate.queue.waiting_items > MAX_WAITING or primary.queue.waiting_items > MAX_WAITING:
             return
-        task = asyncio.ensure_future(self._copy(primary, candidate, items, vectors))
+        task = detached(self._copy(primary, candidate, items, vectors))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -4,124 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping
 
-from deployments.contract.call import Queued
-from deployments.contract.items import Item
-from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply
+from deployments.contract.embedding import Label
 from deployments.observability.logging import logger
-from deployments.rpc.codec import (
-    FORMAT,
-    REFUSED,
-    Call,
-    DescribeCall,
-    EncodeCall,
-    Refusal,
-    Reply,
-    pack_call,
-    unpack_reply,
-)
-from deployments.rpc.framing import Frames
-from deployments.rpc.server import BODY, Endpoint
-from models.errors import EmbedserveError, UnavailableError
+from deployments.rpc.codec import FORMAT
+from deployments.rpc.connection import ArtifactGoneError, Connection
+from deployments.rpc.server import Endpoint
 
 CONNECT_TIMEOUT_S = 2.0
 COMPARED = 8  # connections compared for a call; of more replicas two are drawn, so that 64 make no call dearer
 REST_S = 5.0  # between two attempts to connect to a replica; calls go through Serve's handle meanwhile
-
-
-class ConnectionLostError(UnavailableError):
-    """The replica did not answer this call; another may."""
-
-
-class CallFailedError(EmbedserveError):
-    """The replica failed to compute this call."""
-
-
-class Connection(Frames):
-    """Calls under way to one replica."""
-
-    def __init__(self) -> None:
-        """Have no calls under way."""
-        super().__init__(BODY)
-        self._calls: dict[int, asyncio.Future[Reply]] = {}
-        self._number = 0
-        self._retired = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether calls can be made."""
-        return self.transport is not None and not self.transport.is_closing()
-
-    @property
-    def under_way(self) -> int:
-        """Calls without an answer."""
-        return len(self._calls)
-
-    async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
-        """Let the replica embed items.
-
-        Raises:
-            ConnectionLostError: the replica is gone, or refused it.
-            CallFailedError: the replica failed.
-        """
-        reply = await self._call(EncodeCall(items, queued))
-        assert isinstance(reply, EncodeReply)
-        return reply
-
-    async def describe(self, max_age_s: float) -> ModelInfo:
-        """Ask what the replica serves, proved by an embedding not older than ``max_age_s`` seconds.
-
-        Raises:
-            ConnectionLostError: the replica is gone, or refused it.
-            CallFailedError: the replica does not embed.
-        """
-        reply = await self._call(DescribeCall(max_age_s))
-        assert isinstance(reply, ModelInfo)
-        return reply
-
-    async def _call(self, call: Call) -> Reply:
-        self._number += 1
-        number = self._number
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._calls[number] = future
-        try:
-            self.send(number, pack_call(call))
-            return await future
-        finally:
-            self._calls.pop(number, None)
-            self._close_when_idle()
-
-    def frame_received(self, number: int, body: bytes) -> None:
-        """Give a reply to whoever waits for it."""
-        future = self._calls.get(number)
-        if future is None or future.done():
-            return
-        reply = unpack_reply(body)
-        if isinstance(reply, Refusal):
-            error = ConnectionLostError if reply.kind == REFUSED else CallFailedError
-            future.set_exception(error(reply.reason))
-        else:
-            future.set_result(reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the calls under way."""
-        self.transport = None
-        for future in self._calls.values():
-            if not future.done():
-                future.set_exception(
-                    ConnectionLostError(f"the replica went away ({exc or 'it closed the connection'})")
-                )
-
-    def retire(self) -> None:
-        """Close once the calls under way are answered."""
-        self._retired = True
-        self._close_when_idle()
-
-    def _close_when_idle(self) -> None:
-        if self._retired and not self._calls and self.transport is not None:
-            self.transport.close()
 
 
 class ConnectionPool:
@@ -133,34 +27,75 @@ class ConnectionPool:
         self._replicas: Mapping[str, Endpoint] = {}
         self._ready: list[Connection] = []  # to each of the replicas; empty while one is missing
         self._turn = 0
+        self._asked = 0
         self._open: dict[str, Connection] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
 
-    def pick(self, replicas: Mapping[str, Endpoint]) -> Connection | None:
+    def pick(self, replicas: Mapping[str, Endpoint], hash_: str | None = None) -> Connection | None:
         """The connection with the fewest calls under way; of many replicas, of two that are drawn.
 
         Args:
             replicas: where each replica takes calls; another mapping, or another length, when they are others.
+            hash_: of the artifact that a call names; only replicas come into question that may have it.
 
         Returns:
             None unless every replica is connected: Serve's handle then finds out which of them are alive.
+
+        Raises:
+            ArtifactGoneError: every replica is connected, and none has the artifact.
         """
         if self._ready and replicas is self._replicas and len(replicas) == len(self._ready):
             some = self._ready if len(self._ready) <= COMPARED else random.choices(self._ready, k=2)
             if all(connection.alive for connection in some):
-                return self._least_busy(some)
+                return self._least_busy(self._with_artifact(some, hash_))
         self._ready = self._connected_to(replicas)
-        return self._least_busy(self._ready) if self._ready else None
+        return self._least_busy(self._with_artifact(self._ready, hash_))
 
-    def _least_busy(self, some: list[Connection]) -> Connection:
+    def _with_artifact(self, some: list[Connection], hash_: str | None) -> list[Connection]:
+        """Those of some connections, or else of all, whose replicas have an artifact as far as is known."""
+        if hash_ is None:
+            return some
+        found = [one for one in some if one.label is None or one.label.hash == hash_]
+        if not found:
+            found = [one for one in self._alive() if one.label is None or one.label.hash == hash_]
+        if not found and (there := self.leading_label()) is not None:
+            raise ArtifactGoneError(there)
+        return found
+
+    def _least_busy(self, some: list[Connection]) -> Connection | None:
         """Of several with equally few calls another one each time: a call that one refused must not go there again."""
+        if not some:
+            return None
         self._turn = (self._turn + 1) % len(some)
         return min(some[self._turn :] + some[: self._turn], key=_under_way)
 
-    def any_ready(self) -> Connection | None:
-        """A connection drawn by chance, so that one question after the other reaches every replica; None without any."""
-        alive = [connection for connection in self._ready if connection.alive]
-        return random.choice(alive) if alive else None
+    def next_asked(self) -> Connection | None:
+        """A connection to ask what its replica serves: each in its turn; None without any."""
+        alive = self._alive()
+        self._asked += 1
+        return alive[self._asked % len(alive)] if alive else None
+
+    def leading_label(self, *, besides: str | None = None) -> Label | None:
+        """The label of the artifact that the version has as a whole: all gateways that see its replicas say the same.
+
+        While replicas disagree, it is the artifact that most of them have, so that half the capacity remains at least. Of
+        two that equally many have, it is the one that nobody was asked to leave.
+
+        Args:
+            besides: a hash that is out of the question.
+        """
+        alive = self._alive()
+        counts = Counter(one.label for one in alive if one.label is not None and one.label.hash != besides)
+        left = {one.label for one in alive if one.swap_error is not None}
+        return max(counts, key=lambda label: (counts[label], label not in left, label.hash), default=None)
+
+    def doubtful(self) -> list[Connection]:
+        """Connections whose replicas do not have the leading artifact, or refused to leave it."""
+        leading = self.leading_label()
+        return [one for one in self._alive() if one.label != leading or one.swap_error is not None]
+
+    def _alive(self) -> list[Connection]:
+        return [connection for connection in self._ready if connection.alive]
 
     def _connected_to(self, replicas: Mapping[str, Endpoint]) -> list[Connection]:
         """The connections to all of them; those that are missing begin, and there is none until they are there."""

@@ -12,11 +12,11 @@ from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply, Stages
+from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 
-FORMAT: Final = 2  # gateways call only encoders of the same format, others through Serve's handle
+FORMAT: Final = 3  # gateways call only encoders of the same format, others through Serve's handle
 ENCODE, DESCRIBE = range(2)  # a call's first field
-EMBEDDED, FAILED, REFUSED, DESCRIBED = range(4)  # a reply's first field
+EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Refusal:
 
 
 Call = EncodeCall | DescribeCall
-Reply = EncodeReply | ModelInfo | Refusal
+Reply = EncodeReply | WrongArtifact | ModelInfo | Refusal
 
 
 def pack_call(call: Call) -> bytes:
@@ -77,6 +77,8 @@ def pack_reply(reply: Reply) -> bytes:
     elif isinstance(reply, ModelInfo):
         label, *rest = _fields(reply)
         fields = (DESCRIBED, _fields(label), *rest)
+    elif isinstance(reply, WrongArtifact):
+        fields = (WRONG_ARTIFACT, _fields(reply.label))
     else:
         fields = _fields(reply)
     body: bytes = msgpack.packb(fields)
@@ -102,6 +104,8 @@ def unpack_reply(body: bytes) -> Reply:
     if kind == DESCRIBED:
         label, *rest = fields
         return ModelInfo(Label(*label), *rest)
+    if kind == WRONG_ARTIFACT:
+        return WrongArtifact(Label(*fields[0]))
     return Refusal(kind, fields[0])
 
 

@@ -14,7 +14,7 @@ import ray
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply
+from deployments.contract.reply import EncodeReply, WrongArtifact
 from deployments.observability.logging import logger
 from deployments.rpc.codec import (
     FAILED,
@@ -46,7 +46,7 @@ class Endpoint(TypedDict):
     format: int  # of its messages
 
 
-Encode = Callable[[list[Item], Queued], Awaitable[EncodeReply]]
+Encode = Callable[[list[Item], Queued], Awaitable[EncodeReply | WrongArtifact]]
 Describe = Callable[[float], Awaitable[ModelInfo]]
 
 

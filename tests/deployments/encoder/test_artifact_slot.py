@@ -67,6 +67,18 @@ def hash_of(reference: str) -> str:
     return pull(Catalog.load().find(reference), allow_synthetic=False).hash
 
 
+async def test_a_call_that_names_another_artifact_is_told_which_one_serves(threads: ThreadPoolExecutor) -> None:
+    replica = Replica(threads)
+    assert await replica.change(FIRST)
+    assert replica.slot.refusal(None) is replica.slot.refusal(hash_of(FIRST)) is None
+    refusal = replica.slot.refusal(hash_of(NEXT))
+    assert refusal is not None
+    assert refusal.label == replica.slot.current.label
+    assert await replica.change(NEXT)
+    assert replica.slot.refusal(hash_of(NEXT)) is None
+    assert replica.slot.refusal(hash_of(FIRST)) is not None
+
+
 async def test_a_swap_changes_the_artifact_and_keeps_the_label(threads: ThreadPoolExecutor) -> None:
     replica = Replica(threads)
     with pytest.raises(ArtifactError, match=f"{FIRST} has no artifact yet"):

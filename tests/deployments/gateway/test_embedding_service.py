@@ -13,10 +13,11 @@ from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply
+from deployments.contract.reply import EncodeReply, Stages
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.observability.request_record import RECORD, Record
 from tests.servers.redis_server import RedisServer, redis_server
 
 SIZE = 4
@@ -49,7 +50,7 @@ class Gateway:
     def label(self) -> Label:
         return Label("m@1", self.hash)
 
-    async def encode(self, items: list[Item], _: int) -> EncodeReply:
+    async def encode(self, items: list[Item], _: int, __: str | None) -> EncodeReply:
         self.computed += items
         await asyncio.sleep(0)
         vectors = np.array([[len(self.hash), *map(len, [item, item, item])] for item in items], np.float32)
@@ -131,7 +132,7 @@ async def test_a_version_that_serves_the_artifact_of_another_answers_from_its_ve
     embeddings.cache.configure(registry.config.cache)
     computed: list[Item] = []
 
-    async def encode(items: list[Item], _: int) -> EncodeReply:
+    async def encode(items: list[Item], _: int, __: str | None) -> EncodeReply:
         computed.extend(items)
         return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
 
@@ -144,3 +145,30 @@ async def test_a_version_that_serves_the_artifact_of_another_answers_from_its_ve
         (Label("m@2", "h"), "hit"),
     ]
     assert computed == ["a"]
+
+
+async def test_a_copy_for_a_shadow_counts_nothing_into_the_request_that_it_is_a_copy_of() -> None:
+    document = {"models": {"m": {"type": "text", "versions": {"1": 1, "2": 0}, "shadow": {"2": 100}}}}
+    registry = ModelRegistry()
+    registry.configure(GatewayConfig.model_validate(document))
+    embeddings = EmbeddingService(registry, GatewayMetrics())
+    copied = asyncio.Event()
+
+    async def encode(items: list[Item], _: int, __: str | None) -> EncodeReply:
+        return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
+
+    async def encode_copy(items: list[Item], _: int, __: str | None) -> EncodeReply:
+        assert RECORD.get() is None
+        copied.set()
+        vectors = np.ones((len(items), SIZE), np.float32)
+        return EncodeReply(Label("m@2", "i"), vectors, [1] * len(items), stages=Stages(inference_s=1000))
+
+    for version, send in zip(registry.versions.values(), (encode, encode_copy), strict=True):
+        version.info = ModelInfo(Label(version.reference, "h"), "m", "text", SIZE, "fp32", "CPU")
+        version.queue._send = send
+    RECORD.set(record := Record())
+    await embeddings.embed(EmbedRequest("m", ["a"]))
+    await asyncio.wait_for(copied.wait(), 10)
+    await asyncio.sleep(0.01)
+    RECORD.set(None)
+    assert record.inference_s == 0

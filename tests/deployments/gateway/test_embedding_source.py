@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion
 from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.rpc.connection import ArtifactGoneError
 from models.errors import InputError, UnavailableError
 
 
@@ -26,7 +27,10 @@ class Gateway:
     """Asks an encoder whose artifact may change; vectors are the length of the artifact's hash."""
 
     def __init__(self) -> None:
-        self.hash: Callable[[], str] = lambda: "a"
+        self.hash: Callable[[], str] = lambda: "a"  # of the artifact that the replica called has, where calls name none
+        self.has: Sequence[str] | None = (
+            None  # hashes of which some replica has the artifact; None: calls' names are ignored
+        )
         self.known = "a"  # what the gateway believes to be served
         self.calls: list[list[Item]] = []
         self.open = asyncio.Event()
@@ -37,10 +41,12 @@ class Gateway:
         cache.configure(Cache(bytes=100_000))
         self.source = EmbeddingSource(cache)
 
-    async def encode(self, items: list[Item], _: int) -> EncodeReply:
+    async def encode(self, items: list[Item], _: int, wanted: str | None) -> EncodeReply:
         self.calls.append(items)
         await self.open.wait()
-        label = Label("m@1", self.hash())
+        if self.has is not None and wanted not in self.has:
+            raise ArtifactGoneError(Label("m@1", self.has[0]))
+        label = Label("m@1", self.hash() if self.has is None else wanted or self.has[0])
         errors = {row: ItemError("bad", "bad") for row, item in enumerate(items) if item == "bad"}
         return EncodeReply(label, np.full((len(items), 2), len(label.hash), np.float32), [1] * len(items), errors)
 
@@ -111,19 +117,133 @@ async def test_a_user_never_waits_for_bulk() -> None:
     assert await bulk == await user == ("a", [1], 0)
 
 
-@pytest.mark.parametrize(
-    ("items", "param"), [(["bad"], "input"), (["good", "bad", "bad"], "input[1]")], ids=["alone", "in a list"]
-)
-async def test_the_first_item_that_fails_is_named_to_everybody_who_asked_for_it(items: list[Item], param: str) -> None:
+async def test_lists_of_six_calls_come_back_from_one_artifact_while_replicas_have_different_ones() -> None:
+    """Each call goes to some replica that has what it names, as the replicas' end sees to it."""
+    gateway = Gateway()
+    gateway.version.configure(Queue(call_cost=1), may_sleep=False)
+    gateway.has = ["a", "bb"]
+    for round_ in range(100):
+        gateway.known = gateway.has[round_ % 2]
+        answers = await asyncio.gather(*(gateway.find(*(f"{round_} {n} {i}" for i in range(6))) for n in range(3)))
+        assert answers == [(gateway.known, [len(gateway.known)] * 6, 0)] * 3
+    assert len(gateway.calls) == 1800
+
+
+async def test_a_list_whose_artifact_goes_in_the_middle_is_computed_as_a_whole_by_the_one_there_is() -> None:
+    gateway = Gateway()
+    gateway.version.configure(Queue(call_cost=1, calls_per_replica=1), may_sleep=False)
+    gateway.has = ["a"]
+    await gateway.find("known")
+    gateway.open.clear()
+    lists = [gateway.ask("known", *(f"{n} {i}" for i in range(6))) for n in range(3)]
+    single = gateway.ask("0 3")
+    await called(gateway, 2)
+    gateway.has = ["bb"]
+    gateway.open.set()
+    assert [await one for one in lists] == [("bb", [2] * 7, 0)] * 3
+    assert await single == ("bb", [2], 0)
+    assert gateway.version.queue.waiting_items == len(gateway.version.flights) == 0
+
+
+async def test_requests_that_name_different_artifacts_never_share_a_call() -> None:
+    gateway = Gateway()
+    gateway.version.configure(Queue(calls_per_replica=1), may_sleep=False)
+    gateway.has = ["a", "bb"]
+    gateway.open.clear()
+    first = gateway.ask("first")
+    await called(gateway, 1)
+    waiting = []
+    for number in range(20):
+        gateway.known = gateway.has[number % 2]
+        waiting.append(gateway.ask(f"{number}"))
+        await asyncio.sleep(0)
+    gateway.open.set()
+    await first
+    assert [await one for one in waiting] == [(gateway.has[n % 2], [n % 2 + 1], 0) for n in range(20)]
+    assert len(gateway.calls) == 3
+
+
+async def test_what_a_request_that_is_gone_had_under_way_is_cached_and_answers_those_who_joined_it() -> None:
     gateway = Gateway()
     gateway.open.clear()
-    leader = gateway.ask(*items)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await gateway.find("text", "other")
+    leader = gateway.ask("more")
     await called(gateway, 1)
-    follower = gateway.ask(*items)
+    joiners = [gateway.ask("text") for _ in range(200)]
+    await asyncio.sleep(0)
+    leader.cancel()
+    gateway.open.set()
+    assert [await joiner for joiner in joiners] == [("a", [1], 0)] * 200
+    assert gateway.calls[0] == ["text", "other"]
+    assert await gateway.find("text", "other") == ("a", [1, 1], 2)
+    assert sum(call.count("text") for call in gateway.calls) == 1
+
+
+async def test_what_waits_keeps_its_place_for_those_who_joined_a_request_that_is_gone() -> None:
+    gateway = Gateway()
+    gateway.version.configure(Queue(call_cost=1, calls_per_replica=1), may_sleep=False)
+    gateway.open.clear()
+    first = gateway.ask("first")
+    await called(gateway, 1)
+    leader = gateway.ask("gone", "joined", "gone too")
+    await asyncio.sleep(0)
+    behind = gateway.ask("behind", "further behind")
+    await asyncio.sleep(0)
+    joiner = gateway.ask("joined")
+    await asyncio.sleep(0)
+    leader.cancel()
+    await asyncio.wait([leader])
+    assert gateway.version.queue.waiting_items == 3
+    gateway.open.set()
+    await asyncio.gather(first, behind, joiner)
+    assert gateway.calls == [["first"], ["joined"], ["behind"], ["further behind"]]
+
+
+async def test_another_version_with_the_same_artifact_does_not_share_the_fate_of_this_one() -> None:
+    gateway, other = Gateway(), ModelVersion("m", "2", "text")
+
+    async def lost(*_: object) -> EncodeReply:
+        await gateway.open.wait()
+        raise UnavailableError("m@2 lost its replicas")
+
+    other.queue._send = lost
+    gateway.open.clear()
+    info = ModelInfo(Label("m@2", "a"), "m", "text", 2, "fp32", "CPU")
+    failing = asyncio.ensure_future(gateway.source.find(other, info, ["text"], Limits(), param="input", bulk=False))
+    await asyncio.sleep(0)
+    working = gateway.ask("text")
+    await called(gateway, 1)
+    gateway.open.set()
+    assert await working == ("a", [1], 0)
+    with pytest.raises(UnavailableError):
+        await failing
+
+
+@pytest.mark.parametrize(
+    ("led", "followed", "params"),
+    [
+        (["bad"], ["bad"], ("input", "input")),
+        (["good", "bad", "bad"], ["good", "bad"], ("input[1]", "input[1]")),
+        (["bad"], ["good", "bad"], ("input", "input[1]")),
+        (["good", "bad"], ["bad"], ("input[1]", "input")),
+        (["bad", "bad"], ["bad"], ("input[0]", "input")),
+    ],
+    ids=["both alone", "both in lists", "a list joins one alone", "one alone joins a list", "one joins a pair"],
+)
+async def test_everybody_who_asked_for_an_item_that_fails_is_told_where_it_stands_in_its_own_request(
+    led: list[Item], followed: list[Item], params: tuple[str, str]
+) -> None:
+    gateway = Gateway()
+    gateway.open.clear()
+    leader = gateway.ask(*led)
+    await called(gateway, 1)
+    follower = gateway.ask(*followed)
     await asyncio.sleep(0)
     gateway.open.set()
-    for task in (leader, follower):
+    for task, param in zip((leader, follower), params, strict=True):
         with pytest.raises(InputError, match="bad") as caught:
             await task
         assert caught.value.param == param
-    assert len(gateway.calls) == 1
+        assert str(caught.value).startswith(f"{param}: ")

@@ -4,86 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
-import numpy as np
 import pytest
 from ray import serve
-from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
+from ray.serve.exceptions import RayServeException
 
 from deployments.config.internals import Internals
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
-from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply
 from deployments.gateway import replicas as replicas_module
 from deployments.gateway.replicas import NotDeployedError, Replicas
-from deployments.rpc.server import HOST_VARIABLE, Server
+from deployments.rpc.connection import ArtifactGoneError
+from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.seams import SEAMS
 from models.errors import UnavailableError
+from tests.deployments.gateway.fleet import Encoder, Handle
 
 pytestmark = pytest.mark.timeout(30)
 QUEUED = Queued("gateway", 1, 0)
-
-
-class Encoder:
-    """A replica: answers with its own number, over a socket and through Serve."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.server = Server(self.encode, self.describe)
-        self.broken: Exception | None = None
-
-    async def encode(self, items: list[Item], _: Queued) -> EncodeReply:
-        if self.broken is not None:
-            raise self.broken
-        return EncodeReply(Label("m@1", "h"), np.full((len(items), 2), self.number, np.float32), [1] * len(items))
-
-    async def describe(self, _: float) -> ModelInfo:
-        return ModelInfo(Label("m@1", "h"), f"replica {self.number}", "text", 2, "fp32", "cpu")
-
-
-class Handle:
-    """What this code uses of Serve's handle: one call to any replica, and one to each that Serve may call."""
-
-    def __init__(self) -> None:
-        self.replicas: list[Encoder] = []
-        self.callable: list[Encoder] | None = None  # those that are not reconfiguring; None: all
-        self.silent: list[Encoder] = []  # that fail when asked where they are
-        self.asked = 0
-
-    def __getattr__(self, method: str) -> Any:
-        return Method(self, method)
-
-    def broadcast(self, method: str) -> Any:
-        assert method == "endpoint"
-        return Asked(self)
-
-
-class Method:
-    def __init__(self, handle: Handle, name: str) -> None:
-        self._handle, self._name = handle, name
-
-    async def remote(self, *arguments: Any) -> Any:
-        self._handle.asked += 1
-        return await getattr(self._handle.replicas[0], self._name)(*arguments)
-
-
-class Asked:
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-
-    async def results_async(self, **options: Any) -> list[Any]:
-        assert options.keys() == {"timeout_s", "return_exceptions"}
-        found = self._handle.replicas if self._handle.callable is None else self._handle.callable
-        if not found:
-            raise DeploymentUnavailableError(None)  # type: ignore[arg-type]
-        answers: list[Any] = []
-        for replica in found:
-            failed = replica in self._handle.silent
-            answers.append(RuntimeError("a defect") if failed else (str(replica.number), await replica.server.start()))
-        return answers
 
 
 @pytest.fixture(autouse=True)
@@ -122,9 +61,10 @@ async def until(version: Replicas, holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def answering(version: Replicas, calls: int = 20) -> set[int]:
+async def answering(version: Replicas, calls: int = 20, hash_: str | None = None) -> set[int]:
     """Which replicas answer calls that are made together."""
-    replies = await asyncio.gather(*(version.encode(["a"], QUEUED) for _ in range(calls)))
+    queued = Queued("gateway", 1, 0, hash=hash_)
+    replies = await asyncio.gather(*(version.encode(["a"], queued) for _ in range(calls)))
     return {int(reply.vectors[0, 0]) for reply in replies}
 
 
@@ -207,3 +147,89 @@ async def test_a_version_without_an_application_is_not_deployed(monkeypatch: pyt
         await version.describe(10)
     with pytest.raises(UnavailableError):
         await version.encode(["a"], QUEUED)
+
+
+@pytest.fixture
+async def fleet(handle: Handle) -> AsyncIterator[Replicas]:
+    """Five replicas of one artifact, all connected."""
+    handle.replicas = [Encoder(number) for number in range(5)]
+    found = Replicas("m@1", "m--1", "TextEncoder")
+    await until(found, lambda: found.calls["connection"] > 20)
+    yield found
+    for replica in handle.replicas:
+        await replica.server.close()
+
+
+async def test_a_call_reaches_the_replicas_that_have_the_artifact_it_names(fleet: Replicas, handle: Handle) -> None:
+    for replica in handle.replicas[:2]:
+        replica.hash = "other"
+    for _ in range(20):
+        assert await answering(fleet, hash_="h") == {2, 3, 4}
+        assert await answering(fleet, hash_="other") == {0, 1}
+    assert sum(replica.refused for replica in handle.replicas) <= 40  # asked in vain only until it was known
+
+
+async def test_a_call_that_names_what_no_replica_has_any_more_is_told_what_there_is(
+    fleet: Replicas, handle: Handle
+) -> None:
+    for replica in handle.replicas:
+        replica.hash = "new"
+    for _ in range(3):
+        with pytest.raises(ArtifactGoneError) as caught:
+            await fleet.encode(["a"], Queued("gateway", 1, 0, hash="h"))
+        assert caught.value.label == Label("m@1", "new")
+    assert sum(replica.refused for replica in handle.replicas) <= replicas_module.CALL_ATTEMPTS
+
+
+async def test_a_call_that_names_an_artifact_goes_to_another_replica_through_serve_too(handle: Handle) -> None:
+    SEAMS.configure(Internals(connections=False))
+    version = Replicas("m@1", "m--1", "TextEncoder")
+    handle.takes_turns = True
+    handle.replicas[1].hash = "other"
+    for _ in range(10):
+        assert await answering(version, 4, "h") == {0}
+        assert await answering(version, 4, "other") == {1}
+    with pytest.raises(ArtifactGoneError):
+        await version.encode(["a"], Queued("gateway", 1, 0, hash="gone"))
+
+
+async def test_where_all_that_have_an_artifact_fail_the_call_is_told_of_another(
+    fleet: Replicas, handle: Handle
+) -> None:
+    for replica in handle.replicas[:2]:
+        replica.hash = "other"
+    await described(fleet)
+    assert await answering(fleet, hash_="other") == {0, 1}
+    for replica in handle.replicas[:2]:
+        replica.broken = UnavailableError("the engine hangs")
+    with pytest.raises(ArtifactGoneError) as caught:
+        await fleet.encode(["a"], Queued("gateway", 1, 0, hash="other"))
+    assert caught.value.label.hash == "h"
+
+
+async def described(version: Replicas, rounds: int = 40) -> list[ModelInfo]:
+    """What a gateway hears of a version in its rounds, once it has asked every replica."""
+    for _ in range(10):
+        await version.describe(10)
+        await asyncio.sleep(0.005)
+    return [await version.describe(10) for _ in range(rounds)]
+
+
+async def test_while_replicas_disagree_the_version_has_what_most_of_them_have(fleet: Replicas, handle: Handle) -> None:
+    for replica in handle.replicas[:2]:
+        replica.hash = "new"
+    assert {info.label.hash for info in await described(fleet)} == {"h"}
+    handle.replicas[2].hash = "new"
+    assert {info.label.hash for info in await described(fleet)} == {"new"}
+
+
+@pytest.mark.parametrize("refuser", [0, 1])
+async def test_of_two_halves_that_disagree_the_one_counts_that_took_the_swap_and_the_refusal_shows(
+    version: Replicas, handle: Handle, refuser: int
+) -> None:
+    handle.replicas[1 - refuser].hash = "new"
+    handle.replicas[refuser].swap_error = "damaged on this node"
+    found = await described(version)
+    assert {(info.label.hash, info.swap_error) for info in found} == {("new", "damaged on this node")}
+    handle.replicas[refuser].hash, handle.replicas[refuser].swap_error = "new", None
+    assert {(info.label.hash, info.swap_error) for info in await described(version)} == {("new", None)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Replica:
         self.gate = asyncio.Event()
         self.called = asyncio.Semaphore(0)  # once for each call
 
-    async def __call__(self, items: list[Item], cost: int) -> EncodeReply:
+    async def __call__(self, items: list[Item], cost: int, _: str | None) -> EncodeReply:
         self.calls.append(items)
         self.costs.append(cost)
         self.called.release()
@@ -136,7 +137,7 @@ async def test_a_cancelled_request_is_never_sent() -> None:
 async def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
     calls = 0
 
-    async def send(items: list[Item], _: int) -> EncodeReply:
+    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -347,3 +348,85 @@ async def test_a_request_that_goes_while_it_gathers_leaves_the_queue_working() -
     await asyncio.gather(large, later)
     assert requests.waiting_items == requests.waiting_cost == 0
     assert replica.calls == [["large"] * 8, ["later"]]
+
+
+async def test_of_the_requests_in_a_call_that_fails_only_the_one_at_fault_fails() -> None:
+    calls: list[list[Item]] = []
+
+    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+        calls.append(items)
+        await asyncio.sleep(0)
+        if "poison" in items:
+            raise ValueError("a defect")
+        return EncodeReply(LABEL, np.zeros((len(items), 2), np.float32), [1] * len(items))
+
+    requests = queue(send, max_calls=2)
+    good = [submit(requests, [f"{n} {i}" for i in range(20)]) for n in range(3)]
+    bad = submit(requests, ["poison", "beside it"])
+    gone = submit(requests, ["gone"])
+    await settled()
+    gone.cancel()
+    assert [len(await one) for one in good] == [20] * 3
+    with pytest.raises(ValueError, match="a defect"):
+        await bad
+    await settled()
+    assert sum(call.count("poison") for call in calls) == 2
+    assert max(len(call) for call in calls[1:]) == 20
+    assert requests.waiting_items == requests.waiting_cost == 0
+
+
+async def test_a_call_that_is_cancelled_beneath_the_queue_leaves_nobody_waiting() -> None:
+    """Serve cancels calls that it made for a request whose client is gone."""
+    inner: list[asyncio.Future[EncodeReply]] = []
+
+    async def send(*_: object) -> EncodeReply:
+        inner.append(asyncio.get_running_loop().create_future())
+        return await inner[-1]
+
+    requests = queue(send)
+    tasks = [submit(requests, [f"{n}"]) for n in range(3)]
+    await settled()
+    inner[0].cancel()
+    for task in tasks:
+        with pytest.raises(UnavailableError, match="given up"):
+            await asyncio.wait_for(task, 10)
+    later = submit(requests, ["later"])
+    await settled()
+    assert len(inner) == 2
+    later.cancel()
+
+
+async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it() -> None:
+    """Serve counts what a request calls as its children, and cancels them with it."""
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    seen: list[str] = []
+    replica = Replica()
+
+    async def send(items: list[Item], cost: int, hash_: str | None) -> EncodeReply:
+        seen.append(whose.get())
+        return await replica(items, cost, hash_)
+
+    requests = queue(send, max_calls=2, gather_s=0.001)
+
+    async def ask(name: str) -> None:
+        whose.set(name)
+        await requests.submit([name])
+
+    tasks = [asyncio.ensure_future(ask("first"))]
+    await replica.called.acquire()
+    tasks += [asyncio.ensure_future(ask(f"later {n}")) for n in range(5)]
+    await asyncio.wait_for(replica.called.acquire(), 10)  # the timer's
+    tasks += [asyncio.ensure_future(ask(f"last {n}")) for n in range(5)]
+    await settled()
+    replica.gate.set()
+    await asyncio.gather(*tasks)
+    assert set(seen) == {"nobody's"}
+    assert len(seen) == 3
+
+
+async def test_a_reply_with_too_few_rows_fails_its_requests_and_keeps_nobody_waiting() -> None:
+    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+        return EncodeReply(LABEL, np.zeros((len(items) - 1, 2), np.float32), [1] * (len(items) - 1))
+
+    with pytest.raises(IndexError):
+        await asyncio.wait_for(queue(send).submit(["a", "b"]), 10)

@@ -15,8 +15,9 @@ from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply, Stages
-from deployments.rpc.client import CallFailedError, Connection, ConnectionLostError, ConnectionPool
+from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
+from deployments.rpc.client import ConnectionPool
+from deployments.rpc.connection import CallFailedError, Connection, ConnectionLostError, WrongArtifactError
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
 from deployments.rpc.strangers import MOST, Strangers
@@ -24,7 +25,7 @@ from models.errors import UnavailableError
 
 pytestmark = pytest.mark.timeout(30)  # instead of minutes, when an answer never comes
 
-QUEUED = Queued("gateway", 10, 20, 3, ("00-trace",))
+QUEUED = Queued("gateway", 10, 20, 3, ("00-trace",), "h" * 64)
 
 
 @dataclass
@@ -34,10 +35,13 @@ class Encoder:
     calls: list[tuple[list[Item], Queued]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
+    other: Label | None = None  # of the artifact that it has instead of the one that calls name
 
-    async def __call__(self, items: list[Item], queued: Queued) -> EncodeReply:
+    async def __call__(self, items: list[Item], queued: Queued) -> EncodeReply | WrongArtifact:
         self.calls.append((items, queued))
         await self.gate.wait()
+        if self.other is not None:
+            return WrongArtifact(self.other)
         if self.error is not None:
             raise self.error
         vectors = np.random.default_rng(len(items)).random((len(items), 8), np.float32)
@@ -103,6 +107,7 @@ async def test_what_is_sent_arrives(bench: Bench) -> None:
     reply = await (await bench.connected()).encode(items, QUEUED)
     assert encoder.calls == [(items, QUEUED)]
     wanted = await encoder(items, QUEUED)
+    assert isinstance(wanted, EncodeReply)
     assert reply.vectors.tobytes() == wanted.vectors.tobytes()
     assert reply.vectors.dtype == np.float32
     assert reply.vectors.shape == (3, 8)
@@ -118,12 +123,33 @@ async def test_a_replica_says_what_it_serves_and_fails_where_it_does_not_embed(b
         await connection.describe(7)
 
 
+async def test_a_replica_that_has_another_artifact_says_which_and_nobody_is_the_worse_for_it(bench: Bench) -> None:
+    encoder = bench.encoders[0]
+    encoder.gate.set()
+    encoder.other = Label("m@1", "o" * 64)
+    connection = await bench.connected()
+    with pytest.raises(WrongArtifactError) as caught:
+        await connection.encode(["a"], QUEUED)
+    assert caught.value.label == connection.label == encoder.other
+    encoder.other = None
+    await connection.encode(["a"], QUEUED)
+    assert connection.label == Label("m@1", "h" * 64, synthetic=True)
+
+
+async def test_a_call_on_a_connection_that_has_ended_fails_at_once(bench: Bench) -> None:
+    connection = await bench.connected()
+    await bench.servers[0].close()
+    await until(lambda: not connection.alive)
+    with pytest.raises(ConnectionLostError):
+        await asyncio.wait_for(connection.encode(["a"], QUEUED), 10)
+
+
 async def test_every_question_may_reach_another_replica(bench: Bench) -> None:
     await bench.add()
     await bench.connected()
-    assert len({id(bench.connections.any_ready()) for _ in range(60)}) == 2
+    assert len({id(bench.connections.next_asked()) for _ in range(60)}) == 2
     await bench.servers[0].close()
-    await until(lambda: len({id(bench.connections.any_ready()) for _ in range(60)}) == 1)
+    await until(lambda: len({id(bench.connections.next_asked()) for _ in range(60)}) == 1)
 
 
 async def test_a_server_is_started_once_and_never_again_after_it_closed() -> None:
