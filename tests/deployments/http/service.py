@@ -57,7 +57,7 @@ def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
         thread.join()
 
 
-async def _never(_: list[Item], __: int) -> EncodeReply:
+async def _never(_: list[Item], __: int, ___: str | None) -> EncodeReply:
     await asyncio.Event().wait()
     raise AssertionError
 
