@@ -128,7 +128,10 @@ class ModelRegistry:
             await self._count_replicas()
         self._rounds += 1
         asked = [v for v in self.versions.values() if not v.resting or v.reference in self._awaited]
-        await asyncio.gather(*(version.refresh() for version in asked))
+        answers = await asyncio.gather(*(version.refresh() for version in asked), return_exceptions=True)
+        for version, answer in zip(asked, answers, strict=True):
+            if answer is not None:  # a defect; the other versions' routes must not wait for it
+                logger.error("asking %s failed", version.reference, exc_info=answer)
         self._apply_routes()
 
     async def _count_replicas(self) -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ray import serve
+from ray.serve.exceptions import RayServeException
 
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Label
@@ -139,3 +141,35 @@ def test_a_reason_has_a_code_for_programs_and_what_stops_a_version_comes_first()
     first.info = replace(INFO, swap_error="the file is missing")
     assert found.reason(first) == Reason(ReasonCode.SWAP_REFUSED, "the file is missing")
     assert found.reason(second) == NO_REPLICA
+
+
+async def test_a_version_that_cannot_be_asked_for_a_defect_keeps_no_other_from_its_routes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Handle:
+        describe = property(lambda self: self)
+
+        async def remote(self, _: float) -> ModelInfo:
+            return replace(INFO, label=Label("n@2", "h"))
+
+        def broadcast(self, _: str) -> None:
+            raise RayServeException("nobody")
+
+    def handle(_: str, application: str) -> Handle:
+        if application.startswith("m--"):
+            raise ValueError("a defect")
+        return Handle()
+
+    def silent() -> None:
+        raise RayServeException("no controller")
+
+    monkeypatch.setattr(serve, "get_deployment_handle", handle)
+    monkeypatch.setattr(serve, "status", silent)
+    found = ModelRegistry()
+    routes: dict[str, Any] = {"m": {"type": "text", "versions": {"1": 1}}, "n": {"type": "text", "versions": {"1": 1}}}
+    found.configure(GatewayConfig.model_validate({"models": routes}))
+    routes["n"]["versions"] = {"1": 0, "2": 1}
+    found.configure(GatewayConfig.model_validate({"models": routes}))
+    assert found.resolve("n").reference == "n@1"
+    await found.refresh()
+    assert found.resolve("n").reference == "n@2"
