@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def replacing(target: Path, *, before: bytes | None = None) -> Iterator[Path]:
         OSError: the file cannot be written or renamed, or this user may not give an edited file its owner.
     """
     real, partial = Path(os.path.realpath(target)), partial_path(target)
+    if real.exists() and not real.is_file():  # a rename would put a file in the place of a device, /dev/null for all
+        raise OSError(errno.EINVAL, "Not a regular file, which alone can be replaced", str(target))
     try:
         if real.exists() and not partial.exists():
             os.close(_created(partial, PRIVATE))

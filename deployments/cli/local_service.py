@@ -21,7 +21,9 @@ class LocalService:
     """What is to run, and who hears of it."""
 
     console: Console
-    deploy: Callable[[str], str]  # onto the Ray with this dashboard; returns the service's URL once it is ready
+    deploy: Callable[
+        [str, Path], str
+    ]  # onto the Ray with this dashboard and these logs; returns the URL once it is ready
     served: list[tuple[str, str, int, str]]  # reference, name, dimensions and hash of each version
     asks_for_keys: bool
     ready_file: Path | None
@@ -57,7 +59,7 @@ class LocalService:
         with self.console.status("starting Ray"):
             local = start_local(supervised)
         try:
-            url = self.deploy(local.dashboard)
+            url = self.deploy(local.dashboard, Path(local.logs))
         except ClusterError as error:
             raise self._reason(error, local) from error
         footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,10 @@ KEYS: Mapping[str, Callable[..., None]] = {
 }
 
 
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+REMEDY = "the command needs this file or folder: make it accessible, with space left, or name another one"
+
+
 def _group(commands: Mapping[str, Callable[..., None]], summary: str, **settings: Any) -> typer.Typer:
     group = typer.Typer(help=summary, no_args_is_help=True, **settings)
     for name, command in commands.items():
@@ -79,7 +84,12 @@ def main() -> None:
     try:
         app()
     except EmbedserveError as error:
-        print_error(error)
+        print_error(str(error))
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK:
+            raise  # of no file: a defect
+        print_error(f"{error.strerror}{f': {error.filename}' if error.filename else ''}; {REMEDY}")
         raise SystemExit(1) from None
 
 

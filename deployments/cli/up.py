@@ -44,6 +44,7 @@ def up(
     from deployments.cluster.run_folder import clear_leftovers
     from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
+    from deployments.cluster.start_environment import prepare
     from deployments.config.old_import_paths import refuse_old_variable
 
     console = Console(stderr=True)
@@ -56,12 +57,14 @@ def up(
     for folder in clear_leftovers():
         console.print(f"cleared what an earlier run left in {folder}", highlight=False)
     _require_free(wanted.port, beside)
+    for line in prepare(wanted.host, wanted.port, os.environ):
+        console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
     asks_for_keys = _require_keys(wanted)
     artifacts = _pull(console, wanted)
     served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
 
-    def deploy(dashboard: str) -> str:
-        return _deploy(console, ServeApi(dashboard), wanted, timeout)
+    def deploy(dashboard: str, logs: Path) -> str:
+        return _deploy(console, ServeApi(dashboard), wanted, timeout, logs)
 
     LocalService(console, deploy, served, asks_for_keys, ready_file).run()
 
@@ -100,10 +103,12 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def _require_free(port: int, beside: bool) -> None:
+    from deployments.cluster.hosts import require_port
     from deployments.cluster.ports import holder, port_taken
     from deployments.cluster.serve_api import ClusterError
     from deployments.serve_internals.local_rays import local_rays
 
+    require_port(port)
     if port_taken(port):
         raise ClusterError(
             f"port {port} is taken by {holder(port)}; choose another one: `make run PORT={port + 1}` or "
@@ -153,9 +158,10 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     return artifacts
 
 
-def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float) -> str:
-    """Deploy, wait, and return the service's URL."""
-    from deployments.cluster.serve_api import wait_until_ready
+def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: float, logs: Path | None = None) -> str:
+    """Deploy, wait, and return the service's URL; ``logs`` are the session's, where Ray runs on this machine."""
+    from deployments.cluster.start_log import StartLog
+    from deployments.cluster.waiting import wait_until_ready
 
     with console.status("deploying") as spinner:
         api.deploy(config)
@@ -164,4 +170,6 @@ def _deploy(console: Console, api: ServeApi, config: ServeConfig, timeout_s: flo
             config,
             timeout_s,
             lambda states: spinner.update("deploying: " + ", ".join(f"{n} {s.lower()}" for n, s in states.items())),
+            lambda said: console.print(f"starting: {said}", highlight=False, markup=False, soft_wrap=True),
+            None if logs is None else StartLog(logs),
         )

@@ -1,27 +1,25 @@
-"""Serve's REST API on any cluster, and waiting for a configuration to serve."""
+"""Serve's REST API on any cluster."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
+from deployments.cluster.hosts import LOOPBACK, entrances, spelled
+from deployments.cluster.last_line import last_line
 from deployments.cluster.serve_file import ServeConfig
 from models.errors import EmbedserveError
+from models.http_client import outward
 
 APPLICATIONS = "/api/serve/applications/"  # documented: GET tells all, PUT takes a configuration
 VERSION = "/api/version"
 TIMEOUT_S = 60.0  # the API starts Serve within its first PUT, which takes seconds on a busy machine
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-POLL_S = 0.2
 DEPLOY_ATTEMPTS = 3
-ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception)\b.*: ")  # the last line of a Python traceback
 TOKEN_FILE = Path(".ray") / "auth_token"  # below the home folder, where Ray leaves and looks for its token
 
 
@@ -44,8 +42,13 @@ def ray_token(environment: Mapping[str, str] = os.environ, home: Path | None = N
             return Path(named).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ClusterError(f"RAY_AUTH_TOKEN_PATH: {error}") from error
-    default = (home or Path.home()) / TOKEN_FILE
-    return default.read_text(encoding="utf-8").strip() if default.is_file() else None
+    try:
+        default = (home or Path.home()) / TOKEN_FILE
+        return default.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):  # the last for a user without a home
+        return None
+    except OSError as error:
+        raise ClusterError(f"cannot read {default}: {error.strerror}; RAY_AUTH_TOKEN_PATH may name another") from error
 
 
 class ServeApi:
@@ -58,11 +61,10 @@ class ServeApi:
             ClusterError: nothing answers there, or it wants another token.
         """
         token = ray_token()
-        self._client = httpx2.Client(
+        self._client = outward(
             base_url=dashboard.rstrip("/"),
             headers={"authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_S,
-            trust_env=urlsplit(dashboard).hostname not in LOOPBACK,
         )
         try:
             self._ask("GET", VERSION)
@@ -89,7 +91,7 @@ class ServeApi:
         """
         for attempt in range(1, DEPLOY_ATTEMPTS + 1):
             try:
-                self._ask("PUT", APPLICATIONS, config.document)
+                self._ask("PUT", APPLICATIONS, spelled(config.document))
             except ClusterError as error:  # the server's traceback is in it
                 # While Serve itself starts on a busy machine the request may time out inside; it is safe to repeat.
                 if attempt == DEPLOY_ATTEMPTS:
@@ -138,56 +140,5 @@ class ServeApi:
         Raises:
             ClusterError: Serve does not answer.
         """
-        if config.host in LOOPBACK:
-            return [f"http://127.0.0.1:{config.port}"]
-        proxies: dict[str, dict[str, Any]] = self.details().get("proxies", {})
-        return [f"http://{proxy['node_ip']}:{config.port}" for proxy in proxies.values() if proxy.get("node_ip")]
-
-
-def wait_until_ready(
-    api: ServeApi, config: ServeConfig, timeout_s: float, tell: Callable[[dict[str, str]], None]
-) -> str:
-    """Wait until every application runs and the gateway says that each routed version embeds; returns its URL.
-
-    Args:
-        api: where to ask.
-        config: what was asked for.
-        timeout_s: how long to wait.
-        tell: hears the status of each application whenever it was asked.
-
-    Raises:
-        ClusterError: an application failed, or time ran out.
-    """
-    wanted = [app["name"] for app in config.applications()]
-    deadline = time.monotonic() + timeout_s
-    states: dict[str, tuple[str, str]] = {}
-    while time.monotonic() < deadline:
-        states = api.states()
-        tell({name: states.get(name, ("NOT_STARTED", ""))[0] for name in wanted})
-        failed = [
-            f"{name}: {last_line(states[name][1])}" for name in wanted if states.get(name, ("",))[0] == "DEPLOY_FAILED"
-        ]
-        if failed:
-            raise ClusterError("deployment failed: " + "; ".join(failed))
-        if all(states.get(name, ("",))[0] == "RUNNING" for name in wanted):
-            for url in api.entrances(config):
-                if ready(url):
-                    return url
-        time.sleep(POLL_S)
-    waiting = [f"{name} is {states.get(name, ('NOT_STARTED',))[0]}" for name in wanted]
-    raise ClusterError(f"not ready within {timeout_s:g} s: {', '.join(waiting)}")
-
-
-def last_line(message: str) -> str:
-    """What went wrong, without the traceback that Ray puts before it."""
-    lines = [line.strip() for line in message.splitlines() if line.strip(" .\t")]
-    named = [i for i, line in enumerate(lines) if ERROR_LINE.match(line)]
-    return " ".join(lines[named[-1] : named[-1] + 3]) if named else (lines or ["no reason given"])[-1]
-
-
-def ready(url: str) -> bool:
-    """Whether the service at a base URL says that it is ready."""
-    try:
-        return httpx2.get(f"{url}/health/ready", timeout=10, trust_env=False).status_code == 200
-    except httpx2.HTTPError:
-        return False
+        proxies = {} if config.host in LOOPBACK else self.details().get("proxies", {})
+        return entrances(config.host, config.port, (p["node_ip"] for p in proxies.values() if p.get("node_ip")))

@@ -20,6 +20,7 @@ from ray.serve.schema import (
 )
 
 from deployments.autoscaling.policies import POLICIES
+from deployments.cluster.hosts import check_host
 from models.errors import ConfigError
 
 Role = Literal["gateway", "encoder", "decoder"]
@@ -69,6 +70,7 @@ def check_service(document: dict[str, Any], where: str) -> None:
     http = document.get("http_options") or {}
     _known_keys(http, HTTPOptionsSchema, f"{where}: http_options")
     _refuse_idle(http, IDLE_HTTP_OPTIONS, f"{where}: http_options")
+    check_host(http.get("host"), f"{where}: http_options")
     apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
     for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
         _check_scaling(deployment, f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config")

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from models.http_client import direct_async
+
 TIMEOUT_S = 5.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,7 +26,7 @@ def routes() -> list[Route]:
             for node in nodes
             if node["Alive"] and node.get("MetricsExportPort")
         ]
-        async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+        async with direct_async(timeout=TIMEOUT_S) as client:
             texts = await asyncio.gather(*(_scrape(client, target) for target in targets))
         return Response(merge(list(texts)), 200, {"content-type": CONTENT_TYPE})
 

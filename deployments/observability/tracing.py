@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from deployments.observability.logging import logger
+from models.http_client import unproxied
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -48,6 +49,7 @@ def start(service: str) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    os.environ.update(unproxied(os.environ))  # the exporter's library would ask a collector beside us through a proxy
     name = os.environ.get("OTEL_SERVICE_NAME") or service
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployments.cluster.serve_api import ClusterError, last_line
+from deployments.cluster.last_line import last_line
+from deployments.cluster.serve_api import ClusterError
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.routes import shares
 from deployments.contract.reason import ReasonCode

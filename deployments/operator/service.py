@@ -17,6 +17,7 @@ from deployments.config.old_import_paths import refuse_old_paths
 from deployments.operator.document import Document, from_details
 from deployments.operator.traffic_stats import TrafficStats, parse
 from models.errors import ForbiddenError, UnavailableError
+from models.http_client import direct
 
 TIMEOUT_S = 15.0
 KEY_VARIABLE = "EMBEDSERVE_API_KEY"  # and no option: every user of the machine can read command lines
@@ -103,7 +104,8 @@ def served_versions(url: str) -> list[Entry]:
         UnavailableError: nothing answers at ``url``, or something else than this service.
     """
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/v1/models", headers=credentials(), timeout=TIMEOUT_S, trust_env=False)
+        with direct(timeout=TIMEOUT_S) as client:
+            answer = client.get(f"{url.rstrip('/')}/v1/models", headers=credentials())
         if answer.status_code in (401, 403):
             raise ForbiddenError(f"{url} asks for an API key; {KEY_VARIABLE} must hold one", code="invalid_api_key")
         answer.raise_for_status()
@@ -118,7 +120,8 @@ def served_versions(url: str) -> list[Entry]:
 def traffic_stats(url: str) -> dict[str, TrafficStats]:
     """What each version counted; empty when the service exports nothing of the kind, or not to this API key."""
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/metrics", headers=credentials(), timeout=TIMEOUT_S, trust_env=False)
+        with direct(timeout=TIMEOUT_S) as client:
+            answer = client.get(f"{url.rstrip('/')}/metrics", headers=credentials())
         answer.raise_for_status()
         return parse(answer.text)
     except (httpx2.HTTPError, ValueError):

@@ -19,6 +19,8 @@ ALWAYS: Final = {
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
     "MALLOC_ARENA_MAX": "2",
+    # Serve's handles speak gRPC to the nodes' own addresses, and gRPC would take them to the proxy that http_proxy names.
+    "no_grpc_proxy": "localhost,0.0.0.0/0,::/0",
 }
 # Undocumented by Ray.
 NODE_VARIABLES: Final = {

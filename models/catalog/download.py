@@ -11,6 +11,7 @@ import httpx2
 from models.catalog.store_fault import store_fault
 from models.errors import SourceError, UnreachableError
 from models.files import locked, partial_path, replacing
+from models.http_client import outward
 
 CHUNK = 1 << 20  # bytes read at once
 CONNECT_TIMEOUT_S = 5.0  # a firewall that drops packets to the hub must not delay a start for long
@@ -73,7 +74,7 @@ def _stream(url: str, partial: Path, label: str, reporter: Reporter, headers: di
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     ranged = {**headers, "accept-encoding": "identity", **({"range": f"bytes={start}-"} if start else {})}
     with (
-        httpx2.Client(timeout=timeout, follow_redirects=True) as client,
+        outward(timeout=timeout, follow_redirects=True) as client,
         client.stream("GET", url, headers=ranged) as response,
     ):
         if response.status_code == 416:  # the partial file has all bytes, or too many: the sha256 will tell

@@ -95,7 +95,11 @@ class Text(Modality):
 
     def read_sample(self, path: Path) -> list[Item]:
         """One text for each line that is not empty."""
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no text in UTF-8, of which each line would be one input") from error
+        return [line for line in text.splitlines() if line.strip()]
 
     def from_bytes(self, element: bytes, where: str) -> Item:
         """A text in UTF-8."""

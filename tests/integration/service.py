@@ -15,8 +15,9 @@ from typing import Any
 
 from deployments.cluster.ports import free_port, listening_ports
 from deployments.cluster.processes import has_ended
-from deployments.cluster.serve_api import ClusterError, ServeApi, ready
+from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.waiting import unready
 from tests.integration.waiting import wait
 
 START_S = 240
@@ -81,7 +82,7 @@ class Service:
                 states = self.api().states()
             except ClusterError:
                 return False  # busy: it is asked again
-            return {name: status for name, (status, _) in states.items()} == wanted and ready(self.url)
+            return {name: status for name, (status, _) in states.items()} == wanted and unready(self.url) is None
 
         wait(f"{wanted} to run", runs)
 

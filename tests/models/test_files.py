@@ -222,3 +222,17 @@ def test_a_lock_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
         os.kill(holder.pid, signal.SIGKILL)
     with locked(tmp_path / "x"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder"])
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    if kind == "a pipe":
+        os.mkfifo(target)
+    else:
+        target.mkdir()
+    before = target.stat()
+    with pytest.raises(OSError, match="Not a regular file"):
+        write_whole(target, b"new")
+    assert (target.stat().st_ino, target.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]

@@ -41,7 +41,7 @@ def pull(
             try:
                 artifact = store.pull(spec, allow_synthetic=profile is Profile.development, reporter=reporter)
             except EmbedserveError as error:  # the other versions are worth having
-                print_error(error)
+                print_error(str(error))
                 failed = True
                 continue
             if store.is_synthetic(artifact):

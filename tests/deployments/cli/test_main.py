@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -28,3 +29,23 @@ def test_a_command_is_found_in_the_file_that_bears_its_name(room: str, commands:
     assert {name: command.__module__ for name, command in commands.items()} == {
         name: f"deployments.{room}.{name}" for name in commands
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("keys", "create", "a", "--scope", "embed", "--file", "/proc/nowhere/keys"), "/proc/nowhere"),
+        (("keys", "create", "a", "--scope", "embed", "--file", "/dev/null/keys"), "/dev/null"),
+        (("models", "pull", "text-embedding"), "/proc/nowhere"),
+        (("up", "--port", "1", "--beside", "--config", "/proc/nowhere"), "/proc/nowhere"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_what_the_file_system_refuses_is_one_line_that_names_the_place(words: tuple[str, ...], says: str) -> None:
+    environment = {**os.environ, "EMBEDSERVE_MODELS": "/proc/nowhere"}
+    command = [sys.executable, "-m", "deployments.cli.main", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
