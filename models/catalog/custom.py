@@ -76,8 +76,13 @@ def _weights_entry(folder: Path, tower: Tower) -> dict[str, Any]:
         names = (*WEIGHTS, "tokenizer.json")
         if not (folder / "tokenizer.json").is_file():
             raise ArtifactError(f"{folder} lacks tokenizer.json")
-    settings = family.settings(config, folder)
-    return {"type": family.modality, "dimensions": family.dimensions(config), "config": settings, "files": names}
+    try:
+        settings, dimensions = family.settings(config, folder), family.dimensions(config)
+    except KeyError as error:
+        raise ArtifactError(
+            f"{folder / 'config.json'} lacks {error}, which every {family.modality} model has"
+        ) from error
+    return {"type": family.modality, "dimensions": dimensions, "config": settings, "files": names}
 
 
 def _onnx_entry(path: Path) -> dict[str, Any]:

@@ -17,10 +17,19 @@ MODULES = (
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty if the file does not exist."""
+    """The JSON object in a file; empty if the file does not exist.
+
+    Raises:
+        ArtifactError: it holds something else.
+    """
     if not path.is_file():
         return {}
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path} must hold a JSON object, {{...}}")
     return document
 
 
@@ -31,9 +40,11 @@ def require_known_modules(folder: Path) -> None:
         ArtifactError: it has others; the message names them.
     """
     modules = folder / "modules.json"
-    names = (
-        [module["type"].rpartition(".")[2] for module in json.loads(modules.read_text())] if modules.is_file() else []
-    )
+    try:
+        listed = json.loads(modules.read_text(encoding="utf-8")) if modules.is_file() else []
+        names = [module["type"].rpartition(".")[2] for module in listed]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{modules} is no list of modules, each with its 'type': {error}") from error
     unknown = [name for name in names if name not in MODULES]
     if unknown:
         raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
