@@ -19,7 +19,17 @@ LISTEN = "0A"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 RAY_PROCESS = "deployments.cluster.ray_process"  # drives Ray, and so has a worker's port
 # Processes of Ray that listen on every address, behind Ray's token: SECURITY.md says so. HAProxy's metrics and statistics too.
-RAYS_OWN = ("gcs_server", "raylet", "ray::", "ray-dashboard", "dashboard.py", "monitor.py", "agent.py", RAY_PROCESS)
+RAYS_OWN = (
+    "gcs_server",
+    "raylet",
+    "ray::",
+    "ray-dashboard",
+    "dashboard.py",
+    "monitor.py",
+    "agent.py",
+    "ray.util",
+    RAY_PROCESS,
+)
 
 
 def name(pid: int) -> str:
