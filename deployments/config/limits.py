@@ -38,6 +38,12 @@ class Limits(Strict):
 
     body_bytes: Annotated[int, Field(ge=1024)] = 32 * MIB  # 16 phone photos; larger jobs are several requests
     body_s: Annotated[float, Field(gt=0)] = 30.0  # until the body has arrived: a full one at 9 Mbit/s
+    # That a body brings and an answer of more than 64 KiB is read at, on average from the sixth second on: 128 kbit/s, less
+    # than any link that pictures or lists are sent over; a full body may take 30 s anyway.
+    bytes_per_s: Annotated[int, Field(ge=0)] = 16_384
+    # Of requests and answers that one gateway holds, without what fits into 64 KiB at once: eight of the largest. Parsing
+    # one takes up to three times its size.
+    bytes_in_flight: Annotated[int, Field(ge=1024)] = 256 * MIB
     items: Annotated[int, Field(ge=1)] = 2048  # what the OpenAI API allows in one list
     # Of one text; a model reads its first 256 tokens, about 1,000 characters.
     characters: Annotated[int, Field(ge=1)] = 200_000

@@ -19,7 +19,9 @@ from deployments.http.middleware.request_log import RequestLog
 from deployments.http.middleware.security_headers import SecurityHeaders
 from deployments.http.openai import routes as openai
 from deployments.http.openapi import routes as openapi
+from deployments.http.places import Places
 from deployments.http.routing import Routing
+from deployments.http.transfers import Transfers
 from deployments.observability.access_log import AccessLog
 
 
@@ -30,12 +32,15 @@ def build(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> 
 
 def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> list[Middleware]:
     """What every request passes on its way in, top to bottom, and every answer on its way out, bottom to top."""
+    registry, slow = embeddings.registry, embeddings.metrics.cut_off
+    places = Places(lambda: registry.config.queue.open_requests)
+    transfers = Transfers(lambda: registry.config.limits, lambda why: slow.add((why,)))
     return [
         Middleware(RequestId),  # names the request
         Middleware(RequestLog, log, embeddings.metrics),  # its line in the access log, its count, its span
         Middleware(SecurityHeaders),  # on every answer
         Middleware(ErrorHandler),  # exceptions of the layers below become answers
-        Middleware(Admission, lambda: embeddings.registry.config.queue.open_requests),  # 503 when too many are open
+        Middleware(Admission, places, transfers),  # 503 when too many are open, 408 when they come too slowly
         Middleware(Authentication, auth),  # 401 and 403; 503 while keys cannot be checked
     ]
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from deployments.contract.short_repr import short_repr
+from deployments.http.places import UNREAD
 from deployments.http.status import status_of
 from deployments.observability.logging import logger
 from deployments.observability.request_record import RECORD
@@ -17,7 +18,6 @@ from models.errors import (
     ContentEncodingError,
     EmbedserveError,
     RateLimitError,
-    SlowInputError,
     UnavailableError,
 )
 from models.redaction import for_everybody
@@ -53,7 +53,7 @@ def respond(error: Exception, scope: Scope) -> Response:
         record.error = type(cause).__name__
     if isinstance(cause, EmbedserveError) and status != 500:
         kind = "invalid_request_error" if status < 500 else "server_error"
-        headers = _headers(cause)
+        headers = _headers(cause, scope)
         param, code = getattr(cause, "param", None), getattr(cause, "code", None)
         message = str(cause) if status < 500 else for_everybody(cause)  # below 500 it speaks of the caller's own input
         return error_response(status, message, kind, param=param, code=code, headers=headers)
@@ -61,15 +61,16 @@ def respond(error: Exception, scope: Scope) -> Response:
     return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
 
 
-def _headers(error: EmbedserveError) -> dict[str, str] | None:
+def _headers(error: EmbedserveError, scope: Scope) -> dict[str, str]:
     """What an answer says beside its body: when to try again, how to authenticate, that the connection ends."""
+    headers = {"connection": "close"} if scope.get(UNREAD) else {}  # the rest of the body may never come
     if isinstance(error, UnavailableError | RateLimitError):
-        return {"retry-after": str(error.retry_after_s)}
-    if isinstance(error, SlowInputError):
-        return {"connection": "close"}  # the rest of the body may never come
+        headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, ContentEncodingError):
-        return {"accept-encoding": "identity"}  # RFC 9110, 12.5.3: the codings that would have been accepted
-    return {"www-authenticate": 'Bearer realm="embedserve"'} if isinstance(error, AuthenticationError) else None
+        headers["accept-encoding"] = "identity"  # RFC 9110, 12.5.3: the codings that would have been accepted
+    if isinstance(error, AuthenticationError):
+        headers["www-authenticate"] = 'Bearer realm="embedserve"'
+    return headers
 
 
 def _unrouted(error: HTTPException, scope: Scope) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedRequest
 from deployments.http.json_fault import why_no_json
 from deployments.http.middleware.auth import CLIENT
-from models.errors import ContentEncodingError, InputError, LimitError, MediaTypeError, SlowInputError
+from models.errors import ContentEncodingError, InputError, LimitError, MediaTypeError
 
 TIMEOUT_HEADERS = (b"x-embedserve-timeout-seconds", b"x-request-timeout-seconds")
 MAX_TIMEOUT_S = 3600.0
@@ -62,7 +61,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     Raises:
         ContentEncodingError: it is compressed.
         LimitError: it is longer than ``limits.body_bytes``, or its Content-Length says so.
-        SlowInputError: it had not arrived after ``limits.body_s`` seconds.
+        SlowInputError: it comes too slowly, as ``Transfer`` sees it.
         InputError: its Content-Length is no number, or it ended early.
     """
     refuse_encoded(request)
@@ -77,15 +76,11 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(limits.body_s):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
-                chunks.append(chunk)
-    except TimeoutError as error:
-        message = f"the body had not arrived after {limits.body_s:g} s, of which {size} bytes came"
-        raise SlowInputError(message, code="body_too_slow") from error
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
+            chunks.append(chunk)
     except ClientDisconnect as error:
         raise InputError("the body ended early", code="incomplete_body") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -24,6 +24,7 @@ class GatewayMetrics:
         self.shared_lookups = Counters("embedserve_shared_cache_lookups", shared, (*VERSION, "result"))
         self.shared_writes = Counters("embedserve_shared_cache_writes", "vectors for the shared cache", ("result",))
         self.shed = Counters("embedserve_shed", "requests refused for load", (*VERSION, "reason"))
+        self.cut_off = Counters("embedserve_cut_off", "clients cut off, or refused for want of memory", ("reason",))
         self.calls = Counters("embedserve_calls", "calls to encoders", (*VERSION, "way"))
         self.latency = Histogram("embedserve_request_latency_ms", "body read to answer, ms", MILLISECONDS, VERSION)
         self.shadow = Histogram(
@@ -43,7 +44,16 @@ class GatewayMetrics:
     def flush(self) -> None:
         """Hand everything to Ray."""
         lookups = (self.lookups, self.shared_lookups, self.shared_writes)
-        for counters in (self.requests, self.items, self.tokens, self.shed, self.calls, self.seam_uses, *lookups):
+        for counters in (
+            self.requests,
+            self.items,
+            self.tokens,
+            self.shed,
+            self.cut_off,
+            self.calls,
+            self.seam_uses,
+            *lookups,
+        ):
             counters.flush()
         self.latency.flush()
         self.shadow.flush()

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.observability import request_id
-from deployments.serve_internals import http_shortcut
+from deployments.serve_internals import cut_off, http_shortcut
 from deployments.serve_internals.disconnect_watch import DisconnectWatch
 from deployments.serve_internals.seams import SEAMS
 
@@ -38,6 +38,7 @@ class Envelope:
         headers = [kept for name, value in scope["headers"] if (kept := _header(name, value)) is not None]
         scope["headers"] = [*headers, UNWATCHED]
         loop = asyncio.get_running_loop()
+        cut_off.note(scope, send)
         direct = http_shortcut.SHORTCUT.app_for(scope["path"], loop)
         watch = DisconnectWatch(receive, loop)
         try:

@@ -1,28 +1,31 @@
-"""The layer that refuses what is too much before a byte of it is read."""
+"""The layer that refuses what is too much or too slow."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.contract.paths import VECTOR_PATHS
-from models.errors import UnavailableError
+from deployments.http.places import UNREAD, Places
+from deployments.http.transfer import Transfer
+from deployments.http.transfers import Transfers
 
 
 class Admission:
-    """Keeps the number of requests for vectors that are open at once in this gateway below a limit.
+    """Keeps the number of requests for vectors that are worked on at once in this gateway below a limit.
 
     Queues are bounded by version and by inputs, but to know those a request must be read, parsed and looked up. At several
     times the load that the service can bear, a gateway would do nothing else: health checks would go unanswered, and HAProxy
     would take the gateway for dead. At 3,600 requests/s on 2 cores, half of the answers were HAProxy's 500.
+
+    A request takes its place when it has arrived whole and leaves it when its answer is made: who sends or reads slowly
+    holds none. What they hold instead, bytes and time, ``transfers`` bounds.
     """
 
-    def __init__(self, app: ASGIApp, limit: Callable[[], int]) -> None:
-        """Wrap ``app``; ``limit`` gives the number of open requests that is allowed right now."""
+    def __init__(self, app: ASGIApp, places: Places, transfers: Transfers) -> None:
+        """Wrap ``app``."""
         self._app = app
-        self._limit = limit
-        self._open = 0
+        self._places = places
+        self._transfers = transfers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on.
@@ -33,10 +36,14 @@ class Admission:
         if scope["type"] != "http" or not scope["path"].startswith(VECTOR_PATHS):
             await self._app(scope, receive, send)
             return
-        if self._open >= (limit := self._limit()):
-            raise UnavailableError(f"the service is at capacity: {self._open} requests are open (limit {limit})")
-        self._open += 1
+        self._places.require()
+        transfer = Transfer(self._transfers, self._places, scope, receive, send)
+        if scope["method"] != "POST":
+            transfer.arrived()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, transfer.receive, transfer.send)
+        except Exception:
+            scope[UNREAD] = transfer.begun and not transfer.whole
+            raise
         finally:
-            self._open -= 1
+            transfer.end()

@@ -211,10 +211,11 @@ def test_a_client_over_its_rate_counts_under_the_version_that_it_asked(closed: R
 
 def test_what_admission_refuses(tmp_path: Path) -> None:
     built = application(tmp_path, queue={"open_requests": 1})
-    with serving(built.app) as client, socket.create_connection(("127.0.0.1", client.base_url.port)) as slow:
-        slow.sendall(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    with serving(built.app) as client, socket.create_connection(("127.0.0.1", client.base_url.port)) as waiting:
+        body = b'{"model": "m", "input": "a text whose encoder never answers"}'
+        waiting.sendall(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         asked = Running(built, client)
-        while (answer := asked.ask(embed(503))).status_code == 200:  # until the slow one has arrived
+        while (answer := asked.ask(embed(503))).status_code == 200:  # until the other one has arrived
             pass
         before = built.requests()
         line = built.line(answer.headers["x-request-id"])

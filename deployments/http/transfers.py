@@ -1,0 +1,101 @@
+"""What passes between a gateway and its clients: how many bytes of it are held at once, and who is too slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from deployments.config.limits import Limits
+from models.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from deployments.http.transfer import Transfer
+
+LOOK_S = 0.1  # between two looks at those that are not done
+AT_ONCE = 32  # are cut off by one look: each takes 0.2 ms, for which others wait
+SMALL = 65536  # bytes for which nobody is cut off, and which are not worth counting when they come at once
+
+
+class Transfers:
+    """The requests that a gateway reads and the answers that it writes.
+
+    Where memory runs short, those who send or read slowest lose theirs first, before anybody is refused.
+    """
+
+    def __init__(self, limits: Callable[[], Limits], cut: Callable[[str], None]) -> None:
+        """Start with none.
+
+        Args:
+            limits: gives those in force.
+            cut: is told why somebody was cut off.
+        """
+        self.bytes = 0
+        self._limits = limits
+        self._cut = cut
+        self._moving: dict[Transfer, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, transfer: Transfer) -> None:
+        """Cut a transfer off when it is too slow, until ``leave``."""
+        self._moving[transfer] = None
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(LOOK_S, self._look, loop)
+
+    def leave(self, transfer: Transfer) -> None:
+        """Watch it no longer."""
+        self._moving.pop(transfer, None)
+
+    def hold(self, transfer: Transfer, size: int, pace: float) -> None:
+        """Count bytes that a transfer holds from now on.
+
+        Args:
+            transfer: the one that asks.
+            size: how many.
+            pace: bytes per second; whoever is slower is cut off for them, where that is needed.
+
+        Raises:
+            UnavailableError: there is no room for them, not even without those who are slower.
+        """
+        limits = self._limits()
+        if self._room(limits) < size:
+            self._make_room(size - self._room(limits), pace)
+            if (room := self._room(limits)) < size:
+                self._cut("memory")
+                raise UnavailableError(f"the service is at capacity: {size} bytes more than the {room} it has room for")
+        self.bytes += size
+        transfer.held += size
+
+    def release(self, transfer: Transfer) -> None:
+        """Count the bytes of a transfer no longer."""
+        self.bytes -= transfer.held
+        transfer.held = 0
+
+    def _room(self, limits: Limits) -> int:
+        return limits.bytes_in_flight - self.bytes
+
+    def _make_room(self, missing: int, pace: float) -> None:
+        now = asyncio.get_running_loop().time()
+        slower = [(other, one) for one in self._moving if one.held >= SMALL and (other := one.pace(now)) < pace]
+        for _, one in sorted(slower, key=lambda pair: pair[0]):
+            if missing <= 0:
+                return
+            missing -= one.held
+            self._stop(one, UnavailableError("the service is at capacity, and this request came slowest"), "memory")
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        limits, now = self._limits(), loop.time()
+        for transfer in self._moving:
+            transfer.look(LOOK_S)
+        late = ((transfer, error) for transfer in self._moving if (error := transfer.too_slow(now, limits)) is not None)
+        for transfer, error in list(islice(late, AT_ONCE)):
+            self._stop(transfer, error, "slow")
+        self._timer = loop.call_later(LOOK_S, self._look, loop) if self._moving else None
+
+    def _stop(self, transfer: Transfer, error: Exception, why: str) -> None:
+        self._cut(why)
+        self.leave(transfer)
+        self.release(transfer)
+        transfer.stop(error)

@@ -1,0 +1,43 @@
+"""The connection of a large answer: the system keeps little of what its client does not read, and it can end at once.
+
+By itself the system takes up to 4 MB of an answer, so that nobody sees that it is not read; and a server closes a connection when
+all of that is read, which a slow client puts off for ever.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+from starlette.types import Scope, Send
+
+from deployments.serve_internals.seams import SEAMS
+
+SENDER: Final = "embedserve.sender"  # where the hook leaves the server's ``send`` in a scope
+KEPT_BYTES: Final = 65536  # Linux doubles it; more than HAProxy takes at once
+
+
+def note(scope: Scope, send: Send) -> None:
+    """Remember how a request is answered."""
+    scope[SENDER] = send
+
+
+def keep_little(scope: Scope) -> None:
+    """Let the system hold no more than ``KEPT_BYTES`` for the client of a request from now on."""
+    transport = _transport(scope)
+    connection = transport and transport.get_extra_info("socket")
+    if connection is not None:
+        SEAMS.uses["cut_off"] += 1
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KEPT_BYTES)
+
+
+def cut_off(scope: Scope) -> None:
+    """End the connection of a request."""
+    if (transport := _transport(scope)) is not None:
+        transport.abort()
+
+
+def _transport(scope: Scope) -> Any:
+    """What uvicorn writes to; None while the seam is off, and where the server is another."""
+    cycle = getattr(scope.get(SENDER), "__self__", None) if SEAMS.on("cut_off") else None
+    return getattr(cycle, "transport", None)

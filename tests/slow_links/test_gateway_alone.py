@@ -1,0 +1,37 @@
+"""What a gateway does about slow clients where nobody stands before it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.wire import receive
+from tests.slow_links.crowd import MANNERS, Crowd, Slowness
+from tests.slow_links.gateway import Gateway, running
+from tests.slow_links.good import ask
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with running(tmp_path_factory.mktemp("gateway")) as process:
+        yield process
+
+
+@pytest.mark.parametrize("slowness", ["small bodies", "megabytes", "chunks", "readers"])
+def test_no_good_request_is_lost_beside_seven_hundred_that_are_slow_with(gateway: Gateway, slowness: Slowness) -> None:
+    with Crowd(slowness, 700, gateway.port).present():
+        good = ask(gateway.port, 100, pause_s=0.02, fresh=True)
+    assert good.failures == []
+
+
+def test_a_body_below_the_floor_is_cut_off_and_told_the_floor(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
+        connection.sendall(MANNERS["megabytes"].at_once[:10_000])
+        answer = receive(connection)
+    assert answer is not None
+    assert answer.status == 408
+    assert answer.headers["connection"] == "close"
+    assert "at least 16384 bytes a second" in json.loads(answer.body)["error"]["message"]
