@@ -15,6 +15,7 @@ from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import RAY_ENDED, Supervised
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals import haproxy_process
+from deployments.serve_internals.haproxy_rules import Rules
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
 from deployments.serve_internals.settings import HAPROXY_OFFSET, HAPROXY_PORTS, PORT_OFFSETS, node_variables
@@ -80,7 +81,7 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
     """The environment that Ray and all of its processes start with.
 
     Raises:
-        ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist.
+        ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist, or a setting of HAProxy's rules is wrong.
     """
     environment = dict(node_variables(SEAMS.on))
     first = free_block()
@@ -97,6 +98,7 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
     environment |= haproxy_process.files(folder.path) | {"TMPDIR": str(folder.temporary), AUTH_MODE: "token"}
     if SEAMS.on("haproxy_process"):
         environment |= haproxy_process.binary(folder.path, os.environ)
+        Rules.of(environment)  # a wrong setting is said here, not by HAProxy's log
     return environment
 
 

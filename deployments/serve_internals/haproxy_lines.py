@@ -14,7 +14,7 @@ LINES: Final = (
     # HAProxy a tenth of that. At four times what 2 cores bear, for 30 s: 1,277 requests/s are answered well with 256,
     # 1,045 with 512 or 1,024. Without a bound it was 352: HAProxy ran out of connections and took the gateway for dead.
     "default-server maxconn 256",
-    "timeout queue 50ms",  # how long a request may wait for one of them; then 503
+    "timeout queue 50ms",  # how long a request may wait for one of them; then 503. `haproxy_rules` refuses it at once
     "http-error status 503 content-type application/json hdr retry-after 1 string "
     """'{"error":{"message":"the service is at capacity, or no gateway is ready","type":"server_error","""
     """"param":null,"code":"unavailable"}}'""",

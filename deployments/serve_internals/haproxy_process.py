@@ -1,11 +1,12 @@
 """HAProxy's process: it ends with the manager that started it, and only its owner reaches its files and its admin socket.
 
-Serve is told to run this program instead of HAProxy's own, which takes its place after three things:
+Serve is told to run this program instead of HAProxy's own, which takes its place after four things:
 - It asks the kernel to kill it when its parent ends. Serve's manager starts HAProxy as a plain child, which would otherwise live on,
   with the port, when the manager is killed. (The parent is the thread that started it: the manager's event loop, which lives as
   long as the manager.)
 - It closes the folder of the configuration and the admin socket, which is made with mode 666, to all but its owner.
 - It refuses a folder in a place where somebody else could exchange it.
+- It adds the rules of ``haproxy_rules`` to the configuration.
 """
 
 from __future__ import annotations
@@ -66,9 +67,30 @@ def main() -> None:
         sys.exit("the process that started HAProxy is gone")
     os.umask(0o077)
     if "-f" in sys.argv:
-        close_folder(Path(sys.argv[sys.argv.index("-f") + 1]).absolute().parent)
+        configuration = Path(sys.argv[sys.argv.index("-f") + 1]).absolute()
+        close_folder(configuration.parent)
+        complete(configuration)
     program = _haproxy()
     os.execv(program, [program, *sys.argv[1:]])
+
+
+def complete(configuration: Path) -> None:
+    """Add the rules of ``haproxy_rules`` to what Ray wrote, where they are on.
+
+    Raises:
+        SystemExit: their settings are wrong.
+    """
+    from deployments.serve_internals.haproxy_rules import Rules
+    from deployments.serve_internals.haproxy_sections import MARK, completed
+    from models.errors import ConfigError
+
+    try:
+        rules = Rules.of(os.environ)
+    except ConfigError as error:
+        sys.exit(str(error))
+    written = configuration.read_text(encoding="utf-8")
+    if rules is not None and not written.startswith(MARK):
+        configuration.write_text(completed(written, rules), encoding="utf-8")
 
 
 def parent_lives() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from deployments.serve_internals import haproxy_lines, haproxy_process
+from deployments.serve_internals import haproxy_lines, haproxy_process, haproxy_rules
 from deployments.serve_internals.names import Seam
 
 # Documented by Ray, or not Ray's: always set.
@@ -25,7 +25,7 @@ ALWAYS: Final = {
 # Undocumented by Ray.
 NODE_VARIABLES: Final = {
     # A gateway that dies takes requests with it. An embedding is idempotent: HAProxy asks another gateway, as far as the
-    # request fits into its buffer of 16 KiB.
+    # request fits into its buffer of 64 KiB.
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "120",  # of a client that neither sends nor reads; 3600 by default
     # Serve's own counts of requests are made of a line that HAProxy writes for each, 45 µs of processor time a request.
@@ -41,6 +41,7 @@ VARIABLES: Final[Mapping[Seam, Mapping[str, str]]] = {
     "http_hook": HTTP_HOOK,
     "haproxy_lines": haproxy_lines.VARIABLES,
     "haproxy_process": haproxy_process.VARIABLES,
+    "haproxy_rules": haproxy_rules.VARIABLES,
     "node_variables": NODE_VARIABLES,
 }
 
@@ -60,6 +61,8 @@ def in_effect(seam: Seam, environment: Mapping[str, str]) -> bool:
         return "\n" in environment.get(haproxy_lines.VARIABLE, "")
     if seam == "haproxy_process":
         return Path(environment.get(haproxy_process.VARIABLE, "")).name == haproxy_process.PROGRAM
+    if seam == "haproxy_rules":
+        return in_effect("haproxy_process", environment) and bool(environment.get(haproxy_rules.SHARE_VARIABLE))
     return all(name in environment for name in VARIABLES[seam])
 
 

@@ -118,6 +118,7 @@ def test_what_a_node_was_started_with_shows_although_it_should_be_off(monkeypatc
         "http_hook",
         "haproxy_lines",
         "haproxy_process",
+        "haproxy_rules",
         "node_variables",
     }
 

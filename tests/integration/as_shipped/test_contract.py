@@ -130,8 +130,8 @@ def test_vectors_come_over_connections_beside_serves_handles(client: httpx2.Clie
     wait("calls over connections in the metrics", counted)
 
 
-def test_everything_listens_on_loopback_where_ray_lets_one_choose(service: Service) -> None:
-    """HAProxy's frontend and the replicas follow http_options.host; its metrics and stats ports do not."""
+def test_the_service_and_haproxys_own_ports_listen_on_loopback(service: Service) -> None:
+    """HAProxy's frontend and the replicas follow http_options.host, and so do its metrics; its statistics always do."""
     listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     hosts = {int(row[1].split(":")[1], 16): row[1].split(":")[0] for row in listening if row[3] == "0A"}
     assert hosts[service.port] == "0100007F"
