@@ -13,7 +13,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-SERVICES = ["tests/faults", "tests/integration"]
+SLOW_LINKS = "tests/slow_links"
+SERVICES = ["tests/faults", "tests/integration", SLOW_LINKS]
 ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
 NAME_WIDTH = 7
 
@@ -52,7 +53,7 @@ LANES = [
     [
         Run("cluster", [CLUSTER]),
         Run("changed", ["tests/integration", f"--ignore={ASKED}", f"--ignore={CLUSTER}"]),
-        Run("asked", ["tests/faults", ASKED]),
+        Run("asked", ["tests/faults", ASKED, SLOW_LINKS]),
     ],
 ]
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import httpx2
 import yaml
-from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from deployments.cluster.serve_api import ServeApi
+from deployments.cluster.serve_api import APPLICATIONS, ServeApi, ray_token
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
@@ -71,7 +70,15 @@ class Fleet:
 
     def deploy(self, document: dict[str, Any]) -> None:
         """Deploy it as the REST API does, whatever the CLI would say of it."""
-        ServeSubmissionClient(self.dashboard).deploy_applications(document)
+        token = ray_token()
+        answer = httpx2.put(
+            f"{self.dashboard}{APPLICATIONS}",
+            json=document,
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            timeout=60,
+            trust_env=False,
+        )
+        assert answer.status_code == 200, answer.text
         self._config.write_text(yaml.safe_dump(document))
 
     @property
