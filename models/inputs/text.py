@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.errors import ArtifactError, InputError
+from models.inputs.text_cut import TextCut
 
 Ids = NDArray[np.int32]
+
+CHARACTERS_PER_TOKEN = 8  # of a text that is tokenised at once: twice as many as English has
+GROWTH = 4  # of the part that is tried next, where the first brought too few tokens
 
 
 class TextTokenizer:
@@ -43,6 +47,8 @@ class TextTokenizer:
         if len(empty) < 2:
             raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
         self._start, self._end = empty[0], empty[-1]
+        self._cut = TextCut(self._tokenizer)
+        self._enough = CHARACTERS_PER_TOKEN * max_length
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of each text, truncated to ``max_length``, int32 [t].
@@ -50,10 +56,24 @@ class TextTokenizer:
         Raises:
             InputError: a text is not valid Unicode.
         """
+        if all(len(text) <= self._enough for text in texts):
+            return self._ids(texts)
+        for text in texts:
+            _require_unicode(text)  # also behind the cut
+        rows: dict[int, Ids] = {}
+        left, length = list(range(len(texts))), self._enough
+        while left:
+            parts = [self._cut.beginning(texts[i], length) for i in left]
+            found = zip(left, parts, self._ids(parts), strict=True)
+            rows |= {i: row for i, part, row in found if len(row) == self.max_length or len(part) == len(texts[i])}
+            left, length = [i for i in left if i not in rows], length * GROWTH
+        return [rows[i] for i in range(len(texts))]
+
+    def _ids(self, texts: Sequence[str]) -> list[Ids]:
         try:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         except TypeError as error:  # a lone surrogate, which JSON can write and UTF-8 cannot
-            raise InputError("text must be valid Unicode, without lone surrogates", code="invalid_text") from error
+            raise _no_unicode() from error
         return [np.array(e.ids, np.int32) for e in encodings]
 
     def wrap(self, ids: Sequence[int]) -> Ids:
@@ -78,6 +98,17 @@ class TextTokenizer:
         if inner and inner[-1] == self._end:
             inner = inner[:-1]
         return np.array([self._start, *inner[: self.max_length - 2], self._end], np.int32)
+
+
+def _require_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _no_unicode() from error
+
+
+def _no_unicode() -> InputError:
+    return InputError("text must be valid Unicode, without lone surrogates", code="invalid_text")
 
 
 def pad(rows: Sequence[Ids]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
