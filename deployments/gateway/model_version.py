@@ -52,7 +52,11 @@ class ModelVersion:
         self._queue_config = Queue()
         # Of this version alone: another one that serves the same artifact has replicas of its own, with a fate of their own.
         self.flights: SingleFlight[Outcome] = SingleFlight()
-        self.queue = RequestQueue(self.call, MODALITIES[modality].estimate, self._queue_settings())
+        self.queue = RequestQueue(self.call, self._cost, self._queue_settings())
+
+    def _cost(self, item: Item) -> int:
+        """The work of an item, as the encoder will count it or nearly so."""
+        return MODALITIES[self.modality].estimate(item, self.info.max_tokens if self.info else None)
 
     @property
     def state(self) -> State:

@@ -213,8 +213,13 @@ class Modality(ABC):
         return None
 
     @abstractmethod
-    def estimate(self, item: Item) -> int:
-        """The work of an item as far as the gateway can tell, in the unit of ``call_limit``."""
+    def estimate(self, item: Item, most: int | None) -> int:
+        """The work of an item as far as the gateway can tell, in the unit of ``call_limit``.
+
+        Args:
+            item: a checked one.
+            most: the model's ``max_tokens``; None while no replica has said it, or where there are no tokens.
+        """
 
     @abstractmethod
     def read_sample(self, path: Path) -> list[Item]:

@@ -115,7 +115,7 @@ class Image(Modality):
             return error
         return None
 
-    def estimate(self, item: Item) -> int:  # noqa: ARG002 - pixels are as many for each
+    def estimate(self, item: Item, most: int | None) -> int:  # noqa: ARG002 - pixels are as many for each
         """Every picture costs the same."""
         return 1
 

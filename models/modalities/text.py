@@ -38,7 +38,8 @@ WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_UP_TOKEN = 100  # any id; the vocabulary's last one where it is smaller
 QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
-ESTIMATE_MOST = 256  # tokens; most models cut a text there
+SPECIAL = 2  # start and end
+USUAL_MOST = 256  # tokens where a model cuts that has not said where
 
 
 class TextConfig(ModelConfig):
@@ -89,9 +90,10 @@ class Text(Modality):
             raise LimitError(f"{where} has {len(item)} token ids, the limit is {limits.tokens}", param=where)
         return item
 
-    def estimate(self, item: Item) -> int:
-        """About how many tokens an item will have."""
-        return len(item) if isinstance(item, tuple) else min(len(item) // CHARACTERS_PER_TOKEN + 2, ESTIMATE_MOST)
+    def estimate(self, item: Item, most: int | None) -> int:
+        """About how many tokens an item will have; of ids exactly, but for start and end where a client brings them."""
+        tokens = len(item) if isinstance(item, tuple) else len(item) // CHARACTERS_PER_TOKEN
+        return min(tokens + SPECIAL, most or USUAL_MOST)
 
     def read_sample(self, path: Path) -> list[Item]:
         """One text for each line that is not empty."""

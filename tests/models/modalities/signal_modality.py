@@ -47,7 +47,7 @@ class Signal(Modality):
             raise InputError(f"{where} is no signal", param=where)
         return data
 
-    def estimate(self, item: Item) -> int:
+    def estimate(self, item: Item, most: int | None) -> int:
         return len(item) // 2
 
     def read_sample(self, path: Path) -> list[Item]:
