@@ -37,7 +37,7 @@ test-slow: ## the tests that take minutes each
 
 faults: ## what breaks it and does not: killed processes, lost nodes, long fuzzing, a crowd of ten thousand; 40 minutes
 	@scripts/setup.sh dev "$(PYTHON)"
-	EMBEDSERVE_EXAMPLES=200 $(BIN)/python -m pytest tests/faults -m "slow or not slow" --timeout=3000 -s
+	EMBEDSERVE_EXAMPLES=200 $(BIN)/python -m pytest tests/faults tests/costs -m "slow or not slow" --timeout=3000 -s
 
 soak: ## MINUTES=10 of 70 % load with swaps and bad input: does memory grow, does it get slower?
 	@scripts/setup.sh dev "$(PYTHON)"

@@ -8,10 +8,10 @@ from typing import Any
 import ray
 from ray import serve
 
-from deployments.autoscaling.busy_pool import BusyPool
 from deployments.autoscaling.workload import Workload
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
+from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import prepare_here
 from models.modalities.base import Preparation, Prepared
 
@@ -25,7 +25,7 @@ class Decoder:
     def __init__(self) -> None:
         """Start one thread for each CPU that the replica has reserved (``num_cpus``)."""
         cpus: Any = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-        self._threads = BusyPool(max(1, math.ceil(cpus)), "decode")
+        self._threads = PreparePool(max(1, math.ceil(cpus)), "decode")
         self._workload = Workload()
 
     async def decode(self, items: list[Item], prepare: Preparation, queued: Queued) -> list[Prepared]:
@@ -44,6 +44,10 @@ class Decoder:
             return await prepare_here(self._threads, prepare, items)
         finally:
             self._workload.end(queued)
+
+    def check_health(self) -> None:
+        """Serve's health check. It fails while a decoding does not come back, and Serve then replaces this replica."""
+        self._threads.check()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """The figures that Serve asks for and hands to the autoscaling policy."""

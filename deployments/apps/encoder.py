@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
 from ray import serve
 
-from deployments.autoscaling.busy_pool import BusyPool
 from deployments.autoscaling.workload import Workload
 from deployments.config.base import Profile
 from deployments.config.encoder import EncoderConfig
@@ -21,6 +21,7 @@ from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
 from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import Decoders, prepare_here
 from deployments.observability import tracing
 from deployments.observability.encoder_metrics import EncoderMetrics
@@ -55,10 +56,11 @@ class Encoder:
         self._metrics = EncoderMetrics()
         self._labels = (self._spec.model, self._spec.version)
         self._flushed_at = 0.0
-        self._threads = BusyPool(PREPARE_THREADS, "prepare")
+        self._threads = PreparePool(PREPARE_THREADS, "prepare")
+        self._loader = ThreadPoolExecutor(1, "load")  # a swap must not wait behind pictures
         self._engine = EnginePool(BATCHES)
         self._batcher = Batcher(self._engine, self._note)
-        self._slot = ArtifactSlot(self._spec, profile, self._threads, self._switched)
+        self._slot = ArtifactSlot(self._spec, profile, self._loader, self._switched)
         self._workload = Workload()
         self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
@@ -109,8 +111,9 @@ class Encoder:
         )
 
     async def check_health(self) -> None:
-        """Serve's health check. It fails when the engine does not embed, and Serve then replaces this replica."""
+        """Serve's health check. It fails when the engine does not embed or a decoding hangs; Serve then replaces this replica."""
         self._metrics.flush()  # also of a replica that has no work
+        self._threads.check()
         await self.describe()
 
     def record_autoscaling_stats(self) -> dict[str, float]:

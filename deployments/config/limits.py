@@ -30,7 +30,7 @@ def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 ImageFormats = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], AfterValidator(_not_empty)]
-PIXELS = 50_000_000  # 150 MB decoded
+PIXELS = 50_000_000  # 200 MB as Pillow keeps them
 
 
 class Limits(Strict):
@@ -58,6 +58,11 @@ class EncoderLimits(Strict):
 
     image_pixels: Annotated[int, Field(ge=1)] = PIXELS  # the gateway's: what it lets pass is decoded
     image_formats: ImageFormats = FORMATS  # for the same reason
+    # That all decodings of a replica may take together; one waits while others have it. A picture of 50 megapixels takes
+    # 400 MB, with transparency too, and as WebP 1.2 GB: it is then the only one.
+    image_memory_bytes: Annotated[int, Field(ge=16 * MIB)] = 1280 * MIB
+    # Processor seconds of one decoding: three times what the slowest picture of 50 megapixels takes.
+    image_s: Annotated[float, Field(gt=0)] = 10.0
 
     @model_validator(mode="before")
     @classmethod
@@ -66,7 +71,7 @@ class EncoderLimits(Strict):
             others = sorted((set(document) & set(Limits.model_fields)) - set(cls.model_fields))
             if others:
                 raise ValueError(
-                    f"an encoder reads {' and '.join(cls.model_fields)} only; "
+                    f"an encoder reads {', '.join(cls.model_fields)} only; "
                     f"move {', '.join(others)} to limits in the gateway's user_config"
                 )
         return document

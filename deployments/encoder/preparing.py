@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from typing import Any
 
 from ray.exceptions import RayActorError
@@ -12,23 +11,23 @@ from ray.serve.exceptions import RayServeException
 
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
+from deployments.encoder.prepare_pool import PreparePool
 from deployments.observability.logging import logger
-from models.errors import UnavailableError
+from models.errors import LimitError, UnavailableError
 from models.modalities.base import Preparation, Prepared
 
 GROUP = 2  # pictures in one call: half as many calls as with one each, and a picture waits behind at most one other
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
-TIMEOUT_S = 12.0  # of an attempt, for a node that is lost without a word; two fit into a request's usual 30 s
+TIMEOUT_S = 25.0  # of a call to a decoder, within a request's usual 30 s
 
 
-async def prepare_here(executor: Executor, prepare: Preparation, items: Sequence[Item]) -> list[Prepared]:
+async def prepare_here(pool: PreparePool, prepare: Preparation, items: Sequence[Item]) -> list[Prepared]:
     """For each item a row, or the error that explains why there is none."""
     if prepare.quick(items):
         return prepare(items)
-    loop = asyncio.get_running_loop()
     if not prepare.apart:
-        return await loop.run_in_executor(executor, prepare, items)
-    parts = await asyncio.gather(*(loop.run_in_executor(executor, prepare, [item]) for item in items))
+        return await pool.prepare(prepare, items)
+    parts = await asyncio.gather(*(pool.prepare(prepare, [item]) for item in items))
     return [prepared for part in parts for prepared in part]
 
 
@@ -58,12 +57,16 @@ class Decoders:
         return [prepared for part in await asyncio.gather(*calls) for prepared in part]
 
     async def _call(self, items: list[Item], prepare: Preparation, queued: Queued) -> list[Prepared]:
+        """Call a decoder. One that takes too long is not called again, nor is another: the pictures may be why."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
                     prepared: list[Prepared] = await self._handle.decode.remote(items, prepare, queued)
                     return prepared
-            except (RayActorError, TimeoutError) as error:
+            except TimeoutError:
+                logger.warning("a decoder did not answer within %g s; its pictures are given up", TIMEOUT_S)
+                return [LimitError(f"decoding did not end within {TIMEOUT_S:g} s", code="too_slow") for _ in items]
+            except RayActorError as error:
                 logger.warning("call to a decoder failed, attempt %d: %r", attempt, error)
             except RayServeException as error:
                 raise UnavailableError("no decoder takes calls") from error

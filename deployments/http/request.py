@@ -109,11 +109,10 @@ def parse_json(body: bytes) -> dict[str, Any]:
     Raises:
         InputError: malformed, or no object.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)  # RFC 8259 lets a parser ignore one
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if body.startswith(codecs.BOM_UTF8):
-            return parse_json(body.removeprefix(codecs.BOM_UTF8))  # RFC 8259 lets a parser ignore it
         raise InputError(f"the body is no valid JSON: {why_no_json(body, error)}", code="invalid_json") from error
     if not isinstance(document, dict):
         given = JSON_NAMES.get(type(document), "null")

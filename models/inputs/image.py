@@ -6,7 +6,6 @@ The reference is ``CLIPImageProcessorPil`` of transformers 5.23. Like it, we put
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Sequence
 
@@ -16,14 +15,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from models.errors import InputError, LimitError
-from models.inputs.image_header import ImageLimits, check_header, check_size, format_of
+from models.inputs.decode_limits import MEMORY, OTHER_MODES, WEBP_BYTES, TimedFile, memory_of
+from models.inputs.image_header import ImageLimits, check_header, check_size, format_of, size_of
+from models.inputs.jpeg_scans import check_scans, scans_of
 from models.inputs.unreadable import broken, wrong_format
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 RESIZED_PIXELS = 50_000_000  # 200 MB as RGB; the reference resizes even a very narrow picture whole before it crops
-
+BAND = 1 << 20  # pixels that are converted at a time, so that conversions take no memory of the picture's size
 SHRINKS = (8, 4, 2)  # libjpeg can divide both sides by these while it decodes
 
 Pixels = NDArray[np.uint8]
@@ -50,24 +51,36 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
 
     Raises:
         InputError: the bytes are no image of an accepted format, or are damaged.
-        LimitError: the image is larger than the limits allow.
+        LimitError: the image is larger than the limits allow, or decoding it takes too long or too much memory.
     """
     limits = limits or ImageLimits()
     check_header(data, limits)  # before Pillow opens it, which allocates the whole canvas of a WebP
+    found = format_of(data)
+    width, height = (size_of(data) if found == "WEBP" else None) or (0, 0)
     try:
-        with Image.open(io.BytesIO(data), formats=limits.formats) as image:
-            check_size(*image.size, limits)
-            original = image.size
-            box = _shrink(image, size, shrink_margin)
-            image.load()
-            return crop(image, size) if box is None else _crop_shrunk(image, size, original, box)
+        with MEMORY.taking(width * height * WEBP_BYTES, limits.memory):
+            return _decoded(data, found, size, limits, shrink_margin)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
-        found = format_of(data)
         if found is None and isinstance(error, UnidentifiedImageError):
             raise wrong_format(data, None, limits.formats) from error
         raise broken(data, found, error) from error
+
+
+def _decoded(data: bytes, found: str | None, size: int, limits: ImageLimits, shrink_margin: float) -> Pixels:
+    scans = scans_of(data) if found == "JPEG" else None
+    if scans is not None:
+        check_scans(scans, limits.pixels)
+    with Image.open(TimedFile(data, limits.seconds), formats=limits.formats) as image:
+        check_size(*image.size, limits)
+        original = image.size
+        resized = _resized(*original, size)
+        box = _shrink(image, size, shrink_margin)
+        wanted = memory_of(image, scans.count if scans else 1) + resized[0] * (resized[1] + image.size[1]) * OTHER_MODES
+        with MEMORY.taking(wanted, limits.memory):
+            image.load()
+            return _crop(image, size) if box is None else _crop_shrunk(image, size, resized, box)
 
 
 def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:
@@ -83,24 +96,22 @@ def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:
     return drafted[1] if drafted else None
 
 
-def crop(image: Image.Image, size: int = 224) -> Pixels:
-    """Turn a decoded picture upright, resize it and crop the model's square, uint8 [size, size, 3].
-
-    Raises:
-        LimitError: the picture is so narrow that resizing its short side would take more than ``RESIZED_PIXELS``.
-    """
-    rgb = to_rgb(ImageOps.exif_transpose(image))
+def _crop(image: Image.Image, size: int) -> Pixels:
+    """Turn a decoded picture upright, resize it and crop the model's square, uint8 [size, size, 3]."""
+    ImageOps.exif_transpose(image, in_place=True)
+    rgb = to_rgb(image)
     return _centre(rgb.resize(_resized(*rgb.size, size), Image.Resampling.BICUBIC), size)
 
 
-def _crop_shrunk(image: Image.Image, size: int, original: tuple[int, int], box: Box) -> Pixels:
-    """As ``crop``, for a shrunk picture. It is turned after resizing, because ``box`` refers to the decoded pixels."""
-    resized = to_rgb(image).resize(_resized(*original, size), Image.Resampling.BICUBIC, box=box)
-    return _centre(ImageOps.exif_transpose(resized), size)
+def _crop_shrunk(image: Image.Image, size: int, resized: tuple[int, int], box: Box) -> Pixels:
+    """As ``_crop``, for a shrunk picture. It is turned after resizing, because ``box`` refers to the decoded pixels."""
+    small = to_rgb(image).resize(resized, Image.Resampling.BICUBIC, box=box)
+    return _centre(ImageOps.exif_transpose(small), size)
 
 
 def _resized(width: int, height: int, size: int) -> tuple[int, int]:
-    short, long = min(width, height), max(width, height)
+    """Width and height that the reference resizes a picture to, even a very narrow one, before it crops."""
+    short, long = max(1, min(width, height)), max(width, height)
     longer = int(size * long / short)
     if longer * size > RESIZED_PIXELS:
         raise LimitError(
@@ -111,13 +122,25 @@ def _resized(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def _centre(image: Image.Image, size: int) -> Pixels:
-    pixels = np.asarray(image)
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
-    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+    left, top = (image.size[0] - size) // 2, (image.size[1] - size) // 2
+    return np.array(image.crop((left, top, left + size, top + size)))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB; transparent pixels become white."""
+    width, height = image.size
+    rows = max(1, BAND // width)
+    if height <= rows:
+        return _to_rgb(image)
+    if image.mode == "RGB" and image.info.get("transparency") is None:
+        return image
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, height, rows):
+        rgb.paste(_to_rgb(image.crop((0, top, width, min(top + rows, height)))), (0, top))
+    return rgb
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.errors import LimitError
+from models.inputs.jpeg_scans import FRAMES, ONE_PASS, SCAN, SEGMENTS, check_scans, scans_of
 from models.inputs.unreadable import wrong_format
 
 Size = tuple[int, int]  # width, height
 
-JPEG_SEGMENTS = 512  # at most, before the scan; 20 MB of metadata in full segments would be 320
-JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF markers; the three others hold tables
-JPEG_SCAN = 0xDA
 JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # sizes in bytes; OS/2's has 12
 WEBP_MODES = (b"VP8 ", b"VP8L", b"VP8X")  # lossy, lossless, extended
@@ -34,7 +32,9 @@ class ImageLimits:
     """What is refused before a pixel is decoded."""
 
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-    pixels: int = 50_000_000  # a 50-megapixel photo takes 150 MB as RGB
+    pixels: int = 50_000_000  # a 50-megapixel photo takes 200 MB as Pillow keeps it
+    memory: int = 1280 << 20  # bytes that all decodings of a process may take together
+    seconds: float = 10.0  # of a processor that one decoding may take; the largest photos take 3
     side: int = 20_000  # pixels; cameras and scanners stay below it, and wider panoramas show nothing at 224 pixels
 
 
@@ -50,8 +50,9 @@ def check_header(data: bytes, limits: ImageLimits) -> None:
         return  # it may be an accepted format that this module does not know
     if found not in limits.formats:
         raise wrong_format(data, found, limits.formats)
-    size = size_of(data)
-    if size is not None:
+    if found == "JPEG":
+        _check_jpeg(data, limits)
+    elif (size := size_of(data)) is not None:
         check_size(*size, limits)
 
 
@@ -96,24 +97,47 @@ def size_of(data: bytes) -> Size | None:
 
 def _jpeg(data: bytes) -> Size | None:
     """The size in the last frame header before the scan, which is the one that decoders use."""
-    size: Size | None = None
+    frame, _ = _jpeg_frame(data)
+    if frame is None:
+        return None
+    height, width = struct.unpack_from(">HH", data, frame + 5)
+    return width, height
+
+
+def _check_jpeg(data: bytes, limits: ImageLimits) -> None:
+    """Refuse a JPEG by its dimensions, and by its scans where they are several."""
+    try:
+        frame, scan = _jpeg_frame(data)
+        if frame is None:
+            return
+        height, width = struct.unpack_from(">HH", data, frame + 5)
+        at_once = data[frame + 1] in ONE_PASS and data[scan + 4] == data[frame + 9]
+    except (IndexError, struct.error):  # the bytes end before the header does
+        return
+    check_size(width, height, limits)
+    if not at_once and (scans := scans_of(data)):
+        check_scans(scans, limits.pixels)
+
+
+def _jpeg_frame(data: bytes) -> tuple[int | None, int]:
+    """Where the last frame header before the first scan begins, and that scan; None where the header is unclear."""
+    frame: int | None = None
     at = 2
-    for _ in range(JPEG_SEGMENTS):
+    for _ in range(SEGMENTS):
         if data[at] != 0xFF:
-            return None
+            return None, at
         marker = data[at + 1]
-        if marker == JPEG_SCAN:
-            return size
+        if marker == SCAN:
+            return frame, at
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
         if marker in JPEG_WITHOUT_LENGTH:
-            return None
-        if marker in JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            size = width, height
+            return None, at
+        if marker in FRAMES:
+            frame = at
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+    return None, at
 
 
 def _png(data: bytes) -> Size | None:

@@ -40,6 +40,8 @@ WARM_UP = (1, 4)  # pictures
 COST = 64  # a picture in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
 SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
 DEFAULT_SIDE = 224
+PERCENT = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "\n", "%0D": "\r", "%20": " "}  # what encoders of URIs write
+FEW_PERCENT = 100  # other characters that nobody has to encode; with more, it is no base64
 
 
 class ImageConfig(ModelConfig):
@@ -51,8 +53,8 @@ class ImageConfig(ModelConfig):
     shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
 
 
-class DecodeLimits(Protocol):
-    """The keys of an encoder's ``limits`` that concern pictures."""
+class HeaderLimits(Protocol):
+    """The keys of ``limits`` that gateway and encoder have for pictures."""
 
     @property
     def image_formats(self) -> tuple[str, ...]:
@@ -63,7 +65,19 @@ class DecodeLimits(Protocol):
         """Most pixels of a picture, width × height."""
 
 
-class PictureLimits(DecodeLimits, Protocol):
+class DecodeLimits(HeaderLimits, Protocol):
+    """The keys of an encoder's ``limits`` that concern pictures."""
+
+    @property
+    def image_memory_bytes(self) -> int:
+        """Most bytes that all decodings of a process take together."""
+
+    @property
+    def image_s(self) -> float:
+        """Most seconds of a processor that one decoding takes."""
+
+
+class PictureLimits(HeaderLimits, Protocol):
     """The keys of the gateway's ``limits`` that concern pictures."""
 
     @property
@@ -169,7 +183,7 @@ class ImageEmbedder(Embedder):
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
         """Encoded pictures → uint8 [size, size, 3]."""
-        accepted = ImageLimits() if limits is None else ImageLimits(limits.image_formats, limits.image_pixels)
+        accepted = ImageLimits() if limits is None else _image_limits(limits)
         return Decode(self.size, accepted, self.shrink_margin)
 
     def cost(self, row: Row) -> int:  # noqa: ARG002 - pixels are as many for each
@@ -219,6 +233,10 @@ class Decode:
             return error
         except MemoryError:
             return LimitError("decoding this image takes more memory than there is")
+
+
+def _image_limits(limits: DecodeLimits) -> ImageLimits:
+    return ImageLimits(limits.image_formats, limits.image_pixels, limits.image_memory_bytes, limits.image_s)
 
 
 def buckets(options: EngineOptions) -> Buckets:
@@ -291,4 +309,11 @@ def _payload(uri: str, where: str) -> str:
             param=where,
             code="invalid_image",
         )
-    return unquote(payload) if "%" in payload else payload
+    return _without_percent_signs(payload) if "%" in payload else payload
+
+
+def _without_percent_signs(payload: str) -> str:
+    """Base64 as it was before a URI's percent signs came into it; all but a few by replacing, which is 300 times as fast."""
+    for code, character in PERCENT.items():
+        payload = payload.replace(code, character).replace(code.lower(), character)
+    return unquote(payload) if payload.count("%") <= FEW_PERCENT else payload

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
+from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import GROUP, part_of, prepare_here
 from models.errors import InputError
 from models.inputs.image import decode
@@ -24,12 +24,12 @@ TEXT = "text-embedding@1.1.0"
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
+def threads() -> Iterator[PreparePool]:
+    with PreparePool(2, "prepare") as pool:
         yield pool
 
 
-async def test_pictures_keep_their_order_and_one_that_is_damaged_fails_alone(threads: ThreadPoolExecutor) -> None:
+async def test_pictures_keep_their_order_and_one_that_is_damaged_fails_alone(threads: PreparePool) -> None:
     files = [(PICTURES / name).read_bytes() for name in ("333x227.jpg", "l.png", "cmyk.jpg")]
     first, bad, *others = await prepare_here(threads, Decode(224, ImageLimits()), [files[0], b"no picture", *files[1:]])
     assert isinstance(bad, InputError)
@@ -40,7 +40,7 @@ async def test_pictures_keep_their_order_and_one_that_is_damaged_fails_alone(thr
 
 
 @pytest.mark.parametrize("length", [2, QUICK_CHARACTERS], ids=["short, on the event loop", "long, in a thread"])
-async def test_texts_and_token_ids_keep_their_order(threads: ThreadPoolExecutor, length: int) -> None:
+async def test_texts_and_token_ids_keep_their_order(threads: PreparePool, length: int) -> None:
     prepare = embedder_of(TEXT).preparation()
     items: list[Item] = ["a " * length, (7592, 2088), (10**9,), "hello world"]
     text, ids, bad, last = await prepare_here(threads, prepare, items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from deployments.config.names import deployment_name
 from deployments.config.routes import ModelRoutes
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
+from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import prepare_here
 from deployments.gateway.input_validation import checked_items
 from deployments.gateway.model_version import ModelVersion
@@ -69,7 +69,7 @@ def test_a_graph_of_another_modality_is_refused_by_its_name(artifact: Artifact) 
 
 async def test_an_encoder_prepares_its_items_and_each_fails_alone(artifact: Artifact) -> None:
     embedder = open_embedder(artifact)
-    with ThreadPoolExecutor(1) as threads:
+    with PreparePool(1, "prepare") as threads:
         good, short = await prepare_here(threads, embedder.preparation(), [SIGNAL, SIGNAL[:4]])
     assert isinstance(short, InputError)
     np.testing.assert_array_equal(good, np.arange(SAMPLES))

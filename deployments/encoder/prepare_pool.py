@@ -1,0 +1,82 @@
+"""The threads that prepare items: one that does not come back is given up, makes its replica unhealthy, and is tried nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from deployments.autoscaling.busy_pool import BusyPool
+from deployments.contract.items import Item
+from models.errors import LimitError, UnavailableError
+from models.modalities.base import Preparation, Prepared
+
+STUCK_S = 30.0  # three times the processor time after which a decoding ends itself, on a machine that is busy
+
+
+class PreparePool(BusyPool):
+    """Prepares items in threads, none of which is waited for longer than ``stuck_s`` seconds after it began.
+
+    A decoding ends itself when it has taken its time, and what would take long is refused before. A thread that hangs all
+    the same cannot be ended, only its process can: it makes the health check fail, and Serve replaces the replica.
+    """
+
+    def __init__(self, threads: int, name: str, stuck_s: float = STUCK_S) -> None:
+        """Make a pool of ``threads`` that are called ``name``."""
+        super().__init__(threads, name)
+        self._count = threads
+        self._stuck_s = stuck_s
+        self._stuck: set[Future[Any]] = set()
+
+    async def prepare(self, prepare: Preparation, items: Sequence[Item]) -> list[Prepared]:
+        """Prepare items in one thread, when it is their turn.
+
+        Returns:
+            For each item its row, or why there is none: also that it took too long.
+
+        Raises:
+            UnavailableError: every thread hangs.
+        """
+        if len(self._hanging()) >= self._count:
+            raise UnavailableError("no thread is left that prepares inputs; this replica is about to be replaced")
+        began: list[float] = []
+
+        def work() -> list[Prepared]:
+            began.append(time.monotonic())
+            return prepare(items)
+
+        future = self.submit(work)
+        result = asyncio.wrap_future(future)
+        while True:
+            left = self._stuck_s - (time.monotonic() - began[0] if began else 0)
+            if left <= 0:
+                self._stuck.add(future)
+                return [_given_up(self._stuck_s) for _ in items]
+            try:
+                return await asyncio.wait_for(asyncio.shield(result), left)
+            except TimeoutError:
+                if not began and len(self._hanging()) >= self._count:
+                    result.cancel()
+                    raise UnavailableError("no thread is left that prepares inputs") from None
+            except asyncio.CancelledError:
+                result.cancel()
+                raise
+
+    def check(self) -> None:
+        """Say whether all threads come back.
+
+        Raises:
+            UnavailableError: one does not.
+        """
+        if hanging := self._hanging():
+            raise UnavailableError(f"{len(hanging)} inputs have been prepared for more than {self._stuck_s:g} s")
+
+    def _hanging(self) -> set[Future[Any]]:
+        self._stuck = {future for future in self._stuck if not future.done()}
+        return self._stuck
+
+
+def _given_up(seconds: float) -> LimitError:
+    return LimitError(f"preparing this input takes longer than {seconds:g} s; it was given up", code="too_slow")
