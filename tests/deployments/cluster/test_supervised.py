@@ -58,9 +58,11 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def command(folder: Path, program: str) -> Iterator[Command]:
+def command(folder: Path, program: str, hangup: signal.Handlers = signal.SIG_DFL) -> Iterator[Command]:
+    """Start one that inherits how a closed terminal is taken, whatever these tests themselves run under."""
     adopt_orphans()  # what loses its parent is found below this process
     others = children_of(os.getpid())
+    before = signal.signal(signal.SIGHUP, hangup)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.deployments.cluster.supervising", program],
         stdout=subprocess.PIPE,
@@ -68,6 +70,7 @@ def command(folder: Path, program: str) -> Iterator[Command]:
         start_new_session=True,
         text=True,
     )
+    signal.signal(signal.SIGHUP, before)
     running = Command(process, folder, others)
     try:
         assert process.stdout is not None
@@ -114,14 +117,10 @@ def test_a_second_signal_ends_what_does_not_hear_the_first_one(tmp_path: Path) -
 
 
 def test_nohup_keeps_it_from_ending_with_its_terminal(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, for the child to inherit
-    try:
-        with command(tmp_path, "hears") as running:
-            running.group(signal.SIGHUP)
-            with pytest.raises(subprocess.TimeoutExpired):
-                running.process.wait(0.5)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with command(tmp_path, "hears", signal.SIG_IGN) as running:
+        running.group(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(0.5)
 
 
 def test_what_failed_leaves_its_folder_with_the_logs_and_nothing_else(place: Path) -> None:
