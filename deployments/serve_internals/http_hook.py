@@ -38,7 +38,6 @@ class Envelope:
         headers = [kept for name, value in scope["headers"] if (kept := _header(name, value)) is not None]
         scope["headers"] = [*headers, UNWATCHED]
         loop = asyncio.get_running_loop()
-        cut_off.note(scope, send)
         direct = http_shortcut.SHORTCUT.app_for(scope["path"], loop)
         watch = DisconnectWatch(receive, loop)
         try:
@@ -46,6 +45,9 @@ class Envelope:
                 await self._app(scope, watch.receive, send)
             else:
                 SEAMS.uses["http_shortcut"] += 1
+                cut_off.note(
+                    scope, send
+                )  # never in a scope that Serve's proxies send to a replica: it cannot be pickled
                 await direct(scope, watch.receive, http_shortcut.identified(scope, send))
         except asyncio.CancelledError:
             if not watch.gone:

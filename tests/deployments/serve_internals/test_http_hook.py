@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import re
 import uuid
 
@@ -98,6 +99,13 @@ async def test_without_a_gateway_or_on_another_loop_everything_goes_through_serv
     await asyncio.to_thread(asyncio.run, opened())
     await ask(Envelope(serve), "/v1/embeddings")
     assert (len(gateway.scopes), len(serve.scopes)) == (0, 2)
+
+
+async def test_what_serve_gets_can_be_sent_to_another_process(shortcut: http_shortcut.Shortcut) -> None:
+    """Its proxies have the hook too, and hand requests to replicas as pickles."""
+    app = App()
+    await ask(Envelope(app), "/v1/embeddings")
+    assert pickle.loads(pickle.dumps(app.scopes[0])) == app.scopes[0]
 
 
 @pytest.mark.parametrize(
