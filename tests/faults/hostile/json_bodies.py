@@ -66,7 +66,6 @@ NO_OBJECT = {
     "UTF-16": json.dumps(GOOD).encode("utf-16"),
     "UTF-32": json.dumps(GOOD).encode("utf-32"),
     "UTF-7": json.dumps(GOOD).encode("utf-7") + b"+",
-    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
     "an overlong NUL": b'{"model": "text-embedding", "input": "\xc0\x80"}',
     "a cut UTF-8 sequence": b'{"model": "text-embedding", "input": "\xf0\x9f"}',
     "a code point beyond Unicode": b'{"model": "text-embedding", "input": "\xf4\x90\x80\x80"}',
@@ -148,6 +147,8 @@ def _deep() -> Iterator[Case]:
         yield Case.json(f"{depth} objects in each other", objects)
         yield Case.json(f"{depth} lists that nobody closes", b"[" * depth)
         yield Case.json(f"{depth} lists in a tensor", b'{"inputs":' + lists + b"}", path=INFER_PATH)
+    yield Case.json("a byte order mark before it", b"\xef\xbb\xbf" + _dumped(GOOD), SERVED)
+    yield Case.json("two byte order marks before it", b"\xef\xbb\xbf" * 2 + _dumped(GOOD))
     yield Case.json("a million empty lists", b'{"model":"text-embedding","input":[' + b"[]," * 1_000_000 + b"[]]}")
     yield Case.json("a million numbers", b'{"model":"text-embedding","input":[' + b"1," * 1_000_000 + b"1]}")
     yield Case.json("a million fields", b"{" + b",".join(b'"%d":0' % i for i in range(1_000_000)) + b"}")
