@@ -70,5 +70,5 @@ def test_a_kill_fails_only_what_it_held_and_nothing_after(two: Fleet, title: str
         traffic.wait_for(200)
     report(f"{title} killed, recovered after {recovered - killed:.1f} s", traffic, killed)
     assert [at for at in traffic.failed_at if at > recovered] == []
-    if title.startswith("ray::"):
+    if "haproxy" not in title.lower():  # the port is closed until there is a new one, which takes seconds
         assert len(traffic.failures) <= 16  # at most what each client had under way
