@@ -1,11 +1,14 @@
 """`make test`: the whole suite as four runs of pytest, of which two are under way at a time.
 
 Tests that run services mostly wait and the others compute, so that both together take little longer than the longer of the two.
-Every line is printed behind the name of its run, and the closing line of each run stands once more at the end.
+Every line is printed behind the name of its run. The last lines are what failed and the closing line of each run: whoever keeps only the
+end of a log still reads what went wrong.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +20,9 @@ SLOW_LINKS = "tests/slow_links"
 SERVICES = ["tests/faults", "tests/integration", SLOW_LINKS]
 ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
 NAME_WIDTH = 7
+FAILURE_CHARS = 300  # of one failed test's line at the end
+FAILURES = ("FAILED tests", "ERROR tests")  # how pytest's short summary begins a line
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass
@@ -28,6 +34,7 @@ class Run:
     niceness: int = 0
     status: int | None = None
     closing: str = "did not run"
+    failures: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def run(self) -> None:
@@ -36,11 +43,19 @@ class Run:
         if sys.stdout.isatty():
             command.append("--color=yes")
         begin = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        environment = os.environ | {
+            "BUILD_NUMBER": "0"
+        }  # without it pytest cuts the lines of its summary to 80 characters
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
         assert self.process.stdout is not None
         for line in self.process.stdout:
             print(f"{self.name:{NAME_WIDTH}} | {line}", end="", flush=True)
             self.closing = line.strip(" =\n") or self.closing
+            plain = COLOURS.sub("", line).strip()
+            if plain.startswith(FAILURES):
+                self.failures.append(plain[:FAILURE_CHARS])
         self.status = self.process.wait()
         self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
 
@@ -84,7 +99,8 @@ def main() -> int:
         thread.join()
     print()
     for run in runs:
-        print(f"{run.name:{NAME_WIDTH}} | {run.closing}")
+        for line in (*run.failures, run.closing):
+            print(f"{run.name:{NAME_WIDTH}} | {line}")
     return 0 if all(run.status == 0 for run in runs) else 1
 
 
