@@ -1,4 +1,4 @@
-"""`make test`: the whole suite as four runs of pytest, of which two are under way at a time.
+"""`make test`: the whole suite as five runs of pytest, of which two are under way at a time.
 
 Tests that run services mostly wait and the others compute, so that both together take little longer than the longer of the two.
 Every line is printed behind the name of its run. The last lines are what failed and the closing line of each run: whoever keeps only the
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 SLOW_LINKS = "tests/slow_links"
 SERVICES = ["tests/faults", "tests/integration", SLOW_LINKS]
 ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
+ENDINGS = "tests/faults/test_endings.py"
 NAME_WIDTH = 7
 FAILURE_CHARS = 300  # of one failed test's line at the end
 FAILURES = ("FAILED tests", "ERROR tests")  # how pytest's short summary begins a line
@@ -61,14 +62,15 @@ class Run:
 
 
 # What only computes takes the time that the others leave: tests of services wait with a time limit, it does not. One run of
-# services at a time: beside each other, on two cores, HAProxy misses its health checks and is started anew.
+# services at a time while anything computes: beside each other, on two cores, HAProxy misses its health checks and is
+# started anew. When the unit tests are over, the second lane takes what needs a service of its own or none.
 UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=19)
 LANES = [
-    [UNITS],
+    [UNITS, Run("links", [SLOW_LINKS, ENDINGS])],
     [
         Run("cluster", [CLUSTER]),
         Run("changed", ["tests/integration", f"--ignore={ASKED}", f"--ignore={CLUSTER}"]),
-        Run("asked", ["tests/faults", ASKED, SLOW_LINKS]),
+        Run("asked", ["tests/faults", f"--ignore={ENDINGS}", ASKED]),
     ],
 ]
 

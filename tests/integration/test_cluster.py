@@ -192,7 +192,7 @@ def test_a_changed_configuration_of_everything_fails_no_request(story: Story) ->
     sleeper = copy.deepcopy(story.document["applications"][1])
     sleeper.update(name=SLEEPER, args={"model": INT8, "profile": "development"})
     sleeper["deployments"][0]["user_config"] = {"artifact": INT8}
-    sleeper["deployments"][0]["autoscaling_config"].update(min_replicas=0, downscale_to_zero_delay_s=20)
+    sleeper["deployments"][0]["autoscaling_config"].update(min_replicas=0, downscale_to_zero_delay_s=8)
     story.document["applications"].append(sleeper)
     routes = changed[GATEWAY]["user_config"]["models"]["text-embedding"]
     routes.update(versions={"1.0.0": 100, "1.1.0": 0}, scale_to_zero=["1.1.0"])
