@@ -13,6 +13,7 @@ from deployments.http.places import UNREAD
 from deployments.http.status import status_of
 from deployments.observability.logging import logger
 from deployments.observability.request_record import RECORD
+from deployments.serve_internals.haproxy_rules import LAST
 from models.errors import (
     AuthenticationError,
     ContentEncodingError,
@@ -63,7 +64,7 @@ def respond(error: Exception, scope: Scope) -> Response:
 
 def _headers(error: EmbedserveError, scope: Scope) -> dict[str, str]:
     """What an answer says beside its body: when to try again, how to authenticate, that the connection ends."""
-    headers = {"connection": "close"} if scope.get(UNREAD) else {}  # the rest of the body may never come
+    headers = {"connection": "close", LAST: "1"} if scope.get(UNREAD) else {}  # the rest of the body may never come
     if isinstance(error, UnavailableError | RateLimitError):
         headers["retry-after"] = str(error.retry_after_s)
     if isinstance(error, ContentEncodingError):

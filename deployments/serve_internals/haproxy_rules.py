@@ -26,6 +26,9 @@ CROWDED: Final = 0.75  # of the connections, or of the places: from then on clie
 HEAD_BYTES: Final = 16384  # what HAProxy allows by itself, and cookies of other services on the same name fit into
 HEADERS: Final = 100  # as many as HAProxy allows by itself
 WHOLE, ANSWERING, CLIENTS = "embedserve-whole", "embedserve-answering", "embedserve-clients"  # tables
+# On an answer to a request whose rest nobody will read: HAProxy closes that connection, and says so only if told to. A client
+# that does not know sends its next request into the closed connection.
+LAST: Final = "x-last-of-connection"
 VALID_ID: Final = f"'{request_id.VALID.pattern.decode()}'"
 
 
@@ -115,6 +118,8 @@ def backend_lines(places: int, rules: Rules) -> list[str]:
         f"http-request track-sc1 be_id table {WHOLE} if {{ req.body_len,sub(txn.length) ge 0 }} "
         "!{ req.hdr(transfer-encoding) -m found }",
         f"http-response track-sc2 be_id table {ANSWERING}",
+        f"http-response set-header connection close if {{ res.hdr({LAST}) -m found }}",
+        f"http-response del-header {LAST}",
     ]
     busy = f"{{ sc1_conn_cur gt {int(places * CROWDED)} }}"  # cheap, and false for nearly every request
     lines += [

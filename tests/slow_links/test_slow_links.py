@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.serve_internals.haproxy_rules import Rules
+from deployments.serve_internals.haproxy_rules import LAST, Rules
 from tests.faults.hostile.case import JSON
 from tests.faults.wire import exchange, receive, request
 from tests.integration.waiting import wait
@@ -60,6 +60,19 @@ def test_a_body_that_stalls_is_answered_in_json_under_a_request_id(front: Front)
     assert answer.status == 408
     assert answer.problem() is None
     assert answer.headers["x-request-id"]
+    assert answer.headers["connection"] == "close"
+
+
+def test_who_is_answered_before_the_body_has_ended_is_told_that_the_connection_ends(front: Front) -> None:
+    """Else a client sends its next request into a connection that is being closed, and gets no answer."""
+    head = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", front.port), timeout=30) as connection:
+        connection.sendall(head + b"2100000\r\n" + b"x" * 0x2100000)
+        answer = receive(connection)
+    assert answer is not None
+    assert (answer.status, code_of(answer.body)) == (413, "body_too_large")
+    assert answer.headers["connection"] == "close"
+    assert LAST not in answer.headers
 
 
 @pytest.mark.parametrize("count", [101, 1000])
