@@ -24,7 +24,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
 from models.engine.session import EngineOptions
-from models.inputs.image import pixel_values
+from models.inputs.preparation import Preparation
 
 ROUNDS = 15
 THREADS = 2
@@ -84,7 +84,7 @@ def text_runs(plain: ort.InferenceSession, shipped: dict[str, Embedder], count: 
 def image_runs(plain: ort.InferenceSession, shipped: dict[str, Embedder], count: int) -> dict[str, Run]:
     """Embed ``count`` pictures; the plain export gets normalised pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3), np.uint8)
-    feeds = {plain.get_inputs()[0].name: pixel_values(pixels)}
+    feeds = {plain.get_inputs()[0].name: Preparation.clip(224).values(pixels)}
     runs: dict[str, Run] = {"plain": lambda: plain.run(None, feeds)}
     return runs | {name: partial(embedder.embed_rows, list(pixels)) for name, embedder in shipped.items()}
 

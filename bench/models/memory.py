@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from models.engine import memory
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
+from models.inputs.preparation import Preparation
 from models.modalities.image import DEFAULT_SIDE, Image, fixed_side, run_pixels
 from models.modalities.text import run_padded
 
@@ -54,7 +56,8 @@ def _resident() -> float:
 def _runs(engine: Engine) -> list[Callable[[], object]]:
     if Image().takes(frozenset(engine.inputs)):
         size = fixed_side(engine) or DEFAULT_SIDE
-        return [lambda n=n: run_pixels(engine, np.zeros((n, size, size, 3), np.uint8)) for n in (1, 4)]  # type: ignore[misc]
+        empty, prepared = np.zeros((4, size, size, 3), np.uint8), Preparation.clip(size)
+        return [partial(run_pixels, engine, empty[:n], prepared) for n in (1, 4)]
     rows = [np.full((4, length), 2023) for length in (3, 60, 17)]
     return [lambda ids=ids: run_padded(engine, ids, np.ones_like(ids)) for ids in rows]  # type: ignore[misc]
 

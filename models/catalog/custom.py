@@ -13,12 +13,13 @@ from models.catalog.artifact import file_sha256
 from models.catalog.catalog import Catalog, FileSource, ModelSpec, require_name, require_version
 from models.catalog.families import family_of
 from models.catalog.folder import pooling_of, read_json, require_known_modules
+from models.catalog.picture_graph import graph_entry
 from models.engine.engine import Engine
 from models.errors import ArtifactError, CatalogError
 from models.files import FileChangedError, replacing
 from models.graph.precision import precision_of
 from models.inputs.text import pad
-from models.modalities import MODALITIES, graph_inputs, image, modality_of_graph, text
+from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text
 from models.yaml_edit import edit
 
 WEIGHTS = ("model.safetensors", "config.json")
@@ -95,10 +96,7 @@ def _onnx_entry(path: Path) -> dict[str, Any]:
     if modality is None:
         raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")
     if modality.name == "image":
-        preprocessing = read_json(folder / "preprocessor_config.json")
-        size = image.fixed_side(engine) or preprocessing.get("crop_size", {}).get("height", image.DEFAULT_SIDE)
-        vector = image.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8))
-        return {"type": "image", "dimensions": vector.shape[1], "config": {"image_size": size}, "files": (path.name,)}
+        return {"files": (path.name,), **graph_entry(path, engine)}
     if not (folder / "tokenizer.json").is_file():
         raise ArtifactError(f"{folder} lacks tokenizer.json, which {path.name} needs")
     pooling = pooling_of(folder)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from onnx import TensorProto
 
+from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Origin, Vector, Weights
 from models.graph.ordered_product import ordered_product
@@ -41,6 +44,7 @@ def self_attention(
     offset: Vector | None = None,
     lengths: Value | None = None,
     causal: bool = False,
+    mask: Value | None = None,
 ) -> Value:
     """Multi-head self-attention of normalised rows, without the output projection, [rows, h].
 
@@ -59,15 +63,48 @@ def self_attention(
         offset: what was added to ``x`` for a later layer.
         lengths: int64 [n], how many leading positions are tokens; None if all are.
         causal: whether a position sees only itself and those before it.
+        mask: added to the scores, or bool and true where a position is seen; [1, heads or 1, t, t].
     """
     query, key, value = (weights[f"{name}.weight"].T for name in names)
     hidden = query.shape[1]
     weight = np.concatenate([query, key, value], axis=1)
     bias = np.concatenate([weights[f"{names[0]}.bias"], np.zeros(2 * hidden, np.float32)])
     packed = linear(graph, x, f"{names[0]}_key_value", weight, bias=bias, offset=offset, origin=Origin.NORM)
+    return attend(graph, packed, hidden, heads, shape=shape, lengths=lengths, causal=causal, mask=mask)
+
+
+def attend(
+    graph: GraphBuilder,
+    packed: Value,
+    hidden: int,
+    heads: int,
+    *,
+    shape: Value,
+    lengths: Value | None = None,
+    causal: bool = False,
+    mask: Value | None = None,
+    rotate: Callable[[Value], Value] | None = None,
+) -> Value:
+    """Multi-head attention of queries, keys and values beside each other, [rows, 3 · hidden] to [rows, hidden].
+
+    Args:
+        graph: where the nodes go.
+        packed: the three projections.
+        hidden: the width of each.
+        heads: number of attention heads.
+        shape: as for ``self_attention``, and so are the next three.
+        lengths: int64 [n].
+        causal: whether a position sees only itself and those before it.
+        mask: [1, heads or 1, t, t].
+        rotate: what is done to queries and keys, [n, t, hidden] each.
+    """
     arranged = graph.op("Reshape", [packed, shape])
     parts = graph.ops("Split", [arranged, graph.ints(hidden, hidden, hidden)], 3, axis=-1)
+    if rotate is not None:
+        parts = [rotate(parts[0]), rotate(parts[1]), parts[2]]
     optional = [] if lengths is None else ["", "", "", lengths]
+    if mask is not None:
+        optional = [mask, *optional[1:]]
     context = graph.op("Attention", [*parts, *optional], q_num_heads=heads, kv_num_heads=heads, is_causal=int(causal))
     return graph.op("Reshape", [context, graph.ints(-1, hidden)])
 
@@ -75,6 +112,25 @@ def self_attention(
 def output_bias(weights: Weights, value: str, output: str) -> Vector:
     """The output projection's bias plus the value projection's bias times the output weights, float64 [h]."""
     return weights[f"{output}.bias"] + ordered_product(weights[f"{value}.bias"], weights[f"{output}.weight"].T)
+
+
+ACTIVATIONS: dict[str, Callable[[GraphBuilder, Value], Value]] = {
+    "quick_gelu": lambda graph, x: graph.fused("QuickGelu", [x], alpha=1.702),
+    "gelu": lambda graph, x: graph.op("Gelu", [x]),
+    "gelu_pytorch_tanh": lambda graph, x: graph.op("Gelu", [x], approximate="tanh"),
+    "silu": lambda graph, x: graph.fused("QuickGelu", [x], alpha=1.0),
+}
+
+
+def activate(graph: GraphBuilder, name: str, x: Value) -> Value:
+    """Apply the activation that config.json names.
+
+    Raises:
+        ArtifactError: it is none of ``ACTIVATIONS``.
+    """
+    if name not in ACTIVATIONS:
+        raise ArtifactError(f"config.json: hidden_act is {name!r}; computed are {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name](graph, x)
 
 
 def arrangement(graph: GraphBuilder, batch: Value) -> Value:

@@ -14,7 +14,7 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.clip import clip_layer
 from models.graph.layers import arrangement, first_row, layer_norm, project_rows, unit_rows
 from models.graph.linear import Linear, Origin, Weights
-from models.inputs.image import CLIP_MEAN, CLIP_STD
+from models.inputs.preparation import Preparation
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,17 @@ class ClipVisionConfig:
         return (self.image // self.patch) ** 2 + 1
 
 
-def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.ModelProto:
+def build(
+    config: ClipVisionConfig, weights: Weights, linear: Linear, preparation: Preparation | None = None
+) -> onnx.ModelProto:
     """Build the graph ``pixels`` uint8 [n, image, image, 3] → ``embedding`` float32 [n, projection].
 
     Computes the same as Hugging Face's ``CLIPVisionModelWithProjection`` in inference on normalised pixels, then
-    normalises. ``weights`` are named as in that model's state dict.
+    normalises. ``weights`` are named as in that model's state dict. ``preparation`` says how pixels are scaled and
+    normalised; None means CLIP's own.
     """
     graph = GraphBuilder("vision_encoder", linear.dtype)
-    x = _patches(graph, config, weights, linear)
+    x = _patches(graph, config, weights, linear, preparation or Preparation.clip(config.image))
     shape = arrangement(graph, x)
     x = layer_norm(graph, x, weights, "vision_model.pre_layrnorm", config.epsilon)
     x = graph.op("Reshape", [x, graph.ints(-1, config.hidden)])
@@ -81,14 +84,17 @@ def build(config: ClipVisionConfig, weights: Weights, linear: Linear) -> onnx.Mo
     )
 
 
-def _patches(graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, linear: Linear) -> Value:
+def _patches(
+    graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, linear: Linear, preparation: Preparation
+) -> Value:
     """Pixels to [n, positions, hidden]; the strided convolution is computed as a product over flattened patches."""
     side, patch = config.image // config.patch, config.patch
     kernel = weights["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)  # [hidden, 3, patch, patch]
-    mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (CLIP_MEAN, CLIP_STD))
-    # (x / 255 - mean) / std is linear, so it is part of the kernel, and no float image is ever stored. Only the division
+    mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (preparation.mean, preparation.std))
+    # (x · scale - mean) / std is linear, so it is part of the kernel, and no float image is ever stored. Only the division
     # by 255 is not: half precision would lose weights that are 255 times smaller.
-    matrix = (kernel / std).transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
+    scaled = kernel * (preparation.scale * 255) / std
+    matrix = scaled.transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
     offset = -(kernel * mean / std).sum(axis=(1, 2, 3))
     grid = graph.op("Reshape", ["pixels", graph.ints(-1, side, patch, side, patch * 3)])
     grid = graph.op("Transpose", [grid], perm=[0, 1, 3, 2, 4])

@@ -1,29 +1,26 @@
-"""Encoded image → uint8 pixels, bit for bit as CLIP's reference preprocessing makes them.
+"""Encoded image → uint8 pixels, bit for bit as the reference preprocessing makes them.
 
-The reference is ``CLIPImageProcessorPil`` of transformers 5.23. Like it, we put white behind transparent pixels and clip
-16-bit greyscale at 255. EXIF orientation is applied first, as Hugging Face's ``load_image`` does.
+The reference is transformers' image processors for Pillow, such as ``CLIPImageProcessorPil`` of 5.23. Like them, we put
+white behind transparent pixels and clip 16-bit greyscale at 255. EXIF orientation is applied first, as Hugging Face's
+``load_image`` does.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from models.errors import InputError, LimitError
+from models.errors import InputError
 from models.inputs.decode_limits import MEMORY, OTHER_MODES, WEBP_BYTES, TimedFile, memory_of
 from models.inputs.image_header import ImageLimits, check_header, check_size, format_of, size_of
 from models.inputs.jpeg_scans import check_scans, scans_of
+from models.inputs.preparation import Framing
 from models.inputs.unreadable import broken, wrong_format
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-RESIZED_PIXELS = 50_000_000  # 200 MB as RGB; the reference resizes even a very narrow picture whole before it crops
 BAND = 1 << 20  # pixels that are converted at a time, so that conversions take no memory of the picture's size
 SHRINKS = (8, 4, 2)  # libjpeg can divide both sides by these while it decodes
 
@@ -35,16 +32,18 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; ours is in ImageLimits, and
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shrink_margin: float = 0) -> Pixels:
-    """Decode, orient, convert to RGB, resize the short side to ``size`` and crop the centre.
+def decode(
+    data: bytes, framing: Framing | int = 224, limits: ImageLimits | None = None, shrink_margin: float = 0
+) -> Pixels:
+    """Decode, orient, convert to RGB, resize and crop.
 
     Args:
         data: one encoded image; of an animation, the first frame is taken.
-        size: side of the square in pixels.
+        framing: how it is resized and cropped; a number means CLIP's way to a square of that side.
         limits: accepted formats and sizes, checked from the header.
-        shrink_margin: let libjpeg decode a JPEG at a half, a quarter or an eighth of its size if the short side stays at
-            least this many times ``size``. Several times faster, but the bits differ from the reference. 0 decodes every
-            pixel.
+        shrink_margin: let libjpeg decode a JPEG at a half, a quarter or an eighth of its size if its sides stay at
+            least this many times those after resizing. Several times faster, but the bits differ from the reference. 0
+            decodes every pixel.
 
     Returns:
         uint8 [size, size, 3].
@@ -53,13 +52,14 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
         InputError: the bytes are no image of an accepted format, or are damaged.
         LimitError: the image is larger than the limits allow, or decoding it takes too long or too much memory.
     """
+    framing = framing if isinstance(framing, Framing) else Framing.square(framing)
     limits = limits or ImageLimits()
     check_header(data, limits)  # before Pillow opens it, which allocates the whole canvas of a WebP
     found = format_of(data)
     width, height = (size_of(data) if found == "WEBP" else None) or (0, 0)
     try:
         with MEMORY.taking(width * height * WEBP_BYTES, limits.memory):
-            return _decoded(data, found, size, limits, shrink_margin)
+            return _decoded(data, found, framing, limits, shrink_margin)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise many types on damaged files, struct.error and SyntaxError too
@@ -68,62 +68,54 @@ def decode(data: bytes, size: int = 224, limits: ImageLimits | None = None, shri
         raise broken(data, found, error) from error
 
 
-def _decoded(data: bytes, found: str | None, size: int, limits: ImageLimits, shrink_margin: float) -> Pixels:
+def _decoded(data: bytes, found: str | None, framing: Framing, limits: ImageLimits, shrink_margin: float) -> Pixels:
     scans = scans_of(data) if found == "JPEG" else None
     if scans is not None:
         check_scans(scans, limits.pixels)
     with Image.open(TimedFile(data, limits.seconds), formats=limits.formats) as image:
         check_size(*image.size, limits)
         original = image.size
-        resized = _resized(*original, size)
-        box = _shrink(image, size, shrink_margin)
+        resized = framing.resized(*original)
+        box = _shrink(image, framing, resized, shrink_margin)
         wanted = memory_of(image, scans.count if scans else 1) + resized[0] * (resized[1] + image.size[1]) * OTHER_MODES
         with MEMORY.taking(wanted, limits.memory):
             image.load()
-            return _crop(image, size) if box is None else _crop_shrunk(image, size, resized, box)
+            return _crop(image, framing) if box is None else _crop_shrunk(image, framing, resized, box)
 
 
-def _shrink(image: Image.Image, size: int, margin: float) -> Box | None:
+def _shrink(image: Image.Image, framing: Framing, resized: tuple[int, int], margin: float) -> Box | None:
     """Choose how much libjpeg shrinks; returns the picture's box in the decoded pixels, None if nothing is shrunk.
 
     The last decoded column or row may be covered only in part: an eighth of 1001 pixels is 125.125, decoded as 126.
     """
-    if not margin or not isinstance(image, JpegImageFile):
+    if not margin or not framing.shrinkable or not isinstance(image, JpegImageFile):
         return None
     width, height = image.size
-    by = next((by for by in SHRINKS if min(width, height) >= by * margin * size), None)
+    by = next((by for by in SHRINKS if min(width / resized[0], height / resized[1]) >= by * margin), None)
     drafted = image.draft(image.mode, (width // by, height // by)) if by else None
     return drafted[1] if drafted else None
 
 
-def _crop(image: Image.Image, size: int) -> Pixels:
+def _crop(image: Image.Image, framing: Framing) -> Pixels:
     """Turn a decoded picture upright, resize it and crop the model's square, uint8 [size, size, 3]."""
     ImageOps.exif_transpose(image, in_place=True)
-    rgb = to_rgb(image)
-    return _centre(rgb.resize(_resized(*rgb.size, size), Image.Resampling.BICUBIC), size)
+    upright = image if framing.torchvision else to_rgb(image)
+    wanted = framing.resized(*upright.size)
+    resized = upright if wanted == upright.size else upright.resize(wanted, Image.Resampling(framing.resample))
+    return _centre(resized, framing)
 
 
-def _crop_shrunk(image: Image.Image, size: int, resized: tuple[int, int], box: Box) -> Pixels:
+def _crop_shrunk(image: Image.Image, framing: Framing, resized: tuple[int, int], box: Box) -> Pixels:
     """As ``_crop``, for a shrunk picture. It is turned after resizing, because ``box`` refers to the decoded pixels."""
-    small = to_rgb(image).resize(resized, Image.Resampling.BICUBIC, box=box)
-    return _centre(ImageOps.exif_transpose(small), size)
+    small = to_rgb(image).resize(resized, Image.Resampling(framing.resample), box=box)
+    return _centre(ImageOps.exif_transpose(small), framing)
 
 
-def _resized(width: int, height: int, size: int) -> tuple[int, int]:
-    """Width and height that the reference resizes a picture to, even a very narrow one, before it crops."""
-    short, long = max(1, min(width, height)), max(width, height)
-    longer = int(size * long / short)
-    if longer * size > RESIZED_PIXELS:
-        raise LimitError(
-            f"image of {width}×{height} pixels is too narrow: with a short side of {size} it exceeds the limit of "
-            f"{RESIZED_PIXELS} pixels"
-        )
-    return (size, longer) if width <= height else (longer, size)
-
-
-def _centre(image: Image.Image, size: int) -> Pixels:
-    left, top = (image.size[0] - size) // 2, (image.size[1] - size) // 2
-    return np.array(image.crop((left, top, left + size, top + size)))
+def _centre(image: Image.Image, framing: Framing) -> Pixels:
+    left, top = framing.offset(image.size[0]), framing.offset(image.size[1])
+    square = image.crop((left, top, left + framing.size, top + framing.size))
+    pixels = np.array(square.convert("RGB") if square.mode != "RGB" else square)
+    return np.ascontiguousarray(pixels[:, :, ::-1]) if framing.bgr else pixels
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -146,13 +138,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def pixel_values(pixels: Sequence[Pixels] | Pixels) -> NDArray[np.float32]:
-    """Normalise uint8 [n, h, w, 3] to float32 [n, 3, h, w], the input of ready-made CLIP graphs.
-
-    Each step rounds as the reference does: it multiplies in float64 and divides in float32.
-    """
-    scaled = (np.asarray(pixels).astype(np.float64) * (1 / 255)).astype(np.float32)
-    normalised = (scaled - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)
-    return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, model_validator
 
 from models.engine.buckets import Buckets, image_buckets
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
 from models.inputs.base64_text import from_base64
-from models.inputs.image import Pixels, decode, pixel_values
+from models.inputs.image import Pixels, decode
 from models.inputs.image_header import ImageLimits, check_header
+from models.inputs.preparation import Framing, Preparation
 from models.modalities.base import (
     Embedder,
     Item,
@@ -51,6 +52,15 @@ class ImageConfig(ModelConfig):
     patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
     num_channels: Literal[3] = 3
     shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
+    preparation: Preparation | None = None  # absent: CLIP's own for squares of ``image_size``
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.preparation is not None and self.preparation.size != self.image_size:
+            raise ValueError(
+                f"image_size is {self.image_size}, and preparation makes squares of {self.preparation.size}"
+            )
+        return self
 
 
 class HeaderLimits(Protocol):
@@ -155,6 +165,8 @@ class ImageEmbedder(Embedder):
 
         self.artifact = artifact
         self.size: int = artifact.spec.config["image_size"]
+        self.prepared = Preparation.of(artifact.spec.config)
+        self.framing = self.prepared.framing
         self.shrink_margin: int = artifact.spec.config.get("shrink_margin") or 0
         self.engine = Engine(artifact.graph, options, buckets=buckets)
         require_modality(self.engine, "image", artifact.graph)
@@ -165,7 +177,7 @@ class ImageEmbedder(Embedder):
         Raises:
             InputError: an image does not decode.
         """
-        pixels = [decode(image, self.size, limits, self.shrink_margin) for image in images]
+        pixels = [decode(image, self.framing, limits, self.shrink_margin) for image in images]
         return self.embed_pixels(np.stack(pixels))
 
     def embed_rows(self, rows: Sequence[Row]) -> Vectors:
@@ -175,16 +187,16 @@ class ImageEmbedder(Embedder):
     def embed_pixels(self, pixels: Pixels) -> Vectors:
         """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""
         size = self.engine.rows_per_run(BATCH_IMAGES)
-        return stacked([run_pixels(self.engine, pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        return stacked([self.run_pixels(pixels[i : i + size]) for i in range(0, len(pixels), size)])
 
     def run_pixels(self, pixels: Pixels) -> Vectors:
         """The same, in a single run of the engine."""
-        return run_pixels(self.engine, pixels)
+        return run_pixels(self.engine, pixels, self.prepared)
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
         """Encoded pictures → uint8 [size, size, 3]."""
         accepted = ImageLimits() if limits is None else _image_limits(limits)
-        return Decode(self.size, accepted, self.shrink_margin)
+        return Decode(self.framing, accepted, self.shrink_margin)
 
     def cost(self, row: Row) -> int:  # noqa: ARG002 - pixels are as many for each
         """Every picture costs the same."""
@@ -202,14 +214,14 @@ class ImageEmbedder(Embedder):
 
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
         """One black picture."""
-        return values_of(self.engine, np.zeros((1, self.size, self.size, 3), np.uint8))
+        return values_of(self.engine, np.zeros((1, self.size, self.size, 3), np.uint8), self.prepared)
 
 
 @dataclass(frozen=True, slots=True)
 class Decode:
     """Decoding as one artifact wants it; sent to decoders together with the pictures."""
 
-    size: int  # side of the square in pixels
+    framing: Framing
     limits: ImageLimits
     shrink_margin: int = 0  # as models.inputs.image.decode takes it
 
@@ -228,7 +240,7 @@ class Decode:
         if not isinstance(item, bytes):
             return InputError("this model embeds images, not text", code="wrong_modality")
         try:
-            return decode(item, self.size, self.limits, self.shrink_margin)
+            return decode(item, self.framing, self.limits, self.shrink_margin)
         except InputError as error:
             return error
         except MemoryError:
@@ -251,15 +263,20 @@ def fixed_side(engine: Engine) -> int | None:
     return side if isinstance(side, int) else None
 
 
-def values_of(engine: Engine, pixels: Pixels) -> dict[str, NDArray[Any]]:
+def takes_pixels(engine: Engine) -> bool:
+    """Whether a graph takes uint8 pixels as they are, and so scales and normalises them itself."""
+    return next(iter(engine.inputs.values())) == np.uint8
+
+
+def values_of(engine: Engine, pixels: Pixels, preparation: Preparation) -> dict[str, NDArray[Any]]:
     """The graph's input for uint8 pixels [n, h, w, 3]: as they are, or normalised where the graph does not do it."""
     name, dtype = next(iter(engine.inputs.items()))
-    return {name: pixels if dtype == np.uint8 else pixel_values(pixels)}
+    return {name: pixels if dtype == np.uint8 else preparation.values(pixels)}
 
 
-def run_pixels(engine: Engine, pixels: Pixels) -> Vectors:
+def run_pixels(engine: Engine, pixels: Pixels, preparation: Preparation) -> Vectors:
     """Run an image graph once: uint8 pixels [n, h, w, 3] to unit vectors, float32 [n, d]."""
-    return engine.run(values_of(engine, pixels), lambda tokens: tokens[:, 0])
+    return engine.run(values_of(engine, pixels, preparation), lambda tokens: tokens[:, 0])
 
 
 def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:

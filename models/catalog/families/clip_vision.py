@@ -8,8 +8,10 @@ from typing import Any
 import onnx
 
 from models.catalog.families.base import Family
+from models.catalog.picture_files import preparation_in
 from models.graph.linear import Linear, Weights
 from models.graph.vision import ClipVisionConfig, build
+from models.inputs.preparation import Preparation
 
 
 class ClipVision(Family):
@@ -23,16 +25,17 @@ class ClipVision(Family):
         """The dimensions of the space that both towers share."""
         return ClipVisionConfig.from_json(config).projection
 
-    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
-        """The side of the input square, in pixels."""
-        return {"image_size": ClipVisionConfig.from_json(config).image}
+    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """The side of the input square, in pixels, and how pictures become such squares."""
+        side = ClipVisionConfig.from_json(config).image
+        return {"image_size": side, "preparation": preparation_in(folder, config, side).preparation.entry}
 
     def build(
         self,
         config: dict[str, Any],
         weights: Weights,
         linear: Linear,
-        settings: dict[str, Any],  # noqa: ARG002 - weights and config.json say all
+        settings: dict[str, Any],
     ) -> onnx.ModelProto:
         """From uint8 pixels to the unit vector."""
-        return build(ClipVisionConfig.from_json(config), weights, linear)
+        return build(ClipVisionConfig.from_json(config), weights, linear, Preparation.of(settings))

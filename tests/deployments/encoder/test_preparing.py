@@ -15,6 +15,7 @@ from deployments.encoder.preparing import GROUP, part_of, prepare_here
 from models.errors import InputError
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
+from models.inputs.preparation import Framing
 from models.modalities.image import Decode
 from models.modalities.text import QUICK_CHARACTERS
 from tests.models.loading import embedder_of
@@ -31,7 +32,9 @@ def threads() -> Iterator[PreparePool]:
 
 async def test_pictures_keep_their_order_and_one_that_is_damaged_fails_alone(threads: PreparePool) -> None:
     files = [(PICTURES / name).read_bytes() for name in ("333x227.jpg", "l.png", "cmyk.jpg")]
-    first, bad, *others = await prepare_here(threads, Decode(224, ImageLimits()), [files[0], b"no picture", *files[1:]])
+    first, bad, *others = await prepare_here(
+        threads, Decode(Framing(), ImageLimits()), [files[0], b"no picture", *files[1:]]
+    )
     assert isinstance(bad, InputError)
     assert bad.code == "invalid_image"
     for row, file in zip([first, *others], files, strict=True):

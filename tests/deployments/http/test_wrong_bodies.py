@@ -19,6 +19,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply
 from models.errors import InputError
+from models.inputs.preparation import Framing
 from models.modalities.image import Decode, ImageLimits
 from tests.deployments.http.service import HASH, TEXT, application, serving
 from tests.faults.hostile.pictures import encoded, scene
@@ -52,7 +53,7 @@ CODINGS = {  # names of HTTP's registry of content codings, and the bodies where
 
 async def decoded(items: list[Item], _: int, __: str | None) -> EncodeReply:
     """What an encoder answers, as far as pictures decide it: its real decoding, and a vector for each that decodes."""
-    rows = Decode(224, ImageLimits())(items)
+    rows = Decode(Framing(), ImageLimits())(items)
     errors = {i: ItemError(str(row), row.code) for i, row in enumerate(rows) if isinstance(row, InputError)}
     return EncodeReply(Label("image-embedding@1", HASH), np.ones((len(items), 4), np.float32), [0] * len(items), errors)
 

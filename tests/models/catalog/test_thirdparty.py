@@ -20,6 +20,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.engine import Engine
 from models.errors import ArtifactError
+from models.inputs.preparation import Preparation
 from models.modalities.base import require_modality
 from models.modalities.image import run_pixels
 from models.modalities.text import TextEmbedder
@@ -124,7 +125,7 @@ def test_a_graph_with_half_precision_pixels_and_vectors(tmp_path: Path) -> None:
     )
     path = tmp_path / "vision.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    vectors = run_pixels(Engine(path), np.full((2, 8, 8, 3), 200, np.uint8))
+    vectors = run_pixels(Engine(path), np.full((2, 8, 8, 3), 200, np.uint8), Preparation.clip(8))
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 

@@ -25,6 +25,7 @@ from models.engine.engine import Engine
 from models.engine.session import EngineOptions, shared_session
 from models.errors import ArtifactError
 from models.graph.onnx_file import check, contents, digest, load
+from models.inputs.preparation import Preparation
 from models.modalities.image import run_pixels
 from tests.models.loading import artifact_of
 
@@ -148,7 +149,7 @@ def test_weights_outside_the_folder_are_refused_wherever_the_graph_names_them(
 @pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "sub/weights.bin"])
 def test_weights_inside_the_folder_are_loaded(folder: Path, location: str) -> None:
     path = written(folder, in_initializer(tensor(location)))
-    vectors = run_pixels(Engine(path), np.zeros((1, 8, 8, 3), np.uint8))
+    vectors = run_pixels(Engine(path), np.zeros((1, 8, 8, 3), np.uint8), Preparation.clip(8))
     assert vectors.shape == (1, 192)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.inputs.image import decode, pixel_values
+from models.inputs.image import decode
+from models.inputs.preparation import Preparation
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 REFERENCE: dict[str, dict[str, str]] = json.loads((DATA / "pictures.json").read_text())
@@ -19,7 +20,7 @@ def test_pixels_are_the_bits_of_the_reference(name: str) -> None:
     assert pixels.shape == (224, 224, 3)
     assert pixels.dtype == np.uint8
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == REFERENCE[name]["pixels"]
-    values = pixel_values([pixels])
+    values = Preparation.clip(224).values([pixels])
     assert values.shape == (1, 3, 224, 224)
     assert values.dtype == np.float32
     assert hashlib.sha256(values.astype("<f4").tobytes()).hexdigest() == REFERENCE[name]["pixel_values"]

@@ -1,0 +1,219 @@
+"""How a folder says that its pictures are to be prepared: preprocessor_config.json, and its newer place.
+
+Every key is applied, known to change no vector, or refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pydantic import ValidationError
+
+from models.catalog.folder import read_json
+from models.catalog.picture_processors import FORMATS, HARMLESS, OF_CLIP, OF_MODELS, OFF, OTHERS, PROCESSORS, SWITCHES
+from models.errors import ArtifactError
+from models.inputs.preparation import Preparation
+from models.validation import describe, one_of
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder says about its pictures."""
+
+    preparation: Preparation
+    origin: str  # where it was read, or what was assumed, as a card says it
+
+
+def preparation_in(folder: Path, config: dict[str, Any] | None, side: int | None) -> Found:
+    """The preparation that a folder's files ask for.
+
+    Args:
+        folder: it may hold processor_config.json or preprocessor_config.json.
+        config: its config.json; None where there is none.
+        side: of the squares that its graph takes, in pixels; None if it takes any.
+
+    Raises:
+        ArtifactError: a key has a value that is not served, or is unknown; or pictures do not come out as the graph takes them.
+    """
+    name, given = _settings(folder)
+    if given is None:
+        model_type = (config or {}).get("model_type")
+        size = side or OF_CLIP["crop_size"]
+        kind = OF_MODELS.get(str(model_type), "CLIPImageProcessor")
+        sizes = {"size": dict.fromkeys(PROCESSORS[kind]["size"], size), "crop_size": size}
+        assumed = _preparation("preprocessor_config.json", PROCESSORS[kind] | sizes)
+        return Found(assumed, f"assumed: {kind} at {size}×{size} pixels, since there is no preprocessor_config.json")
+    kind, origin = _processor(name, given, config)
+    _require_known(name, kind, given)
+    preparation = _preparation(name, PROCESSORS[kind] | given)
+    if side is not None and preparation.size != side:
+        raise ArtifactError(
+            f"{name} makes squares of {preparation.size} pixels (crop_size, size), and the model takes {side}"
+        )
+    return Found(preparation, origin)
+
+
+def _settings(folder: Path) -> tuple[str, dict[str, Any] | None]:
+    """The file that decides, and what it says; as in transformers, a nested processor_config.json goes first."""
+    nested = read_json(folder / "processor_config.json").get("image_processor")
+    if nested is not None:
+        if not isinstance(nested, dict):
+            raise ArtifactError("processor_config.json: image_processor must be an object, {...}")
+        return "processor_config.json", nested
+    path = folder / "preprocessor_config.json"
+    if path.exists() and not path.is_file():
+        raise ArtifactError(f"{path} is no file")
+    return path.name, read_json(path) if path.is_file() else None
+
+
+def _processor(name: str, given: dict[str, Any], config: dict[str, Any] | None) -> tuple[str, str]:
+    """The class whose defaults hold, and where that is from."""
+    if given.get("auto_map"):
+        raise refusal(
+            name, "auto_map", "names code of the folder's own, which is not run; describe the preparation by keys"
+        )
+    kind = given.get("image_processor_type")
+    if kind is None and given.get("feature_extractor_type") is not None:
+        kind = str(given["feature_extractor_type"]).replace("FeatureExtractor", "ImageProcessor")
+    if kind is None and config is not None:
+        kind = config.get("image_processor_type")
+    if kind is None:
+        model_type = (config or {}).get("model_type")
+        if config is None:
+            return "CLIPImageProcessor", f"{name}; assumed: CLIPImageProcessor, since it names no image_processor_type"
+        kind = OF_MODELS.get(str(model_type))
+        if kind is None:
+            raise refusal(
+                name,
+                "image_processor_type",
+                f"is missing, and model_type {model_type!r} does not tell; it may be {one_of(PROCESSORS)}",
+            )
+    plain = str(kind).removesuffix("Fast").removesuffix("Pil")
+    if plain not in PROCESSORS:
+        raise refusal(name, "image_processor_type", f"is {kind!r}; served are {one_of(PROCESSORS)}")
+    return plain, f"{name}, {plain}"
+
+
+def _require_known(name: str, kind: str, given: dict[str, Any]) -> None:
+    ignored = "do_normalize" if kind == "MobileViTImageProcessor" else "do_flip_channel_order"
+    if given.get(ignored):
+        raise refusal(name, ignored, f"is set, and {kind} ignores it; remove it, or name the class that was meant")
+    for key, value in given.items():
+        if key in SWITCHES or key in OTHERS or key in HARMLESS or value is None:
+            continue
+        if key in OFF or key == "pad_size":
+            if value is False or (key == "pad_size" and not given.get("do_pad")):
+                continue
+            raise refusal(name, key, f"is not served: it {OFF.get(key, OFF['do_pad'])}")
+        if key in FORMATS:
+            if value == FORMATS[key]:
+                continue
+            raise refusal(name, key, f"is {value!r}; served is {FORMATS[key]!r}")
+        if key == "auto_map":
+            continue
+        raise refusal(name, key, "is unknown here, and might change vectors; remove it if it does not")
+
+
+def _preparation(name: str, settings: dict[str, Any]) -> Preparation:
+    for key in SWITCHES:
+        if not isinstance(settings[key], bool | None):  # null switches off
+            raise refusal(name, key, f"is {settings[key]!r}, and has to be true or false")
+    fields: dict[str, Any] = {}
+    for key in ("size", "crop_size"):  # also where it is not used, as the library does
+        if settings[key] is not None:
+            _resizing(name, key, settings[key], square=True)
+    if settings["do_resize"]:
+        fields = _resizing(name, "size", settings["size"], square=settings["default_to_square"])
+        fields["resample"] = _filter(name, settings["resample"])
+    if settings["do_center_crop"]:
+        fields["crop"] = _crop(name, settings["crop_size"])
+    elif "exact" not in fields or len(set(fields["exact"])) > 1:
+        key = "size" if settings["do_resize"] else "do_resize"
+        raise refusal(
+            name, key, f"is {settings[key]!r} without do_center_crop: pictures do not come out as squares of one size"
+        )
+    if settings["do_flip_channel_order"]:
+        fields["channels"] = "bgr"
+    fields["scale"] = _number(name, "rescale_factor", settings["rescale_factor"]) if settings["do_rescale"] else 1.0
+    if settings["do_normalize"]:
+        fields["mean"] = channels(name, "image_mean", settings["image_mean"])
+        fields["std"] = channels(name, "image_std", settings["image_std"])
+    return checked(name, fields)
+
+
+def checked(name: str, fields: dict[str, Any]) -> Preparation:
+    """A preparation of these fields.
+
+    Raises:
+        ArtifactError: they are not served; the message names them.
+    """
+    try:
+        return Preparation.model_validate(fields)
+    except ValidationError as error:
+        raise ArtifactError(f"{name} asks for a preparation that is not served: {describe(error)}") from None
+
+
+def _resizing(name: str, key: str, size: Any, *, square: bool) -> dict[str, Any]:
+    if isinstance(size, int) and not isinstance(size, bool):
+        size = {"height": size, "width": size} if square else {"shortest_edge": size}
+    elif isinstance(size, list) and len(size) == 2:
+        size = dict(zip(("height", "width"), size, strict=True))
+    keys = set(size) if isinstance(size, dict) else set()
+    if keys in ({"height", "width"}, {"shortest_edge"}, {"shortest_edge", "longest_edge"}):
+        sides = {edge: _side(name, f"{key}.{edge}", value) for edge, value in size.items()}
+        if "height" in sides:
+            return {"exact": (sides["height"], sides["width"])}
+        return {"short_side": sides["shortest_edge"], "longest": sides.get("longest_edge")}
+    raise refusal(
+        name,
+        key,
+        f"is {size!r}; served are a number, {{height, width}}, {{shortest_edge}}, {{shortest_edge, longest_edge}}",
+    )
+
+
+def _crop(name: str, size: Any) -> int:
+    if isinstance(size, dict) and set(size) == {"height", "width"}:
+        size = [size["height"], size["width"]]
+    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
+    height, width = (_side(name, "crop_size", side) for side in sides)
+    if height != width:
+        raise refusal(name, "crop_size", f"is {height}×{width}; served are squares")
+    return height
+
+
+def _side(name: str, key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise refusal(name, key, f"is {value!r}, and has to be a whole number of pixels")
+    return value
+
+
+def _filter(name: str, value: Any) -> str:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in list(Image.Resampling):
+        raise refusal(name, "resample", f"is {value!r}, and has to be one of Pillow's filters, 0 to 5")
+    return Image.Resampling(value).name.lower()
+
+
+def _number(name: str, key: str, value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise refusal(name, key, f"is {value!r}, and has to be a number")
+    return float(value)
+
+
+def channels(name: str, key: str, value: Any) -> tuple[float, ...]:
+    """One number for each of three channels.
+
+    Raises:
+        ArtifactError: the file has something else.
+    """
+    values = list(value) if isinstance(value, list | tuple) else [value] * 3
+    if len(values) != 3:
+        raise refusal(name, key, f"has {len(values)} numbers, and needs one for each of 3 channels")
+    return tuple(_number(name, key, each) for each in values)
+
+
+def refusal(name: str, key: str, problem: str) -> ArtifactError:
+    """The error for one key of a file."""
+    return ArtifactError(f"{name}: {key} {problem}")
