@@ -61,10 +61,11 @@ class Run:
         self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
 
 
-# What only computes takes the time that the others leave: tests of services wait with a time limit, it does not. One run of
-# services at a time while anything computes: beside each other, on two cores, HAProxy misses its health checks and is
-# started anew. When the unit tests are over, the second lane takes what needs a service of its own or none.
-UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=19)
+# What only computes takes the time that the others leave, and a tenth at least: at niceness 19 it would stand still for
+# seconds. Tests of services wait with a time limit, it does not. One run of services at a time while anything computes:
+# beside each other, on two cores, HAProxy misses its health checks and is started anew. When the unit tests are over,
+# the first lane takes what needs a service of its own or none.
+UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=10)
 LANES = [
     [UNITS, Run("links", [SLOW_LINKS, ENDINGS])],
     [

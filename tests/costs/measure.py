@@ -19,7 +19,7 @@ from models.errors import InputError
 from tests.costs.inputs import input_of
 from tests.costs.parsers import PARSERS, Parser
 
-ALONE_S = 20  # after which the process is ended, whatever it does
+ALONE_S = 120  # after which the process is ended, whatever it does
 TRIES = 3  # of an input that is over its budget, of which the best counts: another process may have been in the way
 
 

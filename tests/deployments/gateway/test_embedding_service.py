@@ -63,7 +63,7 @@ class Gateway:
 
 
 async def until_stored(server: RedisServer, count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while server.client.dbsize() != count:  # noqa: ASYNC110 - another process has no event to wait for
             await asyncio.sleep(0.01)
 
@@ -168,7 +168,7 @@ async def test_a_copy_for_a_shadow_counts_nothing_into_the_request_that_it_is_a_
         version.queue._send = send
     RECORD.set(record := Record())
     await embeddings.embed(EmbedRequest("m", ["a"]))
-    await asyncio.wait_for(copied.wait(), 10)
+    await asyncio.wait_for(copied.wait(), 60)
     await asyncio.sleep(0.01)
     RECORD.set(None)
     assert record.inference_s == 0

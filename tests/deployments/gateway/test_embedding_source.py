@@ -62,7 +62,7 @@ class Gateway:
 
 
 async def called(gateway: Gateway, times: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(gateway.calls) < times:  # noqa: ASYNC110 - a few turns of this loop
             await asyncio.sleep(0)
 

@@ -21,7 +21,7 @@ from deployments.serve_internals.seams import SEAMS
 from models.errors import UnavailableError
 from tests.deployments.gateway.fleet import Encoder, Handle
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(150)
 QUEUED = Queued("gateway", 1, 0)
 
 

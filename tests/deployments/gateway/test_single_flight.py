@@ -81,7 +81,7 @@ async def test_followers_go_on_as_soon_as_their_key_has_a_result() -> None:
     leader = asyncio.ensure_future(flights.results([b"early", b"late"], compute, joinable=True))
     follower = asyncio.ensure_future(flights.results([b"early"], compute, joinable=True))
     late = asyncio.ensure_future(flights.results([b"late"], compute, joinable=True))
-    assert await asyncio.wait_for(follower, 10) == {b"early": 1}
+    assert await asyncio.wait_for(follower, 60) == {b"early": 1}
     gate.set()
     assert await leader == {b"early": 1, b"late": 2}
     assert await late == {b"late": 2}

@@ -78,7 +78,7 @@ class Application:
 
     def line(self, request_id: str) -> dict[str, Any]:
         """The one line of a request; it is written after its answer has left."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (found := [line for line in self.lines() if line["request_id"] == request_id]):
             assert time.monotonic() < deadline, f"no line for {request_id}"
             time.sleep(0.005)

@@ -23,7 +23,7 @@ from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
 from deployments.rpc.strangers import MOST, Strangers
 from models.errors import UnavailableError
 
-pytestmark = pytest.mark.timeout(30)  # instead of minutes, when an answer never comes
+pytestmark = pytest.mark.timeout(150)  # instead of minutes, when an answer never comes
 
 QUEUED = Queued("gateway", 10, 20, 3, ("00-trace",), "h" * 64)
 
@@ -141,7 +141,7 @@ async def test_a_call_on_a_connection_that_has_ended_fails_at_once(bench: Bench)
     await bench.servers[0].close()
     await until(lambda: not connection.alive)
     with pytest.raises(ConnectionLostError):
-        await asyncio.wait_for(connection.encode(["a"], QUEUED), 10)
+        await asyncio.wait_for(connection.encode(["a"], QUEUED), 60)
 
 
 async def test_every_question_may_reach_another_replica(bench: Bench) -> None:
@@ -323,7 +323,7 @@ async def test_a_stranger_that_stays_silent_is_ended_in_time_and_a_gateway_that_
     connection = await bench.connected()
     reader, writer = await asyncio.open_connection(bench.replicas["0"]["host"], bench.replicas["0"]["port"])
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-        await asyncio.wait_for(reader.readexactly(1), 10)
+        await asyncio.wait_for(reader.readexactly(1), 60)
     writer.close()
     await asyncio.sleep(0.2)  # four times the silence that a stranger is allowed
     assert connection.alive
@@ -361,7 +361,7 @@ async def serve():
     for _ in range(10):
         os.write(go[1], b"x")
         await asyncio.get_running_loop().run_in_executor(None, os.read, done[0], 1)
-        await asyncio.wait_for(answers(bench), 20)
+        await asyncio.wait_for(answers(bench), 60)
         print("served", flush=True)
     os.write(go[1], b"x")
     os.waitpid(child, 0)

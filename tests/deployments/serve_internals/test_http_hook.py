@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from deployments.serve_internals import http_shortcut
 from deployments.serve_internals.http_hook import Envelope
 
-pytestmark = pytest.mark.timeout(20)  # instead of minutes, when an answer never comes
+pytestmark = pytest.mark.timeout(150)  # instead of minutes, when an answer never comes
 
 UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -123,10 +123,15 @@ def test_a_request_is_traced_from_its_client_to_the_inference(seen: Seen) -> Non
 
 
 def test_a_batch_links_to_every_request_in_it(seen: Seen) -> None:
-    traces = [new_trace() for _ in range(MANY)]
-    with ThreadPoolExecutor(MANY) as pool:
-        answers = list(pool.map(lambda i: seen.embed(f"{SECRET} {i}", traceparent=traces[i][2]), range(MANY)))
-    assert {answer.status_code for answer in answers} == {200}
+    traces = []
+
+    def send() -> None:
+        """Many at once: which of them meet in a batch is chance."""
+        new = [new_trace() for _ in range(MANY)]
+        with ThreadPoolExecutor(MANY) as pool:
+            answers = list(pool.map(lambda trace: seen.embed(f"{SECRET} {trace[0]}", traceparent=trace[2]), new))
+        assert {answer.status_code for answer in answers} == {200}
+        traces.extend(new)
 
     def requests() -> set[str]:
         return {span.id for trace, *_ in traces for span in seen.collector.of(trace).get("POST /v1/embeddings", [])}
@@ -135,8 +140,15 @@ def test_a_batch_links_to_every_request_in_it(seen: Seen) -> None:
         ids = {trace for trace, *_ in traces}
         return [span.links for span in list(seen.collector.spans) if span.name == "batch" and span.trace in ids]
 
-    wait("links to every request", lambda: len(requests()) == MANY and requests() <= set().union(*batches()))
-    assert max(len(links & requests()) for links in batches()) > 1
+    def complete() -> bool:
+        return len(requests()) == len(traces) and requests() <= set().union(*batches())
+
+    def shared() -> bool:
+        send()
+        wait("links to every request", complete)
+        return max(len(links & requests()) for links in batches()) > 1
+
+    wait("a batch of several requests", shared)
 
 
 def test_who_does_not_want_to_be_traced_is_not(seen: Seen) -> None:

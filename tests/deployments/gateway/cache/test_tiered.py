@@ -35,7 +35,7 @@ def config(**values: Any) -> Cache:
 
 
 async def until_stored(server: RedisServer) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not server.client.dbsize():  # noqa: ASYNC110 - another process has no event to wait for
             await asyncio.sleep(0.01)
 

@@ -45,12 +45,12 @@ async def test_lookups_that_get_no_answer_end_with_those_who_wait_and_hold_nobod
     for lookup in lookups:
         lookup.cancel()
     await asyncio.gather(*lookups, return_exceptions=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while children() - before:
         assert time.monotonic() < deadline, "their processes are still there"
         await asyncio.sleep(0.01)
     resolve._program = command()
-    assert "127.0.0.1" in await asyncio.wait_for(resolve("localhost", 443), 10)
+    assert "127.0.0.1" in await asyncio.wait_for(resolve("localhost", 443), 60)
 
 
 async def test_ten_times_the_lookups_that_run_at_once_leave_no_process_and_no_thread_that_works() -> None:
@@ -64,7 +64,7 @@ async def test_ten_times_the_lookups_that_run_at_once_leave_no_process_and_no_th
     for _ in range(5):
         await asyncio.gather(*(give_up() for _ in range(2 * THREADS)))
     resolve._program = command()
-    assert "127.0.0.1" in await asyncio.wait_for(resolve("localhost", 443), 20)
+    assert "127.0.0.1" in await asyncio.wait_for(resolve("localhost", 443), 60)
     resolve._threads.shutdown(wait=True)
     assert not children() - before
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("resolve") and thread.is_alive()]
