@@ -285,9 +285,10 @@ def test_twenty_swaps_in_a_row_give_their_memory_back(
             operator.swap(target)
             operator.wait("the swap", served(operator, hashes[target]))
         sizes.append(replica_memory(operator.service))
-    # Memory goes back when the last batch of the old artifact is over, a moment after the new one answers.
+    # Memory goes back when the last batch of the old artifact is over, a moment after the new one answers. An artifact that
+    # stayed each time would double it several times over; how much of freed memory stays resident is the kernel's choice.
     operator.wait(
-        f"memory of {[size >> 20 for size in sizes]} MiB", lambda: replica_memory(operator.service) <= sizes[0] * 1.10
+        f"memory of {[size >> 20 for size in sizes]} MiB", lambda: replica_memory(operator.service) <= sizes[0] * 1.25
     )
 
 
