@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import onnx
@@ -12,6 +11,7 @@ from safetensors.numpy import load_file
 
 from models.catalog.catalog import ModelSpec
 from models.catalog.families import FAMILIES
+from models.catalog.fields import read_json
 from models.errors import ArtifactError
 from models.graph import clip_text, synthetic, vision
 from models.graph.calibration import Calibration
@@ -43,21 +43,49 @@ def linear_for(spec: ModelSpec) -> Linear:
     return precision_of(spec.precision).linear(calibration)
 
 
-def build_weights(spec: ModelSpec, weights_path: Path, config_path: Path) -> onnx.ModelProto:
+def build_weights(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
     """Build the serving graph of safetensors weights.
+
+    Args:
+        spec: the catalogue entry.
+        files: of its source, by their names there.
 
     Raises:
         ArtifactError: no family builds this architecture, or weights are missing.
     """
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"its files do not load: {error}") from error
-    weights = load_weights(weights_path)
+    config = read_json(next(path for name, path in files.items() if PurePosixPath(name).name == "config.json"))
+    weights = dense_weights(spec.config, files)
+    layers = dense_folders(spec.config)
+    for name, path in files.items():
+        place = PurePosixPath(name)
+        if place.suffix == ".safetensors" and str(place.parent) not in layers:
+            weights |= load_weights(path)
     try:
         return build_graph(config, weights, linear_for(spec), spec.config, spec.type)
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
+    except (ValueError, TypeError, IndexError) as error:  # of numpy: shapes that do not fit each other
+        raise ArtifactError(f"its config.json and its weights do not fit each other: {error}") from error
+
+
+def dense_weights(settings: dict[str, Any], files: dict[str, Path]) -> Weights:
+    """The weights of the layers behind the pooling, each name after its layer's folder.
+
+    Raises:
+        ArtifactError: a file is missing, or does not load.
+    """
+    weights: Weights = {}
+    for place in dense_folders(settings):
+        path = files.get(f"{place}/model.safetensors")
+        if path is None:
+            raise ArtifactError(f"its source lists no {place}/model.safetensors, which config.dense names")
+        weights |= {f"{place}/{name}": array for name, array in load_weights(path).items()}
+    return weights
+
+
+def dense_folders(settings: dict[str, Any]) -> list[str]:
+    """The folders of the layers behind a text model's pooling, in their order."""
+    return [layer["weights"] for layer in settings.get("dense", ())]
 
 
 def load_weights(path: Path) -> Weights:

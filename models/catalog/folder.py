@@ -1,66 +1,57 @@
-"""Reads model folders in the layout of sentence-transformers and transformers."""
+"""A model folder that is being read: where it lies, what its owner asks for, and what was found in which file."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.errors import ArtifactError
-from models.modalities.text import Pooling
+from models.catalog.fields import Fields, read_json
 
-MODULES = (
-    "Transformer",
-    "Pooling",
-    "Normalize",
-)  # of sentence-transformers; our vectors have length 1 with or without Normalize
+ASSUMED = "assumed"
+ASKED = "asked for"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty if the file does not exist.
+@dataclass(frozen=True)
+class Wishes:
+    """What the owner of a model says where its files are silent, or against them; None leaves it to the files."""
 
-    Raises:
-        ArtifactError: it holds something else.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"{path} is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ArtifactError(f"{path} must hold a JSON object, {{...}}")
-    return document
+    pooling: tuple[str, ...] | None = None
+    max_length: int | None = None
+    lower_case: bool | None = None
+    normalize: bool | None = None
+    batch_dependent: bool = False  # take a graph whose vectors depend on the other inputs of a batch
 
 
-def require_known_modules(folder: Path) -> None:
-    """Refuse a sentence-transformers folder with modules other than encoder, pooling and normalisation.
+@dataclass(frozen=True)
+class Fact:
+    """One line of a model's card."""
 
-    Raises:
-        ArtifactError: it has others; the message names them.
-    """
-    modules = folder / "modules.json"
-    try:
-        listed = json.loads(modules.read_text(encoding="utf-8")) if modules.is_file() else []
-        names = [module["type"].rpartition(".")[2] for module in listed]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{modules} is no list of modules, each with its 'type': {error}") from error
-    unknown = [name for name in names if name not in MODULES]
-    if unknown:
-        raise ArtifactError(f"its modules.json lists {', '.join(unknown)}; taken are {', '.join(MODULES)}")
+    what: str
+    value: str
+    source: str  # the file that says it, ``assumed``, or ``asked for``
 
 
-def pooling_of(folder: Path) -> Pooling:
-    """The pooling that the folder's pooling module asks for; ``mean`` if it has none.
+@dataclass
+class ModelFolder:
+    """A folder, and the facts that are gathered while it is read."""
 
-    Raises:
-        ArtifactError: it is neither the mean nor the first token.
-    """
-    settings = read_json(folder / "1_Pooling" / "config.json")
-    modes = [name for name, on in settings.items() if name.startswith("pooling_mode_") and on is True]
-    known: dict[str, Pooling] = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    if not modes:
-        return "mean"
-    if len(modes) != 1 or modes[0] not in known:
-        raise ArtifactError(f"its pooling is {', '.join(modes)}; taken are mean and cls, one of them")
-    return known[modes[0]]
+    path: Path
+    wishes: Wishes = field(default_factory=Wishes)
+    facts: list[Fact] = field(default_factory=list)
+
+    def fields(self, name: str) -> Fields:
+        """The object in one of its JSON files; empty where there is none."""
+        return Fields.of_file(self.path / name, self.path)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The same as a plain dictionary."""
+        return read_json(self.path / name)
+
+    def has(self, name: str) -> bool:
+        """Whether a file of this name, or at this path, is there."""
+        return (self.path / name).is_file()
+
+    def note(self, what: str, value: object, source: str) -> None:
+        """Add a line to the card."""
+        self.facts.append(Fact(what, str(value), source))

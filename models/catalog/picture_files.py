@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ValidationError
 
-from models.catalog.folder import read_json
+from models.catalog.fields import read_json
 from models.catalog.picture_processors import FORMATS, HARMLESS, OF_CLIP, OF_MODELS, OFF, OTHERS, PROCESSORS, SWITCHES
 from models.errors import ArtifactError
 from models.inputs.preparation import Preparation

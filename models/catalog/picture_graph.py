@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.catalog.folder import read_json
+from models.catalog.fields import read_json
 from models.catalog.picture_files import Found, preparation_in
 from models.engine.engine import Engine
 from models.errors import ArtifactError

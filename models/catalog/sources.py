@@ -29,7 +29,7 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
     """Get all files of a source into ``folder``.
 
     Returns:
-        The path of each file by its base name.
+        The path of each file by its name in the source.
 
     Raises:
         SourceError: one line that says what failed.
@@ -40,7 +40,7 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
         _fetch_package(source, folder, reporter)
     else:
         _fetch_folder(source, folder)
-    return {Path(name).name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
+    return {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
 
 
 def _place(folder: Path, name: str, sha256: str) -> Path:

@@ -7,22 +7,25 @@ import json
 import os
 import shutil
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
-from models.catalog.build import build_random, build_weights, recipe
+from models.catalog.build import build_random, build_weights, dense_weights, recipe
 from models.catalog.catalog import ModelSpec, Source, SyntheticSource, store
 from models.catalog.download import Reporter, Silent
 from models.catalog.sources import fetch
 from models.catalog.store_fault import store_fault
+from models.catalog.text_folder import head_of
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
 from models.files import locked, replacing, write_whole
+from models.graph.append import append_head
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
 from models.graph.precision import precision_of
 from models.inputs.tokenizer_file import clip_tokenizer
+from models.inputs.tokenizer_rewrite import TokenizerChanges, rewritten_bytes
 from models.modalities.base import ModelFiles
 
 
@@ -186,24 +189,51 @@ def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
 
 def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
     target = spec.graph
-    if "tokenizer.json" in files:
-        _copy(files["tokenizer.json"], tokenizer_path(target))
+    tokenizer = next((path for name, path in files.items() if PurePosixPath(name).name == "tokenizer.json"), None)
+    if tokenizer is not None:
+        _write_tokenizer(spec, tokenizer, tokenizer_path(target))
     ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
     if ready is not None and contents(ready).external:
         raise ArtifactError(f"{ready.name} keeps its weights in other files; save it as a single file")
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
-        model = build_weights(spec, files["model.safetensors"], files["config.json"])
+        model = build_weights(spec, files)
         _begin(target)
         save(model, target)
-    elif rewrite := precision_of(spec.precision).rewrite:
-        reporter.note(f"{spec.reference}: rewriting {ready.name} in {spec.precision}")
-        model = rewrite(load(ready))
+    elif precision_of(spec.precision).rewrite or spec.config.get("in_graph"):
+        model = finished(spec, load(ready), files, reporter)
         _begin(target)
         save(model, target)
     else:
         _begin(target)
         _copy(ready, target)
+
+
+def finished(spec: ModelSpec, model: onnx.ModelProto, files: dict[str, Path], reporter: Reporter) -> onnx.ModelProto:
+    """A finished graph in the precision of its entry, with what follows its token vectors.
+
+    Raises:
+        ArtifactError: it cannot be rewritten so.
+    """
+    if rewrite := precision_of(spec.precision).rewrite:
+        reporter.note(f"{spec.reference}: rewriting its graph in {spec.precision}")
+        model = rewrite(model)
+    if spec.config.get("in_graph"):
+        model = append_head(model, head_of(spec.config, dense_weights(spec.config, files)), spec.dimensions)
+    return model
+
+
+def _write_tokenizer(spec: ModelSpec, source: Path, target: Path) -> None:
+    """The tokenizer as the entry says it is used."""
+    changes = spec.config.get("tokenizer")
+    if changes is None:
+        _copy(source, target)
+        return
+    try:
+        content = rewritten_bytes(source.read_bytes(), TokenizerChanges.model_validate(changes))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{source.name} is no tokenizer.json: {error}") from error
+    write_whole(target, content)
 
 
 def _begin(target: Path) -> None:

@@ -24,10 +24,12 @@ from models.engine.types import Feeds, Vectors
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
 from models.graph.precision import PRECISIONS
+from models.graph.sentence import RAW, UNIT
 
 # Names of outputs with one vector per input, and of outputs with one per token; the first that a graph has is taken.
 POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
+FINAL = (UNIT, RAW)
 NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
@@ -126,7 +128,7 @@ class Engine:
         return 0 if self.graph.bound is None else self.graph.bound.warm_up(self._feeds(example))
 
     def run(self, values: Feeds, pool: Callable[[NDArray[Any]], NDArray[Any]]) -> Vectors:
-        """Run once: arrays [n, ...] to unit vectors, float32 [n, d].
+        """Run once: arrays [n, ...] to vectors, float32 [n, d], of length 1 unless the graph says otherwise.
 
         Args:
             values: arrays by input name; those that the graph does not have are ignored.
@@ -135,7 +137,7 @@ class Engine:
         raw = self.graph.run(self._feeds(values))
         if self.graph.per_token:
             raw = pool(raw.astype(np.float32))
-        if self.graph.unit:
+        if self.graph.final:
             vectors: Vectors = raw
             return vectors
         wide = raw.astype(np.float64)
@@ -160,7 +162,7 @@ class Graph:
     inputs: dict[str, type[np.generic]]
     output: str
     per_token: bool
-    unit: bool  # whether the graph normalises its vectors to length 1
+    final: bool  # whether its vectors are as they should be: of length 1, or of the length that the model gives them
     metadata: dict[str, str]
     pool: ThreadPoolExecutor | None  # if each thread computes inputs of its own
     options: EngineOptions  # settled: they name the provider that is used
@@ -195,7 +197,7 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
         inputs={name: dtype for name, dtype in inputs.items() if dtype is not None},
         output=output,
         per_token=per_token,
-        unit=metadata.get("embedserve.output") == "unit",
+        final=metadata.get("embedserve.output") in FINAL,
         metadata=metadata,
         pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
         options=options,

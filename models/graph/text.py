@@ -1,28 +1,15 @@
-"""Serving graph of BERT-family sentence encoders: token ids and mask in, unit vectors out."""
+"""BERT's encoder: token ids and mask in, token vectors out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
-
-import onnx
-from onnx import TensorProto
+from typing import Any, Self
 
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.embeddings import embedding_rows, leading_rows
-from models.graph.layers import (
-    arrangement,
-    first_row,
-    layer_norm,
-    mean_over_tokens,
-    output_bias,
-    self_attention,
-    unit_rows,
-)
+from models.graph.layers import arrangement, layer_norm, output_bias, self_attention
 from models.graph.linear import Linear, Origin, Vector, Weights
-
-Pooling = Literal["mean", "cls"]
 
 
 @dataclass(frozen=True)
@@ -60,17 +47,16 @@ class BertConfig:
         )
 
 
-def build(config: BertConfig, weights: Weights, linear: Linear, pooling: Pooling = "mean") -> onnx.ModelProto:
-    """Build the graph ``input_ids`` int64 [n, t], ``attention_mask`` int64 [n, t] → ``embedding`` float32 [n, hidden].
+def tokens(graph: GraphBuilder, config: BertConfig, weights: Weights, linear: Linear) -> Value:
+    """Add the nodes from ``input_ids`` int64 [n, t] and ``attention_mask`` int64 [n, t] to token vectors [n, t, hidden].
 
-    Computes the same as Hugging Face's ``BertModel`` in inference, then sentence-transformers' pooling and L2 norm.
-    The mask must be ones followed by zeros: padding is on the right.
+    Computes the same as Hugging Face's ``BertModel`` in inference. The mask must be ones followed by zeros: padding is on
+    the right.
 
     The output of a LayerNorm is the residual of a later product. The LayerNorm already adds that product's bias (``carry``),
     and every other product that reads it subtracts it again inside its own bias (``offset``). This saves a pass over the
     hidden states for each product.
     """
-    graph = GraphBuilder("text_encoder", linear.dtype)
     lengths = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
     shape = arrangement(graph, "input_ids")
     layers = [f"encoder.layer.{i}" for i in range(config.layers)]
@@ -79,13 +65,7 @@ def build(config: BertConfig, weights: Weights, linear: Linear, pooling: Pooling
     for layer, carry, following in zip(layers, carries, [*carries[1:], None], strict=True):
         x = _attention(graph, x, weights, layer, config, linear, shape, lengths, carry)
         x = _feed_forward(graph, x, weights, layer, config, linear, following)
-    x = graph.op("Reshape", [x, shape])
-    pooled = mean_over_tokens(graph, x, "attention_mask") if pooling == "mean" else first_row(graph, x)
-    return graph.model(
-        {name: (TensorProto.INT64, ["n", "t"]) for name in ("input_ids", "attention_mask")},
-        ("embedding", unit_rows(graph, pooled), ["n", config.hidden]),
-        {"embedserve.output": "unit", "embedserve.precision": linear.precision, "embedserve.pooling": pooling},
-    )
+    return graph.op("Reshape", [x, shape])
 
 
 def _attention_bias(weights: Weights, layer: str) -> Vector:

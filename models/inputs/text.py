@@ -21,13 +21,14 @@ GROWTH = 4  # of the part that is tried next, where the first brought too few to
 class TextTokenizer:
     """Turns texts into token ids, truncated but not padded, and completes ready-made ids."""
 
-    def __init__(self, path: Path, max_length: int, *, lower_case: bool | None = None) -> None:
+    def __init__(self, path: Path, max_length: int, *, lower_case: bool | None = None, prompt: str = "") -> None:
         """Load a tokenizer.json.
 
         Args:
             path: the file. Its truncation and padding settings are ignored (MiniLM's says 128 tokens, the model takes 256).
             max_length: tokens per text, special tokens included.
             lower_case: replaces the setting of a BERT normaliser; None keeps it.
+            prompt: what stands before every text, and before ready-made ids.
 
         Raises:
             ArtifactError: the file is missing, or is no tokenizer with start and end tokens.
@@ -47,6 +48,8 @@ class TextTokenizer:
         if len(empty) < 2:
             raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
         self._start, self._end = empty[0], empty[-1]
+        self._prompt = prompt
+        self._prompt_ids = self._tokenizer.encode(prompt).ids[1:-1] if prompt else []
         self._cut = TextCut(self._tokenizer)
         self._enough = CHARACTERS_PER_TOKEN * max_length
 
@@ -56,6 +59,8 @@ class TextTokenizer:
         Raises:
             InputError: a text is not valid Unicode.
         """
+        if self._prompt:
+            texts = [self._prompt + text for text in texts]
         if all(len(text) <= self._enough for text in texts):
             return self._ids(texts)
         for text in texts:
@@ -97,7 +102,8 @@ class TextTokenizer:
             inner = inner[1:]
         if inner and inner[-1] == self._end:
             inner = inner[:-1]
-        return np.array([self._start, *inner[: self.max_length - 2], self._end], np.int32)
+        inner = [*self._prompt_ids, *inner][: self.max_length - 2]
+        return np.array([self._start, *inner, self._end], np.int32)
 
 
 def _require_unicode(text: str) -> None:

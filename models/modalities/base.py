@@ -92,6 +92,7 @@ class Embedder(ABC):
 
     artifact: ModelFiles
     engine: Engine
+    unit: bool = True  # whether its vectors have length 1
 
     @abstractmethod
     def preparation(self, limits: Any = None) -> Preparation:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StrictBool, StrictInt
 
 from models.engine.buckets import LENGTHS, Buckets, text_buckets
 from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
+from models.graph.steps import Pooling
 from models.inputs.text import Ids, TextTokenizer, pad
 from models.modalities.base import (
     Embedder,
     Item,
     Modality,
-    ModelConfig,
     ModelFiles,
     Prepared,
     Row,
     require_modality,
     stacked,
 )
+from models.modalities.text_config import TextConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,21 +33,12 @@ if TYPE_CHECKING:
     from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
-Pooling = Literal["mean", "cls"]
 WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_UP_TOKEN = 100  # any id; the vocabulary's last one where it is smaller
 QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
 SPECIAL = 2  # start and end
 USUAL_MOST = 256  # tokens where a model cuts that has not said where
-
-
-class TextConfig(ModelConfig):
-    """What ``config`` of a text model may say."""
-
-    max_sequence_length: Annotated[StrictInt, Field(ge=1, le=8192)]
-    do_lower_case: StrictBool | None = None
-    pooling: Pooling = "mean"
 
 
 class TextLimits(Protocol):
@@ -124,13 +115,14 @@ class TextEmbedder(Embedder):
 
         if artifact.tokenizer is None:
             raise ArtifactError(f"{artifact.graph.name} has no tokenizer beside it")
-        config = artifact.spec.config
+        config = TextConfig.model_validate(artifact.spec.config)
         self.artifact = artifact
-        self.engine = Engine(artifact.graph, options, buckets=partial(buckets, longest=config["max_sequence_length"]))
+        self.engine = Engine(artifact.graph, options, buckets=partial(buckets, longest=config.max_sequence_length))
         require_modality(self.engine, "text", artifact.graph)
-        self.pooling: Pooling = config.get("pooling", "mean")
+        self.pooling = config.poolings[0]
+        self.unit = config.normalize
         self.tokenizer = TextTokenizer(
-            artifact.tokenizer, config["max_sequence_length"], lower_case=config.get("do_lower_case")
+            artifact.tokenizer, config.max_sequence_length, lower_case=config.do_lower_case, prompt=config.prompt
         )
 
     def embed(self, texts: Sequence[str]) -> Vectors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from deployments.cli.console_reporter import console_reporter
 from deployments.cli.models.check_mark import mark
+
+if TYPE_CHECKING:
+    from models.catalog.folder import Fact
 
 
 class Tower(StrEnum):
@@ -30,17 +33,37 @@ def add_model(
     ],
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     tower: Annotated[Tower, typer.Option(help="Which half of a whole CLIP.")] = Tower.image,
+    pooling: Annotated[
+        str | None, typer.Option(help="How token vectors become one: mean, cls, max, lasttoken, ..., or several by +.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens after which a text is cut.")] = None,
+    lower_case: Annotated[
+        bool | None, typer.Option("--lower-case/--keep-case", help="Texts in lower case before the tokenizer.")
+    ] = None,
+    normalize: Annotated[
+        bool | None, typer.Option("--normalize/--raw", help="Vectors of length 1, or as the model gives them.")
+    ] = None,
+    batch_dependent: Annotated[
+        bool,
+        typer.Option("--batch-dependent", help="Take a graph whose vectors depend on the other inputs of a batch."),
+    ] = False,
 ) -> None:
     """Build a model of one's own, verify it, print its card and add it to the catalogue."""
     from models.catalog.catalog import catalog_path
-    from models.catalog.custom import add_entry, describe_folder, require_new
+    from models.catalog.custom import add_entry, described, require_new, require_reference
+    from models.catalog.folder import Wishes
     from models.catalog.store import pull
     from models.comparison import milliseconds, parameters
     from models.embedder import open_embedder
     from models.verify import verify
 
+    require_reference(reference)
     require_new(catalog_path(), reference)
-    spec = describe_folder(reference, origin, precision, tower.value)
+    modes = None if pooling is None else tuple(pooling.split("+"))
+    wishes = Wishes(modes, max_length, lower_case, normalize, batch_dependent)
+    found = described(reference, origin, precision, tower.value, wishes)
+    spec = found.spec
+    _show_card(found.facts)
     with console_reporter() as reporter:
         artifact = pull(spec, allow_synthetic=False, reporter=reporter)
     checks = verify(spec)
@@ -54,3 +77,11 @@ def add_model(
     count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"
     summary.add_row(spec.reference, str(spec.dimensions), count, size, speed, artifact.hash)
     Console().print(summary)
+
+
+def _show_card(facts: list[Fact]) -> None:
+    """What was read from which file, and what was assumed."""
+    table = Table("how it makes vectors", "", "says")
+    for fact in facts:
+        table.add_row(escape(fact.what), escape(fact.value), escape(fact.source))
+    Console().print(table)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar
 
 import onnx
 
+from models.catalog.folder import ModelFolder
 from models.graph.linear import Linear, Weights
 
 
@@ -17,13 +17,20 @@ class Family(ABC):
     model_types: ClassVar[tuple[str, ...]]  # ``model_type`` of its config.json
     modality: ClassVar[str]
     projection: ClassVar[str | None] = None  # a weight that the graph needs and that not every folder has
+    # Keys of config.json that the graph reads, or refuses a value of; others must be in ``config_keys.NEUTRAL``.
+    config_keys: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def dimensions(self, config: dict[str, Any]) -> int:
-        """The length of its vectors."""
+    def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:
+        """The length of its vectors.
+
+        Args:
+            config: config.json.
+            settings: what ``settings`` returned.
+        """
 
     @abstractmethod
-    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """``config`` of the catalogue entry, read from the files of ``folder``.
 
         Raises:

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import onnx
-
-from models.catalog.families.base import Family
-from models.catalog.folder import pooling_of, read_json
-from models.errors import ArtifactError
+from models.catalog.families.text_family import TextFamily
+from models.catalog.positions import positions_of
 from models.graph import text
+from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Weights
 
 
-class Bert(Family):
-    """All token types are 0; pooling takes the mean or the first token."""
+class Bert(TextFamily):
+    """All token types are 0."""
 
     model_types = ("bert",)
-    modality = "text"
+    config_keys = frozenset(
+        {
+            "hidden_act",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "hidden_size",
+            "intermediate_size",
+            "vocab_size",
+            "type_vocab_size",
+            "max_position_embeddings",
+            "layer_norm_eps",
+            "position_embedding_type",
+            "pad_token_id",
+        }
+    )
 
-    def dimensions(self, config: dict[str, Any]) -> int:
+    def hidden(self, config: dict[str, Any]) -> int:
         """Its hidden size."""
-        size: int = config["hidden_size"]
-        return size
+        return text.BertConfig.from_json(config).hidden
 
-    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """Length and lower-casing from sentence_bert_config.json, pooling from the pooling module."""
-        transformer = read_json(folder / "sentence_bert_config.json")
-        length = transformer.get("max_seq_length") or config["max_position_embeddings"]
-        settings = {"max_sequence_length": length, "pooling": pooling_of(folder)}
-        if transformer.get("do_lower_case"):
-            settings["do_lower_case"] = True
-        return settings
+    def positions(self, config: dict[str, Any]) -> int | None:
+        """All rows of its table."""
+        return positions_of(config)
 
-    def build(
-        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
-    ) -> onnx.ModelProto:
-        """Encoder, pooling and normalisation in one graph."""
-        pooling = settings.get("pooling", "mean")
-        if pooling not in ("mean", "cls"):
-            raise ArtifactError(f"pooling is {pooling!r}; the text graph pools by 'mean' or 'cls'")
-        return text.build(text.BertConfig.from_json(config), weights, linear, "cls" if pooling == "cls" else "mean")
+    def tokens(self, graph: GraphBuilder, config: dict[str, Any], weights: Weights, linear: Linear) -> Value:
+        """BERT's encoder."""
+        return text.tokens(graph, text.BertConfig.from_json(config), weights, linear)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import onnx
 
 from models.catalog.families.base import Family
+from models.catalog.folder import ModelFolder
 from models.graph.clip_text import ClipTextConfig, build
 from models.graph.linear import Linear, Weights
 
@@ -19,11 +19,11 @@ class ClipText(Family):
     modality = "text"
     projection = "text_projection.weight"
 
-    def dimensions(self, config: dict[str, Any]) -> int:
+    def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:  # noqa: ARG002 - config.json says it
         """The dimensions of the space that both towers share."""
         return ClipTextConfig.from_json(config).projection
 
-    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
+    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
         """The longest input, in tokens."""
         return {"max_sequence_length": ClipTextConfig.from_json(config).positions}
 

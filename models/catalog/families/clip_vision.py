@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import onnx
 
 from models.catalog.families.base import Family
+from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import preparation_in
 from models.graph.linear import Linear, Weights
 from models.graph.vision import ClipVisionConfig, build
@@ -21,14 +21,14 @@ class ClipVision(Family):
     modality = "image"
     projection = "visual_projection.weight"
 
-    def dimensions(self, config: dict[str, Any]) -> int:
+    def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:  # noqa: ARG002 - config.json says it
         """The dimensions of the space that both towers share."""
         return ClipVisionConfig.from_json(config).projection
 
-    def settings(self, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The side of the input square, in pixels, and how pictures become such squares."""
         side = ClipVisionConfig.from_json(config).image
-        return {"image_size": side, "preparation": preparation_in(folder, config, side).preparation.entry}
+        return {"image_size": side, "preparation": preparation_in(folder.path, config, side).preparation.entry}
 
     def build(
         self,

@@ -103,7 +103,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         r"max_sequ?e?nce_length",
     ),
     "a typo in an optional key of config": (config(poling="cls"), r"config\.poling: "),
-    "an unknown pooling": (config(pooling="max"), r"config\.pooling: .*'max'"),
+    "an unknown pooling": (config(pooling="least"), r"config\.pooling: .*'least'"),
     "a word where true or false belongs": (config(do_lower_case="perhaps"), r"config\.do_lower_case: "),
     "a length of zero": (config(max_sequence_length=0), r"config\.max_sequence_length"),
     "a length in words": (config(max_sequence_length="long"), r"config\.max_sequence_length"),
@@ -281,14 +281,15 @@ BUILD = """
 import hashlib, json, sys
 from pathlib import Path
 from safetensors.numpy import load_file
-from models.graph import synthetic, text, vision
+from models.catalog.build import build_graph
+from models.graph import synthetic, vision
 from models.graph.builder import save
 from models.graph.precision import PRECISIONS, precision_of
 folder, target = Path(sys.argv[1]), Path(sys.argv[2])
 clip = vision.ClipVisionConfig(layers=2, heads=2, hidden=16, inner=32, image=32, patch=8, projection=8)
 for precision in PRECISIONS:
-    bert = text.BertConfig.from_json(json.loads((folder / "config.json").read_text()))
-    save(text.build(bert, load_file(folder / "model.safetensors"), precision_of(precision).linear(None)), target)
+    config, weights = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    save(build_graph(config, weights, precision_of(precision).linear(None), {"pooling": "mean"}), target)
     print(precision, hashlib.sha256(target.read_bytes()).hexdigest())
     save(vision.build(clip, synthetic.clip_vision(clip), precision_of(precision).linear(None)), target)
     print(precision, hashlib.sha256(target.read_bytes()).hexdigest())

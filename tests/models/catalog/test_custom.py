@@ -116,8 +116,12 @@ def pooled_by(tiny: TinyModel, mode: str) -> Path:
     (tiny.folder / "1_Pooling").mkdir()
     settings = {"word_embedding_dimension": 8, f"pooling_mode_{mode}": True}
     (tiny.folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
-    kinds = [f"sentence_transformers.models.{kind}" for kind in ("Transformer", "Pooling", "Normalize")]
-    (tiny.folder / "modules.json").write_text(json.dumps([{"idx": i, "type": kind} for i, kind in enumerate(kinds)]))
+    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(paths.items())
+    ]
+    (tiny.folder / "modules.json").write_text(json.dumps(modules))
     return tiny.folder
 
 
@@ -177,7 +181,9 @@ def test_an_onnx_file_with_its_tokenizer_is_taken_as_it_is(
     token_level(graph)
     onnx.save(graph, str(folder / "model.onnx"))
     (folder / "tokenizer.json").write_bytes((tiny.folder / "tokenizer.json").read_bytes())
-    bench.add("export@1", folder / "model.onnx")
+    silent = bench.run("add", "export@1", "--from", str(folder / "model.onnx"))
+    assert (silent.returncode, "say it with --pooling" in " ".join(silent.stderr.split())) == (1, True)
+    bench.add("export@1", folder / "model.onnx", "--pooling", "mean", "--max-length", "16")
     theirs = bench.embedder("export@1", monkeypatch)
     assert isinstance(theirs, TextEmbedder)
     assert theirs.artifact.spec.dimensions == 8
@@ -203,7 +209,9 @@ def another_kind(folder: Path) -> None:
 
 
 def a_dense_layer(folder: Path) -> None:
-    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "type": "sentence_transformers.models.Dense"}]))
+    (folder / "modules.json").write_text(
+        json.dumps([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Dense"}])
+    )
 
 
 def max_pooling(folder: Path) -> None:
@@ -221,8 +229,11 @@ def a_missing_layer(folder: Path) -> None:
     [
         (no_weights, "lacks model.safetensors; pickled weights (.bin) are not loaded"),
         (another_kind, "model_type is 't5'; taken are bert"),
-        (a_dense_layer, "modules.json lists Dense; taken are Transformer, Pooling, Normalize"),
-        (max_pooling, "its pooling is pooling_mode_max_tokens; taken are mean and cls"),
+        (
+            a_dense_layer,
+            "modules.json lists Dense; served are Transformer, Pooling, any number of Dense, and Normalize",
+        ),
+        (max_pooling, "1_Pooling/config.json is there, and no modules.json says that it runs"),
         (a_missing_layer, "encoder.layer.1"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "lacks tokenizer.json"),
     ],
@@ -230,7 +241,7 @@ def a_missing_layer(folder: Path) -> None:
         "pickled weights",
         "another architecture",
         "a dense layer on top",
-        "max pooling",
+        "a pooling that nothing lists",
         "a missing layer",
         "no words",
     ],

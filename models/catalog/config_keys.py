@@ -1,0 +1,96 @@
+"""Keys of config.json: those that a family reads, those that change no vector, and all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.errors import ArtifactError
+
+# Read by transformers for training, for other heads, or for describing the model; or ways to compute the same.
+NEUTRAL = frozenset(
+    {
+        "architectures",
+        "model_type",
+        "_name_or_path",
+        "name_or_path",
+        "_commit_hash",
+        "transformers_version",
+        "torch_dtype",  # of the weights, which are read as they are and computed in the entry's precision; so is the next
+        "dtype",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        "finetuning_task",
+        "task_specific_params",
+        "initializer_range",
+        "initializer_factor",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "use_cache",
+        "gradient_checkpointing",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "output_past",
+        "tie_word_embeddings",
+        "bos_token_id",
+        "eos_token_id",
+        "sep_token_id",
+        "cls_token_id",
+        "unk_token_id",
+        "decoder_start_token_id",
+        "chunk_size_feed_forward",
+        "attn_implementation",
+        "_attn_implementation",
+        "sentence_transformers",
+        "tokenizer_class",  # read with the tokenizer
+        "directionality",  # the next four are of BERT's pooler, which no sentence encoder uses
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_last_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    }
+)
+# Anything but these values of theirs changes what an encoder computes.
+ONLY: dict[str, tuple[Any, ...]] = {
+    "is_decoder": (False,),
+    "add_cross_attention": (False,),
+    "is_encoder_decoder": (False,),
+    "pruned_heads": ({},),
+    "quantization_config": (),
+    "auto_map": (),
+    "torchscript": (False,),
+    "tie_encoder_decoder": (False,),
+    "cross_attention_hidden_size": (),
+}
+
+
+def require_known(config: dict[str, Any], read: frozenset[str]) -> None:
+    """Refuse a config.json with keys that might change vectors and that nobody reads.
+
+    Args:
+        config: its content.
+        read: the keys that the family reads.
+
+    Raises:
+        ArtifactError: names the keys.
+    """
+    for key, allowed in ONLY.items():
+        value = config.get(key)
+        if key not in read and value is not None and value not in allowed:
+            raise ArtifactError(f"config.json: {key} is {value!r:.80}, which is not served; export the model to ONNX")
+    unknown = sorted(set(config) - read - NEUTRAL - set(ONLY))
+    if unknown:
+        raise ArtifactError(
+            f"config.json: {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known here, and might change "
+            "vectors; if not, remove from the file"
+        )

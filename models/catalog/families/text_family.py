@@ -1,0 +1,63 @@
+"""What the families of sentence encoders share: everything but the encoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import onnx
+
+from models.catalog.families.base import Family
+from models.catalog.folder import ModelFolder
+from models.catalog.text_folder import head_of, text_settings
+from models.errors import ArtifactError
+from models.graph.builder import GraphBuilder, Value
+from models.graph.linear import Linear, Weights
+from models.graph.sentence import sentence_model
+
+
+class TextFamily(Family):
+    """An encoder of texts: a family says how long they may be, and adds the nodes up to the token vectors."""
+
+    modality = "text"
+
+    @abstractmethod
+    def hidden(self, config: dict[str, Any]) -> int:
+        """Dimensions of its token vectors."""
+
+    @abstractmethod
+    def positions(self, config: dict[str, Any]) -> int | None:
+        """Tokens that its table of positions has room for: without those that RoBERTa keeps free; None for no table."""
+
+    @abstractmethod
+    def tokens(self, graph: GraphBuilder, config: dict[str, Any], weights: Weights, linear: Linear) -> Value:
+        """Add the nodes from ``input_ids`` and ``attention_mask``, int64 [n, t], to token vectors [n, t, hidden].
+
+        Padding is on the right. Token vectors may not depend on it, nor on the other rows, to the last bit.
+
+        Raises:
+            ArtifactError: the configuration asks for something that the graph cannot do.
+            KeyError: a weight is missing.
+        """
+
+    def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:
+        """What pooling, dense layers and truncation make of the token vectors' size."""
+        pooling = settings["pooling"]
+        width = self.hidden(config) * (1 if isinstance(pooling, str) else len(pooling))
+        for layer in settings.get("dense", ()):
+            if layer["inputs"] != width:
+                raise ArtifactError(f"{layer['weights']} takes {layer['inputs']} dimensions, and gets {width}")
+            width = layer["outputs"]
+        return min(width, int(settings.get("truncate_dim", width)))
+
+    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
+        """Everything that the folder's files say."""
+        return text_settings(folder, config, self.positions(config))
+
+    def build(
+        self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
+    ) -> onnx.ModelProto:
+        """Encoder, pooling and what follows in one graph."""
+        graph = GraphBuilder("text_encoder", linear.dtype)
+        tokens = self.tokens(graph, config, weights, linear)
+        return sentence_model(graph, tokens, head_of(settings, weights), self.hidden(config), linear.precision)

@@ -1,0 +1,295 @@
+"""A folder's tokenizer: tokenizer.json, and what the files beside it change of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.catalog.fields import Fields, read_json
+from models.catalog.folder import ASSUMED, ModelFolder
+from models.errors import ArtifactError
+from models.inputs.tokenizer_rewrite import Rules, TokenizerChanges, rewritten, vocabulary_of
+
+FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
+MAP, ADDED = "special_tokens_map.json", "added_tokens.json"
+AS_THEY_ARE = ("TokenizersBackend", "PreTrainedTokenizer", "CLIPTokenizer")  # without the word Fast at the end
+BERT_WORDS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+ROBERTA_WORDS = {
+    "bos": "<s>",
+    "eos": "</s>",
+    "sep": "</s>",
+    "cls": "<s>",
+    "unk": "<unk>",
+    "pad": "<pad>",
+    "mask": "<mask>",
+}
+MPNET_WORDS = {**ROBERTA_WORDS, "unk": "[UNK]"}
+RULES: dict[str, tuple[Rules, dict[str, str]]] = {
+    "BertTokenizer": ("bert", BERT_WORDS),
+    "DistilBertTokenizer": ("bert", BERT_WORDS),
+    "MPNetTokenizer": ("bert", MPNET_WORDS),
+    "RobertaTokenizer": ("roberta", ROBERTA_WORDS),
+    "XLMRobertaTokenizer": ("xlm-roberta", ROBERTA_WORDS),
+}
+BY_MODEL = {
+    "bert": "BertTokenizer",
+    "distilbert": "BertTokenizer",
+    "nomic_bert": "BertTokenizer",
+    "mpnet": "MPNetTokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+}
+FOR_ALL = {"modernbert"}  # transformers takes tokenizer.json as it is, whatever class is named
+MODELS = {"bert": "WordPiece", "roberta": "BPE", "xlm-roberta": "Unigram"}
+NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+NEUTRAL = frozenset(
+    {
+        "clean_up_tokenization_spaces",  # of decoding
+        "name_or_path",
+        "special_tokens_map_file",
+        "tokenizer_file",
+        "backend",
+        "is_local",
+        "local_files_only",
+        "processor_class",
+        "max_length",  # the next six: of calls that ask for them, which sentence-transformers does not
+        "stride",
+        "truncation_strategy",
+        "pad_to_multiple_of",
+        "pad_token_type_id",
+        "pad_type_id",
+        "errors",  # of decoding
+        "trim_offsets",  # of offsets
+        "chat_template",  # for messages
+        "device_map",
+        "_commit_hash",
+        "do_basic_tokenize",  # of the slow tokenizers that no longer exist; so is the next
+        "never_split",
+        "use_fast",
+        "from_slow",
+        "legacy",
+        "sp_model_kwargs",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TokenizerReading:
+    """What was found."""
+
+    changes: dict[str, Any]  # as ``config.tokenizer`` of a catalogue entry; empty for none
+    max_length: int | None
+    tokenizer: Tokenizer  # with the changes
+    special: frozenset[str]
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """Leading tokens that are a prompt's, as sentence-transformers counts them."""
+        ids = self.tokenizer.encode(prompt).ids
+        ends = bool(ids) and self.tokenizer.id_to_token(ids[-1]) in self.special
+        return len(ids) - int(ends)
+
+
+def read_tokenizer(folder: ModelFolder, config: dict[str, Any], *, lower_case: bool) -> TokenizerReading:
+    """Read the tokenizer of a folder.
+
+    Args:
+        folder: of the encoder.
+        config: config.json; empty where there is none.
+        lower_case: whether texts are put in lower case before the tokenizer.
+
+    Raises:
+        ArtifactError: there is none, or a file asks for something that is not served.
+    """
+    document = _document(folder)
+    fields = folder.fields(CONFIG)
+    rules, words = _rules(folder, fields, config)
+    named = _named(folder, fields, document)
+    changes = TokenizerChanges(
+        rules=rules,
+        lowercase=fields.take("do_lower_case", bool, True),
+        strip_accents=fields.take("strip_accents", bool, False)
+        if "strip_accents" in fields
+        else fields.raw("strip_accents"),
+        chinese_characters=fields.take("tokenize_chinese_chars", bool, True),
+        prefix_space=fields.take("add_prefix_space", bool, rules == "xlm-roberta"),
+        lower_case_first=lower_case,
+        special=_special(document, {**words, **named}),
+    )
+    _require_usual(fields)
+    max_length = _max_length(fields)
+    fields.ignore(NEUTRAL)
+    fields.end()
+    try:
+        result = rewritten(document, changes)
+        tokenizer = Tokenizer.from_str(json.dumps(result))
+    except Exception as error:  # the bindings raise bare Exception
+        raise ArtifactError(f"{FILE} is no tokenizer: {error}") from error
+    if rules is not None:
+        _require_model(document, rules, {**words, **named}, tokenizer)
+    _note(folder, document, result, changes)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    kept = changes.model_dump(exclude_defaults=True) if result != document else {}
+    return TokenizerReading(kept, max_length, tokenizer, frozenset(special | set(named.values())))
+
+
+def _document(folder: ModelFolder) -> dict[str, Any]:
+    if not (folder.path / FILE).exists():
+        raise ArtifactError(f"{folder.path} lacks {FILE}; save the tokenizer anew with a recent transformers")
+    document = read_json(folder.path / FILE)
+    model, added = document.get("model"), document.get("added_tokens", [])
+    plain = isinstance(model, dict) and isinstance(model.get("vocab"), dict | list)
+    if not plain or not isinstance(added, list) or not all(isinstance(t, dict) and "content" in t for t in added):
+        raise ArtifactError(f"{FILE} is no tokenizer: it lacks model.vocab, or added_tokens is no list of tokens")
+    return document
+
+
+def _rules(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tuple[Rules | None, dict[str, str]]:
+    """Whose rules build the tokenizer anew, and the words that it looks for unless told otherwise."""
+    fields.require_empty("auto_map")
+    model_type = config.get("model_type")
+    said = fields.take("tokenizer_class", str, "") or config.get("tokenizer_class") or ""
+    if not isinstance(said, str):
+        raise ArtifactError(f"config.json: tokenizer_class must be a text, not {said!r:.60}")
+    name = said.removesuffix("Fast")
+    source = CONFIG if said else ASSUMED
+    if model_type in FOR_ALL:
+        name = "TokenizersBackend"
+    elif not name:
+        name = BY_MODEL.get(str(model_type), "TokenizersBackend")
+    if name in AS_THEY_ARE:
+        return None, {}
+    if name not in RULES:
+        known = ", ".join((*RULES, "TokenizersBackend"))
+        raise ArtifactError(
+            f"{CONFIG}: tokenizer_class is {said!r:.80}; known are {known}. If {FILE} says all, write TokenizersBackend"
+        )
+    folder.note("tokenizer", name, source)
+    return RULES[name]
+
+
+def _named(folder: ModelFolder, fields: Fields, document: dict[str, Any]) -> dict[str, str]:
+    """The special words that files name, by what they are for; all must be known to tokenizer.json."""
+    decoder = fields.raw("added_tokens_decoder")
+    if decoder is not None:
+        _require_same_added(decoder, document)
+    named = {key: fields.raw(f"{key}_token") for key in NAMED}
+    extra = [fields.raw("additional_special_tokens"), fields.raw("extra_special_tokens")]
+    if decoder is None and folder.has(MAP):
+        others = folder.fields(MAP)
+        named |= {key: others.raw(f"{key}_token") for key in NAMED if f"{key}_token" in others}
+        extra += [others.raw("additional_special_tokens"), others.raw("extra_special_tokens")]
+        others.end()
+    if decoder is None:
+        _require_known_ids(folder, document)
+    found = {key: _word(value, f"{key}_token") for key, value in named.items() if value is not None}
+    more = [_word(word, "extra_special_tokens") for group in extra if group for word in _list(group)]
+    present = {token["content"] for token in document.get("added_tokens", [])} | set(vocabulary_of(document))
+    unknown = [word for word in (*found.values(), *more) if word not in present]
+    if unknown:
+        raise ArtifactError(f"{CONFIG}: the special token {unknown[0]!r:.60} is not in {FILE}, whose ids the model has")
+    return {**found, **{f"extra {i}": word for i, word in enumerate(more)}}
+
+
+def _list(group: Any) -> list[Any]:
+    return list(group.values()) if isinstance(group, dict) else group if isinstance(group, list) else [group]
+
+
+def _word(value: Any, key: str) -> str:
+    content = value.get("content") if isinstance(value, dict) else value
+    if not isinstance(content, str) or not content:
+        raise ArtifactError(f"{CONFIG}: {key} must be a text or a token with its content, not {value!r:.80}")
+    return content
+
+
+def _require_same_added(decoder: Any, document: dict[str, Any]) -> None:
+    listed = {str(token["id"]): _flags(token) for token in document.get("added_tokens", []) if "id" in token}
+    ours = {str(key): _flags(token) for key, token in decoder.items()} if isinstance(decoder, dict) else None
+    if ours != listed:
+        raise ArtifactError(
+            f"{CONFIG}: added_tokens_decoder is not the same as added_tokens in {FILE}; save the tokenizer anew"
+        )
+
+
+def _flags(token: Any) -> Any:
+    keys = ("content", "lstrip", "rstrip", "single_word", "normalized", "special")
+    return tuple(token.get(key, False) for key in keys) if isinstance(token, dict) else token
+
+
+def _require_known_ids(folder: ModelFolder, document: dict[str, Any]) -> None:
+    listed = {token["content"]: token.get("id") for token in document.get("added_tokens", [])}
+    for word, index in folder.json(ADDED).items():
+        if listed.get(word) != index:
+            raise ArtifactError(f"{ADDED}: {word!r:.60} is not {index} in {FILE}; save the tokenizer anew")
+
+
+def _special(document: dict[str, Any], named: dict[str, str]) -> list[str]:
+    """Named words that tokenizer.json has in its vocabulary and does not look for in texts."""
+    added = {token["content"] for token in document.get("added_tokens", [])}
+    vocabulary = vocabulary_of(document)
+    return sorted({word for word in named.values() if word not in added and word in vocabulary})
+
+
+def _require_usual(fields: Fields) -> None:
+    fields.require("padding_side", "right")
+    fields.require("truncation_side", "right")
+    fields.require("split_special_tokens", False)
+    fields.require_empty("add_bos_token", "add_eos_token", "fix_mistral_regex")
+    names = fields.raw("model_input_names")
+    if names is not None and not (isinstance(names, list) and {"input_ids", "attention_mask"} <= set(map(str, names))):
+        raise ArtifactError(
+            f"{fields.where}: model_input_names is {names!r:.80}; it must have input_ids and attention_mask"
+        )
+
+
+def _max_length(fields: Fields) -> int | None:
+    value = fields.raw("model_max_length")
+    older = fields.raw("max_len")
+    value = older if value is None else value
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1 or value != int(value):
+        raise ArtifactError(f"{fields.where}: model_max_length must be a whole number from 1, not {value!r:.60}")
+    return int(value)
+
+
+def _require_model(document: dict[str, Any], rules: str, named: dict[str, str], tokenizer: Tokenizer) -> None:
+    """Refuse a model of words that transformers would build with other settings, and other ends of a text."""
+    model = document["model"]
+    usual: dict[str, Any] = {"type": MODELS[rules], "unk_token": named["unk"]}
+    if rules == "bert":
+        usual |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    elif rules == "roberta":
+        usual = {"type": "BPE", "dropout": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False}
+        usual |= {"unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": ""}
+    else:
+        usual = {"type": "Unigram", "unk_id": 3, "byte_fallback": False}
+    for key, value in usual.items():
+        if model.get(key, value) not in (value, None if value == "" else value):
+            raise ArtifactError(
+                f"{FILE}: model.{key} is {model[key]!r:.60}, and transformers would use {value!r} for this class; write "
+                f"TokenizersBackend as tokenizer_class in {CONFIG} if {FILE} is right"
+            )
+    start, end = ("bos", "eos") if rules == "xlm-roberta" else ("cls", "sep")
+    wanted = [tokenizer.token_to_id(named[start]), tokenizer.token_to_id(named[end])]
+    found = tokenizer.encode("").ids
+    if found != wanted:
+        raise ArtifactError(
+            f"{FILE}: an empty text becomes {found}, and transformers would make {wanted} of it ({named[start]}, "
+            f"{named[end]}); correct {start}_token and {end}_token in {CONFIG}, or post_processor in {FILE}"
+        )
+
+
+def _note(folder: ModelFolder, document: dict[str, Any], result: dict[str, Any], changes: TokenizerChanges) -> None:
+    if result == document:
+        folder.note("words", "as the file says", FILE)
+        return
+    for part in ("normalizer", "pre_tokenizer", "added_tokens"):
+        if result.get(part) != document.get(part):
+            folder.note(f"tokenizer.json's {part}", "replaced, as transformers would do", CONFIG)
+    if changes.rules == "bert":
+        folder.note("lower case", "yes" if changes.lowercase else "no", CONFIG if folder.has(CONFIG) else ASSUMED)

@@ -1,0 +1,74 @@
+"""Appends what follows an encoder to a finished graph of one: pooling, dense layers, the vector's length."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto, helper
+
+from models.errors import ArtifactError
+from models.graph.builder import GraphBuilder
+from models.graph.head import MASK, Head, finish
+from models.graph.sentence import RAW, UNIT
+
+TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")  # names of outputs with one vector per token, best first
+OLDEST = 13  # operators of older sets take their axes elsewhere
+PREFIX = "embedserve/"
+EMBEDDING = "embedding"
+
+
+def token_output(model: onnx.ModelProto) -> str | None:
+    """The name of the output with a vector per token; None if there is none."""
+    names = {output.name for output in model.graph.output}
+    return next((name for name in TOKEN_OUTPUTS if name in names), None)
+
+
+def append_head(model: onnx.ModelProto, head: Head, width: int) -> onnx.ModelProto:
+    """The model with one output, ``embedding`` float32 [n, width], instead of those that it had.
+
+    Raises:
+        ArtifactError: it has no output with a vector per token, or its operators are too old.
+    """
+    tokens = token_output(model)
+    if tokens is None:
+        raise ArtifactError(f"the graph has no output {' or '.join(TOKEN_OUTPUTS)}, which could be pooled")
+    opset = next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset < OLDEST:
+        raise ArtifactError(
+            f"the graph is of opset {opset}; export it with {OLDEST} or newer, or with its pooling inside"
+        )
+    graph = GraphBuilder("head", opset=opset, prefix=PREFIX)
+    value = _float32(graph, model, tokens)
+    mask = _mask(graph, model)
+    result = finish(graph, value, head)
+    nodes = [_reading(node, mask) for node in graph.nodes]
+    model.graph.node.extend([*nodes, helper.make_node("Identity", [result], [EMBEDDING], name=f"{PREFIX}output")])
+    model.graph.initializer.extend(graph.initializers)
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["n", width]))
+    properties = {p.key: p.value for p in model.metadata_props} | {"embedserve.output": UNIT if head.unit else RAW}
+    helper.set_model_props(model, properties)
+    return model
+
+
+def _float32(graph: GraphBuilder, model: onnx.ModelProto, tokens: str) -> str:
+    kind = next(o.type.tensor_type.elem_type for o in model.graph.output if o.name == tokens)
+    return tokens if kind == TensorProto.FLOAT else graph.op("Cast", [tokens], to=TensorProto.FLOAT)
+
+
+def _mask(graph: GraphBuilder, model: onnx.ModelProto) -> str:
+    """The mask as int64; it becomes an input of graphs that have none."""
+    inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    if MASK not in inputs:
+        batch = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+        model.graph.input.append(helper.make_tensor_value_info(MASK, TensorProto.INT64, batch))
+        return MASK
+    return MASK if inputs[MASK] == TensorProto.INT64 else graph.op("Cast", [MASK], to=TensorProto.INT64)
+
+
+def _reading(node: onnx.NodeProto, mask: str) -> onnx.NodeProto:
+    """The node with its mask read as int64."""
+    if mask != MASK and list(node.output) != [mask]:
+        for index, name in enumerate(node.input):
+            if name == MASK:
+                node.input[index] = mask
+    return node
