@@ -59,6 +59,10 @@ class UnavailableError(EmbedserveError):
         self.retry_after_s = retry_after_s
 
 
+class EngineError(UnavailableError):
+    """An engine failed or its process ended at this very work, which may be why: others may fail at it too."""
+
+
 class RateLimitError(EmbedserveError):
     """This caller exceeds its rate limit; it may try again after ``retry_after_s`` seconds."""
 

@@ -157,7 +157,11 @@ class Encoder:
         if rows:
             cost = sum(map(embedder.cost, rows))
             good = [i for i in range(len(items)) if i not in errors]
-            vectors[good] = await self._batcher.embed(PreparedCall(loaded, rows, cost, ready, trace))
+            call = PreparedCall(loaded, rows, cost, ready, trace)
+            vectors[good] = await self._batcher.embed(call)
+            errors.update(
+                (good[row], ItemError("the model fails at this input", "engine_failed")) for row in call.failed
+            )
         return EncodeReply(
             loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 from ray import serve
@@ -15,6 +14,7 @@ from deployments.autoscaling.processor import Processor
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
 from deployments.config.internals import Internals
+from deployments.gateway import collector
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
@@ -27,9 +27,6 @@ from deployments.serve_internals.log_folder import log_folder
 
 LOG_EVERY_S = 1.0
 REQUESTS = 8192  # at once, unless the configuration says otherwise; more than `queue.open_requests` ever lets in
-# Objects between two collections of the youngest. Requests leave no cycles behind, while the cache's entries are walked again
-# and again: with Python's 700 the collector takes a twentieth of the gateway's time.
-GC_THRESHOLD = 10_000
 
 
 @serve.deployment(max_ongoing_requests=REQUESTS)
@@ -43,7 +40,6 @@ class Gateway:
         Raises:
             ConfigError: the configured API keys cannot be read.
         """
-        gc.set_threshold(GC_THRESHOLD)
         tracing.start("embedserve-gateway")
         replica = serve.get_replica_context().replica_id.unique_id
         self._access_log = AccessLog(log_folder() / f"access_{replica}.log", replica)
@@ -55,6 +51,7 @@ class Gateway:
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
+        collector.calm()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""

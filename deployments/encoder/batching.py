@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ray import serve
 
 from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.isolation import embed_all_but
 from models.engine.types import Vectors
 from models.modalities.base import Row
 
@@ -41,6 +42,7 @@ class PreparedCall:
     cost: int  # in the unit of ``batch_cost``
     since: float  # perf_counter seconds when it was ready to run
     trace: CallTrace
+    failed: set[int] = field(default_factory=set)  # rows at which the engine, which works, fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,10 @@ class Batcher:
 
     @serve.batch(max_batch_size=2048, batch_wait_timeout_s=0, batch_size_fn=batch_cost, max_concurrent_batches=BATCHES)
     async def embed(self, calls: list[PreparedCall]) -> list[Vectors]:
-        """Unit vectors of each call's rows, float32 [n, d]; a caller passes one call and gets its vectors."""
+        """Unit vectors of each call's rows, float32 [n, d]; a caller passes one call and gets its vectors.
+
+        Rows at which the engine fails are noted in the call.
+        """
         return await self.run(calls)
 
     async def run(self, calls: list[PreparedCall]) -> list[Vectors]:
@@ -87,10 +92,12 @@ class Batcher:
             mine = [i for i, call in enumerate(calls) if call.loaded is loaded]
             rows: list[Any] = [row for i in mine for row in calls[i].rows]
             began = time.perf_counter()
-            vectors = await self._engine.run(loaded.embedder.embed_rows, rows)
+            vectors, failed = await embed_all_but(self._engine, loaded.embedder, rows)
             self._on_run(Run([calls[i] for i in mine], rows, formed, began, time.perf_counter()))
             start = 0
             for i in mine:
-                results[i] = vectors[start : start + len(calls[i].rows)]
-                start += len(calls[i].rows)
+                end = start + len(calls[i].rows)
+                results[i] = vectors[start:end]
+                calls[i].failed.update(row - start for row in failed if start <= row < end)
+                start = end
         return [results[i] for i in range(len(calls))]

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.observability.logging import logger
-from models.errors import EmbedserveError, UnavailableError
+from models.errors import EmbedserveError, EngineError, UnavailableError
 
 HOLD_S = 1.0  # before a failure is told: routers prefer the shortest queue, and a replica that fails at once would get all calls
 P = ParamSpec("P")
@@ -42,15 +42,24 @@ class EnginePool:
         """Run a function in a thread when it is its turn.
 
         Raises:
-            UnavailableError: it failed unexpectedly, or it or an earlier run does not come back.
+            EngineError: it failed unexpectedly.
+            UnavailableError: it or an earlier run does not come back.
             EmbedserveError: raised by the function itself.
         """
         try:
-            async with self._turns:
-                return await self._run(partial(work, *args, **kwargs))
+            return await self.attempt(work, *args, **kwargs)
         except UnavailableError:
-            await asyncio.sleep(HOLD_S)
+            await self.hold()
             raise
+
+    async def hold(self) -> None:
+        """Let time pass before a failure is told."""
+        await asyncio.sleep(HOLD_S)
+
+    async def attempt(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``run``, for whoever goes on after a failure, which is told at once."""
+        async with self._turns:
+            return await self._run(partial(work, *args, **kwargs))
 
     async def _run(self, work: Callable[[], T]) -> T:
         self._stuck = {future for future in self._stuck if not future.done()}
@@ -70,7 +79,7 @@ class EnginePool:
         except Exception as error:  # the next check of health proves the engine anew and does not trust the past
             self.proved_at = -math.inf
             logger.error("the engine failed", exc_info=error)
-            raise UnavailableError("the engine failed") from error
+            raise EngineError("the engine failed") from error
         if not self._stuck:
             self.proved_at = time.monotonic()
         return result

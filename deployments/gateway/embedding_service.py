@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.config.queue import Queue
-from deployments.contract.embedding import Label
+from deployments.contract.embedding import Embedding, Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.tiered import TieredCache
@@ -23,6 +23,7 @@ from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
+from deployments.gateway.turns import SLICE, Turns
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
@@ -30,6 +31,8 @@ from models.errors import DeadlineError
 from models.modalities import MODALITIES
 
 CacheState = Literal["hit", "miss", "partial"]
+ITEM_BYTES = 1024  # of an item on its way: itself, its key, whoever waits for it, its part of a call
+DIMENSION_BYTES = 16  # of a vector until it is part of an answer: as a number, as a row, as base64 twice or as digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class EmbedRequest:
     client: str | None = None  # the name of its API key: whose rate it counts against
     bulk: bool = False  # nobody waits for it: it lets others pass
     param: str = "input"  # the field that errors name
+    # Told how many bytes a long list takes until its answer is made; raises UnavailableError where there is no room for them.
+    room: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ class EmbeddingService:
         self.metrics = metrics
         self._shadow = Shadow(metrics)
         self.cache = TieredCache(metrics)
-        self._source = EmbeddingSource(self.cache)
+        self.turns = Turns()
+        self._source = EmbeddingSource(self.cache, self.turns)
         self._gauges = VersionGauges(metrics)
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
@@ -102,15 +108,17 @@ class EmbeddingService:
         try:
             async with asyncio.timeout(timeout):
                 info = await version.ready_info()
+                if request.room is not None and len(request.items) > SLICE:
+                    request.room(len(request.items) * (ITEM_BYTES + info.dimensions * DIMENSION_BYTES))
                 sent = await self._fetched(request, info)
                 items = checked_items(sent, request.param, info, limits)
                 dimensions = checked_dimensions(request.dimensions, info.dimensions)
                 found, cached = await self._source.find(
                     version, info, items, limits, param=request.param, bulk=request.bulk
                 )
+                vectors = await self._stacked(found)
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
-        vectors = found[0].vector[np.newaxis] if len(found) == 1 else np.stack([one.vector for one in found])
         self._count_lookups(version, len(items), cached)
         self._copy_to_shadows(request, version, items, vectors)
         if dimensions < info.dimensions:
@@ -127,6 +135,17 @@ class EmbeddingService:
         if config.fetch is None or not MODALITIES[info.modality].fetchable:
             return request.items
         return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
+
+    async def _stacked(self, found: list[Embedding]) -> NDArray[np.float32]:
+        """The vectors as rows, [n, dimensions]."""
+        if len(found) == 1:
+            return found[0].vector[np.newaxis]
+        if len(found) <= SLICE:
+            return np.stack([one.vector for one in found])
+        rows = np.empty((len(found), len(found[0].vector)), np.float32)
+        async for part in self.turns.slices(len(found)):
+            np.stack([one.vector for one in found[part]], out=rows[part])
+        return rows
 
     def _count_lookups(self, version: ModelVersion, items: int, cached: int) -> None:
         labels = (version.model, version.version)

@@ -13,6 +13,7 @@ from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.flight import Flight
 from deployments.gateway.input_validation import refusal
 from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.turns import SLICE, Turns
 from deployments.observability.logging import logger
 from deployments.observability.request_record import RECORD, Record
 from deployments.rpc.connection import ArtifactGoneError
@@ -24,9 +25,10 @@ LABEL_ROUNDS = 4  # how often a list may be torn by swaps before it is given up
 class EmbeddingSource:
     """Finds vectors or has them computed, and keeps in the cache what was computed."""
 
-    def __init__(self, cache: TieredCache) -> None:
-        """Use a cache."""
+    def __init__(self, cache: TieredCache, turns: Turns) -> None:
+        """Use a cache; long lists are looked up by ``turns``."""
         self._cache = cache
+        self._turns = turns
 
     async def find(
         self, version: ModelVersion, info: ModelInfo, items: list[Item], limits: Limits, *, param: str, bulk: bool
@@ -63,14 +65,13 @@ class EmbeddingSource:
         raise UnavailableError(f"{version.reference} is being swapped; try again")
 
     async def _find(self, search: _Search, items: list[Item], param: str) -> tuple[list[Embedding], int]:
-        keys = [cache_key(search.label.hash, item) for item in items]
         found: dict[bytes, Outcome] = {}
-        for key, item in zip(keys, items, strict=True):
-            embedding = self._cache.get(key)
-            if embedding is None:
-                search.missing[key] = item
-            else:
-                found[key] = embedding
+        if len(items) <= SLICE:
+            keys = search.look_up(items, found)
+        else:
+            keys = []
+            async for part in self._turns.slices(len(items)):
+                keys += search.look_up(items[part], found)
         if search.missing:
             # Users' requests must not come to wait for bulk.
             flights = search.version.flights
@@ -92,6 +93,17 @@ class _Search:
     record: Record | None
     missing: dict[bytes, Item] = field(default_factory=dict)  # what memory lacks, by cache key
     shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
+
+    def look_up(self, items: list[Item], found: dict[bytes, Outcome]) -> list[bytes]:
+        """The keys of items; what memory holds of them goes into ``found``, the rest into ``missing``."""
+        keys = [cache_key(self.label.hash, item) for item in items]
+        for key, item in zip(keys, items, strict=True):
+            embedding = self.cache.get(key)
+            if embedding is None:
+                self.missing[key] = item
+            else:
+                found[key] = embedding
+        return keys
 
     async def compute(self, flights: list[Flight[Outcome]]) -> None:
         """Take vectors from the shared cache and queue the rest, unless one of them is refused."""

@@ -25,11 +25,12 @@ from deployments.rpc.client import ConnectionPool
 from deployments.rpc.connection import ArtifactGoneError, Connection, ConnectionLostError, WrongArtifactError
 from deployments.rpc.server import Endpoint
 from deployments.serve_internals import seams
-from models.errors import UnavailableError
+from models.errors import EngineError, UnavailableError
 
 # An embedding is idempotent: a lost call goes to another replica. Serve draws it: where one of two replicas fails after a
 # second, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
 CALL_ATTEMPTS = 8
+LOST_ATTEMPTS = 3  # replicas that fail at the same call: it may be why, and each takes seconds to be replaced
 LOOK_EVERY_S = 2.0  # how soon a new replica takes part; each look is a small call to every replica
 LOOK_AGAIN_S = 0.2  # the same while a known replica is missing
 LOOK_TIMEOUT_S = 2.0  # a replica that does not answer keeps the others from being found no longer than this
@@ -57,9 +58,11 @@ class Replicas:
 
         Raises:
             ArtifactGoneError: no replica that takes calls has the artifact that ``queued`` names.
+            EngineError: several failed or ended at it.
             UnavailableError: none took it.
         """
         there: Label | None = None  # what a replica has instead
+        lost = 0
         for attempt in range(1, CALL_ATTEMPTS + 1):
             handle = self._serve_handle()
             try:
@@ -70,6 +73,9 @@ class Replicas:
                 there = error.label
             except (RayActorError, BackPressureError, UnavailableError) as error:
                 logger.warning("call to %s failed, attempt %d: %s", self._reference, attempt, last_line(error))
+                lost += isinstance(error, EngineError)
+                if lost == LOST_ATTEMPTS:
+                    break
             except RayServeException as error:
                 self._handle = None
                 raise UnavailableError(f"{self._reference} has no ready replica") from error
@@ -77,6 +83,8 @@ class Replicas:
             there = there or self._connections.leading_label(besides=queued.hash)
         if there is not None:
             raise ArtifactGoneError(there)
+        if lost == LOST_ATTEMPTS:
+            raise EngineError(f"{lost} replicas of {self._reference} failed while they computed this; try again")
         raise UnavailableError(f"{self._reference} lost its replicas; try again")
 
     async def describe(self, max_age_s: float) -> ModelInfo:

@@ -27,7 +27,7 @@ from deployments.gateway.pace import Pace
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.observability import tracing
 from deployments.observability.request_record import Record
-from models.errors import UnavailableError
+from models.errors import EngineError, UnavailableError
 
 # The items of one call, their cost, and the hash of the artifact that must compute them, where it matters.
 Send = Callable[[list[Item], int, str | None], Awaitable[EncodeReply]]
@@ -188,7 +188,8 @@ class RequestQueue:
     def _failed(self, batch: Batch, error: Exception) -> None:
         """Fail the request of a call; of several, which one was at fault shows when each is sent alone."""
         requests = batch.requests()
-        in_company = len(requests) > 1 and not isinstance(error, UnavailableError)
+        at_fault = isinstance(error, EngineError) or not isinstance(error, UnavailableError)
+        in_company = len(requests) > 1 and at_fault
         for request, indices in requests.items():
             again = [i for i in indices if in_company and request.flights[i].waiting]
             if again:

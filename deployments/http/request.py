@@ -15,7 +15,9 @@ from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedRequest
 from deployments.http.json_fault import why_no_json
+from deployments.http.json_values import refuse_many_values
 from deployments.http.middleware.auth import CLIENT
+from deployments.http.transfer import TRANSFER
 from models.errors import ContentEncodingError, InputError, LimitError, MediaTypeError
 
 TIMEOUT_HEADERS = (b"x-embedserve-timeout-seconds", b"x-request-timeout-seconds")
@@ -92,7 +94,7 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
     Raises:
         MediaTypeError: the content type is something else.
         InputError: it is malformed, or no object.
-        LimitError: it is too long.
+        LimitError: it is too long, or holds too many values.
         SlowInputError: it is too slow.
     """
     given = media_type(request)
@@ -100,15 +102,17 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
         raise MediaTypeError(
             f"content type {short_repr(given)} is not accepted; send application/json", code="unsupported_media_type"
         )
-    return parse_json(await read_body(request, limits))
+    return parse_json(await read_body(request, limits), limits)
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes, limits: Limits) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
         InputError: malformed, or no object.
+        LimitError: it holds more values than any request has use for.
     """
+    refuse_many_values(body, limits)
     body = body.removeprefix(codecs.BOM_UTF8)  # RFC 8259 lets a parser ignore one
     try:
         document = orjson.loads(body)
@@ -190,4 +194,5 @@ def embed_request(
         client=request.scope.get(CLIENT),
         bulk=bulk_of(request),
         param=param,
+        room=transfer.expect if (transfer := request.scope.get(TRANSFER)) is not None else None,
     )

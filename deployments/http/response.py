@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from deployments.gateway.embedding_service import EmbedResult
+from deployments.gateway.turns import SLICE, Turns
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON, in which vectors may stand as numpy arrays."""
-    return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, headers, "application/json")
+    return Response(_json(body), status, headers, "application/json")
+
+
+async def list_response(
+    body: dict[str, Any],
+    into: dict[str, Any],
+    entries: Callable[[NDArray[Any], int], Any],
+    result: EmbedResult,
+    turns: Turns,
+) -> Response:
+    """JSON with something for each vector, made a slice at a time where they are many.
+
+    Args:
+        body: the rest of it.
+        into: the part of ``body`` whose ``data`` it is.
+        entries: makes it of vectors [n, dimensions], of which the first is the result's ``start``-th: a list or an array.
+        result: the vectors.
+        turns: of long lists.
+    """
+    headers, vectors = origin_headers(result), result.vectors
+    if len(vectors) <= SLICE:
+        into["data"] = entries(vectors, 0)
+        return json_response(body, headers=headers)
+    into["data"] = []
+    before, after = _json(body).split(b'"data":[]')  # in strings, quotes stand behind backslashes
+    parts = []
+    async for part in turns.slices(len(vectors)):
+        parts.append(_json(entries(vectors[part], part.start))[1:-1])
+    content = b"".join((before, b'"data":[', b",".join(parts), b"]", after))
+    return Response(content, 200, headers, "application/json")
+
+
+def _json(body: Any) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def origin_headers(result: EmbedResult) -> dict[str, str]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.config.limits import Limits
 from deployments.http.places import Places
 from deployments.http.transfers import SMALL, Transfers
-from deployments.serve_internals.cut_off import cut_off, keep_little
+from deployments.serve_internals.cut_off import cut_off, keep_little, pause
 from models.errors import SlowInputError
 
 GRACE_S = 5.0  # before a rate says anything: connections that begin slowly, a network that fails for a moment
 SHORTEST_S = 0.01  # that a pace is taken over: the first bytes come at once
 READING = 1e6  # bytes per second at which an answer counts as read while nothing is known
 SLICE = 65536  # of an answer: the server takes the next when it has less than that to write
+TRANSFER: Final = "embedserve.transfer"  # in the scope of a request: its transfer
+# Whoever sends less at a time, after a second, is read again after a fifth of the time that it has taken so far: less than that
+# in two seconds is far below any floor. Thousands of them, each read as its bytes came, kept others waiting for 80 ms.
+DRIP, DRIPS_AFTER_S, REST, REST_MOST_S = 4096, 1.0, 0.2, 2.0
 
 
 class Transfer:
@@ -35,7 +39,7 @@ class Transfer:
         self._head: Message | None = None
         self._error: Exception | None = None
         self._waiting = False
-        self._placed = False
+        self._placed = self._drips = False
         self._began = 0.0
         self.held = 0  # bytes
         self.moved = self._seen = 0  # bytes of the request; once it is there, of the answer
@@ -63,6 +67,8 @@ class Transfer:
             return await self._receive()
         if self._task is None:
             self._begin()
+        if self._drips:
+            await self._rest()
         if self._error is not None:
             raise self._error
         message: Message = await self._wait(self._receive())
@@ -71,13 +77,29 @@ class Transfer:
         size = len(message.get("body", b""))
         self.moved += size
         if message.get("more_body", False):
-            self._all.hold(self, size, self.pace(asyncio.get_running_loop().time()))
+            now = asyncio.get_running_loop().time()
+            self._all.hold(self, size, self.pace(now))
+            self._drips = size < DRIP and now - self._began > DRIPS_AFTER_S
             return message
         self._all.leave(self)
         if self.moved > SMALL:
             self._all.hold(self, size, math.inf)  # it is there: those that are not make room
         self.arrived()
         return message
+
+    async def _rest(self) -> None:
+        """Leave what comes to the system for a while."""
+        rest_s = (asyncio.get_running_loop().time() - self._began) * REST
+        pause(self._scope)
+        await self._wait(asyncio.sleep(min(rest_s, REST_MOST_S)))
+
+    def expect(self, size: int) -> None:
+        """Count what the request takes until its answer is made, where that is much more than its body.
+
+        Raises:
+            UnavailableError: there is no room for it.
+        """
+        self._all.hold(self, self._all.at_most(size), READING)
 
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer. Its head waits for the first of its body, so that there still may be another.
@@ -119,9 +141,9 @@ class Transfer:
         """Whether something of the request was asked for."""
         return self._task is not None
 
-    def look(self, seconds: float) -> None:
-        """Note what passed since the last look, ``seconds`` ago."""
-        pace = (self.moved - self._seen) / seconds
+    def look(self, now: float, last: float) -> None:
+        """Note what passed since the ``last`` look."""
+        pace = (self.moved - self._seen) / max(now - max(last, self._began), SHORTEST_S)
         self._recent = pace if self._recent == math.inf else 0.8 * self._recent + 0.2 * pace
         self._seen = self.moved
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,7 +14,11 @@ from models.errors import UnavailableError
 if TYPE_CHECKING:
     from deployments.http.transfer import Transfer
 
-LOOK_S = 0.1  # between two looks at those that are not done
+LOOK_S = (
+    0.1  # between two looks at those that are not done, and as much again for each thousand: a look at one takes 1 µs
+)
+THOUSAND = 1000
+LISTS = 4  # of the largest find room together, however little there is
 AT_ONCE = 32  # are cut off by one look: each takes 0.2 ms, for which others wait
 SMALL = 65536  # bytes for which nobody is cut off, and which are not worth counting when they come at once
 
@@ -36,13 +41,14 @@ class Transfers:
         self._cut = cut
         self._moving: dict[Transfer, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
+        self._slowest: deque[Transfer] = deque()  # by one look, for those who need their room before the next
 
     def watch(self, transfer: Transfer) -> None:
         """Cut a transfer off when it is too slow, until ``leave``."""
         self._moving[transfer] = None
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(LOOK_S, self._look, loop)
+            self._look_later(asyncio.get_running_loop())
 
     def leave(self, transfer: Transfer) -> None:
         """Watch it no longer."""
@@ -76,23 +82,42 @@ class Transfers:
     def _room(self, limits: Limits) -> int:
         return limits.bytes_in_flight - self.bytes
 
+    def at_most(self, size: int) -> int:
+        """What is counted for a list, so that some find room where the limit is low."""
+        return min(size, self._limits().bytes_in_flight // LISTS)
+
     def _make_room(self, missing: int, pace: float) -> None:
         now = asyncio.get_running_loop().time()
-        slower = [(other, one) for one in self._moving if one.held >= SMALL and (other := one.pace(now)) < pace]
-        for _, one in sorted(slower, key=lambda pair: pair[0]):
-            if missing <= 0:
-                return
+        while missing > 0 and (one := self._next_slowest(now)) is not None and one.pace(now) < pace:
+            self._slowest.popleft()
             missing -= one.held
             self._stop(one, UnavailableError("the service is at capacity, and this request came slowest"), "memory")
 
+    def _next_slowest(self, now: float) -> Transfer | None:
+        """The slowest of those that hold much. Sorting thousands takes 3 ms, so that one order serves for a while."""
+        while self._slowest and (self._slowest[0] not in self._moving or self._slowest[0].held < SMALL):
+            self._slowest.popleft()
+        if not self._slowest:
+            self._slowest.extend(
+                sorted((one for one in self._moving if one.held >= SMALL), key=lambda one: one.pace(now))
+            )
+        return self._slowest[0] if self._slowest else None
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._looked_at = loop.time()
+        self._timer = loop.call_later(LOOK_S * (1 + len(self._moving) / THOUSAND), self._look, loop)
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         limits, now = self._limits(), loop.time()
+        self._slowest.clear()
         for transfer in self._moving:
-            transfer.look(LOOK_S)
+            transfer.look(now, self._looked_at)
         late = ((transfer, error) for transfer in self._moving if (error := transfer.too_slow(now, limits)) is not None)
         for transfer, error in list(islice(late, AT_ONCE)):
             self._stop(transfer, error, "slow")
-        self._timer = loop.call_later(LOOK_S, self._look, loop) if self._moving else None
+        self._timer = None
+        if self._moving:
+            self._look_later(loop)
 
     def _stop(self, transfer: Transfer, error: Exception, why: str) -> None:
         self._cut(why)

@@ -40,6 +40,9 @@ class Refusal:
 
     kind: int  # FAILED, or REFUSED: nothing was computed and another replica may do it
     reason: str
+    computing: bool = (
+        False  # REFUSED all the same: it failed at this call; gateways of an earlier release do not read it
+    )
 
 
 Call = EncodeCall | DescribeCall
@@ -106,7 +109,7 @@ def unpack_reply(body: bytes) -> Reply:
         return ModelInfo(Label(*label), *rest)
     if kind == WRONG_ARTIFACT:
         return WrongArtifact(Label(*fields[0]))
-    return Refusal(kind, fields[0])
+    return Refusal(kind, *fields[:2])
 
 
 def _fields(value: Any) -> tuple[Any, ...]:

@@ -21,11 +21,15 @@ from deployments.rpc.codec import (
 )
 from deployments.rpc.framing import Frames
 from deployments.rpc.server import BODY
-from models.errors import EmbedserveError, UnavailableError
+from models.errors import EmbedserveError, EngineError, UnavailableError
 
 
 class ConnectionLostError(UnavailableError):
     """The replica did not answer this call; another may."""
+
+
+class ComputingLostError(ConnectionLostError, EngineError):
+    """The replica failed or ended while it had this call; another may not, unless the call is why."""
 
 
 class CallFailedError(EmbedserveError):
@@ -76,6 +80,7 @@ class Connection(Frames):
         Raises:
             WrongArtifactError: the replica does not have the artifact that the call names.
             ConnectionLostError: the replica is gone, or refused it.
+            ComputingLostError: it went, or its engine failed, with the call under way.
             CallFailedError: the replica failed.
         """
         reply = await self._call(EncodeCall(items, queued))
@@ -125,7 +130,8 @@ class Connection(Frames):
         if future is None or future.done():
             return
         if isinstance(reply, Refusal):
-            error = ConnectionLostError if reply.kind == REFUSED else CallFailedError
+            refused = ComputingLostError if reply.computing else ConnectionLostError
+            error = refused if reply.kind == REFUSED else CallFailedError
             future.set_exception(error(reply.reason))
         else:
             future.set_result(reply)
@@ -135,9 +141,7 @@ class Connection(Frames):
         self.transport = None
         for future in self._calls.values():
             if not future.done():
-                future.set_exception(
-                    ConnectionLostError(f"the replica went away ({exc or 'it closed the connection'})")
-                )
+                future.set_exception(ComputingLostError(f"the replica went away ({exc or 'it closed the connection'})"))
 
     def retire(self) -> None:
         """Close once the calls under way are answered."""

@@ -31,6 +31,13 @@ def keep_little(scope: Scope) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KEPT_BYTES)
 
 
+def pause(scope: Scope) -> None:
+    """Read nothing for a request until the application asks for more of it."""
+    cycle = _cycle(scope)
+    if cycle is not None and not cycle.transport.is_closing():
+        cycle.flow.pause_reading()
+
+
 def cut_off(scope: Scope) -> None:
     """End the connection of a request."""
     if (transport := _transport(scope)) is not None:
@@ -39,5 +46,9 @@ def cut_off(scope: Scope) -> None:
 
 def _transport(scope: Scope) -> Any:
     """What uvicorn writes to; None while the seam is off, and where the server is another."""
-    cycle = getattr(scope.get(SENDER), "__self__", None) if SEAMS.on("cut_off") else None
-    return getattr(cycle, "transport", None)
+    return getattr(_cycle(scope), "transport", None)
+
+
+def _cycle(scope: Scope) -> Any:
+    """Uvicorn's object for a request."""
+    return getattr(scope.get(SENDER), "__self__", None) if SEAMS.on("cut_off") else None

@@ -1,7 +1,7 @@
 """Cancels a request whose client is gone.
 
 Serve does it with two more tasks for every request, a quarter of the gateway's time for one. This watch begins when a
-request has taken a while, which most never do.
+request has been there for a while, which most never are. Until it is there, whoever reads it hears of its end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ class DisconnectWatch:
         self._receive = receive
         self._request = asyncio.current_task(loop)
         self._loop = loop
-        self._complete = False
-        self._timer = self._loop.call_later(AFTER_S, self._begin)
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self.gone = False
 
@@ -30,20 +29,18 @@ class DisconnectWatch:
         """Read the request; what is read through here tells when its body is complete."""
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
-            self._complete = True
+            self._timer = self._timer or self._loop.call_later(AFTER_S, self._begin)
         return message
 
     def stop(self) -> None:
         """End the watch, once the request is answered."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
     def _begin(self) -> None:
-        if self._complete:
-            self._task = self._loop.create_task(self._wait())
-        else:
-            self._timer = self._loop.call_later(AFTER_S, self._begin)
+        self._task = self._loop.create_task(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -20,6 +20,7 @@ from tests.faults.hostile.pictures import FORMATS, MODES, chunk, encoded, png, s
 from tests.faults.mutate import FRAGMENTS, NUMBERS, damaged
 
 LENGTHS = (100, 1000, 10_000, 100_000)
+LARGE = (1 << 20, 8 << 20)
 TEXTS = (
     "a",
     "é",
@@ -99,10 +100,14 @@ SIDES = (1, 7, 40, 200, 900)
 
 
 def repeated(
-    chance: random.Random, starts: tuple[bytes, ...], pieces: tuple[bytes, ...], ends: tuple[bytes, ...]
+    chance: random.Random,
+    starts: tuple[bytes, ...],
+    pieces: tuple[bytes, ...],
+    ends: tuple[bytes, ...],
+    lengths: tuple[int, ...] = LENGTHS,
 ) -> bytes:
     piece = b"".join(chance.choices(pieces, k=chance.choice((1, 1, 1, 2, 3))))
-    times = max(1, chance.choice(LENGTHS) // len(piece))
+    times = max(1, chance.choice(lengths) // len(piece))
     return chance.choice(starts) + piece * times + chance.choice(ends)
 
 
@@ -121,6 +126,12 @@ def document(chance: random.Random) -> bytes:
 
     made = repeated(chance, coded(JSON_STARTS), coded(JSON_PIECES), coded(JSON_ENDS))
     return damaged(chance, made, FRAGMENTS) if chance.random() < 0.2 else made
+
+
+def large_document(chance: random.Random) -> bytes:
+    """Of megabytes, as bodies may be."""
+    pieces = tuple(piece.encode() for piece in JSON_PIECES)
+    return repeated(chance, (b'{"input":[', b'{"input":"'), pieces, (b"0]}", b'"}'), LARGE)
 
 
 def form(chance: random.Random) -> bytes:
@@ -249,6 +260,7 @@ INPUTS: dict[str, Callable[[random.Random], bytes]] = {
     "text": text,
     "OpenAI's JSON": document,
     "v2's JSON and tensors": document,
+    "large JSON": large_document,
     "form": form,
     "headers": header,
     "base64": base64_text,

@@ -18,7 +18,7 @@ from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits, check_header
 from models.inputs.text import TextTokenizer
 from models.modalities.image import image_bytes
-from tests.costs.budget import DOCUMENT, EVENT_LOOP, PICTURE, TOKENS, Budget
+from tests.costs.budget import DOCUMENT, EVENT_LOOP, LARGE_DOCUMENT, PICTURE, TOKENS, Budget
 from tests.models.loading import artifact_of
 
 LIMITS = ImageLimits(pixels=1_000_000, side=2000, memory=64 << 20, seconds=2)
@@ -50,13 +50,13 @@ def read_text(data: bytes) -> object:
 
 
 def read_openai(data: bytes) -> object:
-    return parse_input(headers.parse_json(data).get("input"), 2048)
+    return parse_input(headers.parse_json(data, Limits()).get("input"), 2048)
 
 
 def read_infer(data: bytes) -> object:
     """A JSON head, and binary tensors where a line feed ends it."""
     length = data.find(b"\n") if b"\n" in data else len(data)
-    document, binary = split(request("inference-header-content-length", str(length).encode()), data)
+    document, binary = split(request("inference-header-content-length", str(length).encode()), data, Limits())
     return items_of(document, binary, "text")
 
 
@@ -81,6 +81,7 @@ PARSERS = {
     "text": Parser(read_text, TOKENS),
     "OpenAI's JSON": Parser(read_openai, DOCUMENT),
     "v2's JSON and tensors": Parser(read_infer, DOCUMENT),
+    "large JSON": Parser(read_openai, LARGE_DOCUMENT),
     "form": Parser(read_form, EVENT_LOOP),
     "headers": Parser(read_headers, EVENT_LOOP),
     "base64": Parser(lambda data: image_bytes(data.decode("latin-1"), "input", Limits()), EVENT_LOOP),

@@ -18,7 +18,13 @@ from tests.costs.measure import cost_of
 from tests.costs.parsers import PARSERS, Parser
 
 FEW = 60  # inputs of each reader
-MANY = {"picture": 6_000, "shrunk picture": 4_000, "picture's header": 6_000, "text": 6_000}  # of the others more
+MANY = {
+    "large JSON": 1_000,
+    "picture": 6_000,
+    "shrunk picture": 4_000,
+    "picture's header": 6_000,
+    "text": 6_000,
+}  # of the others more
 OTHERS = 16_000  # so that there are 102,000 of all
 FIRST = int(os.environ.get("EMBEDSERVE_FIRST_SEED", "0"))
 

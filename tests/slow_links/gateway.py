@@ -29,6 +29,7 @@ SMALL, LARGE = "a small text", "a text with a large vector"
 def main() -> None:
     """Serve on an inherited socket until killed."""
     from deployments.contract.embedding import Embedding, Label
+    from deployments.gateway import collector
     from deployments.gateway.cache.key import cache_key
     from deployments.serve_internals import http_shortcut
     from deployments.serve_internals.http_hook import Envelope
@@ -55,6 +56,7 @@ def main() -> None:
         await send({"type": "http.response.body", "body": body})
 
     hook: ASGIApp = Envelope(others)
+    collector.calm()
     options: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "interface": "asgi3", "access_log": False}
     uvicorn.Server(uvicorn.Config(serve, timeout_keep_alive=75, **options)).run(
         sockets=[socket.socket(fileno=descriptor)]

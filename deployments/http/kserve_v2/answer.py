@@ -8,14 +8,15 @@ import orjson
 from starlette.responses import Response
 
 from deployments.gateway.embedding_service import EmbedResult
+from deployments.gateway.turns import Turns
 from deployments.http.kserve_v2.tensors import HEADER_LENGTH
-from deployments.http.response import json_response, origin_headers
+from deployments.http.response import list_response, origin_headers
 from models.errors import InputError
 
 OUTPUT = "embedding"
 
 
-def infer_response(document: dict[str, Any], result: EmbedResult) -> Response:
+async def infer_response(document: dict[str, Any], result: EmbedResult, turns: Turns) -> Response:
     """The answer to the request ``document``, in the form that it asks for.
 
     Raises:
@@ -26,14 +27,12 @@ def infer_response(document: dict[str, Any], result: EmbedResult) -> Response:
     body: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [output]}
     if isinstance(document.get("id"), str):
         body["id"] = document["id"]
-    headers = origin_headers(result)
     if not _wants_binary(document):
-        output["data"] = result.vectors.reshape(-1)
-        return json_response(body, headers=headers)
+        return await list_response(body, output, lambda vectors, _: vectors.reshape(-1), result, turns)
     data = result.vectors.astype("<f4", copy=False).tobytes()
     output["parameters"] = {"binary_data_size": len(data)}
     head = orjson.dumps(body)
-    headers[HEADER_LENGTH] = str(len(head))
+    headers = {**origin_headers(result), HEADER_LENGTH: str(len(head))}
     return Response(head + data, 200, headers, "application/octet-stream")
 
 

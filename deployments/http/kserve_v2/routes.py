@@ -43,11 +43,12 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
 
     async def infer(request: Request) -> Response:
         reference = _reference(request)
-        document, binary = split(request, await read_body(request, registry.config.limits))
+        limits = registry.config.limits
+        document, binary = split(request, await read_body(request, limits), limits)
         modality = registry.resolve(reference).modality
         items = items_of(document, binary, modality)
         asked = embed_request(request, reference, items, key=routing_key_of(request), param=modality)
-        return infer_response(document, await embeddings.embed(asked))
+        return await infer_response(document, await embeddings.embed(asked), embeddings.turns)
 
     paths = ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"]
     return [

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from deployments.config.limits import Limits
 from deployments.contract.header_number import whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
@@ -18,15 +19,16 @@ from models.modalities import MODALITIES
 HEADER_LENGTH = "inference-header-content-length"
 
 
-def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
+def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
     """The JSON head of a request and the binary tensors behind it.
 
     Raises:
         InputError: the JSON is malformed, or the header that says where it ends.
+        LimitError: the JSON holds too many values.
     """
     declared = header_of(request, HEADER_LENGTH.encode())
     if declared is None:
-        return parse_json(body), b""
+        return parse_json(body, limits), b""
     length = whole_number(declared)
     if length is None or length > len(body):
         raise InputError(
@@ -34,7 +36,7 @@ def split(request: Request, body: bytes) -> tuple[dict[str, Any], bytes]:
             f"0 to {len(body)}",
             param=HEADER_LENGTH,
         )
-    return parse_json(body[:length]), body[length:]
+    return parse_json(body[:length], limits), body[length:]
 
 
 def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:

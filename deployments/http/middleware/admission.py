@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.contract.paths import VECTOR_PATHS
 from deployments.http.places import UNREAD, Places
-from deployments.http.transfer import Transfer
+from deployments.http.transfer import TRANSFER, Transfer
 from deployments.http.transfers import Transfers
 
 
@@ -37,7 +37,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         self._places.require()
-        transfer = Transfer(self._transfers, self._places, scope, receive, send)
+        scope[TRANSFER] = transfer = Transfer(self._transfers, self._places, scope, receive, send)
         if scope["method"] != "POST":
             transfer.arrived()
         try:

@@ -27,7 +27,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         dimensions = dimensions_of(body.get("dimensions"))
         key = routing_key_of(request) or user_of(body)
         asked = embed_request(request, model, items, key=key, dimensions=dimensions)
-        return embedding_response(await embeddings.embed(asked), encoding)
+        return await embedding_response(await embeddings.embed(asked), encoding, embeddings.turns)
 
     async def embed_image(request: Request) -> Response:
         query = request.query_params
@@ -37,7 +37,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         model = query.get("model", DEFAULT_IMAGE_MODEL)
         key = routing_key_of(request)
         asked = embed_request(request, model, items, key=key, dimensions=dimensions, param=param)
-        return embedding_response(await embeddings.embed(asked), encoding)
+        return await embedding_response(await embeddings.embed(asked), encoding, embeddings.turns)
 
     return [
         Route("/v1/embeddings", embed, methods=["POST"]),

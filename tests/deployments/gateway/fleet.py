@@ -14,6 +14,7 @@ from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, WrongArtifact
 from deployments.rpc.server import Server
+from models.errors import EngineError
 
 
 class Encoder:
@@ -23,6 +24,9 @@ class Encoder:
         self.number = number
         self.server = Server(self.encode, self.describe)
         self.broken: Exception | None = None
+        self.calls: list[list[Item]] = []
+        self.fatal: Item | None = None  # an item at which its engine fails
+        self.dies = False  # at that item
         self.hash = "h"
         self.swap_error: str | None = None
         self.refused = 0
@@ -34,6 +38,11 @@ class Encoder:
             return WrongArtifact(label)
         if self.broken is not None:
             raise self.broken
+        self.calls.append(items)
+        if self.fatal in items:
+            for connection in self.server._connections if self.dies else ():
+                connection.close()
+            raise EngineError("the engine failed")
         return EncodeReply(label, np.full((len(items), 2), self.number, np.float32), [1] * len(items))
 
     async def describe(self, _: float) -> ModelInfo:

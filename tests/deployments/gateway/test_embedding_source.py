@@ -18,6 +18,7 @@ from deployments.contract.reply import EncodeReply
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.turns import Turns
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.rpc.connection import ArtifactGoneError
 from models.errors import InputError, UnavailableError
@@ -39,7 +40,7 @@ class Gateway:
         self.version.queue._send = self.encode
         cache = TieredCache(GatewayMetrics())
         cache.configure(Cache(bytes=100_000))
-        self.source = EmbeddingSource(cache)
+        self.source = EmbeddingSource(cache, Turns())
 
     async def encode(self, items: list[Item], _: int, wanted: str | None) -> EncodeReply:
         self.calls.append(items)

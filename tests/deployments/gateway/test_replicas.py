@@ -12,13 +12,17 @@ from ray.serve.exceptions import RayServeException
 from deployments.config.internals import Internals
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
+from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
+from deployments.contract.reply import EncodeReply
 from deployments.gateway import replicas as replicas_module
-from deployments.gateway.replicas import NotDeployedError, Replicas
+from deployments.gateway.queue_settings import QueueSettings
+from deployments.gateway.replicas import LOST_ATTEMPTS, NotDeployedError, Replicas
+from deployments.gateway.request_queue import RequestQueue
 from deployments.rpc.connection import ArtifactGoneError
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.seams import SEAMS
-from models.errors import UnavailableError
+from models.errors import EngineError, UnavailableError
 from tests.deployments.gateway.fleet import Encoder, Handle
 
 pytestmark = pytest.mark.timeout(150)
@@ -233,3 +237,21 @@ async def test_of_two_halves_that_disagree_the_one_counts_that_took_the_swap_and
     assert {(info.label.hash, info.swap_error) for info in found} == {("new", "damaged on this node")}
     handle.replicas[refuser].hash, handle.replicas[refuser].swap_error = "new", None
     assert {(info.label.hash, info.swap_error) for info in await described(version)} == {("new", None)}
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["fails", "dies"])
+async def test_an_item_at_which_every_engine(version: Replicas, handle: Handle, dies: bool) -> None:
+    """... leaves those alone that share its call, and costs three replicas and three more, not eight and eight."""
+    for replica in handle.replicas:
+        replica.fatal, replica.dies, replica.calls = "fatal", dies, []
+
+    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+        return await version.encode(items, QUEUED)
+
+    queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
+    requests = [["a"], ["b", "c"], ["fatal"], ["d"]]
+    outcomes = await asyncio.gather(*map(queue.submit, requests), return_exceptions=True)
+    answered = [len(one) if isinstance(one, list) else type(one) for one in outcomes]
+    assert answered == [1, 2, EngineError, 1]
+    calls = [items for replica in handle.replicas for items in replica.calls]
+    assert sum("fatal" in items for items in calls) == 2 * LOST_ATTEMPTS

@@ -17,11 +17,17 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.rpc.client import ConnectionPool
-from deployments.rpc.connection import CallFailedError, Connection, ConnectionLostError, WrongArtifactError
+from deployments.rpc.connection import (
+    CallFailedError,
+    ComputingLostError,
+    Connection,
+    ConnectionLostError,
+    WrongArtifactError,
+)
 from deployments.rpc.framing import HEADER
 from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
 from deployments.rpc.strangers import MOST, Strangers
-from models.errors import UnavailableError
+from models.errors import EngineError, UnavailableError
 
 pytestmark = pytest.mark.timeout(150)  # instead of minutes, when an answer never comes
 
@@ -223,8 +229,12 @@ async def test_a_replica_of_another_format_is_called_through_serve(bench: Bench)
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(UnavailableError("the engine hangs"), ConnectionLostError), (ValueError("a defect"), CallFailedError)],
-    ids=["another replica may", "no other replica could"],
+    [
+        (UnavailableError("the engine hangs"), ConnectionLostError),
+        (EngineError("the engine fails"), ComputingLostError),
+        (ValueError("a defect"), CallFailedError),
+    ],
+    ids=["another replica may", "another replica may unless the call is why", "no other replica could"],
 )
 async def test_a_failure_belongs_to_its_call(error: Exception, expected: type[Exception], bench: Bench) -> None:
     bench.encoders[0].gate.set()
@@ -242,7 +252,7 @@ async def test_calls_to_a_replica_that_dies_go_elsewhere(bench: Bench) -> None:
     await bench.called(1)
     for held in bench.servers[0]._connections:
         held.close()
-    with pytest.raises(ConnectionLostError, match="went away"):
+    with pytest.raises(ComputingLostError, match="went away"):
         await call
     assert bench.connections.pick(bench.replicas) is None
 
