@@ -19,6 +19,9 @@ ALWAYS: Final = {
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
     "MALLOC_ARENA_MAX": "2",
+    # Ray's workers give way to everything else on the machine, at niceness 15: a service beside a build or a nightly job would
+    # answer last. With 0 replicas are as nice as the Ray that starts them.
+    "RAY_worker_niceness": "0",
     # Serve's handles speak gRPC to the nodes' own addresses, and gRPC would take them to the proxy that http_proxy names.
     "no_grpc_proxy": "localhost,0.0.0.0/0,::/0",
 }

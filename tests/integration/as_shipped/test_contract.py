@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.integration.needs import needs
-from tests.integration.service import Service
+from tests.integration.service import Service, children
 from tests.integration.waiting import wait
 
 HEX = re.compile(r"^[0-9a-f]{64}$")
@@ -135,3 +136,11 @@ def test_the_service_and_haproxys_own_ports_listen_on_loopback(service: Service)
     listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     hosts = {int(row[1].split(":")[1], 16): row[1].split(":")[0] for row in listening if row[3] == "0A"}
     assert hosts[service.port] == "0100007F"
+
+
+def test_replicas_give_way_to_other_work_no_more_than_the_command_itself(service: Service) -> None:
+    """Ray starts its workers at niceness 15 unless told otherwise."""
+    replicas = [pid for pid, title in children(service).items() if title.startswith("ray::ServeReplica")]
+    assert len(replicas) >= 3
+    own = os.getpriority(os.PRIO_PROCESS, service.process.pid)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in replicas} == {own}
