@@ -12,7 +12,9 @@ from models.catalog.artifact import Artifact, file_sha256, open_artifact
 from models.catalog.catalog import Golden, ModelSpec
 from models.catalog.store import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
+from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError, EmbedserveError
+from models.graph.precision import precision_of
 from models.modalities.text import TextEmbedder
 
 T = TypeVar("T")
@@ -48,6 +50,9 @@ def _checks(spec: ModelSpec) -> Iterator[Check]:
         return
     yield Check("files", True, f"{spec.graph.name}, {spec.graph.stat().st_size / 1e6:.1f} MB")
     yield _unchanged(opened)
+    if precision_of(spec.precision).bf16 and (refusal := bf16_refusal()) is not None:
+        yield Check("loads", True, f"left out: {refusal}")
+        return
     embedder = _attempt(lambda: open_embedder(opened))
     if isinstance(embedder, str):
         yield Check("loads", False, embedder)

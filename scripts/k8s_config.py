@@ -74,6 +74,7 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
             _place(deployment, variant)
             if variant.profile == "production":
                 _pin(deployment.get("user_config") or {})
+            deployment.get("user_config", {}).pop("precision", None)  # nodes differ: a cluster names its artifacts
     return changed
 
 

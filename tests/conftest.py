@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,9 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.integration.service import Service
+
+# Services under test serve what their configuration names on every machine; tests of the choice itself say what they want.
+os.environ.setdefault("EMBEDSERVE_PRECISION", "fp32")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from deployments.cluster.ports import free_port
 from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.catalog.catalog import ROOT, Catalog, ModelSpec
 from models.catalog.store import pull
+from models.engine.openvino import bf16_refusal
+from models.graph.precision import precision_of
 
 
 def bench_config(document: dict[str, Any], specs: list[ModelSpec]) -> dict[str, Any]:
@@ -27,6 +29,9 @@ def bench_config(document: dict[str, Any], specs: list[ModelSpec]) -> dict[str, 
         specs: the catalogue's entries.
     """
     changed = copy.deepcopy(document)
+    for app in changed["applications"]:
+        for deployment in app["deployments"]:
+            deployment.get("user_config", {}).pop("precision", None)  # each version is measured as what it is
     applications: list[dict[str, Any]] = changed["applications"]
     by_name = {app["name"]: app for app in applications}
     routes = by_name[GATEWAY_APPLICATION]["deployments"][0]["user_config"]["models"]
@@ -64,9 +69,11 @@ def shipped(checkout: Path = ROOT) -> dict[str, Any]:
 
 
 def measured() -> list[ModelSpec]:
-    """The catalogue's entries of the models that serve_config.yaml routes: what is served and measured."""
+    """The catalogue's entries of the models that serve_config.yaml routes and this processor computes: what is served and measured."""
     gateway = next(app for app in shipped()["applications"] if app["name"] == GATEWAY_APPLICATION)
-    return [spec for spec in Catalog.load().specs() if spec.model in gateway["deployments"][0]["user_config"]["models"]]
+    routed = gateway["deployments"][0]["user_config"]["models"]
+    specs = [spec for spec in Catalog.load().specs() if spec.model in routed]
+    return [spec for spec in specs if not precision_of(spec.precision).bf16 or bf16_refusal() is None]
 
 
 def text_tokenizer() -> Path:

@@ -21,6 +21,7 @@ from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
 from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.numerics_agreement import Agreement
 from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import Decoders, prepare_here
 from deployments.observability import tracing
@@ -60,7 +61,7 @@ class Encoder:
         self._loader = ThreadPoolExecutor(1, "load")  # a swap must not wait behind pictures
         self._engine = EnginePool(BATCHES)
         self._batcher = Batcher(self._engine, self._note)
-        self._slot = ArtifactSlot(self._spec, profile, self._loader, self._switched)
+        self._slot = ArtifactSlot(self._spec, profile, self._loader, self._switched, require=Agreement().require)
         self._workload = Workload()
         self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
@@ -108,6 +109,7 @@ class Encoder:
             vocabulary=embedder.vocabulary,
             max_tokens=embedder.max_tokens,
             swap_error=self._slot.swap_error,
+            mixed=loaded.mixed,
         )
 
     async def check_health(self) -> None:

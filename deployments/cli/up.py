@@ -60,6 +60,9 @@ def up(
     for line in prepare(wanted.host, wanted.port, os.environ):
         console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
     asks_for_keys = _require_keys(wanted)
+    wanted, precisions = wanted.with_precisions(os.environ)
+    for line in precisions:
+        console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
     artifacts = _pull(console, wanted)
     served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
 

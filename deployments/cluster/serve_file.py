@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from deployments.cluster.applications import encoders, gateways, main_deployment
 from deployments.cluster.serve_file_check import check
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
-from models.catalog.catalog import ROOT
+from models.catalog.catalog import ROOT, Catalog
 from models.errors import ConfigError
 
 
@@ -70,6 +70,26 @@ class ServeConfig:
             for app in document["applications"]:
                 app.setdefault("args", {})["profile"] = profile
         return ServeConfig(document)
+
+    def with_precisions(self, environment: Mapping[str, str]) -> tuple[ServeConfig, list[str]]:
+        """The same configuration with the fastest artifacts for this machine where it leaves the precision open, and a line each.
+
+        Raises:
+            CatalogError, ModelNotFoundError: the catalogue lacks an artifact.
+            ConfigError: the environment asks for what cannot be chosen.
+        """
+        from deployments.cluster.precision_choice import choose  # it loads ONNX Runtime, which most commands do without
+
+        document, lines = copy.deepcopy(self.document), []
+        for app in encoders(document):
+            for deployment in main_deployments(app):
+                told = deployment["user_config"]
+                if told.pop("precision", None) is None or profiles(document) != {"development"}:
+                    continue
+                choice = choose(app["args"]["model"], told["artifact"], Catalog.load(), environment)
+                told["artifact"] = choice.artifact
+                lines.append(choice.line)
+        return ServeConfig(document), lines
 
     @property
     def auth(self) -> Literal["keys", "none"]:

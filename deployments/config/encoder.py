@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -11,6 +12,10 @@ from deployments.config.limits import EncoderLimits
 from models.engine.providers import Wish
 from models.modalities.image import SHRINK_MARGIN
 
+AGREED: Final = "agreed"
+MIXED: Final = "mixed"
+CLASS: Final = re.compile(r"[a-z0-9-]+/[a-z0-9]+/[a-z0-9_.+-]+/[a-z0-9_.+-]+")
+
 
 class EncoderConfig(Strict):
     """``user_config`` of an encoder deployment; a change swaps the artifact without a restart."""
@@ -18,6 +23,9 @@ class EncoderConfig(Strict):
     artifact: str  # `name@version` of the catalogue, or the path of a graph to serve under this version's label
     # None: any; else an artifact with another content hash is refused.
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    # auto: `embedserve up` takes the bf16 version of an fp32 artifact where that is faster on this machine; in the development
+    # profile alone, because the vectors then depend on where it was started. None: the artifact that is named.
+    precision: Literal["auto"] | None = None
     threads: Annotated[int, Field(ge=0, le=256)] = 0  # of ONNX Runtime; 0: as many as the replica has cores
     # The second of two batches that run at once has a session of its own, where threads share operators. With 16 texts
     # in fp32 per request: 47 requests/s instead of 40; images in fp32: 22 instead of 19. Costs the weights' memory
@@ -32,9 +40,22 @@ class EncoderConfig(Strict):
     shrink_margin: int | None = None
     # auto: the fastest that this replica has. Any other must be there, or in production no artifact loads.
     provider: Wish = "auto"
+    # Which numerics class computes this version's vectors. agreed: the first replica decides, because caches and indexes
+    # must not mix bits unknowingly; a class as `/v1/models` shows it: that one; mixed: each replica its own.
+    numerics: str = AGREED
     cuda_graph: bool = False  # replay captured launches: faster for small batches, but only one batch runs at a time
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
     limits: EncoderLimits = EncoderLimits()  # of images; refused here as in the gateway
+
+    @field_validator("numerics")
+    @classmethod
+    def _check_numerics(cls, numerics: str) -> str:
+        if numerics not in (AGREED, MIXED) and not CLASS.fullmatch(numerics):
+            raise ValueError(
+                f"must be {AGREED}, {MIXED}, or a class as /v1/models shows it (cpu/fp32/avx512f/onnxruntime-1.32.0), not "
+                f"{numerics!r:.80}"
+            )
+        return numerics
 
     @field_validator("shrink_margin")
     @classmethod

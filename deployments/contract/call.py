@@ -17,4 +17,6 @@ class Queued:
     waiting: int  # cost of what waits for the same version in that gateway
     refused: int = 0  # cost of what that gateway refused for lack of capacity since its last call
     trace: tuple[str, ...] = ()  # W3C traceparents of the call and of its requests, where they are traced
-    hash: str | None = None  # of the artifact that must compute it; None leaves it to whichever serves
+    # Of the artifact that must compute it, or its label's identity where the numerics class must be the same too; None
+    # leaves it to whichever serves.
+    hash: str | None = None

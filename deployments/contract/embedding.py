@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.contract.earlier_release import restore
 from deployments.contract.items import ItemError
 
 
@@ -17,6 +20,20 @@ class Label:
     model: str  # name@version
     hash: str  # of the artifact's content
     synthetic: bool = False  # the weights are random
+    numerics: str = ""  # the class of what computed it, such as cpu/fp32/avx512f/onnxruntime-1.32.0; empty: not said
+
+    @property
+    def identity(self) -> str:
+        """What vectors must have in common to have equal bits: the artifact, and the numerics class where one is known."""
+        return f"{self.hash} {self.numerics}" if self.numerics else self.hash
+
+    def answers(self, wanted: str | None) -> bool:
+        """Whether this is what a call wants that names a hash or an identity."""
+        return wanted in (self.hash, self.identity)
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """Take what another process pickled; one of an earlier release knows the first fields alone."""
+        restore(self, state)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from deployments.contract.earlier_release import restore
 from deployments.contract.embedding import Label
 
 
@@ -20,3 +23,8 @@ class ModelInfo:
     vocabulary: int | None = None
     max_tokens: int | None = None
     swap_error: str | None = None  # why the last asked-for artifact does not serve, for everybody: no paths
+    mixed: bool = False  # replicas of several numerics classes may serve it
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """Take what another process pickled; one of an earlier release knows the first fields alone."""
+        restore(self, state)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 from deployments.config.base import Profile, parse
-from deployments.config.encoder import EncoderConfig
+from deployments.config.encoder import MIXED, EncoderConfig
 from deployments.contract.embedding import Label
 from deployments.contract.reply import WrongArtifact
 from deployments.encoder import device
@@ -39,6 +39,7 @@ class Loaded:
     embedder: Embedder
     label: Label
     prepare: Preparation
+    mixed: bool = False  # replicas of other numerics classes may serve it too
 
 
 class ArtifactSlot:
@@ -54,6 +55,7 @@ class ArtifactSlot:
         executor: Executor,
         on_switch: Callable[[EncoderConfig, Loaded], None],
         options: Callable[[EncoderConfig, Artifact], EngineOptions] = device.engine_options,
+        require: Callable[[Label, EncoderConfig], Awaitable[None]] | None = None,
     ) -> None:
         """Stay empty until the first ``change``.
 
@@ -63,12 +65,14 @@ class ArtifactSlot:
             executor: loads artifacts beside the event loop.
             on_switch: called with each artifact when it begins to serve.
             options: chooses the options of an artifact's engine; the default needs a Ray worker.
+            require: raises unless this replica may serve what has the label; None: it always may.
         """
         self._spec = spec
         self._profile = profile
         self._executor = executor
         self._on_switch = on_switch
         self._options = options
+        self._require = require
         self._config: EncoderConfig | None = None
         self._loaded: Loaded | None = None
         self._releasing: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
@@ -92,10 +96,10 @@ class ArtifactSlot:
         """Why a call that names an artifact is not computed here; nothing for one that names none.
 
         Args:
-            wanted: the hash that the call names.
+            wanted: the hash or the identity that the call names.
         """
         label = self.current.label
-        return None if wanted in (None, label.hash) else WrongArtifact(label)
+        return None if wanted is None or label.answers(wanted) else WrongArtifact(label)
 
     async def change(self, user_config: dict[str, Any]) -> bool:
         """Serve the artifact that ``user_config`` names; returns whether it does now.
@@ -119,6 +123,8 @@ class ArtifactSlot:
         if self._loaded is not None and self._config == config:
             return
         loaded = await asyncio.get_running_loop().run_in_executor(self._executor, self._load, config)
+        if self._require is not None:
+            await self._require(loaded.label, config)
         old, self._releasing = self._loaded, None
         self._config, self._loaded = config, loaded
         self._on_switch(config, loaded)
@@ -146,8 +152,9 @@ class ArtifactSlot:
         embedder = open_embedder(artifact, self._options(config, artifact))
         device.prove(embedder, config, self._profile)
         warm_up(embedder)
-        label = Label(self._spec.reference, artifact.hash, synthetic)
-        return Loaded(embedder, label, embedder.preparation(config.limits))
+        numerics = embedder.engine.numerics(artifact.spec.precision)
+        label = Label(self._spec.reference, artifact.hash, synthetic, numerics)
+        return Loaded(embedder, label, embedder.preparation(config.limits), config.numerics == MIXED)
 
     def _require_known(self, artifact: Artifact, margin: int | None) -> None:
         """Production serves no file of which nothing says what it should be; elsewhere the log names it."""

@@ -97,6 +97,7 @@ class EmbeddingService:
         result = await self._embed(request, version)
         if record is not None:
             record.hash, record.tokens, record.cache = result.label.hash, result.tokens, result.cache
+            record.numerics = result.label.numerics
         self.metrics.items.add(labels, len(result.vectors))
         self.metrics.tokens.add(labels, result.tokens)
         self.metrics.latency.observe(labels, (time.perf_counter() - start) * 1000)
@@ -124,7 +125,7 @@ class EmbeddingService:
         if dimensions < info.dimensions:
             vectors = _shortened(vectors, dimensions)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
-        label = found[0].label
+        label = found[0].label if not info.mixed else _of_all(found)
         if label.model != version.reference:  # another version that serves the same artifact computed it
             label = replace(label, model=version.reference)
         return EmbedResult(label, vectors, sum(one.tokens for one in found), state)
@@ -178,6 +179,12 @@ class EmbeddingService:
 def deadline_s(asked: float | None, queue: Queue) -> float:
     """The deadline in seconds of a request that asks for this one, or for none."""
     return queue.timeout_s if asked is None else min(asked, max(queue.timeout_most_s, queue.timeout_s))
+
+
+def _of_all(found: Sequence[Embedding]) -> Label:
+    """The label of vectors of one artifact, whose numerics classes may differ: it names all of them."""
+    classes = sorted({one.label.numerics for one in found})
+    return replace(found[0].label, numerics=", ".join(classes)) if len(classes) > 1 else found[0].label
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

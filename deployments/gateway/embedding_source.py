@@ -44,7 +44,8 @@ class EmbeddingSource:
             bulk: whether nobody waits for the answer.
 
         Returns:
-            An embedding for each item, all with the same hash, and how many of them the cache held.
+            An embedding for each item, all with the same hash and, unless the version may mix them, of the same numerics
+            class; and how many of them the cache held.
 
         Raises:
             InputError: an item cannot be embedded; the message names its index.
@@ -52,16 +53,16 @@ class EmbeddingSource:
         """
         label = info.label
         for _ in range(LABEL_ROUNDS):
-            search = _Search(self._cache, version, label, info.dimensions, limits, bulk, RECORD.get())
+            search = _Search(self._cache, version, label, info.dimensions, limits, bulk, RECORD.get(), info.mixed)
             try:
                 embeddings, cached = await self._find(search, items, param)
             except ArtifactGoneError as gone:
                 label = gone.label
                 continue
             # Encoders of an earlier release do not heed which artifact a call names.
-            if len({one.label.hash for one in embeddings}) == 1:
+            if len({_named(one.label, mixed=info.mixed) for one in embeddings}) == 1:
                 return embeddings, cached
-            label = next(one.label for one in reversed(embeddings) if one.label.hash != label.hash)
+            label = next(one.label for one in reversed(embeddings) if one.label.identity != label.identity)
         raise UnavailableError(f"{version.reference} is being swapped; try again")
 
     async def _find(self, search: _Search, items: list[Item], param: str) -> tuple[list[Embedding], int]:
@@ -91,12 +92,14 @@ class _Search:
     limits: Limits
     bulk: bool
     record: Record | None
+    mixed: bool = False
     missing: dict[bytes, Item] = field(default_factory=dict)  # what memory lacks, by cache key
     shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
 
     def look_up(self, items: list[Item], found: dict[bytes, Outcome]) -> list[bytes]:
         """The keys of items; what memory holds of them goes into ``found``, the rest into ``missing``."""
-        keys = [cache_key(self.label.hash, item) for item in items]
+        identity = self.label.identity
+        keys = [cache_key(identity, item) for item in items]
         for key, item in zip(keys, items, strict=True):
             embedding = self.cache.get(key)
             if embedding is None:
@@ -122,20 +125,24 @@ class _Search:
                 self.version.flights.land(flight, error)
         if rest and not refused:
             items = [self.missing[flight.key] for flight in rest]
-            self.version.queue.enqueue(
-                items, rest, self.arrived, hash_=self.label.hash, bulk=self.bulk, record=self.record
-            )
+            wanted = _named(self.label, mixed=self.mixed)
+            self.version.queue.enqueue(items, rest, self.arrived, hash_=wanted, bulk=self.bulk, record=self.record)
 
     def arrived(self, flight: Flight[Outcome], outcome: Outcome | Exception) -> None:
         """Keep what was computed, whoever still waits for it."""
         if isinstance(outcome, Embedding):
-            hash_ = outcome.label.hash
-            key = flight.key if hash_ == self.label.hash else cache_key(hash_, self.missing[flight.key])
+            same = outcome.label == self.label or outcome.label.identity == self.label.identity
+            key = flight.key if same else cache_key(outcome.label.identity, self.missing[flight.key])
             try:
                 self.cache.put(key, outcome)
             except Exception:  # whatever a cache does, the others in the call must get their vectors
                 logger.exception("a vector could not be cached")
         self.version.flights.land(flight, outcome)
+
+
+def _named(label: Label, *, mixed: bool) -> str:
+    """What a call must name to be computed by what a label stands for."""
+    return label.hash if mixed else label.identity
 
 
 def _embeddings(found: dict[bytes, Outcome], keys: list[bytes], param: str) -> list[Embedding]:

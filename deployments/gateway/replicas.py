@@ -115,7 +115,7 @@ class Replicas:
             return info
         leading = self._connections.leading_label()
         if leading is not None and leading != info.label:
-            connection = self._connections.pick(self._endpoints, leading.hash)
+            connection = self._connections.pick(self._endpoints, leading.identity)
             info = info if connection is None else await connection.describe(max_age_s)
         for one in doubtful:
             one.inquire(max_age_s)

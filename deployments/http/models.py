@@ -48,6 +48,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "name": info.name if info else None,
         "version": version.version,
         "hash": info.label.hash if info else None,
+        "numerics": (info.label.numerics or None) if info else None,
         "modality": version.modality,
         "dimensions": info.dimensions if info else None,
         "precision": info.precision if info else None,

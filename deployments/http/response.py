@@ -54,6 +54,8 @@ def _json(body: Any) -> bytes:
 def origin_headers(result: EmbedResult) -> dict[str, str]:
     """What every answer that carries vectors says of their origin."""
     headers = {"x-model": result.label.model, "x-model-hash": result.label.hash, "x-cache": result.cache}
+    if result.label.numerics:
+        headers["x-model-numerics"] = result.label.numerics
     if result.label.synthetic:
         headers["x-model-weights"] = "synthetic"
     return headers

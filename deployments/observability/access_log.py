@@ -59,6 +59,7 @@ class AccessLog:
             "model": record.model,
             "version": record.version,
             "hash": record.hash,
+            "numerics": record.numerics,
             "items": record.items,
             "tokens": record.tokens,
             "cache": record.cache,

@@ -20,6 +20,7 @@ class Record:
     model: str | None = None
     version: str | None = None
     hash: str | None = None
+    numerics: str | None = None
     cache: str | None = None
     items: int | None = None
     tokens: int | None = None

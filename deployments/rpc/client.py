@@ -36,7 +36,7 @@ class ConnectionPool:
 
         Args:
             replicas: where each replica takes calls; another mapping, or another length, when they are others.
-            hash_: of the artifact that a call names; only replicas come into question that may have it.
+            hash_: of the artifact that a call names, or a label's identity; only replicas come into question that may have it.
 
         Returns:
             None unless every replica is connected: Serve's handle then finds out which of them are alive.
@@ -55,9 +55,9 @@ class ConnectionPool:
         """Those of some connections, or else of all, whose replicas have an artifact as far as is known."""
         if hash_ is None:
             return some
-        found = [one for one in some if one.label is None or one.label.hash == hash_]
+        found = [one for one in some if one.label is None or one.label.answers(hash_)]
         if not found:
-            found = [one for one in self._alive() if one.label is None or one.label.hash == hash_]
+            found = [one for one in self._alive() if one.label is None or one.label.answers(hash_)]
         if not found and (there := self.leading_label()) is not None:
             raise ArtifactGoneError(there)
         return found
@@ -82,12 +82,12 @@ class ConnectionPool:
         two that equally many have, it is the one that nobody was asked to leave.
 
         Args:
-            besides: a hash that is out of the question.
+            besides: a hash, or a label's identity, that is out of the question.
         """
         alive = self._alive()
-        counts = Counter(one.label for one in alive if one.label is not None and one.label.hash != besides)
+        counts = Counter(one.label for one in alive if one.label is not None and not one.label.answers(besides))
         left = {one.label for one in alive if one.swap_error is not None}
-        return max(counts, key=lambda label: (counts[label], label not in left, label.hash), default=None)
+        return max(counts, key=lambda label: (counts[label], label not in left, label.identity), default=None)
 
     def doubtful(self) -> list[Connection]:
         """Connections whose replicas do not have the leading artifact, or refused to leave it."""

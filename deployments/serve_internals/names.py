@@ -17,4 +17,5 @@ Seam = Literal[
     "replica_options",
     "log_folder",
     "local_rays",
+    "cluster_store",
 ]

@@ -28,7 +28,7 @@ from models.yaml_edit import edit
 
 CONFIG = "config.json"
 ONNX_FILES = ("model.onnx", "onnx/model.onnx")  # in a folder without weights that a graph is built from
-PRECISION_OF_FINISHED = "is a finished graph: it can be taken as it is (fp32) or quantised (int8)"
+PRECISION_OF_FINISHED = "is a finished graph: it can be taken as it is (fp32), computed in bf16, or quantised (int8)"
 
 Tower = Literal["image", "text"]  # of a whole CLIP
 
@@ -56,7 +56,7 @@ def described(
     Args:
         reference: ``NAME@VERSION`` to serve it under.
         origin: the folder or the ``.onnx`` file.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         tower: which half of a whole CLIP to take.
         wishes: what the owner says beside the files.
 

@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 IMAGES = tuple(1 << i for i in range(10))  # 1 to 512: larger batches make CLIP ViT-B/32 faster on no known card
 ROWS = tuple(1 << i for i in range(12))  # 1 to 2048 texts
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)  # tokens; most search queries have fewer than 16
+# Of runs on a processor, where a batch is cut into rows of these numbers instead of padded to one: every row costs time there.
+CUT_ROWS = (1, 2, 4, 8, 16, 32)
+CUT_LENGTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+CUT_CELLS = 1024  # padded tokens of one run
+CUT_IMAGES = (1, 2, 4, 8)
 TOKENS = 65_536  # padded tokens of one run: 256 texts of 256 tokens, or 2,048 of 32
 
 
@@ -23,6 +28,7 @@ class Buckets:
     rows: tuple[int, ...]
     lengths: tuple[int, ...] | None = None  # None: the second dimension is fixed
     cells: int | None = None  # the largest rows × length; a single row may exceed it
+    cut: bool = False  # a batch is cut into buckets of rows that it fills, and never padded to one
 
     def rows_for(self, count: int) -> int:
         """The smallest bucket of rows that holds ``count``.
@@ -43,11 +49,39 @@ class Buckets:
         fit = self.rows[-1] if self.cells is None else self.cells // self.length_for(length)
         return max((rows for rows in self.rows if rows <= fit), default=self.rows[0])
 
+    def parts(self, count: int, length: int, threads: int = 1) -> list[int]:
+        """Rows of ``length`` tokens as runs that fill their buckets, largest first, so that each thread has one.
+
+        Args:
+            count: rows.
+            length: tokens of each, padding included.
+            threads: that compute runs of their own.
+        """
+        share = -(-count // threads)
+        most = min(self.most_rows(length) if self.lengths else self.rows[-1], share)
+        parts = []
+        for rows in reversed(self.rows):
+            if rows <= most:
+                whole, count = divmod(count, rows)
+                parts += [rows] * whole
+        return parts
+
     def shapes(self) -> Iterator[tuple[int, int | None]]:
         """Every bucket as rows and length, smallest first; the length is None if the graph fixes it."""
         for length in self.lengths or (None,):
             most = self.most_rows(length or 0) if self.lengths else self.rows[-1]
             yield from ((rows, length) for rows in self.rows if rows <= most)
+
+
+def cut_text_buckets(longest: int) -> Buckets:
+    """Buckets of texts on a processor, up to ``longest`` tokens each; a text's bits depend on the bucket of its length."""
+    lengths = tuple(sorted({*(length for length in CUT_LENGTHS if length < longest), longest}))
+    return Buckets(CUT_ROWS, lengths, CUT_CELLS, cut=True)
+
+
+def cut_image_buckets() -> Buckets:
+    """Buckets of pictures on a processor."""
+    return Buckets(CUT_IMAGES, cut=True)
 
 
 def image_buckets(largest: int | None = None) -> Buckets:

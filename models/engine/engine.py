@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets
 from models.engine.card_engine import GpuEngine
-from models.engine.providers import CPU
+from models.engine.cards import find
+from models.engine.cut_engine import CutEngine
+from models.engine.numerics import instruction_set, numerics_class, runtime_version
+from models.engine.openvino import require_bf16
+from models.engine.processor import machine, processor_flags
+from models.engine.provider_options import Device
+from models.engine.providers import CPU, CUDA, TENSORRT
 from models.engine.runner import Runner
 from models.engine.runs import BATCH_TOKENS, RunLimits
 from models.engine.session import EngineOptions, shared_session
@@ -23,6 +29,7 @@ from models.engine.shapes import with_profiles
 from models.engine.types import Feeds, Vectors
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
+from models.graph.onnx_file import contents
 from models.graph.precision import PRECISIONS
 from models.graph.sentence import RAW, UNIT
 
@@ -99,10 +106,28 @@ class Engine:
         provider: str = self.graph.session.get_providers()[0]
         return provider
 
+    def numerics(self, precision: str) -> str:
+        """The class of what computes this graph.
+
+        Args:
+            precision: of the artifact, as the catalogue says.
+        """
+        provider = self.provider
+        if provider in (CUDA, TENSORRT):
+            card = find()
+            instructions = card.identity if card else "card"
+        else:
+            instructions = instruction_set(
+                processor_flags(), machine(), integers=contents(self._path).integers, bf16=precision == "bf16"
+            )
+        return numerics_class(provider, precision, instructions, runtime_version(provider))
+
     @property
     def run_limits(self) -> RunLimits:
         """How large a run of padded rows may be right now: another run that is under way occupies the shared threads."""
         graph = self.graph
+        if graph.bound is not None and graph.bound.buckets.cut:
+            return RunLimits(threads=graph.options.thread_count, buckets=graph.bound.buckets)
         if graph.bound is not None:
             return RunLimits(tokens=graph.bound.buckets.cells or BATCH_TOKENS, whole=True)
         if not graph.options.on_cpu:
@@ -110,9 +135,13 @@ class Engine:
         threads = 1 if graph.free.busy else graph.options.thread_count
         return RunLimits(threads=threads, by_input=graph.pool is not None)
 
-    def rows_per_run(self, default: int) -> int:
-        """How many rows of equal size one run takes; ``default`` if shapes are not fixed."""
-        return self.graph.bound.buckets.rows[-1] if self.graph.bound else default
+    def parts(self, count: int, default: int) -> list[int]:
+        """How many of ``count`` rows of equal size each run takes, at most ``default`` if shapes are not fixed."""
+        bound = self.graph.bound
+        if bound is not None and bound.buckets.cut:
+            return bound.buckets.parts(count, 0, self.graph.options.thread_count)
+        most = bound.buckets.rows[-1] if bound else default
+        return [min(most, count - start) for start in range(0, count, most)]
 
     def padded(self, lengths: list[int]) -> list[int]:
         """The number of tokens that each row is padded to: its bucket's, or its own if shapes are not fixed."""
@@ -166,7 +195,7 @@ class Graph:
     metadata: dict[str, str]
     pool: ThreadPoolExecutor | None  # if each thread computes inputs of its own
     options: EngineOptions  # settled: they name the provider that is used
-    bound: GpuEngine | None  # runs the graph in fixed shapes
+    bound: GpuEngine | CutEngine | None  # runs the graph in fixed shapes
     free: Runner  # runs it in any shape
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
@@ -176,10 +205,14 @@ class Graph:
 
 def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     """Load a graph. The thread count of its session depends on the precision that its file names."""
-    options = options.settled()
+    options = _for_precision(path, options).settled()
     if plan is not None:
         options = with_profiles(path, options, plan)
-    by_input = options.parallelism == "inputs" or (options.parallelism == "auto" and _prefers_inputs(path, options))
+    by_input = (
+        options.on_openvino
+        or options.parallelism == "inputs"
+        or (options.parallelism == "auto" and _prefers_inputs(path, options))
+    )
     threads = 1 if by_input else options.thread_count
     session = shared_session(path, options, threads)
     if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver or no card: use the options for CPUs
@@ -206,8 +239,30 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     )
 
 
-def _bound(session: ort.InferenceSession, output: str, buckets: Buckets, options: EngineOptions) -> GpuEngine | None:
+def _for_precision(path: Path, options: EngineOptions) -> EngineOptions:
+    """Options that name the provider which computes a graph of this precision where they leave it open.
+
+    Raises:
+        ArtifactError: it is one for a processor's instructions that this one lacks, or the options ask for another provider.
+    """
+    precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", "")) if path.is_file() else None
+    if precision is None or not precision.bf16:
+        return options
+    if options.provider not in ("auto", "openvino", "cpu"):
+        raise ArtifactError(
+            f"{path.name} is computed in bfloat16 on a processor by OpenVINO, and the configuration says provider: "
+            f"{options.provider}; set provider: openvino or auto, or serve the fp16 version on a card"
+        )
+    require_bf16(path.name)
+    return replace(options, provider="openvino", gpus=None, device=Device())
+
+
+def _bound(
+    session: ort.InferenceSession, output: str, buckets: Buckets, options: EngineOptions
+) -> GpuEngine | CutEngine | None:
     """Runs the graph in fixed shapes; None if it does not run in such."""
+    if options.on_openvino:
+        return CutEngine(session, output, buckets, options.thread_count)
     if not (options.bucketed or (options.bucketed is None and not options.on_cpu)):
         return None
     return GpuEngine(session, output, buckets, graphs=options.device.cuda_graph and not options.on_cpu)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.engine.buckets import Buckets
+
 # Padded tokens of a batch. Larger batches are no faster, and their activations only take memory.
 BATCH_TOKENS = 4096
 TOKENS_PER_THREAD = 64  # computing fewer takes less time than waking another thread
@@ -24,6 +26,8 @@ class RunLimits:
     threads: int = 1  # those that no other run keeps busy
     by_input: bool = False  # each thread computes rows of its own; otherwise the threads share every operator
     whole: bool = False  # a batch is one run, as on a card, which pads it to a fixed shape
+    # Rows of one length alone run together, in numbers that fill a bucket: so each row's bits are its own.
+    buckets: Buckets | None = None
 
 
 def runs_of(lengths: Sequence[int], limits: RunLimits) -> list[list[int]]:
@@ -36,10 +40,26 @@ def runs_of(lengths: Sequence[int], limits: RunLimits) -> list[list[int]]:
     Returns:
         The row indices of each run, shorter rows first.
     """
+    if limits.buckets is not None:
+        return _filled(lengths, limits.buckets, limits.threads)
     batches = batches_by_length(lengths, limits.tokens)
     if limits.whole:
         return batches
     return [run for batch in batches for run in _split(batch, lengths[batch[-1]], limits)]
+
+
+def _filled(lengths: Sequence[int], buckets: Buckets, threads: int) -> list[list[int]]:
+    """Runs of rows of equal length that fill a bucket of rows."""
+    groups: dict[int, list[int]] = {}
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        groups.setdefault(lengths[index], []).append(index)
+    runs = []
+    for length, rows in groups.items():
+        start = 0
+        for size in buckets.parts(len(rows), length, threads):
+            runs.append(rows[start : start + size])
+            start += size
+    return runs
 
 
 def _split(batch: list[int], length: int, limits: RunLimits) -> list[list[int]]:

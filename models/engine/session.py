@@ -11,12 +11,14 @@ from typing import Literal
 
 import onnxruntime as ort
 
+from models.engine import openvino
 from models.engine.placement import RECORD, mostly_off_card, placement
 from models.engine.provider_options import Device, with_options
-from models.engine.providers import CPU, Wish, choose, preload
+from models.engine.providers import CPU, OPENVINO, Wish, choose, preload
+from models.engine.saturation import EXACT, saturates
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
-from models.graph.onnx_file import check, digest
+from models.graph.onnx_file import check, contents, digest
 from models.graph.precision import PRECISIONS
 
 Parallelism = Literal["auto", "operators", "inputs"]
@@ -60,8 +62,13 @@ class EngineOptions:
         return choose(self.provider, ort.get_available_providers(), gpus=self.gpus)
 
     @property
+    def on_openvino(self) -> bool:
+        """Whether OpenVINO is asked for, which computes on the processor and in fixed shapes."""
+        return self.provider == "openvino"
+
+    @property
     def on_cpu(self) -> bool:
-        """Whether only the CPU is asked for."""
+        """Whether only ONNX Runtime's own provider for the CPU is asked for."""
         return self.provider == "cpu" or self.providers[0] == CPU
 
     def settled(self) -> EngineOptions:
@@ -107,15 +114,29 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
     settings.add_session_config_entry("session.intra_op.spin_duration_us", str(options.spin_us))
     # Without this, threads also spin between runs and take processor time from the event loop.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if contents(path).integers and saturates():
+        settings.add_session_config_entry(EXACT, "1")
     providers = options.providers
     if providers[0] != CPU:
         settings.add_session_config_entry(RECORD, "1")
     preload(providers)
     try:
+        if providers[0] == OPENVINO:
+            return _on_openvino(path, settings, options.thread_count)
         return _first_that_loads(path, settings, providers, options.device)
+    except ArtifactError:
+        raise
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes
         reason = str(error).split("\n")[0].replace(str(path), path.name)
         raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
+
+
+def _on_openvino(path: Path, settings: ort.SessionOptions, threads: int) -> ort.InferenceSession:
+    precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", ""))
+    openvino.configure(settings, bf16=precision is not None and precision.bf16, threads=threads)
+    session = ort.InferenceSession(str(path), settings, enable_fallback=0)
+    openvino.require_all(placement(session), path.name)
+    return session
 
 
 def _first_that_loads(

@@ -30,12 +30,15 @@ class GraphBuilder:
     """Collects nodes and weights; the bytes of the model depend on nothing else."""
 
     def __init__(
-        self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET, *, prefix: str = ""
-    ) -> None:
+        self, name: str, dtype: type[np.floating[Any]] = np.float32, opset: int = OPSET, *, prefix: str = "", standard: bool = False,
+    ) -> None:  # fmt: skip
         """Start an empty graph that stores and uses floating-point weights as ``dtype``.
 
-        ``prefix`` is put before every name, so that the nodes can be added to another graph.
+        ``prefix`` is put before every name, so that the nodes can be added to another graph. ``standard`` asks for operators
+        that every provider knows, instead of those that ONNX Runtime has fused.
         """
+        self.standard = standard
+        self.shared: dict[str, Value] = {}  # values that several layers need, by what they are
         self.opset = opset
         self._prefix = prefix
         self._name = name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.graph.builder import GraphBuilder, Value
-from models.graph.layers import layer_norm, output_bias, self_attention
+from models.graph.layers import layer_norm, output_bias, quick_gelu, self_attention
 from models.graph.linear import Linear, Origin, Weights
 
 
@@ -30,6 +30,6 @@ def clip_layer(
     normed = layer_norm(graph, x, weights, f"{prefix}.layer_norm2", epsilon)
     bias = weights[f"{up}.bias"]
     inner = linear(graph, normed, up, weights[f"{up}.weight"].T, bias=bias, origin=Origin.NORM)
-    inner = graph.fused("QuickGelu", [inner], alpha=1.702)
+    inner = quick_gelu(graph, inner, 1.702)
     bias = weights[f"{down}.bias"]
     return linear(graph, inner, down, weights[f"{down}.weight"].T, bias=bias, residual=x, origin=Origin.GELU)

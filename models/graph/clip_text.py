@@ -58,7 +58,7 @@ def build(config: ClipTextConfig, weights: Weights, linear: Linear) -> onnx.Mode
     Computes the same as Hugging Face's ``CLIPTextModelWithProjection`` in inference, then normalises. Attention is causal,
     so padding on the right affects no token. The vector is that of the last token, the end of the text.
     """
-    graph = GraphBuilder("clip_text_encoder", linear.dtype)
+    graph = GraphBuilder("clip_text_encoder", linear.dtype, standard=linear.standard)
     model = "text_model"
     words = embedding_rows(graph, "words", weights[f"{model}.embeddings.token_embedding.weight"], "input_ids", linear)
     table = weights[f"{model}.embeddings.position_embedding.weight"]

@@ -29,6 +29,7 @@ class Int8Linear:
 
     precision = "int8"
     dtype: type[np.floating[Any]] = np.float32
+    standard = False
 
     def __init__(self, calibration: Calibration | None = None) -> None:
         """Quantise with the measured ranges of ``calibration``; without it, scale every row by its own maximum."""

@@ -12,6 +12,8 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Origin, Vector, Weights
 from models.graph.ordered_product import ordered_product
 
+HIDDEN = -1e9  # added to a score, leaves 0 of it after the softmax; finite, so that no provider makes it not a number
+
 
 def layer_norm(
     graph: GraphBuilder, x: Value, weights: Weights, prefix: str, epsilon: float, *, carry: Vector | None = None
@@ -102,11 +104,65 @@ def attend(
     parts = graph.ops("Split", [arranged, graph.ints(hidden, hidden, hidden)], 3, axis=-1)
     if rotate is not None:
         parts = [rotate(parts[0]), rotate(parts[1]), parts[2]]
+    if graph.standard:
+        if mask is not None:
+            raise ArtifactError("this architecture masks attention, and there is no graph of that in bf16")
+        return _standard_attention(graph, parts, hidden, heads, lengths, causal=causal)
     optional = [] if lengths is None else ["", "", "", lengths]
     if mask is not None:
         optional = [mask, *optional[1:]]
     context = graph.op("Attention", [*parts, *optional], q_num_heads=heads, kv_num_heads=heads, is_causal=int(causal))
     return graph.op("Reshape", [context, graph.ints(-1, hidden)])
+
+
+def _standard_attention(
+    graph: GraphBuilder, parts: list[Value], hidden: int, heads: int, lengths: Value | None, *, causal: bool
+) -> Value:
+    """The same in products, sums and a softmax: query, key and value [n, t, hidden] each to [n * t, hidden]."""
+    by_head = graph.ints(0, 0, heads, hidden // heads)  # 0: as before
+    query, key, value = (graph.op("Reshape", [part, by_head]) for part in parts)
+    query, value = (graph.op("Transpose", [part], perm=[0, 2, 1, 3]) for part in (query, value))
+    key = graph.op("Transpose", [key], perm=[0, 2, 3, 1])
+    query = graph.op("Mul", [query, graph.constant("attention_scale", np.array((hidden // heads) ** -0.5, np.float32))])
+    scores = graph.op("MatMul", [query, key])
+    if lengths is not None:
+        scores = graph.op("Add", [scores, _hidden_padding(graph, parts[0], lengths)])
+    if causal:
+        scores = graph.op("Add", [scores, _hidden_future(graph, parts[0])])
+    context = graph.op("MatMul", [graph.op("Softmax", [scores], axis=-1), value])
+    context = graph.op("Transpose", [context], perm=[0, 2, 1, 3])
+    return graph.op("Reshape", [context, graph.ints(-1, hidden)])
+
+
+def _hidden_padding(graph: GraphBuilder, x: Value, lengths: Value) -> Value:
+    """float32 [n, 1, 1, t] for x [n, t, h]: 0 at an input's tokens, far below after them."""
+    if "padding" not in graph.shared:
+        seen = graph.op("Less", [_positions(graph, x), graph.op("Unsqueeze", [lengths, graph.ints(1)])])
+        graph.shared["padding"] = graph.op("Unsqueeze", [_hide(graph, seen), graph.ints(1, 2)])
+    return graph.shared["padding"]
+
+
+def _hidden_future(graph: GraphBuilder, x: Value) -> Value:
+    """float32 [t, t] for x [n, t, h]: 0 at a position and those before it, far below after it."""
+    if "future" not in graph.shared:
+        places = _positions(graph, x)
+        seen = graph.op("LessOrEqual", [places, graph.op("Unsqueeze", [places, graph.ints(1)])])
+        graph.shared["future"] = _hide(graph, seen)
+    return graph.shared["future"]
+
+
+def _positions(graph: GraphBuilder, x: Value) -> Value:
+    """int64 [t] for x [n, t, h]: 0 to t - 1."""
+    if "positions" not in graph.shared:
+        length = graph.op("Squeeze", [graph.op("Shape", [x], start=1, end=2)])
+        zero, one = (graph.constant(f"int_{i}", np.array(i, np.int64)) for i in (0, 1))
+        graph.shared["positions"] = graph.op("Range", [zero, length, one])
+    return graph.shared["positions"]
+
+
+def _hide(graph: GraphBuilder, seen: Value) -> Value:
+    zero, far = (graph.constant(name, np.array(i, np.float32)) for name, i in (("seen", 0), ("hidden", HIDDEN)))
+    return graph.op("Where", [seen, zero, far])
 
 
 def output_bias(weights: Weights, value: str, output: str) -> Vector:
@@ -115,10 +171,10 @@ def output_bias(weights: Weights, value: str, output: str) -> Vector:
 
 
 ACTIVATIONS: dict[str, Callable[[GraphBuilder, Value], Value]] = {
-    "quick_gelu": lambda graph, x: graph.fused("QuickGelu", [x], alpha=1.702),
+    "quick_gelu": lambda graph, x: quick_gelu(graph, x, 1.702),
     "gelu": lambda graph, x: graph.op("Gelu", [x]),
     "gelu_pytorch_tanh": lambda graph, x: graph.op("Gelu", [x], approximate="tanh"),
-    "silu": lambda graph, x: graph.fused("QuickGelu", [x], alpha=1.0),
+    "silu": lambda graph, x: quick_gelu(graph, x, 1.0),
 }
 
 
@@ -166,6 +222,14 @@ def project_rows(graph: GraphBuilder, x: Value, name: str, weights: Weights) -> 
     pair = graph.op("Concat", [row, row], axis=1)
     product = graph.op("MatMul", [pair, graph.weight(name, weights[name].T)])
     return first_row(graph, product)
+
+
+def quick_gelu(graph: GraphBuilder, x: Value, steepness: float) -> Value:
+    """``x * sigmoid(steepness * x)``."""
+    if not graph.standard:
+        return graph.fused("QuickGelu", [x], alpha=steepness)
+    steep = graph.op("Mul", [x, graph.constant(f"steepness_{steepness:g}", np.array(steepness, np.float32))])
+    return graph.op("Mul", [x, graph.op("Sigmoid", [steep])])
 
 
 def first_row(graph: GraphBuilder, x: Value) -> Value:

@@ -29,6 +29,7 @@ class Linear(Protocol):
 
     precision: str
     dtype: type[np.floating[Any]]  # of weights and hidden states outside the products
+    standard: bool  # the graph has operators alone that every provider knows, instead of ONNX Runtime's fused ones
 
     def __call__(
         self,
@@ -62,6 +63,7 @@ class Fp32Linear:
 
     precision = "fp32"
     dtype: type[np.floating[Any]] = np.float32
+    standard = False
 
     def __call__(
         self,
@@ -94,6 +96,13 @@ class Fp16Linear(Fp32Linear):
 
     precision = "fp16"
     dtype: type[np.floating[Any]] = np.float16
+
+
+class Bf16Linear(Fp32Linear):
+    """float32 weights that a provider rounds to bfloat16 where it multiplies; in operators that it knows."""
+
+    precision = "bf16"
+    standard = True
 
 
 def shifted_bias(bias: Vector | None, offset: Vector | None, weight: Vector) -> Vector | None:

@@ -21,6 +21,17 @@ from models.errors import ArtifactError
 
 # Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+# Parts of the names of operators whose products ONNX Runtime computes in integers.
+INTEGER_OPERATORS = (
+    "Integer",
+    "QLinear",
+    "QAttention",
+    "QGemm",
+    "QOrdered",
+    "DequantizeLinear",
+    "DynamicQuantize",
+    "NBits",
+)
 COMPILED = "EPContext"  # an operator of com.microsoft that names files with code for an accelerator
 VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
 FIXED = {1: 8, 5: 4}  # wire types of numbers with a fixed length, and that length in bytes
@@ -40,6 +51,7 @@ class Contents:
     domains: set[str] = field(default_factory=set)  # of its operators
     own_domains: set[str] = field(default_factory=set)  # of functions that the file defines from other operators
     compiled: bool = False
+    integers: bool = False  # whether any of its products is one of integers
     external: set[str] = field(default_factory=set)  # paths of files with weights, as the file has them
 
 
@@ -158,6 +170,7 @@ def _note_nodes(nodes: Iterable[onnx.NodeProto], found: Contents) -> None:
     for node in nodes:
         found.domains.add(node.domain)
         found.compiled |= node.op_type == COMPILED
+        found.integers |= any(part in node.op_type for part in INTEGER_OPERATORS)
         for attribute in node.attribute:
             for tensor in (attribute.t, *attribute.tensors):
                 _note_tensor(tensor, found)

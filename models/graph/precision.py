@@ -10,8 +10,8 @@ import onnx
 from models.errors import ArtifactError
 from models.graph.calibration import Calibration
 from models.graph.int8 import Int8Linear
-from models.graph.linear import Fp16Linear, Fp32Linear, Linear
-from models.graph.rewrite import quantise_model
+from models.graph.linear import Bf16Linear, Fp16Linear, Fp32Linear, Linear
+from models.graph.rewrite import mark_bf16, quantise_model
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,14 @@ class Precision:
     rewrite: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None  # of finished graphs; None: taken as they are
     by_input: bool = False  # its operators are so short that each thread should compute inputs of its own
     half: bool = False  # weights and activations are float16
+    # Computed in bfloat16, for which a processor needs instructions and ONNX Runtime a provider that uses them.
+    bf16: bool = False
 
 
 PRECISIONS: dict[str, Precision] = {
     "fp32": Precision(lambda _: Fp32Linear()),
     "fp16": Precision(lambda _: Fp16Linear(), half=True),
+    "bf16": Precision(lambda _: Bf16Linear(), rewrite=mark_bf16, bf16=True),
     "int8": Precision(Int8Linear, rewrite=quantise_model, by_input=True),
 }
 

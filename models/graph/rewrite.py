@@ -1,4 +1,4 @@
-"""Quantises a ready-made ONNX graph: products with constant weights become int8 products, scaled row by row."""
+"""Ready-made ONNX graphs in other precisions; in int8, products with constant weights become ones that are scaled row by row."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
     if not replaced:
         raise ArtifactError("the graph holds no float32 product with a constant weight; it may be quantised already")
     _replace(model, nodes, graph, replaced)
+    return model
+
+
+def mark_bf16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph, to be computed in bfloat16: its weights stay, and a property tells engines to do so."""
+    model.metadata_props.add(key="embedserve.precision", value="bf16")
     return model
 
 

@@ -66,7 +66,7 @@ def build(
     normalises. ``weights`` are named as in that model's state dict. ``preparation`` says how pixels are scaled and
     normalised; None means CLIP's own.
     """
-    graph = GraphBuilder("vision_encoder", linear.dtype)
+    graph = GraphBuilder("vision_encoder", linear.dtype, standard=linear.standard)
     x = _patches(graph, config, weights, linear, preparation or Preparation.clip(config.image))
     shape = arrangement(graph, x)
     x = layer_norm(graph, x, weights, "vision_model.pre_layrnorm", config.epsilon)

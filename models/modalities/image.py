@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, StrictInt, model_validator
 
-from models.engine.buckets import Buckets, image_buckets
+from models.engine.buckets import Buckets, cut_image_buckets, image_buckets
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
 from models.inputs.base64_text import from_base64
@@ -186,8 +187,9 @@ class ImageEmbedder(Embedder):
 
     def embed_pixels(self, pixels: Pixels) -> Vectors:
         """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""
-        size = self.engine.rows_per_run(BATCH_IMAGES)
-        return stacked([self.run_pixels(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        ends = list(accumulate(self.engine.parts(len(pixels), BATCH_IMAGES)))
+        pieces = [pixels[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return stacked(self.engine.map(self.run_pixels, pieces))
 
     def run_pixels(self, pixels: Pixels) -> Vectors:
         """The same, in a single run of the engine."""
@@ -253,7 +255,7 @@ def _image_limits(limits: DecodeLimits) -> ImageLimits:
 
 def buckets(options: EngineOptions) -> Buckets:
     """The fixed shapes of an image graph."""
-    return image_buckets(options.largest_run)
+    return cut_image_buckets() if options.on_openvino else image_buckets(options.largest_run)
 
 
 def fixed_side(engine: Engine) -> int | None:

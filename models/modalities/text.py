@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine.buckets import LENGTHS, Buckets, text_buckets
+from models.engine.buckets import LENGTHS, Buckets, cut_text_buckets, text_buckets
 from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
@@ -219,7 +219,7 @@ class Tokenise:
 
 def buckets(options: EngineOptions, longest: int = LENGTHS[-1]) -> Buckets:
     """The fixed shapes of a text graph up to ``longest`` tokens."""
-    return text_buckets(longest, options.largest_run)
+    return cut_text_buckets(longest) if options.on_openvino else text_buckets(longest, options.largest_run)
 
 
 def run_padded(engine: Engine, ids: NDArray[np.int64], mask: NDArray[np.int64], pooling: Pooling = "mean") -> Vectors:

@@ -33,13 +33,14 @@ def main() -> None:
     from deployments.gateway.cache.key import cache_key
     from deployments.serve_internals import http_shortcut
     from deployments.serve_internals.http_hook import Envelope
-    from tests.deployments.http.service import HASH, application
+    from tests.deployments.http.service import HASH, NUMERICS, application
 
     descriptor, folder, config = int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     built = application(folder, **config)
     for text, size in ((SMALL, 4), (LARGE, DIMENSIONS)):
         vector = np.ones(size, np.float32)
-        built.embeddings.cache.put(cache_key(HASH, text), Embedding(vector, 5, Label("m@1", HASH)))
+        label = Label("m@1", HASH, numerics=NUMERICS)
+        built.embeddings.cache.put(cache_key(label.identity, text), Embedding(vector, 5, label))
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         http_shortcut.SHORTCUT.open(built.app)

@@ -31,7 +31,7 @@ def add_model(
         Path,
         typer.Option("--from", exists=True, help="A sentence-transformers or CLIP folder, or an .onnx file."),
     ],
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
     tower: Annotated[Tower, typer.Option(help="Which half of a whole CLIP.")] = Tower.image,
     pooling: Annotated[
         str | None, typer.Option(help="How token vectors become one: mean, cls, max, lasttoken, ..., or several by +.")

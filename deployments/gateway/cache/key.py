@@ -7,9 +7,9 @@ from hashlib import blake2b
 from deployments.contract.items import Item
 
 
-def cache_key(artifact_hash: str, item: Item) -> bytes:
-    """Key of an input under an artifact, 32 bytes. A text, token ids and an image never share a key."""
-    digest = blake2b(artifact_hash.encode(), digest_size=32)
+def cache_key(identity: str, item: Item) -> bytes:
+    """Key of an input under the identity of a label, 32 bytes. A text, token ids and an image never share a key."""
+    digest = blake2b(identity.encode(), digest_size=32)
     if isinstance(item, str):
         digest.update(b"t" + item.encode("utf-8", "surrogatepass"))
     elif isinstance(item, bytes):

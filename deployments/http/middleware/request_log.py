@@ -84,6 +84,7 @@ def _attributes(request_id: str, path: str, status: int, record: Record) -> dict
         "embedserve.request_id": request_id,
         "embedserve.model": record.model and f"{record.model}@{record.version}",
         "embedserve.hash": record.hash,
+        "embedserve.numerics": record.numerics,
         "embedserve.items": record.items,
         "embedserve.cache": record.cache,
     }

@@ -38,6 +38,7 @@ MODEL, VERSION = (
 ORIGIN_HEADERS = {
     "x-model": "resolved name@version",
     "x-model-hash": "content hash of the artifact that computed the vectors",
+    "x-model-numerics": "numerics class that computed them: provider/precision/instructions/runtime",
     "x-cache": "hit, miss or partial",
     "x-request-id": "the caller's when valid, else a new one",
     "x-model-weights": "'synthetic' when the weights are random; absent otherwise",

@@ -82,6 +82,7 @@ class Model(BaseModel):
     object: Literal["model"]
     version: str
     hash: str | None = Field(None, description="content hash: the cache key of its vectors")
+    numerics: str | None = Field(None, description="what computes: provider, precision, instructions, runtime")
     modality: ModalityName | SkipJsonSchema[None] = None
     dimensions: int | None = None
     precision: str | None = None

@@ -58,6 +58,6 @@ class TextFamily(Family):
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
         """Encoder, pooling and what follows in one graph."""
-        graph = GraphBuilder("text_encoder", linear.dtype)
+        graph = GraphBuilder("text_encoder", linear.dtype, standard=linear.standard)
         tokens = self.tokens(graph, config, weights, linear)
         return sentence_model(graph, tokens, head_of(settings, weights), self.hidden(config), linear.precision)

@@ -25,6 +25,7 @@ ONLY_CHECK = ("deployments.config", "deployments.cluster", "deployments.operator
 IN_THE_DOCUMENT = {
     ("GatewayConfig", "revision"): "deployments/operator",
     ("GatewayConfig", "previous"): "deployments/operator",
+    ("EncoderConfig", "precision"): "deployments/cluster",
 }
 
 

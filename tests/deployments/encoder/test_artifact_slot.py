@@ -14,8 +14,10 @@ import yaml
 
 from deployments.config.base import Profile
 from deployments.config.encoder import EncoderConfig
+from deployments.contract.embedding import Label
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.device import options_for
+from deployments.encoder.numerics_agreement import Agreement
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
 from models.catalog.custom import describe_folder
@@ -33,8 +35,16 @@ class Replica:
         self.switched: list[str] = []
         spec = Catalog.load().find(FIRST)
         self.slot = ArtifactSlot(
-            spec, profile, threads, self._note, lambda config, artifact: options_for(config, artifact, 0, None)
+            spec,
+            profile,
+            threads,
+            self._note,
+            lambda config, artifact: options_for(config, artifact, 0, None),
+            Agreement(siblings=self._siblings).require,
         )
+
+    async def _siblings(self) -> list[Label]:
+        return []
 
     def _note(self, _: EncoderConfig, loaded: Loaded) -> None:
         self.switched.append(loaded.label.hash)
@@ -114,6 +124,24 @@ async def test_a_swap_that_is_refused_leaves_the_old_artifact_serving(
     assert reason in str(replica.slot.swap_error)
     assert await replica.change(NEXT)
     assert replica.slot.swap_error is None
+
+
+async def test_a_class_that_this_processor_does_not_compute_is_refused_before_it_serves(
+    threads: ThreadPoolExecutor,
+) -> None:
+    other = "cpu/fp32/of-another-planet/onnxruntime-1.0.0"
+    replica = Replica(threads)
+    with pytest.raises(ArtifactError, match=f"would be computed here as cpu/fp32/.* and user_config asks for {other}"):
+        await replica.change(FIRST, numerics=other)
+    assert await replica.change(FIRST)
+    numerics = replica.slot.current.label.numerics
+    assert await replica.change(FIRST, numerics=numerics)
+    assert not replica.slot.current.mixed
+    assert not await replica.change(FIRST, numerics=other)
+    assert other in str(replica.slot.swap_error)
+    assert replica.slot.current.label.numerics == numerics
+    assert await replica.change(FIRST, numerics="mixed")
+    assert replica.slot.current.mixed
 
 
 async def test_what_everybody_reads_of_a_refused_swap_names_the_file_and_no_folder(

@@ -86,6 +86,59 @@ async def test_what_a_newer_artifact_computed_is_cached_as_its_own() -> None:
     assert await gateway.find("text") == ("a", [1], 0)
 
 
+async def of_classes(gateway: Gateway, *items: str, mixed: bool) -> tuple[list[str], int]:
+    """The numerics class of each vector, where the gateway knows class x and replicas of x and y take turns."""
+    info = ModelInfo(Label("m@1", "a", numerics="x"), "m", "text", 2, "fp32", "CPU", mixed=mixed)
+    found, cached = await gateway.source.find(gateway.version, info, list(items), Limits(), param="input", bulk=False)
+    return [one.label.numerics for one in found], cached
+
+
+def taking_turns(gateway: Gateway, *, heed: bool) -> list[str | None]:
+    """Replicas of two classes with one artifact; returns what calls come to name."""
+    named: list[str | None] = []
+
+    async def encode(items: list[Item], _: int, wanted: str | None) -> EncodeReply:
+        label = Label("m@1", "a", numerics="xy"[len(named) % 2])
+        named.append(wanted)
+        if heed and not label.answers(wanted):
+            label = Label("m@1", "a", numerics="x")  # the next replica is asked
+        return EncodeReply(label, np.full((len(items), 2), ord(label.numerics), np.float32), [1] * len(items))
+
+    gateway.version.queue._send = encode
+    gateway.version.configure(Queue(call_cost=1), may_sleep=False)
+    return named
+
+
+async def test_calls_name_the_numerics_class_so_that_an_answer_holds_one() -> None:
+    gateway = Gateway()
+    named = taking_turns(gateway, heed=True)
+    assert await of_classes(gateway, "first", "second", mixed=False) == (["x", "x"], 0)
+    assert set(named) == {"a x"}
+
+
+async def test_vectors_of_two_classes_are_never_one_answer_unless_the_operator_allows_it() -> None:
+    gateway = Gateway()
+    taking_turns(gateway, heed=False)
+    with pytest.raises(UnavailableError, match="try again"):
+        await of_classes(gateway, "first", "second", mixed=False)
+
+
+async def test_where_classes_may_mix_calls_name_the_artifact_alone_and_each_vector_its_own_class() -> None:
+    gateway = Gateway()
+    named = taking_turns(gateway, heed=True)
+    assert await of_classes(gateway, "first", "second", mixed=True) == (["x", "y"], 0)
+    assert set(named) == {"a"}
+
+
+async def test_the_cache_keeps_the_classes_of_one_artifact_apart() -> None:
+    gateway = Gateway()
+    taking_turns(gateway, heed=True)
+    await of_classes(gateway, "first", "second", mixed=True)
+    assert await of_classes(gateway, "first", mixed=True) == (["x"], 1)
+    classes, cached = await of_classes(gateway, "second", mixed=True)
+    assert (classes, cached) == (["x"], 0), "what y computed is no hit where x is asked for"
+
+
 async def test_a_list_that_is_torn_again_and_again_is_given_up() -> None:
     gateway = Gateway()
     gateway.version.configure(Queue(call_cost=1), may_sleep=False)

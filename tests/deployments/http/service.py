@@ -38,6 +38,7 @@ from deployments.observability.gateway_metrics import GatewayMetrics
 
 TEXT = "a text that is in the cache"
 HASH = "0123"
+NUMERICS = "cpu/fp32/avx512f/onnxruntime-1.32.0"
 
 
 @contextlib.contextmanager
@@ -105,12 +106,13 @@ def application(
     registry = ModelRegistry()
     registry.configure(GatewayConfig.model_validate({"models": models, "cache": {"bytes": 100_000}, **config}))
     for model, modality in (("m", "text"), ("image-embedding", "image")):
-        label = Label(f"{model}@1", HASH)
+        label = Label(f"{model}@1", HASH, numerics=NUMERICS)
         registry.versions[label.model].queue._send = _never
         registry.versions[label.model].info = ModelInfo(label, model, modality, 4, "fp32", "CPU")
     embeddings = EmbeddingService(registry, GatewayMetrics())
     embeddings.cache.configure(registry.config.cache)
-    embeddings.cache.put(cache_key(HASH, TEXT), Embedding(np.eye(4, dtype=np.float32)[0], 5, Label("m@1", HASH)))
+    label = Label("m@1", HASH, numerics=NUMERICS)
+    embeddings.cache.put(cache_key(label.identity, TEXT), Embedding(np.eye(4, dtype=np.float32)[0], 5, label))
     auth = auth or Authenticator("development", {})
     log = AccessLog(folder / "access.log", "replica")
     log.on = True

@@ -22,7 +22,7 @@ from deployments.auth.authenticator import Authenticator
 from deployments.auth.key_file import changing
 from deployments.http.app import routing
 from deployments.http.middleware.request_log import PROBES
-from tests.deployments.http.service import TEXT, Application, application, serving
+from tests.deployments.http.service import NUMERICS, TEXT, Application, application, serving
 
 NO_VERSION = ("*", "*")
 M = ("m", "1")
@@ -173,6 +173,14 @@ def test_every_route_is_among_those_asked(running: Running) -> None:
 @pytest.mark.parametrize("case", [*ROUTES, *REFUSALS], ids=str)
 def test_an_answer_has_a_request_id_a_line_and_a_count(running: Running, case: Case) -> None:
     running.passes(case)
+
+
+def test_the_numerics_class_is_in_the_header_in_the_list_and_in_the_log(running: Running) -> None:
+    sent = {"json": {"model": "m", "input": TEXT}, "headers": {"x-request-id": "which-numerics"}}
+    assert running.client.post("/v1/embeddings", **sent).headers["x-model-numerics"] == NUMERICS
+    assert running.client.post("/v2/models/m/infer", json=INFER).headers["x-model-numerics"] == NUMERICS
+    assert running.application.line("which-numerics")["numerics"] == NUMERICS
+    assert running.client.get("/v1/models/m").json()["numerics"] == NUMERICS
 
 
 @pytest.mark.parametrize("name", STRANGE_HEADERS)

@@ -21,7 +21,7 @@ from deployments.contract.reply import EncodeReply
 from models.errors import InputError
 from models.inputs.preparation import Framing
 from models.modalities.image import Decode, ImageLimits
-from tests.deployments.http.service import HASH, TEXT, application, serving
+from tests.deployments.http.service import HASH, NUMERICS, TEXT, application, serving
 from tests.faults.hostile.pictures import encoded, scene
 
 PNG = encoded(scene(60, 40), "PNG")
@@ -55,7 +55,12 @@ async def decoded(items: list[Item], _: int, __: str | None) -> EncodeReply:
     """What an encoder answers, as far as pictures decide it: its real decoding, and a vector for each that decodes."""
     rows = Decode(Framing(), ImageLimits())(items)
     errors = {i: ItemError(str(row), row.code) for i, row in enumerate(rows) if isinstance(row, InputError)}
-    return EncodeReply(Label("image-embedding@1", HASH), np.ones((len(items), 4), np.float32), [0] * len(items), errors)
+    return EncodeReply(
+        Label("image-embedding@1", HASH, numerics=NUMERICS),
+        np.ones((len(items), 4), np.float32),
+        [0] * len(items),
+        errors,
+    )
 
 
 @pytest.fixture(scope="module")

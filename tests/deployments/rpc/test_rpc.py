@@ -31,6 +31,7 @@ from models.errors import EngineError, UnavailableError
 
 pytestmark = pytest.mark.timeout(150)  # instead of minutes, when an answer never comes
 
+NUMERICS = "cpu/fp32/avx512f/onnxruntime-1.32.0"
 QUEUED = Queued("gateway", 10, 20, 3, ("00-trace",), "h" * 64)
 
 
@@ -52,12 +53,18 @@ class Encoder:
             raise self.error
         vectors = np.random.default_rng(len(items)).random((len(items), 8), np.float32)
         errors = {0: ItemError("no picture", "invalid_image", limit=True)}
-        return EncodeReply(Label("m@1", "h" * 64, synthetic=True), vectors, [1] * len(items), errors, Stages(1, 2, 3))
+        return EncodeReply(
+            Label("m@1", "h" * 64, synthetic=True, numerics=NUMERICS),
+            vectors,
+            [1] * len(items),
+            errors,
+            Stages(1, 2, 3),
+        )
 
     async def describe(self, max_age_s: float) -> ModelInfo:
         if self.error is not None:
             raise self.error
-        label = Label("m@1", "h" * 64, synthetic=True)
+        label = Label("m@1", "h" * 64, synthetic=True, numerics=NUMERICS)
         return ModelInfo(label, "m", "text", 8, "fp32", "cpu", vocabulary=9, swap_error=f"asked within {max_age_s:g} s")
 
 
@@ -139,7 +146,7 @@ async def test_a_replica_that_has_another_artifact_says_which_and_nobody_is_the_
     assert caught.value.label == connection.label == encoder.other
     encoder.other = None
     await connection.encode(["a"], QUEUED)
-    assert connection.label == Label("m@1", "h" * 64, synthetic=True)
+    assert connection.label == Label("m@1", "h" * 64, synthetic=True, numerics=NUMERICS)
 
 
 async def test_a_call_on_a_connection_that_has_ended_fails_at_once(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray._private import services
+from ray.experimental import internal_kv
 from ray.serve._private import constants as serve_constants
 from ray.serve._private import haproxy, haproxy_templates, http_util, logging_utils
 from ray.serve.handle import DeploymentBroadcastResponse, DeploymentHandle
@@ -20,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from deployments.serve_internals import haproxy_lines, haproxy_process, http_hook, settings
+from deployments.serve_internals import cluster_store, haproxy_lines, haproxy_process, http_hook, settings
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.log_folder import log_folder
 
@@ -169,3 +170,13 @@ def test_a_handle_asks_every_replica_in_public() -> None:
     assert {"timeout_s", "return_exceptions"} <= parameters.keys()
     for public in (DeploymentHandle, DeploymentBroadcastResponse):
         assert public._annotated_type.name == "PUBLIC_API"
+
+
+def test_rays_store_keeps_the_first_value_of_a_key_and_takes_bytes() -> None:
+    put = inspect.signature(internal_kv._internal_kv_put).parameters
+    assert [*put][:3] == ["key", "value", "overwrite"]
+    assert "namespace" in put
+    assert "namespace" in inspect.signature(internal_kv._internal_kv_get).parameters
+    assert internal_kv._internal_kv_initialized() is cluster_store.available() is False, (
+        "there is no Ray in this process"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx2
@@ -26,7 +27,11 @@ def test_an_answer_names_the_artifact_that_computed_it(client: httpx2.Client) ->
     assert answer.headers["x-model"] == answer.json()["model"] == "text-embedding@1.0.0"
     assert HEX.match(answer.headers["x-model-hash"])
     assert "x-model-weights" not in answer.headers
-    assert client.get("/v1/models/text-embedding").json()["hash"] == answer.headers["x-model-hash"]
+    described = client.get("/v1/models/text-embedding").json()
+    assert described["hash"] == answer.headers["x-model-hash"]
+    assert described["numerics"] == answer.headers["x-model-numerics"]
+    provider, precision, _, runtime = described["numerics"].split("/")
+    assert (provider, precision, runtime) == ("cpu", "fp32", f"onnxruntime-{version('onnxruntime')}")
 
 
 def test_synthetic_weights_are_labelled_wherever_a_vector_shows(client: httpx2.Client, png: bytes) -> None:

@@ -62,6 +62,7 @@ def test_a_request_leaves_a_line_with_its_artifact_and_its_times(seen: Seen) -> 
     line = seen.line("a-line-of-its-own")
     assert (line["model"], line["version"]) == tuple(REFERENCE.split("@"))
     assert line["hash"] == answer.headers["x-model-hash"]
+    assert line["numerics"] == answer.headers["x-model-numerics"]
     assert (line["status"], line["error"], line["cache"]) == (200, None, "miss")
     assert (line["method"], line["path"], line["items"]) == ("POST", "/v1/embeddings", 1)
     assert line["tokens"] == answer.json()["usage"]["prompt_tokens"]

@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a missing path": (without("path"), r"text\.1\.0\.0\.path: "),
     "a missing config": (without("config"), r"config\.max_sequence_length"),
     "an unknown type": (entry(type="audio"), r"text\.1\.0\.0\.type: .*'text' or 'image'.*'audio'"),
-    "an unknown precision": (entry(precision="fp8"), r"precision: .*'fp32', 'fp16' or 'int8'"),
+    "an unknown precision": (entry(precision="fp8"), r"precision: .*'fp32', 'fp16', 'bf16' or 'int8'"),
     "no dimensions": (entry(dimensions=0), r"dimensions: "),
     "dimensions that are no number": (entry(dimensions="many"), r"dimensions: .*'many'"),
     "config that is no mapping": (entry(config=[1]), r"text\.1\.0\.0\.config: "),
