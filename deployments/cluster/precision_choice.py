@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ VARIABLE = "EMBEDSERVE_PRECISION"  # fp32: what the configuration names, whateve
 # Measured (docs/models.md): with amx_bf16, bf16 computes 2,985 texts/s where fp32 computes 957, at a cosine of 0.99997. On
 # other processors with instructions for bfloat16 it is not offered, or was not measured.
 FASTER = frozenset({"amx_bf16", "amx_tile"})
+TRIAL_S = 300  # to build the artifact and compare its vectors with the exact ones
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def choose(
     environment: Mapping[str, str],
     flags: Set[str] | None = None,
     refusal: Callable[[], str | None] = bf16_refusal,
+    trial: Callable[[str, str], str | None] | None = None,
 ) -> Choice:
     """What a version serves whose configuration leaves the precision open.
 
@@ -42,6 +46,7 @@ def choose(
         environment: where an operator may say that there is nothing to choose.
         flags: of the processor; None for this one.
         refusal: why bfloat16 is not computed here.
+        trial: tries on this machine whether one version may stand in for another, and says why not; None for ``tried``.
 
     Raises:
         ConfigError: the environment asks for what cannot be chosen.
@@ -64,9 +69,22 @@ def choose(
         why = reason
     elif not flags >= FASTER:
         why = "bf16 was found faster on processors with amx_bf16 alone"
+    elif (reason := (trial or tried)(faster.reference, named.reference)) is not None:
+        why = f"bf16 was tried on this machine: {reason}"
     else:
         return Choice(faster.reference, f"{reference}: bf16 ({faster.reference}), about 3 times as fast with amx_bf16")
     return Choice(artifact, f"{reference}: fp32; {why}")
+
+
+def tried(faster: str, exact: str) -> str | None:
+    """Why one version may not stand in for another on this machine; None where its vectors are close and keep their bits."""
+    command = [sys.executable, "-m", "models.trial", faster, exact]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"no result within {TRIAL_S} s"
+    said = (ended.stdout + ended.stderr).strip().splitlines()
+    return None if ended.returncode == 0 else f"{said[-1] if said else 'no message'} (status {ended.returncode})"
 
 
 def _bf16_of(named: ModelSpec, catalog: Catalog) -> ModelSpec | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.cluster.precision_choice import FASTER, VARIABLE, Choice, choose
+from deployments.cluster.precision_choice import FASTER, VARIABLE, Choice, choose, tried
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT, Catalog
 from models.errors import ConfigError
@@ -12,16 +12,19 @@ from models.errors import ConfigError
 FP32, BF16, INT8 = (f"text-embedding@{version}" for version in ("1.0.0", "1.3.0", "1.1.0"))
 
 
-def chosen(artifact: str = FP32, *, amx: bool = True, refused: str | None = None, **environment: str) -> Choice:
+def chosen(
+    artifact: str = FP32, *, amx: bool = True, refused: str | None = None, failed: str | None = None, **environment: str
+) -> Choice:
     flags = FASTER if amx else frozenset({"avx512_bf16"})
-    return choose(FP32, artifact, Catalog.load(), environment, flags, lambda: refused)
+    return choose(FP32, artifact, Catalog.load(), environment, flags, lambda: refused, lambda *_: failed)
 
 
 def test_bf16_is_taken_where_it_is_faster() -> None:
     choice = chosen()
     assert choice.artifact == BF16
     assert choice.line == f"{FP32}: bf16 ({BF16}), about 3 times as fast with amx_bf16"
-    pictures = choose("image-embedding@1.0.0", "image-embedding@1.0.0", Catalog.load(), {}, FASTER, lambda: None)
+    image = "image-embedding@1.0.0"
+    pictures = choose(image, image, Catalog.load(), {}, FASTER, lambda: None, lambda *_: None)
     assert pictures.artifact == "image-embedding@1.3.0"
 
 
@@ -30,12 +33,19 @@ def test_bf16_is_taken_where_it_is_faster() -> None:
     [
         (chosen(amx=False), "bf16 was found faster on processors with amx_bf16 alone"),
         (chosen(refused="this processor has no instructions for it"), "this processor has no instructions for it"),
+        (chosen(failed="it was slow"), "bf16 was tried on this machine: it was slow"),
         (chosen(**{VARIABLE: "fp32"}), f"{VARIABLE} says so"),
     ],
-    ids=["other instructions", "no instructions", "an operator who wants fp32"],
+    ids=["other instructions", "no instructions", "a trial that failed", "an operator who wants fp32"],
 )
 def test_fp32_stays_elsewhere(choice: Choice, why: str) -> None:
     assert choice == Choice(FP32, f"{FP32}: fp32; {why}")
+
+
+def test_a_version_is_tried_in_a_process_of_its_own() -> None:
+    assert tried(FP32, FP32) is None
+    assert "cosines of" in str(tried(INT8, FP32))
+    assert tried("text-embedding@7.7.7", FP32) is not None
 
 
 def test_an_artifact_that_is_no_fp32_one_is_what_the_operator_wants() -> None:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -26,7 +27,14 @@ from tests.models.loading import artifact_of, embedder_of
 
 AMX = {"avx512_bf16", "amx_bf16", "amx_tile"}
 REFUSAL = bf16_refusal()
-computed = pytest.mark.skipif(REFUSAL is not None, reason=f"bf16 is not computed here: {REFUSAL}")
+
+
+def computed(test: Callable[..., None]) -> Callable[..., None]:
+    """Only where bfloat16 is computed; outside the plain suite, because a start tries the same (``models.trial``)."""
+    skip = pytest.mark.skipif(REFUSAL is not None, reason=f"bf16 is not computed here: {REFUSAL}")
+    return pytest.mark.slow(skip(test))
+
+
 WORDS = [
     "the",
     "embedding",
