@@ -7,17 +7,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import onnx
-from safetensors.numpy import load_file
 
 from models.catalog.catalog import ModelSpec
 from models.catalog.families import FAMILIES
 from models.catalog.fields import read_json
+from models.catalog.open_clip import CONFIG as OPEN_CLIP
+from models.catalog.open_clip import MODEL_TYPE
+from models.catalog.weights import SINGLE, read_file, read_weights
 from models.errors import ArtifactError
 from models.graph import clip_text, synthetic, vision
 from models.graph.calibration import Calibration
 from models.graph.linear import Linear, Weights
 from models.graph.precision import precision_of
 
+CONFIG = "config.json"
 REVISION = 3  # of the graphs; artifacts that another revision built are built again
 RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
     "clip-vision": lambda linear: vision.build(vision.ClipVisionConfig(), synthetic.clip_vision(), linear),
@@ -53,19 +56,40 @@ def build_weights(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
     Raises:
         ArtifactError: no family builds this architecture, or weights are missing.
     """
-    config = read_json(next(path for name, path in files.items() if PurePosixPath(name).name == "config.json"))
-    weights = dense_weights(spec.config, files)
     layers = dense_folders(spec.config)
-    for name, path in files.items():
-        place = PurePosixPath(name)
-        if place.suffix == ".safetensors" and str(place.parent) not in layers:
-            weights |= load_weights(path)
+    encoder = {PurePosixPath(n).name: path for n, path in files.items() if str(PurePosixPath(n).parent) not in layers}
+    config = read_json(encoder[CONFIG]) if CONFIG in encoder else open_clip_config(encoder[OPEN_CLIP])
+    weights = dense_weights(spec.config, files) | {
+        name.removeprefix("bert."): array for name, array in read_weights(encoder).items()
+    }
     try:
         return build_graph(config, weights, linear_for(spec), spec.config, spec.type)
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
     except (ValueError, TypeError, IndexError) as error:  # of numpy: shapes that do not fit each other
         raise ArtifactError(f"its config.json and its weights do not fit each other: {error}") from error
+
+
+def config_name(folder: Path) -> str:
+    """The name of the file that describes a folder's encoder: OpenCLIP's own where only that is there."""
+    if (folder / OPEN_CLIP).is_file() and not ((folder / CONFIG).is_file() and (folder / SINGLE).is_file()):
+        return OPEN_CLIP
+    return CONFIG
+
+
+def encoder_config(folder: Path) -> dict[str, Any]:
+    """What that file says; its ``model_type`` tells the family.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    name = config_name(folder)
+    return open_clip_config(folder / name) if name == OPEN_CLIP else read_json(folder / name)
+
+
+def open_clip_config(path: Path) -> dict[str, Any]:
+    """OpenCLIP's file, with a ``model_type`` of ours."""
+    return {**read_json(path), "model_type": MODEL_TYPE}
 
 
 def dense_weights(settings: dict[str, Any], files: dict[str, Path]) -> Weights:
@@ -94,11 +118,7 @@ def load_weights(path: Path) -> Weights:
     Raises:
         ArtifactError: it is no safetensors file.
     """
-    try:
-        arrays = load_file(path)
-    except Exception as error:  # safetensors raises its own type, OSError and ValueError
-        raise ArtifactError(f"its files do not load: {error}") from error
-    return {name.removeprefix("bert."): array.astype("float32") for name, array in arrays.items()}
+    return {name.removeprefix("bert."): array for name, array in read_file(path).items()}
 
 
 def build_graph(

@@ -10,14 +10,15 @@ import yaml
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from models.catalog.artifact import file_sha256
+from models.catalog.build import config_name, encoder_config
 from models.catalog.catalog import Catalog, FileSource, ModelSpec, require_name, require_version
 from models.catalog.config_keys import require_known
-from models.catalog.families import family_of
-from models.catalog.fields import read_json
+from models.catalog.families import family_of, has_towers
 from models.catalog.folder import Fact, ModelFolder, Wishes
 from models.catalog.modules import transformer_path
 from models.catalog.picture_graph import graph_entry
 from models.catalog.text_onnx import root_of, text_onnx_entry
+from models.catalog.weights import weight_files
 from models.engine.engine import Engine
 from models.errors import ArtifactError, CatalogError
 from models.files import FileChangedError, replacing
@@ -140,9 +141,9 @@ def _finished_in(folder: Path, tower: Tower) -> Path | None:
     encoder = folder / transformer_path(folder)
     if not candidates or not weight_files(encoder):
         return candidates[0] if candidates else None
-    config = read_json(encoder / CONFIG)
+    config = encoder_config(encoder)
     try:
-        family_of(config, tower if config.get("model_type") == "clip" else None)
+        family_of(config, tower if has_towers(config) else None)
     except ArtifactError:
         return candidates[0]
     return None
@@ -151,17 +152,17 @@ def _finished_in(folder: Path, tower: Tower) -> Path | None:
 def _weights_entry(folder: ModelFolder, tower: Tower) -> dict[str, Any]:
     place = transformer_path(folder.path)
     encoder = folder.path / place
-    weights = weight_files(encoder)
+    weights, name = weight_files(encoder), config_name(encoder)
     missing = [
-        name for name, there in (("model.safetensors", weights), (CONFIG, (encoder / CONFIG).is_file())) if not there
+        file for file, there in (("model.safetensors", weights), (CONFIG, (encoder / name).is_file())) if not there
     ]
     if missing:
         raise ArtifactError(f"{encoder} lacks {', '.join(missing)}; pickled weights (.bin) are not loaded")
-    config = read_json(encoder / CONFIG)
-    family = family_of(config, tower if config.get("model_type") == "clip" else None)
+    config = encoder_config(encoder)
+    family = family_of(config, tower if has_towers(config) else None)
     if family.config_keys:
         require_known(config, family.config_keys)
-    names = [*weights, CONFIG]
+    names = [*weights, name]
     if MODALITIES[family.modality].has_tokenizer:
         if not (encoder / "tokenizer.json").is_file():
             raise ArtifactError(f"{encoder} lacks tokenizer.json")
@@ -172,7 +173,7 @@ def _weights_entry(folder: ModelFolder, tower: Tower) -> dict[str, Any]:
         dense = [f"{layer['weights']}/model.safetensors" for layer in settings.get("dense", ())]
         dimensions = family.dimensions(config, settings)
     except KeyError as error:
-        raise ArtifactError(f"{encoder / CONFIG} lacks {error}, which every {family.modality} model has") from error
+        raise ArtifactError(f"{encoder / name} lacks {error}, which every {family.modality} model has") from error
     return {"type": family.modality, "dimensions": dimensions, "config": settings, "files": [*names, *dense]}
 
 
@@ -186,12 +187,7 @@ def _onnx_entry(path: Path, folder: ModelFolder) -> dict[str, Any]:
         raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")
     if modality.name == "text":
         return text_onnx_entry(path, engine, folder)
-    return {"files": [str(path.relative_to(folder.path))], **graph_entry(path, engine)}
-
-
-def weight_files(folder: Path) -> list[str]:
-    """The names of an encoder's weights; empty where it has none that are loaded."""
-    return ["model.safetensors"] if (folder / "model.safetensors").is_file() else []
+    return {"files": [str(path.relative_to(folder.path))], **graph_entry(path, engine, folder)}
 
 
 def require_new(path: Path, reference: str) -> None:

@@ -8,24 +8,27 @@ from typing import Any
 import numpy as np
 
 from models.catalog.fields import read_json
+from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import Found, preparation_in
 from models.engine.engine import Engine
 from models.errors import ArtifactError
 from models.modalities import image
 
 
-def graph_entry(path: Path, engine: Engine) -> dict[str, Any]:
+def graph_entry(path: Path, engine: Engine, folder: ModelFolder) -> dict[str, Any]:
     """Type, dimensions and ``config`` of a graph's catalogue entry; its dimensions are found by running it once.
 
     Args:
         path: the graph; how its pictures are prepared is read from the files beside it.
         engine: of the graph.
+        folder: gets what was found for the card.
 
     Raises:
         ArtifactError: the files ask for something that is not served, or do not fit the graph.
     """
     require_channels(path, engine)
     found = _found(path, engine)
+    folder.note("pictures", found.preparation, found.origin)
     size = found.preparation.size
     vector = image.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8), found.preparation)
     config = {"image_size": size, "preparation": found.preparation.entry}

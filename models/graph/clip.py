@@ -1,9 +1,9 @@
-"""The pre-norm transformer block of both CLIP towers."""
+"""The pre-norm transformer block of the towers of CLIP and SigLIP."""
 
 from __future__ import annotations
 
 from models.graph.builder import GraphBuilder, Value
-from models.graph.layers import layer_norm, output_bias, quick_gelu, self_attention
+from models.graph.layers import activate, layer_norm, output_bias, self_attention
 from models.graph.linear import Linear, Origin, Weights
 
 
@@ -18,6 +18,7 @@ def clip_layer(
     *,
     shape: Value,
     causal: bool = False,
+    activation: str = "quick_gelu",
 ) -> Value:
     """Attention and feed-forward, each with a LayerNorm before and a residual after; [rows, h] to [rows, h]."""
     this, up, down = f"{prefix}.self_attn", f"{prefix}.mlp.fc1", f"{prefix}.mlp.fc2"
@@ -30,6 +31,6 @@ def clip_layer(
     normed = layer_norm(graph, x, weights, f"{prefix}.layer_norm2", epsilon)
     bias = weights[f"{up}.bias"]
     inner = linear(graph, normed, up, weights[f"{up}.weight"].T, bias=bias, origin=Origin.NORM)
-    inner = quick_gelu(graph, inner, 1.702)
+    inner = activate(graph, activation, inner)
     bias = weights[f"{down}.bias"]
     return linear(graph, inner, down, weights[f"{down}.weight"].T, bias=bias, residual=x, origin=Origin.GELU)

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.clip import clip_layer
 from models.graph.embeddings import embedding_rows, leading_rows
@@ -29,17 +28,12 @@ class ClipTextConfig:
     positions: int = 77
     projection: int = 512
     epsilon: float = 1e-5
+    activation: str = "quick_gelu"
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> Self:
-        """Read a Hugging Face CLIP ``config.json`` (whole model or text part).
-
-        Raises:
-            ArtifactError: this graph does not compute the architecture.
-        """
+        """Read a Hugging Face CLIP ``config.json`` (whole model or text part)."""
         text = {**config, **config.get("text_config", {})}
-        if text.get("hidden_act", "quick_gelu") != "quick_gelu":
-            raise ArtifactError(f"hidden_act is {text['hidden_act']!r}; the text graph computes 'quick_gelu'")
         return cls(
             layers=text.get("num_hidden_layers", cls.layers),
             heads=text.get("num_attention_heads", cls.heads),
@@ -49,6 +43,7 @@ class ClipTextConfig:
             positions=text.get("max_position_embeddings", cls.positions),
             projection=config.get("projection_dim", text.get("projection_dim", cls.projection)),
             epsilon=text.get("layer_norm_eps", cls.epsilon),
+            activation=text.get("hidden_act", cls.activation),
         )
 
 
@@ -67,7 +62,18 @@ def build(config: ClipTextConfig, weights: Weights, linear: Linear) -> onnx.Mode
     shape = arrangement(graph, "input_ids")
     for layer in range(config.layers):
         prefix = f"{model}.encoder.layers.{layer}"
-        x = clip_layer(graph, x, weights, prefix, config.heads, config.epsilon, linear, shape=shape, causal=True)
+        x = clip_layer(
+            graph,
+            x,
+            weights,
+            prefix,
+            config.heads,
+            config.epsilon,
+            linear,
+            shape=shape,
+            causal=True,
+            activation=config.activation,
+        )
     last = layer_norm(graph, _last_tokens(graph, x), weights, f"{model}.final_layer_norm", config.epsilon)
     projected = project_rows(graph, last, "text_projection.weight", weights)
     return graph.model(

@@ -8,7 +8,7 @@ LayerNorm and the model was calibrated, by a constant. Outliers are first moved 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Int8Linear:
     def __init__(self, calibration: Calibration | None = None) -> None:
         """Quantise with the measured ranges of ``calibration``; without it, scale every row by its own maximum."""
         self._calibration = calibration or Calibration()
-        # By centre; shared, because all products of a graph have the same rows.
+        # By centre; shared, because these products have the same rows.
         self._zero_points: dict[int, Value] = {}
 
     def __call__(
@@ -71,6 +71,10 @@ class Int8Linear:
         if bias is not None:
             product = graph.op("Add", [product, graph.constant(f"{name}.bias", bias.astype(np.float32))])
         return product if residual is None else graph.op("Add", [product, residual])
+
+    def apart(self) -> Self:
+        """See ``Linear``."""
+        return type(self)(self._calibration)
 
     def _by_row(self, graph: GraphBuilder, x: Value, constants: tuple[Value, Value], origin: Origin) -> Value:
         centre = GELU_CENTRE if origin is Origin.GELU else CENTRE

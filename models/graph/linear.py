@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,10 @@ class Linear(Protocol):
         """
         ...
 
+    def apart(self) -> Self:
+        """The same for products whose rows are of another number than the graph's others."""
+        ...
+
 
 class Fp32Linear:
     """One Gemm, which starts its sums at the bias or the residual."""
@@ -89,6 +93,10 @@ class Fp32Linear:
             return graph.op("Gemm", [*inputs, start])
         product = graph.op("Gemm", [*inputs, graph.weight(f"{name}.bias", bias)])
         return graph.op("Add", [product, residual])
+
+    def apart(self) -> Self:
+        """See ``Linear``."""
+        return self
 
 
 class Fp16Linear(Fp32Linear):

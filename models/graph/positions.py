@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
 
@@ -19,7 +20,8 @@ def counted_rows(graph: GraphBuilder, name: str, table: Table, ids: Value, paddi
     where a text spells it.
     """
     equal = graph.op("Equal", [ids, graph.constant(f"{name}.padding", np.array(padding, np.int64))])
-    counts = graph.op("Cast", [graph.op("Not", [equal])], to=7)
+    counts = graph.op("Cast", [graph.op("Not", [equal])], to=TensorProto.INT64)
+    counts = graph.op("Mul", [counts, "attention_mask"])  # what fills a batch up is not counted either
     places = graph.op("Mul", [graph.op("CumSum", [counts, graph.constant("axis_1", np.array(1, np.int64))]), counts])
     rows = graph.op("Add", [places, graph.constant(f"{name}.padding", np.array(padding, np.int64))])
     return graph.op("Gather", [graph.weight(name, table), rows])

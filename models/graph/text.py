@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.embeddings import embedding_rows, leading_rows
 from models.graph.layers import arrangement, layer_norm, output_bias, self_attention
 from models.graph.linear import Linear, Origin, Vector, Weights
+from models.graph.positions import counted_rows, relative_bias
+
+COUNTED = ("roberta", "xlm-roberta", "camembert")  # their positions begin behind the padding's id
+FAMILY = ("bert", "distilbert", "mpnet", *COUNTED)
 
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The fields of a BERT ``config.json`` that the graph depends on."""
+    """The fields of a ``config.json`` of BERT or one of its descendants that the graph depends on."""
 
     layers: int
     heads: int
@@ -22,6 +28,8 @@ class BertConfig:
     vocabulary: int
     positions: int
     epsilon: float
+    padding: int | None = None  # the token that positions are counted from; None: the first token has row 0
+    buckets: int | None = None  # of the distances that attention scores depend on; None: they do not
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> Self:
@@ -31,8 +39,8 @@ class BertConfig:
             ArtifactError: this graph does not compute the architecture.
         """
         model_type, activation = config.get("model_type"), config.get("hidden_act")
-        if model_type != "bert":
-            raise ArtifactError(f"model_type is {model_type!r}; the text graph computes 'bert'")
+        if model_type not in FAMILY:
+            raise ArtifactError(f"model_type is {model_type!r}; the text graph computes {', '.join(FAMILY)}")
         if activation != "gelu":
             raise ArtifactError(f"hidden_act is {activation!r}; the text graph computes 'gelu'")
         if config.get("position_embedding_type", "absolute") != "absolute":
@@ -44,6 +52,8 @@ class BertConfig:
             vocabulary=config["vocab_size"],
             positions=config["max_position_embeddings"],
             epsilon=config["layer_norm_eps"],
+            padding=config.get("pad_token_id", 1) if model_type in COUNTED else 1 if model_type == "mpnet" else None,
+            buckets=config.get("relative_attention_num_buckets", 32) if model_type == "mpnet" else None,
         )
 
 
@@ -62,10 +72,18 @@ def tokens(graph: GraphBuilder, config: BertConfig, weights: Weights, linear: Li
     layers = [f"encoder.layer.{i}" for i in range(config.layers)]
     carries: list[Vector | None] = [_attention_bias(weights, layer) for layer in layers]
     x = _embeddings(graph, config, weights, linear, carries[0])
+    bias = _distance_bias(graph, config, weights)
     for layer, carry, following in zip(layers, carries, [*carries[1:], None], strict=True):
-        x = _attention(graph, x, weights, layer, config, linear, shape, lengths, carry)
+        x = _attention(graph, x, weights, layer, config, linear, shape, lengths, carry, bias)
         x = _feed_forward(graph, x, weights, layer, config, linear, following)
     return graph.op("Reshape", [x, shape])
+
+
+def _distance_bias(graph: GraphBuilder, config: BertConfig, weights: Weights) -> Value | None:
+    if config.buckets is None:
+        return None
+    table = weights["encoder.relative_attention_bias.weight"]
+    return relative_bias(graph, "distances", table, "input_ids", config.positions)
 
 
 def _attention_bias(weights: Weights, layer: str) -> Vector:
@@ -77,8 +95,13 @@ def _embeddings(
 ) -> Value:
     words = embedding_rows(graph, "words", weights["embeddings.word_embeddings.weight"], "input_ids", linear)
     # All token types are 0, so row 0 of their table is added at every position.
-    table = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    x = graph.op("Add", [words, leading_rows(graph, "positions", table, "input_ids")])
+    types = weights.get("embeddings.token_type_embeddings.weight")
+    table = weights["embeddings.position_embeddings.weight"] + (np.float32(0) if types is None else types[0])
+    if config.padding is None:
+        positions = leading_rows(graph, "positions", table, "input_ids")
+    else:
+        positions = counted_rows(graph, "positions", table, "input_ids", config.padding)
+    x = graph.op("Add", [words, positions])
     x = graph.op("Reshape", [x, graph.ints(-1, config.hidden)])
     return layer_norm(graph, x, weights, "embeddings.LayerNorm", config.epsilon, carry=carry)
 
@@ -93,10 +116,13 @@ def _attention(
     shape: Value,
     lengths: Value,
     carry: Vector | None,
+    bias: Value | None,
 ) -> Value:
     this, output = f"{layer}.attention.self", f"{layer}.attention.output"
     names = (f"{this}.query", f"{this}.key", f"{this}.value")
-    context = self_attention(graph, x, weights, names, config.heads, linear, shape=shape, offset=carry, lengths=lengths)
+    context = self_attention(
+        graph, x, weights, names, config.heads, linear, shape=shape, offset=carry, lengths=lengths, mask=bias
+    )
     weight = weights[f"{output}.dense.weight"].T
     x = linear(graph, context, f"{output}.dense", weight, residual=x)
     following = weights[f"{layer}.output.dense.bias"]

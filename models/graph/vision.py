@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
-from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.clip import clip_layer
 from models.graph.layers import arrangement, first_row, layer_norm, project_rows, unit_rows
@@ -29,17 +29,12 @@ class ClipVisionConfig:
     patch: int = 32
     projection: int = 512
     epsilon: float = 1e-5
+    activation: str = "quick_gelu"
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> Self:
-        """Read a Hugging Face CLIP ``config.json`` (whole model or vision part).
-
-        Raises:
-            ArtifactError: this graph does not compute the architecture.
-        """
+        """Read a Hugging Face CLIP ``config.json`` (whole model or vision part)."""
         vision = {**config, **config.get("vision_config", {})}
-        if vision.get("hidden_act", "quick_gelu") != "quick_gelu":
-            raise ArtifactError(f"hidden_act is {vision['hidden_act']!r}; the vision graph computes 'quick_gelu'")
         return cls(
             layers=vision.get("num_hidden_layers", cls.layers),
             heads=vision.get("num_attention_heads", cls.heads),
@@ -49,6 +44,7 @@ class ClipVisionConfig:
             patch=vision.get("patch_size", cls.patch),
             projection=config.get("projection_dim", vision.get("projection_dim", cls.projection)),
             epsilon=vision.get("layer_norm_eps", cls.epsilon),
+            activation=vision.get("hidden_act", cls.activation),
         )
 
     @property
@@ -73,7 +69,9 @@ def build(
     x = graph.op("Reshape", [x, graph.ints(-1, config.hidden)])
     for layer in range(config.layers):
         prefix = f"vision_model.encoder.layers.{layer}"
-        x = clip_layer(graph, x, weights, prefix, config.heads, config.epsilon, linear, shape=shape)
+        x = clip_layer(
+            graph, x, weights, prefix, config.heads, config.epsilon, linear, shape=shape, activation=config.activation
+        )
     first = first_row(graph, graph.op("Reshape", [x, shape]))
     pooled = layer_norm(graph, first, weights, "vision_model.post_layernorm", config.epsilon)
     projected = project_rows(graph, pooled, "visual_projection.weight", weights)
@@ -87,20 +85,9 @@ def build(
 def _patches(
     graph: GraphBuilder, config: ClipVisionConfig, weights: Weights, linear: Linear, preparation: Preparation
 ) -> Value:
-    """Pixels to [n, positions, hidden]; the strided convolution is computed as a product over flattened patches."""
-    side, patch = config.image // config.patch, config.patch
-    kernel = weights["vision_model.embeddings.patch_embedding.weight"].astype(np.float64)  # [hidden, 3, patch, patch]
-    mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (preparation.mean, preparation.std))
-    # (x · scale - mean) / std is linear, so it is part of the kernel, and no float image is ever stored. Only the division
-    # by 255 is not: half precision would lose weights that are 255 times smaller.
-    scaled = kernel * (preparation.scale * 255) / std
-    matrix = scaled.transpose(2, 3, 1, 0).reshape(-1, config.hidden).astype(np.float32)
-    offset = -(kernel * mean / std).sum(axis=(1, 2, 3))
-    grid = graph.op("Reshape", ["pixels", graph.ints(-1, side, patch, side, patch * 3)])
-    grid = graph.op("Transpose", [grid], perm=[0, 1, 3, 2, 4])
-    flat = graph.op("Reshape", [grid, graph.ints(-1, patch * patch * 3)])
-    x = linear(graph, flat, "patch_embedding", matrix, origin=Origin.PIXELS)
-    x = graph.op("Reshape", [x, graph.ints(-1, side * side, config.hidden)])
+    """Pixels to [n, positions, hidden], with the class in front."""
+    kernel = weights["vision_model.embeddings.patch_embedding.weight"]
+    x, offset = patch_rows(graph, kernel, config.image, linear, preparation)
     positions = weights["vision_model.embeddings.position_embedding.weight"].copy()
     positions[1:] += offset.astype(np.float32)
     first = (weights["vision_model.embeddings.class_embedding"] + positions[0])[None, None]
@@ -108,3 +95,38 @@ def _patches(
     count = graph.op("Shape", ["pixels"], start=0, end=1)
     classes = graph.op("Concat", [count, graph.ints(1, config.hidden)], axis=0)
     return graph.op("Concat", [graph.op("Expand", [graph.weight("class", first), classes]), x], axis=1)
+
+
+def patch_rows(
+    graph: GraphBuilder, weight: NDArray[np.float32], image: int, linear: Linear, preparation: Preparation
+) -> tuple[Value, NDArray[np.float64]]:
+    """Pixels to [n, patches, hidden]; the strided convolution is computed as a product over flattened patches.
+
+    Args:
+        graph: where the nodes go; its input ``pixels`` is uint8 [n, image, image, 3].
+        weight: of the convolution, [hidden, 3, patch, patch].
+        image: side of the pictures; what is left of it beside whole patches is not looked at.
+        linear: how products are computed.
+        preparation: how pixels are scaled and normalised.
+
+    Returns:
+        The rows, and what is still to be added to each, [hidden].
+    """
+    kernel = weight.astype(np.float64)
+    hidden, _, patch, _ = kernel.shape
+    side = image // patch
+    mean, std = (np.array(v, np.float64)[None, :, None, None] for v in (preparation.mean, preparation.std))
+    # (x · scale - mean) / std is linear, so it is part of the kernel, and no float image is ever stored. Only the division
+    # by 255 is not: half precision would lose weights that are 255 times smaller.
+    scaled = kernel * (preparation.scale * 255) / std
+    matrix = scaled.transpose(2, 3, 1, 0).reshape(-1, hidden).astype(np.float32)
+    pixels = "pixels"
+    if side * patch < image:
+        inner = [graph.ints(0, 0), graph.ints(side * patch, side * patch), graph.ints(1, 2)]
+        pixels = graph.op("Slice", [pixels, *inner])
+    grid = graph.op("Reshape", [pixels, graph.ints(-1, side, patch, side, patch * 3)])
+    grid = graph.op("Transpose", [grid], perm=[0, 1, 3, 2, 4])
+    flat = graph.op("Reshape", [grid, graph.ints(-1, patch * patch * 3)])
+    x = linear(graph, flat, "patch_embedding", matrix, origin=Origin.PIXELS)
+    x = graph.op("Reshape", [x, graph.ints(-1, side * side, hidden)])
+    return x, -(kernel * mean / std).sum(axis=(1, 2, 3))

@@ -117,6 +117,10 @@ class Preparation(BaseModel):
         given = config.get("preparation")
         return cls.clip(config["image_size"]) if given is None else cls.model_validate(given)
 
+    def __str__(self) -> str:
+        """What a card says of it."""
+        return ", ".join(f"{key} {value}" for key, value in self.entry.items())
+
     @property
     def entry(self) -> dict[str, Any]:
         """It as a catalogue entry has it."""

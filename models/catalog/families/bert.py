@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from models.catalog.families.text_family import TextFamily
 from models.catalog.positions import positions_of
@@ -14,7 +14,7 @@ from models.graph.linear import Linear, Weights
 class Bert(TextFamily):
     """All token types are 0."""
 
-    model_types = ("bert",)
+    model_types: ClassVar[tuple[str, ...]] = ("bert",)
     config_keys = frozenset(
         {
             "hidden_act",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import onnx
 
 from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
+from models.catalog.towers import tower_folder
 from models.graph.clip_text import ClipTextConfig, build
 from models.graph.linear import Linear, Weights
 
@@ -15,7 +16,7 @@ from models.graph.linear import Linear, Weights
 class ClipText(Family):
     """A text transformer with projection, pooled at the end token."""
 
-    model_types = ("clip", "clip_text_model")
+    model_types: ClassVar[tuple[str, ...]] = ("clip", "clip_text_model")
     modality = "text"
     projection = "text_projection.weight"
 
@@ -23,8 +24,9 @@ class ClipText(Family):
         """The dimensions of the space that both towers share."""
         return ClipTextConfig.from_json(config).projection
 
-    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:  # noqa: ARG002 - config.json says all
+    def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The longest input, in tokens."""
+        tower_folder(folder)
         return {"max_sequence_length": ClipTextConfig.from_json(config).positions}
 
     def build(

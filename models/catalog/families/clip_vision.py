@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import onnx
 
 from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import preparation_in
+from models.catalog.towers import tower_folder
 from models.graph.linear import Linear, Weights
 from models.graph.vision import ClipVisionConfig, build
 from models.inputs.preparation import Preparation
@@ -17,7 +18,7 @@ from models.inputs.preparation import Preparation
 class ClipVision(Family):
     """A vision transformer with projection."""
 
-    model_types = ("clip", "clip_vision_model")
+    model_types: ClassVar[tuple[str, ...]] = ("clip", "clip_vision_model")
     modality = "image"
     projection = "visual_projection.weight"
 
@@ -28,7 +29,9 @@ class ClipVision(Family):
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The side of the input square, in pixels, and how pictures become such squares."""
         side = ClipVisionConfig.from_json(config).image
-        return {"image_size": side, "preparation": preparation_in(folder.path, config, side).preparation.entry}
+        found = preparation_in(tower_folder(folder).path, config, side)
+        folder.note("pictures", found.preparation, found.origin)
+        return {"image_size": side, "preparation": found.preparation.entry}
 
     def build(
         self,

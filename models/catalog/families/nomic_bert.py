@@ -1,0 +1,153 @@
+"""NomicBERT: nomic-embed-text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.catalog.families.mpnet import bert_name
+from models.catalog.families.text_family import TextFamily
+from models.errors import ArtifactError
+from models.graph.builder import GraphBuilder, Value
+from models.graph.linear import Linear, Weights
+from models.graph.rotary_bert import Attention, Layer, RotaryConfig, tokens
+
+THETA = 1000.0
+# As the hub's older files have it, whose code is not transformers' own, and as transformers has it.
+KEYS = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+    "layer_norm_epsilon": "layer_norm_eps",
+}
+NAMES = {
+    "encoder.layers.": "layers.",
+    "emb_ln.": "embeddings.LayerNorm.",
+    "attn.out_proj.": "self_attn.o_proj.",
+    "mlp.fc11.": "mlp.up_proj.",
+    "mlp.fc12.": "mlp.gate_proj.",
+    "mlp.fc2.": "mlp.down_proj.",
+    "norm1.": "post_attention_layernorm.",
+    "norm2.": "post_mlp_layernorm.",
+}
+# Values of the older file that the graph computes; others are refused.
+OLDER: dict[str, tuple[Any, ...]] = {
+    "activation_function": ("swiglu",),
+    "rotary_emb_fraction": (1, 1.0),
+    "rotary_emb_interleaved": (False,),
+    "rotary_emb_scale_base": (None,),
+    "rotary_scaling_factor": (None,),
+    "prenorm": (False,),
+    "parallel_block": (False,),
+    "causal": (False,),
+    "qkv_proj_bias": (False,),
+    "mlp_fc1_bias": (False,),
+    "mlp_fc2_bias": (False,),
+    "use_rms_norm": (False, None),
+    "hidden_act": ("silu",),
+    "num_experts": (0, None),
+    "parallel_block_tied_norm": (False,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "scale_attn_weights": (True,),
+    "rotary_emb_base": (),
+}
+# Of training, and of ways to compute the same; auto_map names the code whose architecture this graph computes.
+NEUTRAL = {
+    "attn_pdrop",
+    "auto_map",
+    "dense_seq_output",
+    "embd_pdrop",
+    "fused_bias_fc",
+    "fused_dropout_add_ln",
+    "max_trained_positions",
+    "pad_token_id",
+    "pad_vocab_size_multiple",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "use_flash_attn",
+    "use_xentropy",
+}
+
+
+class NomicBert(TextFamily):
+    """LayerNorms come last; no biases but theirs."""
+
+    model_types = ("nomic_bert",)
+    config_keys = frozenset(
+        {
+            *KEYS,
+            *KEYS.values(),
+            *OLDER,
+            *NEUTRAL,
+            "vocab_size",
+            "type_vocab_size",
+            "rope_parameters",
+            "rope_theta",
+            "head_dim",
+        }
+    )
+
+    def hidden(self, config: dict[str, Any]) -> int:
+        """Its hidden size."""
+        size: int = _renamed(config)["hidden_size"]
+        return size
+
+    def positions(self, config: dict[str, Any]) -> int:
+        """As many as it was trained on; rotations know no end."""
+        count: int = _renamed(config)["max_position_embeddings"]
+        return count
+
+    def tokens(self, graph: GraphBuilder, config: dict[str, Any], weights: Weights, linear: Linear) -> Value:
+        """Words, token type 0 and layers."""
+        read = _renamed(config)
+        named = {bert_name(name.removeprefix("nomic_bert."), NAMES): array for name, array in weights.items()}
+        rotary = RotaryConfig(
+            heads=read["num_attention_heads"],
+            hidden=read["hidden_size"],
+            positions=read["max_position_embeddings"],
+            epsilon=read.get("layer_norm_eps", 1e-12),
+            activation="silu",
+            words="embeddings.word_embeddings.weight",
+            norm="embeddings.LayerNorm",
+            types="embeddings.token_type_embeddings.weight",
+        )
+        attention = Attention(_theta(read))
+        layers = [_layer(f"layers.{i}", attention, named) for i in range(read["num_hidden_layers"])]
+        return tokens(graph, rotary, layers, named, linear)
+
+
+def _layer(name: str, attention: Attention, weights: Weights) -> Layer:
+    packed = weights.get(f"{name}.attn.Wqkv.weight")
+    if packed is None:
+        packed = np.concatenate([weights[f"{name}.self_attn.{part}_proj.weight"] for part in "qkv"])
+    return Layer(
+        name=name,
+        attention=attention,
+        packed=packed,
+        output=weights[f"{name}.self_attn.o_proj.weight"],
+        gate=weights[f"{name}.mlp.gate_proj.weight"],
+        up=weights[f"{name}.mlp.up_proj.weight"],
+        down=weights[f"{name}.mlp.down_proj.weight"],
+        first_norm=f"{name}.post_attention_layernorm",
+        second_norm=f"{name}.post_mlp_layernorm",
+    )
+
+
+def _renamed(config: dict[str, Any]) -> dict[str, Any]:
+    for key, values in OLDER.items():
+        if values and key in config and config[key] not in values:
+            raise ArtifactError(f"config.json: {key} is {config[key]!r}; computed is {values[0]!r}")
+    read = {KEYS.get(key, key): value for key, value in config.items()}
+    if read.get("head_dim") not in (None, read["hidden_size"] // read["num_attention_heads"]):
+        raise ArtifactError(f"config.json: head_dim is {read['head_dim']!r}; computed is hidden_size / heads")
+    return read
+
+
+def _theta(config: dict[str, Any]) -> float:
+    given = config.get("rope_parameters") or {}
+    if given.get("rope_type", "default") != "default":
+        raise ArtifactError(f"config.json: rope_parameters.rope_type is {given['rope_type']!r}; computed is 'default'")
+    return float(given.get("rope_theta") or config.get("rope_theta") or config.get("rotary_emb_base") or THETA)
