@@ -11,6 +11,7 @@ Writes ``tests/data/zoo/pictures.npz``: for each case in order, and each of its 
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image, ImageOps
 from transformers import AutoImageProcessor
 from transformers.utils import logging
 
-from tests.data.zoo.pictures import DIMENSIONS, SIDE, Case, combinations, mutations, projection
+from tests.data.zoo.pictures import DIMENSIONS, SIDE, Case, combinations, mutations, open_clip_cases, projection
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 Vectors = NDArray[np.float32]
@@ -33,16 +35,20 @@ def main() -> None:
     """Compute everything and write it."""
     logging.set_verbosity_error()
     warnings.simplefilter("ignore")
-    arrays = {"combinations": of_transformers(combinations()), "mutations": of_transformers(mutations())}
-    for name, vectors in arrays.items():
-        taken = np.isfinite(vectors).all(axis=2).any(axis=1)
-        print(f"{name}: {len(vectors)}, of which the library takes {taken.sum()}")
+    arrays = {
+        "combinations": vectors(combinations(), processor_of),
+        "mutations": vectors(mutations(), processor_of),
+        "open_clip": vectors(open_clip_cases(), transform_of),
+    }
+    for name, found in arrays.items():
+        taken = np.isfinite(found).all(axis=2).any(axis=1)
+        print(f"{name}: {len(found)}, of which the library takes {taken.sum()}")
     np.savez_compressed(DATA / "zoo" / "pictures.npz", **arrays)
 
 
-def of_transformers(cases: Iterable[Case]) -> Vectors:
-    """The vectors of transformers' processors for Pillow."""
-    return np.stack([vectors_of(case, processor_of) for case in cases])
+def vectors(cases: Iterable[Case], open_folder: Callable[[Path], Prepare]) -> Vectors:
+    """[cases, pictures, DIMENSIONS]."""
+    return np.stack([vectors_of(case, open_folder) for case in cases])
 
 
 def vectors_of(case: Case, open_folder: Callable[[Path], Prepare]) -> Vectors:
@@ -59,6 +65,17 @@ def processor_of(folder: Path) -> Prepare:
     """What transformers does with a picture."""
     processor = AutoImageProcessor.from_pretrained(str(folder), backend="pil", local_files_only=True)
     return lambda image: processor(image, return_tensors="np")["pixel_values"][0]
+
+
+def transform_of(folder: Path) -> Prepare:
+    """What OpenCLIP does with a picture."""
+    given = json.loads((folder / "open_clip_config.json").read_text())["preprocess_cfg"]
+    settings = {
+        **merge_preprocess_dict(PreprocessCfg(), given),
+        "size": SIDE,
+    }  # the model's own size replaces the file's
+    transform = image_transform_v2(PreprocessCfg(**settings), is_train=False)
+    return lambda image: transform(image).numpy()
 
 
 def vector_of(prepare: Prepare, name: str) -> Vectors:

@@ -255,5 +255,37 @@ def mutations() -> Iterator[Case]:
             )
 
 
+OPEN_CLIP = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+OPEN_CLIP_VALUES: dict[str, list[Any]] = {
+    "mean": CHANNELS,
+    "std": CHANNELS,
+    "interpolation": ["bicubic", "bilinear", "random", "nearest", None, 3, ""],
+    "resize_mode": ["shortest", "squash", "longest", None, "nonsense", ""],
+    "mode": ["RGB", "L", None],
+    "fill_color": [0, 10, None],
+    "size": [SIDE, 30, [SIDE, SIDE], None],
+    "foo": [1, None],
+}
+
+
+def open_clip_cases() -> Iterator[Case]:
+    """``preprocess_cfg`` of OpenCLIP's file in every way, and mutated."""
+    yield _open_clip("nothing", {})
+    for base in (OPEN_CLIP, {**OPEN_CLIP, "interpolation": "bilinear", "resize_mode": "squash"}):
+        mode = base["resize_mode"]
+        yield _open_clip(f"{mode}, as saved", base)
+        for key in base:
+            left = {k: v for k, v in base.items() if k != key}
+            yield _open_clip(f"{mode}, without {key}", left)
+            yield _open_clip(f"{mode}, {key}s instead of {key}", {**left, f"{key}s": base[key]})
+        for key, values in OPEN_CLIP_VALUES.items():
+            for value in values:
+                yield _open_clip(f"{mode}, {key} {value!r}", {**base, key: value})
+
+
+def _open_clip(name: str, file: dict[str, Any]) -> Case:
+    return Case(f"open_clip: {name}", {"open_clip_config.json": {"model_cfg": {}, "preprocess_cfg": file}})
+
+
 def _mutant(name: str, model: str, file: dict[str, Any]) -> Case:
     return Case(name, {"config.json": {"model_type": model}, "preprocessor_config.json": file}, FEW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.catalog.artifact import Artifact
 from models.catalog.custom import describe_folder
+from models.catalog.open_clip import open_clip_preparation
 from models.catalog.picture_files import preparation_in
 from models.catalog.picture_processors import HARMLESS
 from models.errors import ArtifactError
 from models.inputs.image import decode
-from models.inputs.preparation import Framing
+from models.inputs.preparation import Framing, Preparation
 from models.modalities.image import ImageEmbedder
-from tests.data.zoo.pictures import SIDE, Case, combinations, mutations, projection
+from tests.data.zoo.pictures import SIDE, Case, combinations, mutations, open_clip_cases, projection
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 LIBRARY = np.load(DATA / "zoo" / "pictures.npz")
@@ -84,24 +85,43 @@ def pixels_of(name: str, framing: Framing) -> NDArray[np.uint8]:
     return decode(picture(name), framing)
 
 
-def test_a_mutated_file_is_followed_as_the_library_does_or_refused_by_name(tmp_path: Path) -> None:
+def of_transformers(folder: Path, case: Case) -> Preparation:
+    return preparation_in(folder, case.files["config.json"], SIDE).preparation
+
+
+def of_open_clip(folder: Path, case: Case) -> Preparation:
+    return open_clip_preparation(case.files["open_clip_config.json"]["preprocess_cfg"], SIDE)
+
+
+@pytest.mark.parametrize(
+    ("cases", "library", "read", "least"),
+    [(mutations, "mutations", of_transformers, 500), (open_clip_cases, "open_clip", of_open_clip, 30)],
+    ids=["transformers'", "OpenCLIP's"],
+)
+def test_a_mutated_file_is_followed_as_its_library_does_or_refused_by_name(
+    cases: Callable[[], Iterator[Case]],
+    library: str,
+    read: Callable[[Path, Case], Preparation],
+    least: int,
+    tmp_path: Path,
+) -> None:
     matrix, wrong = projection(), []
     outcomes = {"followed": 0, "refused": 0}
-    for index, (case, expected) in enumerate(zip(mutations(), LIBRARY["mutations"], strict=True)):
+    for index, (case, expected) in enumerate(zip(cases(), LIBRARY[library], strict=True)):
         folder = case.write(tmp_path / str(index))
-        found = taken_or_refused(folder, partial(preparation_in, folder, case.files["config.json"], SIDE))
+        found = taken_or_refused(folder, partial(read, folder, case))
         if found is None:
             outcomes["refused"] += 1
             continue
         outcomes["followed"] += 1
         for name, vector in zip(case.pictures, expected, strict=True):
-            values = found.preparation.values([pixels_of(name, found.preparation.framing)])
+            values = found.values([pixels_of(name, found.framing)])
             ours = values.astype(np.float64).ravel() @ matrix
             cosine = float((ours * vector).sum() / max(np.linalg.norm(ours), 1e-9))
             if not cosine > CLOSE:  # also where the library gives none
                 wrong.append(f"{case.name}, {name}: {cosine}")
     assert not wrong, "\n".join([f"{len(wrong)} silent differences", *wrong[:40]])
-    assert min(outcomes.values()) > 500, outcomes
+    assert min(outcomes.values()) > least, outcomes
 
 
 def test_harmless_keys_have_a_reason() -> None:

@@ -1,0 +1,152 @@
+"""Every family that is built from weights computes what its library computes, alone and in company, and in int8 nearly so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from models.catalog.custom import describe_folder
+from models.catalog.store import pull
+from models.errors import ArtifactError
+from models.inputs.text import pad
+from models.modalities.image import ImageEmbedder
+from models.modalities.text import TextEmbedder
+from tests.data.zoo.families import (
+    DATA,
+    LONGEST,
+    PICTURE_CASES,
+    PICTURES,
+    TEXT_CASES,
+    TEXTS,
+    TOWER_CASES,
+    Picture,
+    Text,
+    write_picture,
+    write_text,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
+LIBRARY = np.load(DATA / "families.npz")
+Vectors = NDArray[np.float32]
+
+
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDSERVE_MODELS", str(tmp_path / "store"))
+
+
+def text_model(folder: Path, precision: str = "fp32") -> TextEmbedder:
+    return TextEmbedder(pull(describe_folder("zoo@1", folder, precision, "text"), allow_synthetic=False))
+
+
+def image_model(folder: Path, precision: str = "fp32") -> ImageEmbedder:
+    return ImageEmbedder(pull(describe_folder("zoo@1", folder, precision, "image"), allow_synthetic=False))
+
+
+def cosines(first: Vectors, second: Vectors) -> NDArray[np.float64]:
+    return (first.astype(np.float64) * second).sum(axis=1)
+
+
+def picture(name: str) -> bytes:
+    return (DATA.parent / "pictures" / name).read_bytes()
+
+
+ALL_TEXTS = [*TEXT_CASES, *TOWER_CASES]
+
+
+@pytest.mark.parametrize("case", ALL_TEXTS, ids=[case.name for case in ALL_TEXTS])
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.999999), ("int8", 0.99)])
+def test_an_encoder_of_texts_gives_the_vectors_of_its_library_and_each_alone_the_same_bits(
+    case: Text, precision: str, least: float, tmp_path: Path
+) -> None:
+    model = text_model(write_text(case, tmp_path / "model"), precision)
+    vectors = model.embed(TEXTS)
+    assert cosines(vectors, LIBRARY[case.name]).min() > least
+    rows = model.tokenizer.encode(TEXTS)
+    together = model.run_padded(*pad(rows))
+    for row, vector in zip(rows, together, strict=True):
+        np.testing.assert_array_equal(model.run_padded(*pad([row]))[0], vector)
+    assert model.max_tokens == LONGEST
+
+
+@pytest.mark.parametrize("case", PICTURE_CASES, ids=[case.name for case in PICTURE_CASES])
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("int8", 0.99)])
+def test_an_encoder_of_pictures_gives_the_vectors_of_its_library_and_each_alone_the_same_bits(
+    case: Picture, precision: str, least: float, tmp_path: Path
+) -> None:
+    model = image_model(write_picture(case, tmp_path / "model"), precision)
+    pictures = [picture(name) for name in PICTURES]
+    vectors = model.embed(pictures)
+    assert cosines(vectors, LIBRARY[case.name]).min() > least
+    for data, vector in zip(pictures, vectors, strict=True):
+        np.testing.assert_array_equal(model.embed([data])[0], vector)
+
+
+def in_shards(folder: Path) -> None:
+    """The same weights in two files and an index."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, chosen in parts.items():
+        save_file({name: weights[name] for name in chosen}, folder / file)
+    index = {"metadata": {}, "weight_map": {name: file for file, chosen in parts.items() for name in chosen}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def in_bfloat16(folder: Path) -> None:
+    """The same weights, cut to bfloat16, which numpy cannot write."""
+    weights = load_file(folder / "model.safetensors")
+    header: dict[str, Any] = {}
+    content = b""
+    for name, array in weights.items():
+        data = (np.ascontiguousarray(array).view(np.uint32) >> 16).astype("<u2").tobytes()
+        header[name] = {"dtype": "BF16", "shape": array.shape, "data_offsets": [len(content), len(content) + len(data)]}
+        content += data
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    (folder / "model.safetensors").write_bytes(len(encoded).to_bytes(8, "little") + encoded + content)
+
+
+def rounded(folder: Path, kind: str) -> None:
+    """float32 weights with the values that half of the bits leave."""
+    weights = load_file(folder / "model.safetensors")
+    if kind == "bfloat16":
+        cut = {n: (a.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32) for n, a in weights.items()}
+    else:
+        cut = {n: a.astype(np.float16).astype(np.float32) for n, a in weights.items()}
+    save_file(cut, folder / "model.safetensors")
+
+
+def test_weights_in_several_files_give_the_graph_of_one(tmp_path: Path) -> None:
+    one = text_model(write_text(TEXT_CASES[1], tmp_path / "one")).embed(TEXTS)
+    several = write_text(TEXT_CASES[1], tmp_path / "several")
+    in_shards(several)
+    monkey = describe_folder("shards@1", several)
+    np.testing.assert_array_equal(TextEmbedder(pull(monkey, allow_synthetic=False)).embed(TEXTS), one)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_half_precision_weights_are_read_as_the_float32_that_they_are(kind: str, tmp_path: Path) -> None:
+    half = write_text(TEXT_CASES[1], tmp_path / "half", dtype=np.float16 if kind == "float16" else np.float32)
+    if kind == "bfloat16":
+        in_bfloat16(half)
+    found = text_model(half).embed(TEXTS)
+    whole = write_text(TEXT_CASES[1], tmp_path / "whole")
+    rounded(whole, kind)
+    spec = describe_folder("whole@1", whole)
+    np.testing.assert_array_equal(TextEmbedder(pull(spec, allow_synthetic=False)).embed(TEXTS), found)
+
+
+def test_an_index_that_names_no_file_is_refused(tmp_path: Path) -> None:
+    folder = write_text(TEXT_CASES[1], tmp_path / "model")
+    in_shards(folder)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"model\.safetensors\.index\.json: weight_map names"):
+        describe_folder("zoo@1", folder)
