@@ -15,6 +15,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tests.data.zoo.families import (
     DATA,
     LONGEST,
     MODELS,
+    MUTATED_TEXTS,
     PADDING,
     PICTURE_CASES,
     PICTURES,
@@ -40,6 +42,7 @@ from tests.data.zoo.families import (
     TEXTS,
     Picture,
     Text,
+    config_mutations,
     tokenizer,
     weight,
 )
@@ -67,11 +70,17 @@ def main() -> None:
         print(name, np.round(found @ found.T, 3)[0])
     (DATA / "families.json").write_text(json.dumps(shapes, indent=0))
     np.savez_compressed(DATA / "families.npz", **vectors)
+    mutants = list(config_mutations())
+    found = np.stack([of_mutant(case, shapes) for case in mutants])
+    print(
+        f"{len(found)} mutations of config.json, of which the library takes {np.isfinite(found).all(axis=(1, 2)).sum()}"
+    )
+    np.savez_compressed(DATA / "families_mutated.npz", vectors=found)
 
 
 def of_texts(case: Text) -> tuple[Shapes, Vectors]:
     """Shapes of the weights, and the mean of the token vectors of each text, of length 1."""
-    config = {key: value for key, value in case.config.items() if key != "model_type"}
+    config = deepcopy({key: value for key, value in case.config.items() if key != "model_type"})
     model = AutoModel.from_config(AutoConfig.for_model(case.config["model_type"], **config)).eval()
     shapes = filled(model)
 
@@ -79,6 +88,29 @@ def of_texts(case: Text) -> tuple[Shapes, Vectors]:
         return model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state.mean(dim=1)
 
     return shapes, unit([mean(ids(text)) for text in TEXTS])
+
+
+def of_mutant(case: Text, shapes: dict[str, Shapes]) -> Vectors:
+    """Vectors of a case with a changed config.json; not a number where the library does not take it with these weights."""
+    config = deepcopy({key: value for key, value in case.config.items() if key != "model_type"})
+    try:
+        model = AutoModel.from_config(AutoConfig.for_model(case.config["model_type"], **config)).eval()
+        made = {n: torch.from_numpy(weight(n, tuple(shape))) for n, shape in shapes[case.weights].items()}
+        lost = [
+            n
+            for n in model.load_state_dict(made, strict=False).missing_keys
+            if model.state_dict()[n].is_floating_point()
+        ]
+        if any("pooler" not in name for name in lost):
+            raise ValueError(lost)
+        rows = [ids(text) for text in MUTATED_TEXTS]
+        with torch.inference_mode():
+            hidden = [
+                model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state.mean(dim=1) for row in rows
+            ]
+        return unit(hidden)
+    except Exception:  # whatever the library raises
+        return np.full((len(MUTATED_TEXTS), 32), np.nan, np.float32)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import require_fused
 from models.graph.embeddings import embedding_rows
 from models.graph.layers import activate, arrangement, attend, layer_norm
 from models.graph.linear import Linear, Origin, Weights
@@ -54,14 +55,16 @@ class RotaryConfig:
     norm: str  # of the LayerNorm behind it
     types: str | None = None  # of the table of token types
     last_norm: str | None = None  # behind the last layer
+    norm_bias: bool = True  # whether LayerNorms have one
     norms_first: bool = False  # LayerNorms come before attention and feed-forward, instead of behind their residuals
 
 
 def tokens(graph: GraphBuilder, config: RotaryConfig, layers: list[Layer], weights: Weights, linear: Linear) -> Value:
     """Add the nodes from ``input_ids`` int64 [n, t] and ``attention_mask`` int64 [n, t] to token vectors [n, t, hidden]."""
+    require_fused(linear, "rotary embeddings")
     lengths = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
     shape = arrangement(graph, "input_ids")
-    norm = partial(_norm, graph, weights, config.epsilon)
+    norm = partial(_norm, graph, weights, config)
     x = embedding_rows(graph, "words", weights[config.words], "input_ids", linear)
     if config.types is not None:
         x = graph.op("Add", [x, graph.weight("type", weights[config.types][0])])
@@ -103,10 +106,10 @@ class _Masks:
         return lambda x: graph.op("RotaryEmbedding", [x, *self._tables[theta], self._places], num_heads=config.heads)
 
 
-def _norm(graph: GraphBuilder, weights: Weights, epsilon: float, x: Value, name: str) -> Value:
+def _norm(graph: GraphBuilder, weights: Weights, config: RotaryConfig, x: Value, name: str) -> Value:
     scale = weights[f"{name}.weight"]
-    bias = weights.get(f"{name}.bias", np.zeros_like(scale))
-    return layer_norm(graph, x, {f"{name}.weight": scale, f"{name}.bias": bias}, name, epsilon)
+    bias = weights[f"{name}.bias"] if config.norm_bias else np.zeros_like(scale)
+    return layer_norm(graph, x, {f"{name}.weight": scale, f"{name}.bias": bias}, name, config.epsilon)
 
 
 def _attention(

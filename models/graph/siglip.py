@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import require_fused
 from models.graph.clip import clip_layer
 from models.graph.embeddings import embedding_rows
 from models.graph.layers import activate, arrangement, first_row, layer_norm, unit_rows
@@ -66,6 +67,7 @@ def build_vision(config: SiglipConfig, weights: Weights, linear: Linear, prepara
 
     Computes the same as ``SiglipVisionModel``'s pooled output in inference, then normalises.
     """
+    require_fused(linear, "SigLIP")
     graph = GraphBuilder("siglip_vision_encoder", linear.dtype)
     stem = f"{VISION}.embeddings"
     x, offset = patch_rows(graph, weights[f"{stem}.patch_embedding.weight"], config.image, linear, preparation)
@@ -90,6 +92,7 @@ def build_text(config: SiglipConfig, weights: Weights, linear: Linear, padding: 
     SigLIP was trained on texts that are filled up with the token ``padding`` to all positions, and sees that filling; its
     vector is that of the last position. Computes the same as ``SiglipTextModel``'s pooled output, then normalises.
     """
+    require_fused(linear, "SigLIP")
     graph = GraphBuilder("siglip_text_encoder", linear.dtype)
     ids = _filled(graph, config.positions, padding)
     words = embedding_rows(graph, "words", weights[f"{TEXT}.embeddings.token_embedding.weight"], ids, linear)

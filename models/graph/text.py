@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import number, require_heads, require_padding, require_shapes, whole
 from models.graph.embeddings import embedding_rows, leading_rows
 from models.graph.layers import arrangement, layer_norm, output_bias, self_attention
 from models.graph.linear import Linear, Origin, Vector, Weights
 from models.graph.positions import counted_rows, relative_bias
 
 COUNTED = ("roberta", "xlm-roberta", "camembert")  # their positions begin behind the padding's id
+WITHOUT_TYPES = ("distilbert", "mpnet")
 FAMILY = ("bert", "distilbert", "mpnet", *COUNTED)
 
 
@@ -28,6 +28,8 @@ class BertConfig:
     vocabulary: int
     positions: int
     epsilon: float
+    inner: int
+    types: int  # 0 where tokens have none
     padding: int | None = None  # the token that positions are counted from; None: the first token has row 0
     buckets: int | None = None  # of the distances that attention scores depend on; None: they do not
 
@@ -45,15 +47,18 @@ class BertConfig:
             raise ArtifactError(f"hidden_act is {activation!r}; the text graph computes 'gelu'")
         if config.get("position_embedding_type", "absolute") != "absolute":
             raise ArtifactError("position_embedding_type must be 'absolute'")
+        require_padding(config)
         return cls(
-            layers=config["num_hidden_layers"],
-            heads=config["num_attention_heads"],
-            hidden=config["hidden_size"],
-            vocabulary=config["vocab_size"],
-            positions=config["max_position_embeddings"],
-            epsilon=config["layer_norm_eps"],
-            padding=config.get("pad_token_id", 1) if model_type in COUNTED else 1 if model_type == "mpnet" else None,
-            buckets=config.get("relative_attention_num_buckets", 32) if model_type == "mpnet" else None,
+            layers=whole(config, "num_hidden_layers"),
+            heads=whole(config, "num_attention_heads"),
+            hidden=whole(config, "hidden_size"),
+            vocabulary=whole(config, "vocab_size"),
+            positions=whole(config, "max_position_embeddings"),
+            epsilon=number(config, "layer_norm_eps"),
+            inner=whole(config, "intermediate_size", 3072),
+            types=whole(config, "type_vocab_size", 2) if model_type not in WITHOUT_TYPES else 0,
+            padding=_padding(config),
+            buckets=whole(config, "relative_attention_num_buckets", 32) if model_type == "mpnet" else None,
         )
 
 
@@ -67,6 +72,7 @@ def tokens(graph: GraphBuilder, config: BertConfig, weights: Weights, linear: Li
     and every other product that reads it subtracts it again inside its own bias (``offset``). This saves a pass over the
     hidden states for each product.
     """
+    _require_fit(config, weights)
     lengths = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
     shape = arrangement(graph, "input_ids")
     layers = [f"encoder.layer.{i}" for i in range(config.layers)]
@@ -77,6 +83,29 @@ def tokens(graph: GraphBuilder, config: BertConfig, weights: Weights, linear: Li
         x = _attention(graph, x, weights, layer, config, linear, shape, lengths, carry, bias)
         x = _feed_forward(graph, x, weights, layer, config, linear, following)
     return graph.op("Reshape", [x, shape])
+
+
+def _padding(config: dict[str, Any]) -> int | None:
+    """The token that positions are counted from."""
+    if config["model_type"] == "mpnet":
+        return 1
+    return whole(config, "pad_token_id", 1, least=0) if config["model_type"] in COUNTED else None
+
+
+def _require_fit(config: BertConfig, weights: Weights) -> None:
+    require_heads(config.hidden, config.heads)
+    layer, hidden = "encoder.layer.0", config.hidden
+    shapes = {
+        "embeddings.word_embeddings.weight": (config.vocabulary, hidden),
+        "embeddings.position_embeddings.weight": (config.positions, hidden),
+        f"{layer}.attention.self.query.weight": (hidden, hidden),
+        f"{layer}.intermediate.dense.weight": (config.inner, hidden),
+    }
+    if config.types:
+        shapes["embeddings.token_type_embeddings.weight"] = (config.types, hidden)
+    if config.buckets is not None:
+        shapes["encoder.relative_attention_bias.weight"] = (config.buckets, config.heads)
+    require_shapes(weights, shapes)
 
 
 def _distance_bias(graph: GraphBuilder, config: BertConfig, weights: Weights) -> Value | None:
@@ -95,8 +124,9 @@ def _embeddings(
 ) -> Value:
     words = embedding_rows(graph, "words", weights["embeddings.word_embeddings.weight"], "input_ids", linear)
     # All token types are 0, so row 0 of their table is added at every position.
-    types = weights.get("embeddings.token_type_embeddings.weight")
-    table = weights["embeddings.position_embeddings.weight"] + (np.float32(0) if types is None else types[0])
+    table = weights["embeddings.position_embeddings.weight"]
+    if config.types:
+        table = table + weights["embeddings.token_type_embeddings.weight"][0]
     if config.padding is None:
         positions = leading_rows(graph, "positions", table, "input_ids")
     else:

@@ -40,6 +40,8 @@ def write(folder: Path) -> TinyModel:
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
         "hidden_size": hidden,
+        "intermediate_size": inner,
+        "type_vocab_size": 2,
         "vocab_size": len(words),
         "max_position_embeddings": 16,
         "layer_norm_eps": 1e-12,

@@ -7,6 +7,7 @@ from typing import Any
 from models.catalog.families.text_family import TextFamily
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import number, plain_object, require_heads, require_padding, require_shapes, whole
 from models.graph.linear import Linear, Weights
 from models.graph.rotary_bert import Attention, Layer, RotaryConfig, tokens
 
@@ -63,28 +64,32 @@ class ModernBert(TextFamily):
 
     def hidden(self, config: dict[str, Any]) -> int:
         """Its hidden size."""
-        size: int = config["hidden_size"]
-        return size
+        return whole(config, "hidden_size")
 
     def positions(self, config: dict[str, Any]) -> int:
         """As many as it was trained on; rotations know no end."""
-        count: int = config["max_position_embeddings"]
-        return count
+        return whole(config, "max_position_embeddings")
 
     def tokens(self, graph: GraphBuilder, config: dict[str, Any], weights: Weights, linear: Linear) -> Value:
         """Words, layers and the last LayerNorm."""
         _require_plain(config)
         named = {name.removeprefix("model."): array for name, array in weights.items()}
+        hidden, inner = self.hidden(config), whole(config, "intermediate_size", 1152)
+        heads = whole(config, "num_attention_heads", 12)
+        require_heads(hidden, heads)
+        shapes = {"embeddings.tok_embeddings.weight": (whole(config, "vocab_size", 50368), hidden)}
+        require_shapes(named, shapes | {"layers.0.mlp.Wi.weight": (2 * inner, hidden)})
         layers = [_layer(i, kind, config, named) for i, kind in enumerate(_kinds(config))]
         read = RotaryConfig(
-            heads=config["num_attention_heads"],
-            hidden=config["hidden_size"],
-            positions=config["max_position_embeddings"],
-            epsilon=config.get("norm_eps", 1e-5),
+            heads=heads,
+            hidden=hidden,
+            positions=self.positions(config),
+            epsilon=number(config, "norm_eps", 1e-5),
             activation=config.get("hidden_activation", "gelu"),
             words="embeddings.tok_embeddings.weight",
             norm="embeddings.norm",
             last_norm="final_norm",
+            norm_bias=bool(config.get("norm_bias", False)),
             norms_first=True,
         )
         return tokens(graph, read, layers, named, linear)
@@ -93,7 +98,7 @@ class ModernBert(TextFamily):
 def _layer(index: int, kind: str, config: dict[str, Any], weights: Weights) -> Layer:
     name = f"layers.{index}"
     gate, up = weights[f"{name}.mlp.Wi.weight"].reshape(2, -1, config["hidden_size"])
-    reach = config.get("local_attention", 128) // 2 if kind == "sliding_attention" else None
+    reach = whole(config, "local_attention", 128, least=2) // 2 if kind == "sliding_attention" else None
     return Layer(
         name=name,
         attention=Attention(_theta(kind, config), reach),
@@ -108,25 +113,27 @@ def _layer(index: int, kind: str, config: dict[str, Any], weights: Weights) -> L
 
 
 def _kinds(config: dict[str, Any]) -> list[str]:
-    count = config["num_hidden_layers"]
-    every = config.get("global_attn_every_n_layers", EVERY)
+    count = whole(config, "num_hidden_layers")
+    every = whole(config, "global_attn_every_n_layers", EVERY)
     given = config.get("layer_types")
-    kinds = given or ["sliding_attention" if i % every else "full_attention" for i in range(count)]
-    if len(kinds) != count or not set(kinds) <= set(THETAS):
+    kinds = (
+        given if given is not None else ["sliding_attention" if i % every else "full_attention" for i in range(count)]
+    )
+    if not isinstance(kinds, list) or len(kinds) != count or not set(kinds) <= set(THETAS):
         raise ArtifactError(f"config.json: layer_types must be {count} of {', '.join(THETAS)}")
     return list(kinds)
 
 
 def _theta(kind: str, config: dict[str, Any]) -> float:
-    given = (config.get("rope_parameters") or {}).get(kind) or {}
+    groups = plain_object(config, "rope_parameters", set(THETAS))
+    given = plain_object(groups, kind, {"rope_type", "rope_theta"})
     if given.get("rope_type", "default") != "default":
-        raise ArtifactError(
-            f"config.json: rope_parameters.{kind}.rope_type is {given['rope_type']!r}; computed is 'default'"
-        )
-    return float(given.get("rope_theta") or config.get(OLDER[kind]) or THETAS[kind])
+        raise ArtifactError(f"config.json: rope_type of {kind} is {given['rope_type']!r}; computed is 'default'")
+    return number(given, "rope_theta") if "rope_theta" in given else number(config, OLDER[kind], THETAS[kind])
 
 
 def _require_plain(config: dict[str, Any]) -> None:
+    require_padding(config, 50283)
     for key in ("attention_bias", "mlp_bias", "rope_scaling"):
         if config.get(key):
             raise ArtifactError(f"config.json: {key} is {config[key]!r}, which this graph does not compute")

@@ -10,6 +10,7 @@ from models.catalog.families.mpnet import bert_name
 from models.catalog.families.text_family import TextFamily
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import number, plain_object, require_heads, require_padding, require_shapes, whole
 from models.graph.linear import Linear, Weights
 from models.graph.rotary_bert import Attention, Layer, RotaryConfig, tokens
 
@@ -92,30 +93,36 @@ class NomicBert(TextFamily):
 
     def hidden(self, config: dict[str, Any]) -> int:
         """Its hidden size."""
-        size: int = _renamed(config)["hidden_size"]
-        return size
+        return whole(_renamed(config), "hidden_size")
 
     def positions(self, config: dict[str, Any]) -> int:
         """As many as it was trained on; rotations know no end."""
-        count: int = _renamed(config)["max_position_embeddings"]
-        return count
+        return whole(_renamed(config), "max_position_embeddings")
 
     def tokens(self, graph: GraphBuilder, config: dict[str, Any], weights: Weights, linear: Linear) -> Value:
         """Words, token type 0 and layers."""
         read = _renamed(config)
         named = {bert_name(name.removeprefix("nomic_bert."), NAMES): array for name, array in weights.items()}
+        hidden, heads = self.hidden(config), whole(read, "num_attention_heads")
+        require_heads(hidden, heads)
+        shapes = {
+            "embeddings.word_embeddings.weight": (whole(read, "vocab_size"), hidden),
+            "embeddings.token_type_embeddings.weight": (whole(read, "type_vocab_size"), hidden),
+            "layers.0.mlp.up_proj.weight": (whole(read, "intermediate_size"), hidden),
+        }
+        require_shapes(named, shapes)
         rotary = RotaryConfig(
-            heads=read["num_attention_heads"],
-            hidden=read["hidden_size"],
-            positions=read["max_position_embeddings"],
-            epsilon=read.get("layer_norm_eps", 1e-12),
+            heads=heads,
+            hidden=hidden,
+            positions=self.positions(config),
+            epsilon=number(read, "layer_norm_eps", 1e-12),
             activation="silu",
             words="embeddings.word_embeddings.weight",
             norm="embeddings.LayerNorm",
             types="embeddings.token_type_embeddings.weight",
         )
         attention = Attention(_theta(read))
-        layers = [_layer(f"layers.{i}", attention, named) for i in range(read["num_hidden_layers"])]
+        layers = [_layer(f"layers.{i}", attention, named) for i in range(whole(read, "num_hidden_layers"))]
         return tokens(graph, rotary, layers, named, linear)
 
 
@@ -140,14 +147,18 @@ def _renamed(config: dict[str, Any]) -> dict[str, Any]:
     for key, values in OLDER.items():
         if values and key in config and config[key] not in values:
             raise ArtifactError(f"config.json: {key} is {config[key]!r}; computed is {values[0]!r}")
+    whole(config, "pad_token_id", 0, least=0)
+    require_padding(config)
     read = {KEYS.get(key, key): value for key, value in config.items()}
-    if read.get("head_dim") not in (None, read["hidden_size"] // read["num_attention_heads"]):
+    if read.get("head_dim") not in (None, whole(read, "hidden_size") // whole(read, "num_attention_heads")):
         raise ArtifactError(f"config.json: head_dim is {read['head_dim']!r}; computed is hidden_size / heads")
     return read
 
 
 def _theta(config: dict[str, Any]) -> float:
-    given = config.get("rope_parameters") or {}
+    given = plain_object(config, "rope_parameters", {"rope_type", "rope_theta"})
     if given.get("rope_type", "default") != "default":
         raise ArtifactError(f"config.json: rope_parameters.rope_type is {given['rope_type']!r}; computed is 'default'")
-    return float(given.get("rope_theta") or config.get("rope_theta") or config.get("rotary_emb_base") or THETA)
+    if "rope_theta" in given:
+        return number(given, "rope_theta")
+    return number(config, "rope_theta", number(config, "rotary_emb_base", THETA))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class Text:
     config: dict[str, Any]
     prefix: str = ""  # of its weights' names in the file
     whole: str = ""  # the model of MODELS whose tower it is
+    weights: str = ""  # the case whose weights it has, where that is another
 
 
 TEXT_CASES = [
@@ -190,6 +192,69 @@ PICTURE_CASES = [
 ]  # fmt: skip
 
 
+ALIKE = ("roberta, of a model with a head", "camembert", "modernbert, newer keys")  # to another case
+MUTATED = [case for case in TEXT_CASES if case.name not in ALIKE]
+MUTATED_TEXTS = TEXTS[1:5:2]  # a short one, and one that spells the padding
+# Keys that no case has, and that change what some library computes, or might.
+ADDED: dict[str, list[Any]] = {
+    "hidden_act": ["relu", "gelu_new", "gelu"],
+    "hidden_activation": ["gelu", "relu", "silu"],
+    "position_embedding_type": ["absolute", "relative_key"],
+    "is_decoder": [True, False],
+    "add_cross_attention": [True],
+    "attention_bias": [True, False],
+    "mlp_bias": [True],
+    "norm_bias": [True],
+    "head_dim": [4, 8],
+    "rope_theta": [300.0],
+    "local_rope_theta": [300.0],
+    "rope_scaling": [{"rope_type": "linear", "factor": 2.0}],
+    "rope_parameters": [{"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}, {}],
+    "sliding_window": [2],
+    "attention_dropout": [0.3],
+    "hidden_dropout_prob": [0.3],
+    "initializer_range": [0.5],
+    "tie_word_embeddings": [False],
+    "pruned_heads": [{}, {"0": [1]}],
+    "quantization_config": [{"quant_method": "bitsandbytes", "load_in_8bit": True}],
+    "sinusoidal_pos_embds": [True, False],
+    "num_labels": [5],
+    "foo": [1],
+}
+
+
+def config_mutations() -> Iterator[Text]:
+    """config.json of each family with every key dropped, renamed and changed, and with keys that it does not have."""
+    for case in MUTATED:
+        for key, value in case.config.items():
+            left = {k: v for k, v in case.config.items() if k != key}
+            if key != "model_type":
+                yield _mutant(case, f"without {key}", left)
+                yield _mutant(case, f"{key}s instead of {key}", {**left, f"{key}s": value})
+            for other in _others(key, value):
+                yield _mutant(case, f"{key} {other!r}", {**left, key: other})
+        for key, values in ADDED.items():
+            for value in values:
+                if key not in case.config:
+                    yield _mutant(case, f"{key} {value!r}", {**case.config, key: value})
+
+
+def _mutant(case: Text, change: str, config: dict[str, Any]) -> Text:
+    return Text(f"{case.name}: {change}", config, case.prefix, weights=case.name)
+
+
+def _others(key: str, value: Any) -> list[Any]:
+    if key == "model_type":
+        return ["bert", "roberta", "mpnet", "distilbert", "modernbert", "nomic_bert", "electra", "t5"]
+    if isinstance(value, int | float):
+        return [value + 1, value - 1, value * 2, 0, -1, str(value), None, float(value), [value]]
+    if isinstance(value, list):
+        return [value[::-1], value[:-1], [], None, ["nonsense"] * len(value)]
+    if isinstance(value, dict):
+        return [{}, None, {**value, "rope_type": "linear"}, {**value, "rope_theta": 77.0}, 3]
+    return ["relu", "gelu_new", "silu", "gelu_pytorch_tanh", None, 3]
+
+
 def weight(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The weight of a name: normal and of a size that keeps activations as they are; near 1 for the scales of LayerNorms."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
@@ -233,7 +298,7 @@ def write_text(case: Text, folder: Path, *, dtype: Any = np.float32) -> Path:
     dump(folder, "config.json", case.config)
     dump(folder, "tokenizer.json", tokenizer())
     dump(folder, "tokenizer_config.json", {"tokenizer_class": "TokenizersBackend", "pad_token": "<pad>"})
-    write_weights(case.name, folder / "model.safetensors", case.prefix, dtype)
+    write_weights(case.weights or case.name, folder / "model.safetensors", case.prefix, dtype)
     (folder / "1_Pooling").mkdir()
     dump(folder, "1_Pooling/config.json", {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True})
     dump(folder, "sentence_bert_config.json", {"max_seq_length": LONGEST, "do_lower_case": False})

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from models.catalog.custom import describe_folder
 from models.catalog.store import pull
+from models.embedder import open_embedder
 from models.errors import ArtifactError
 from models.inputs.text import pad
 from models.modalities.image import ImageEmbedder
@@ -20,6 +21,7 @@ from models.modalities.text import TextEmbedder
 from tests.data.zoo.families import (
     DATA,
     LONGEST,
+    MUTATED_TEXTS,
     PICTURE_CASES,
     PICTURES,
     TEXT_CASES,
@@ -27,6 +29,7 @@ from tests.data.zoo.families import (
     TOWER_CASES,
     Picture,
     Text,
+    config_mutations,
     write_picture,
     write_text,
 )
@@ -86,6 +89,32 @@ def test_an_encoder_of_pictures_gives_the_vectors_of_its_library_and_each_alone_
     assert cosines(vectors, LIBRARY[case.name]).min() > least
     for data, vector in zip(pictures, vectors, strict=True):
         np.testing.assert_array_equal(model.embed([data])[0], vector)
+
+
+def mutants(step: int) -> list[tuple[Text, Vectors]]:
+    """Every ``step``-th mutation of config.json with the library's vectors, which are not numbers where it refuses."""
+    library = np.load(DATA / "families_mutated.npz")["vectors"]
+    return list(zip(config_mutations(), library, strict=True))[::step]
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_a_mutated_config_json_is_followed_as_the_library_does_or_refused(step: int, tmp_path: Path) -> None:
+    wrong = []
+    outcomes = {"followed": 0, "refused": 0}
+    for index, (case, expected) in enumerate(mutants(step)):
+        folder = write_text(case, tmp_path / f"{step}-{index}")
+        try:
+            spec = describe_folder(f"zoo@{index}", folder)
+            model = open_embedder(pull(spec, allow_synthetic=False))
+            vectors = model.embed_items(MUTATED_TEXTS)
+        except ArtifactError:
+            outcomes["refused"] += 1
+            continue
+        outcomes["followed"] += 1
+        if not cosines(vectors, expected).min() > 0.999999:  # also where the library gives none
+            wrong.append(f"{case.name}: {cosines(vectors, expected)}")
+    assert not wrong, "\n".join([f"{len(wrong)} silent differences", *wrong[:40]])
+    assert min(outcomes.values()) > 100 / step, outcomes
 
 
 def in_shards(folder: Path) -> None:
@@ -150,3 +179,31 @@ def test_an_index_that_names_no_file_is_refused(tmp_path: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ArtifactError, match=r"model\.safetensors\.index\.json: weight_map names"):
         describe_folder("zoo@1", folder)
+
+
+def as_a_module(folder: Path, *behind: str) -> Path:
+    """The same folder as sentence-transformers keeps it: a module of its own, and others behind it."""
+    outer = folder.with_name(f"{folder.name}-modules")
+    outer.mkdir()
+    folder.rename(outer / "0_CLIPModel")
+    kinds = [("0_CLIPModel", "CLIPModel"), *((f"{i}_{kind}", kind) for i, kind in enumerate(behind, 1))]
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(kinds)
+    ]
+    (outer / "modules.json").write_text(json.dumps(listed))
+    return outer
+
+
+def test_a_clip_within_sentence_transformers_is_prepared_by_its_own_file(tmp_path: Path) -> None:
+    case = next(case for case in PICTURE_CASES if case.note == " unscaled")
+    model = image_model(as_a_module(write_picture(case, tmp_path / "model")))
+    vectors = model.embed([picture(name) for name in PICTURES])
+    assert cosines(vectors, LIBRARY[case.name]).min() > 0.99999
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_what_stands_behind_towers_is_refused_by_name(tower: str, tmp_path: Path) -> None:
+    folder = as_a_module(write_picture(PICTURE_CASES[0], tmp_path / "model"), "Dense")
+    with pytest.raises(ArtifactError, match=r"modules\.json lists CLIPModel, Dense"):
+        describe_folder("zoo@1", folder, "fp32", tower)  # type: ignore[arg-type]
