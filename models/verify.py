@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError, EmbedserveError
 from models.graph.precision import precision_of
 from models.modalities.text import TextEmbedder
+from models.reference.compare import reference_check
+from models.service_checks import service_checks
 
 T = TypeVar("T")
 
@@ -29,21 +32,25 @@ class Check:
     detail: str
 
 
-def verify(spec: ModelSpec) -> list[Check]:
+def verify(spec: ModelSpec, reference: Path | None = None) -> list[Check]:
     """Run every check on a version in the store.
+
+    Args:
+        spec: its catalogue entry.
+        reference: the Python of an environment with the model's own library, to compare with; None compares with none.
 
     Returns:
         The checks in order. The first that fails is the last, because the later ones depend on it.
     """
     checks: list[Check] = []
-    for check in _checks(spec):
+    for check in _checks(spec, reference):
         checks.append(check)
         if not check.passed:
             break
     return checks
 
 
-def _checks(spec: ModelSpec) -> Iterator[Check]:
+def _checks(spec: ModelSpec, reference: Path | None) -> Iterator[Check]:
     opened = _attempt(lambda: open_artifact(spec, spec.graph))
     if not isinstance(opened, Artifact):
         yield Check("files", False, opened)
@@ -61,8 +68,13 @@ def _checks(spec: ModelSpec) -> Iterator[Check]:
     vector = probe(embedder)
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     yield Check("embeds", True, f"{vector.shape[1]} dimensions, length {norm:.7f}")
+    for name, passed, detail in service_checks(embedder, batch_dependent=bool(spec.config.get("batch_dependent"))):
+        yield Check(name, passed, detail)
     if spec.golden is not None and isinstance(embedder, TextEmbedder):
         yield golden_check(embedder, spec.golden)
+    if reference is not None:
+        passed, detail = reference_check(opened, embedder, reference)
+        yield Check("its own library", passed, detail)
 
 
 def _attempt(step: Callable[[], T]) -> T | str:

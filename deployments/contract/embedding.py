@@ -21,6 +21,7 @@ class Label:
     hash: str  # of the artifact's content
     synthetic: bool = False  # the weights are random
     numerics: str = ""  # the class of what computed it, such as cpu/fp32/avx512f/onnxruntime-1.32.0; empty: not said
+    batch_dependent: bool = False  # a vector depends on the other inputs of its batch, so that none is cached
 
     @property
     def identity(self) -> str:

@@ -152,8 +152,9 @@ class ArtifactSlot:
         embedder = open_embedder(artifact, self._options(config, artifact))
         device.prove(embedder, config, self._profile)
         warm_up(embedder)
+        dependent = bool(artifact.spec.config.get("batch_dependent"))
         numerics = embedder.engine.numerics(artifact.spec.precision)
-        label = Label(self._spec.reference, artifact.hash, synthetic, numerics)
+        label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent)
         return Loaded(embedder, label, embedder.preparation(config.limits), config.numerics == MIXED)
 
     def _require_known(self, artifact: Artifact, margin: int | None) -> None:

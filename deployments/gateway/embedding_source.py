@@ -130,7 +130,7 @@ class _Search:
 
     def arrived(self, flight: Flight[Outcome], outcome: Outcome | Exception) -> None:
         """Keep what was computed, whoever still waits for it."""
-        if isinstance(outcome, Embedding):
+        if isinstance(outcome, Embedding) and not outcome.label.batch_dependent:
             same = outcome.label == self.label or outcome.label.identity == self.label.identity
             key = flight.key if same else cache_key(outcome.label.identity, self.missing[flight.key])
             try:

@@ -55,6 +55,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "provider": info.provider if info else None,
         "max_tokens": info.max_tokens if info else None,
         "weights": ("synthetic" if info.label.synthetic else "pretrained") if info else None,
+        "batch_dependent": info.label.batch_dependent if info else None,
         "state": version.state,
         "reason": reason.text if reason else None,
         "reason_code": reason.code if reason else None,

@@ -58,4 +58,6 @@ def origin_headers(result: EmbedResult) -> dict[str, str]:
         headers["x-model-numerics"] = result.label.numerics
     if result.label.synthetic:
         headers["x-model-weights"] = "synthetic"
+    if result.label.batch_dependent:
+        headers["x-model-batch-dependent"] = "true"
     return headers

@@ -72,6 +72,21 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "tie_encoder_decoder": (False,),
     "cross_attention_hidden_size": (),
 }
+WHOLE = frozenset(
+    {
+        "num_hidden_layers",
+        "num_attention_heads",
+        "hidden_size",
+        "intermediate_size",
+        "vocab_size",
+        "type_vocab_size",
+        "max_position_embeddings",
+        "pad_token_id",
+        *("n_layers", "n_heads", "dim", "hidden_dim"),  # of DistilBERT
+        *("n_layer", "n_head", "n_embd", "n_inner", "n_positions"),  # of NomicBERT
+    }
+)
+NUMBERS = frozenset({"layer_norm_eps", "layer_norm_epsilon", "norm_eps"})
 
 
 def require_known(config: dict[str, Any], read: frozenset[str]) -> None:
@@ -88,6 +103,15 @@ def require_known(config: dict[str, Any], read: frozenset[str]) -> None:
         value = config.get(key)
         if key not in read and value is not None and value not in allowed:
             raise ArtifactError(f"config.json: {key} is {value!r:.80}, which is not served; export the model to ONNX")
+    for key in WHOLE & read & set(config):
+        if isinstance(config[key], bool) or not isinstance(config[key], int) or config[key] < (key != "pad_token_id"):
+            raise ArtifactError(f"config.json: {key} must be a whole number from 1, not {config[key]!r:.80}")
+    hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
+    if {"hidden_size", "num_attention_heads"} <= read and isinstance(hidden, int) and heads and hidden % heads:
+        raise ArtifactError(f"config.json: num_attention_heads is {heads}, which does not divide hidden_size, {hidden}")
+    for key in NUMBERS & read & set(config):
+        if isinstance(config[key], bool) or not isinstance(config[key], int | float) or not config[key] >= 0:
+            raise ArtifactError(f"config.json: {key} must be a number, not {config[key]!r:.80}")
     unknown = sorted(set(config) - read - NEUTRAL - set(ONLY))
     if unknown:
         raise ArtifactError(

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import yaml
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from pydantic import ValidationError
 
 from models.catalog.artifact import file_sha256
 from models.catalog.build import config_name, encoder_config
-from models.catalog.catalog import Catalog, FileSource, ModelSpec, require_name, require_version
+from models.catalog.catalog import FileSource, ModelSpec, require_name, require_version
 from models.catalog.config_keys import require_known
 from models.catalog.families import family_of, has_towers
 from models.catalog.folder import Fact, ModelFolder, Wishes
@@ -20,12 +19,11 @@ from models.catalog.picture_graph import graph_entry
 from models.catalog.text_onnx import root_of, text_onnx_entry
 from models.catalog.weights import weight_files
 from models.engine.engine import Engine
-from models.errors import ArtifactError, CatalogError
-from models.files import FileChangedError, replacing
+from models.errors import ArtifactError
 from models.graph.onnx_file import contents
 from models.graph.precision import precision_of
 from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text
-from models.yaml_edit import edit
+from models.validation import describe
 
 CONFIG = "config.json"
 ONNX_FILES = ("model.onnx", "onnx/model.onnx")  # in a folder without weights that a graph is built from
@@ -74,15 +72,18 @@ def described(
         ) from error
     names = entry.pop("files")
     files = {name: file_sha256(folder.path / name) for name in names}
-    spec = ModelSpec(
-        model=model,
-        version=version,
-        name=f"{model}-{version}",
-        path=f"./models/store/{model}-{version}.onnx",
-        precision=precision,
-        sources=[FileSource(folder=str(folder.path.resolve()), files=files)],
-        **entry,
-    )
+    try:
+        spec = ModelSpec(
+            model=model,
+            version=version,
+            name=f"{model}-{version}",
+            path=f"./models/store/{model}-{version}.onnx",
+            precision=precision,
+            sources=[FileSource(folder=str(folder.path.resolve()), files=files)],
+            **entry,
+        )
+    except ValidationError as error:
+        raise ArtifactError(f"the JSON files of {origin} ask for what no entry can say: {describe(error)}") from error
     return Described(spec, folder.facts)
 
 
@@ -188,41 +189,3 @@ def _onnx_entry(path: Path, folder: ModelFolder) -> dict[str, Any]:
     if modality.name == "text":
         return text_onnx_entry(path, engine, folder)
     return {"files": [str(path.relative_to(folder.path))], **graph_entry(path, engine, folder)}
-
-
-def require_new(path: Path, reference: str) -> None:
-    """Refuse a reference that is already in a catalogue file.
-
-    Raises:
-        CatalogError: the reference is there, or the file is no catalogue.
-    """
-    model, _, version = reference.partition("@")
-    if version in Catalog.load(path).models.get(model, {}):
-        raise CatalogError(f"{reference} is in the catalogue already; versions do not change, add another")
-
-
-def add_entry(path: Path, spec: ModelSpec) -> None:
-    """Add an entry to a catalogue file, as the last version of its model; comments and order stay.
-
-    Raises:
-        CatalogError: the version exists, the changed file would not be a valid catalogue, or somebody else changed it.
-    """
-    before = path.read_bytes()
-    require_new(path, spec.reference)
-    fields = spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True)
-    text = before.decode()
-    document = yaml.safe_load(text)
-    document["models"].setdefault(spec.model, {})[DoubleQuotedScalarString(spec.version)] = (
-        fields  # quoted as all others
-    )
-    edited = edit(text, document)
-    if edited is None:
-        raise CatalogError(f"the layout of {path} does not allow to add {spec.reference} to it; write it there by hand")
-    try:
-        with replacing(path, before=before) as trial:
-            trial.write_text(edited, encoding="utf-8")
-            Catalog.load(trial)
-    except FileChangedError as error:
-        raise CatalogError(f"{error}; {spec.reference} is built and not yet in it: run the command again") from None
-    except OSError as error:
-        raise CatalogError(f"cannot write the catalogue {path}: {error.strerror}") from error

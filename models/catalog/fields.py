@@ -74,16 +74,16 @@ class Fields:
         """Whether the object has the key, and a value that is not null."""
         return self._values.get(key) is not None
 
-    def take(self, key: str, kind: type[T], default: T) -> T:
-        """The value of a key; the default where it is missing or null.
+    def take(self, key: str, kind: type[T], default: T, *, nullable: bool = False) -> T:
+        """The value of a key; the default where it is missing, or null and ``nullable``.
 
         Raises:
-            ArtifactError: it is of another type.
+            ArtifactError: it is of another type. Null is one: Python's libraries do not take it for a default.
         """
         self._left.discard(key)
-        value = self._values.get(key)
-        if value is None:
+        if key not in self._values or (nullable and self._values[key] is None):
             return default
+        value = self._values[key]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)  # type: ignore[return-value]
         if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
@@ -95,7 +95,7 @@ class Fields:
         self._left.discard(key)
         return self._values.get(key)
 
-    def require(self, key: str, *allowed: Any, remedy: str = "") -> None:
+    def require(self, key: str, *allowed: Any) -> None:
         """Refuse a value that is not one of ``allowed``; a missing or null one is fine.
 
         Raises:
@@ -104,7 +104,7 @@ class Fields:
         value = self.raw(key)
         if value is not None and not any(type(value) is type(a) and value == a for a in allowed):
             raise ArtifactError(
-                f"{self.where}: {key} is {value!r:.80}; served is {one_of(allowed)}{f': {remedy}' if remedy else ''}"
+                f"{self.where}: {key} is {value!r:.80}; {f'served is {one_of(allowed)}' if allowed else 'which is not served'}"
             )
 
     def require_empty(self, *keys: str) -> None:

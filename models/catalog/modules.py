@@ -202,8 +202,8 @@ def _dense(folder: ModelFolder, path: str) -> dict[str, Any]:
     layer: dict[str, Any] = {
         "weights": path,
         "activation": ACTIVATIONS[activation],
-        "inputs": fields.take("in_features", int, 0),
-        "outputs": fields.take("out_features", int, 0),
+        "inputs": _size(fields, "in_features"),
+        "outputs": _size(fields, "out_features"),
         "bias": fields.take("bias", bool, True),
     }
     if fields.take("use_residual", bool, False):
@@ -211,3 +211,10 @@ def _dense(folder: ModelFolder, path: str) -> dict[str, Any]:
     fields.end()
     folder.note(f"dense layer {path}", f"{layer['inputs']} to {layer['outputs']}, {layer['activation']}", name)
     return layer
+
+
+def _size(fields: Fields, key: str) -> int:
+    size = fields.take(key, int, 0)
+    if size < 1:
+        raise ArtifactError(f"{fields.where}: {key} must be a whole number from 1")
+    return size

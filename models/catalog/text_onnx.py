@@ -102,7 +102,9 @@ def _width(path: Path, engine: Engine, settings: dict[str, Any], tokens: str | N
     width *= 1 if isinstance(pooling, str) else len(pooling)
     for layer in settings.get("dense", ()):
         if layer["inputs"] != width:
-            raise ArtifactError(f"{layer['weights']} takes {layer['inputs']} dimensions, and gets {width}")
+            raise ArtifactError(
+                f"{layer['weights']}/config.json: in_features is {layer['inputs']}, and it gets {width}"
+            )
         width = int(layer["outputs"])
     return min(width, int(settings.get("truncate_dim", width)))
 

@@ -10,11 +10,10 @@ from tokenizers import Tokenizer
 
 from models.catalog.fields import Fields, read_json
 from models.catalog.folder import ASSUMED, ModelFolder
+from models.catalog.tokenizer_words import CONFIG, FILE, named_words, unlisted_words
 from models.errors import ArtifactError
-from models.inputs.tokenizer_rewrite import Rules, TokenizerChanges, rewritten, vocabulary_of
+from models.inputs.tokenizer_rewrite import Rules, TokenizerChanges, rewritten
 
-FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
-MAP, ADDED = "special_tokens_map.json", "added_tokens.json"
 AS_THEY_ARE = ("TokenizersBackend", "PreTrainedTokenizer", "CLIPTokenizer")  # without the word Fast at the end
 BERT_WORDS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_WORDS = {
@@ -44,7 +43,6 @@ BY_MODEL = {
 }
 FOR_ALL = {"modernbert"}  # transformers takes tokenizer.json as it is, whatever class is named
 MODELS = {"bert": "WordPiece", "roberta": "BPE", "xlm-roberta": "Unigram"}
-NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 NEUTRAL = frozenset(
     {
         "clean_up_tokenization_spaces",  # of decoding
@@ -106,7 +104,7 @@ def read_tokenizer(folder: ModelFolder, config: dict[str, Any], *, lower_case: b
     document = _document(folder)
     fields = folder.fields(CONFIG)
     rules, words = _rules(folder, fields, config)
-    named = _named(folder, fields, document)
+    named = named_words(folder, fields, document)
     changes = TokenizerChanges(
         rules=rules,
         lowercase=fields.take("do_lower_case", bool, True),
@@ -116,7 +114,7 @@ def read_tokenizer(folder: ModelFolder, config: dict[str, Any], *, lower_case: b
         chinese_characters=fields.take("tokenize_chinese_chars", bool, True),
         prefix_space=fields.take("add_prefix_space", bool, rules == "xlm-roberta"),
         lower_case_first=lower_case,
-        special=_special(document, {**words, **named}),
+        special=unlisted_words(document, {**words, **named}),
     )
     _require_usual(fields)
     max_length = _max_length(fields)
@@ -141,7 +139,7 @@ def _document(folder: ModelFolder) -> dict[str, Any]:
     if not (folder.path / FILE).exists():
         raise ArtifactError(f"{folder.path} lacks {FILE}; save the tokenizer anew with a recent transformers")
     document = read_json(folder.path / FILE)
-    model, added = document.get("model"), document.get("added_tokens", [])
+    model, added = document.get("model"), document.get("added_tokens")
     plain = isinstance(model, dict) and isinstance(model.get("vocab"), dict | list)
     if not plain or not isinstance(added, list) or not all(isinstance(t, dict) and "content" in t for t in added):
         raise ArtifactError(f"{FILE} is no tokenizer: it lacks model.vocab, or added_tokens is no list of tokens")
@@ -152,7 +150,7 @@ def _rules(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tuple
     """Whose rules build the tokenizer anew, and the words that it looks for unless told otherwise."""
     fields.require_empty("auto_map")
     model_type = config.get("model_type")
-    said = fields.take("tokenizer_class", str, "") or config.get("tokenizer_class") or ""
+    said = fields.take("tokenizer_class", str, "", nullable=True) or config.get("tokenizer_class") or ""
     if not isinstance(said, str):
         raise ArtifactError(f"config.json: tokenizer_class must be a text, not {said!r:.60}")
     name = said.removesuffix("Fast")
@@ -170,68 +168,6 @@ def _rules(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tuple
         )
     folder.note("tokenizer", name, source)
     return RULES[name]
-
-
-def _named(folder: ModelFolder, fields: Fields, document: dict[str, Any]) -> dict[str, str]:
-    """The special words that files name, by what they are for; all must be known to tokenizer.json."""
-    decoder = fields.raw("added_tokens_decoder")
-    if decoder is not None:
-        _require_same_added(decoder, document)
-    named = {key: fields.raw(f"{key}_token") for key in NAMED}
-    extra = [fields.raw("additional_special_tokens"), fields.raw("extra_special_tokens")]
-    if decoder is None and folder.has(MAP):
-        others = folder.fields(MAP)
-        named |= {key: others.raw(f"{key}_token") for key in NAMED if f"{key}_token" in others}
-        extra += [others.raw("additional_special_tokens"), others.raw("extra_special_tokens")]
-        others.end()
-    if decoder is None:
-        _require_known_ids(folder, document)
-    found = {key: _word(value, f"{key}_token") for key, value in named.items() if value is not None}
-    more = [_word(word, "extra_special_tokens") for group in extra if group for word in _list(group)]
-    present = {token["content"] for token in document.get("added_tokens", [])} | set(vocabulary_of(document))
-    unknown = [word for word in (*found.values(), *more) if word not in present]
-    if unknown:
-        raise ArtifactError(f"{CONFIG}: the special token {unknown[0]!r:.60} is not in {FILE}, whose ids the model has")
-    return {**found, **{f"extra {i}": word for i, word in enumerate(more)}}
-
-
-def _list(group: Any) -> list[Any]:
-    return list(group.values()) if isinstance(group, dict) else group if isinstance(group, list) else [group]
-
-
-def _word(value: Any, key: str) -> str:
-    content = value.get("content") if isinstance(value, dict) else value
-    if not isinstance(content, str) or not content:
-        raise ArtifactError(f"{CONFIG}: {key} must be a text or a token with its content, not {value!r:.80}")
-    return content
-
-
-def _require_same_added(decoder: Any, document: dict[str, Any]) -> None:
-    listed = {str(token["id"]): _flags(token) for token in document.get("added_tokens", []) if "id" in token}
-    ours = {str(key): _flags(token) for key, token in decoder.items()} if isinstance(decoder, dict) else None
-    if ours != listed:
-        raise ArtifactError(
-            f"{CONFIG}: added_tokens_decoder is not the same as added_tokens in {FILE}; save the tokenizer anew"
-        )
-
-
-def _flags(token: Any) -> Any:
-    keys = ("content", "lstrip", "rstrip", "single_word", "normalized", "special")
-    return tuple(token.get(key, False) for key in keys) if isinstance(token, dict) else token
-
-
-def _require_known_ids(folder: ModelFolder, document: dict[str, Any]) -> None:
-    listed = {token["content"]: token.get("id") for token in document.get("added_tokens", [])}
-    for word, index in folder.json(ADDED).items():
-        if listed.get(word) != index:
-            raise ArtifactError(f"{ADDED}: {word!r:.60} is not {index} in {FILE}; save the tokenizer anew")
-
-
-def _special(document: dict[str, Any], named: dict[str, str]) -> list[str]:
-    """Named words that tokenizer.json has in its vocabulary and does not look for in texts."""
-    added = {token["content"] for token in document.get("added_tokens", [])}
-    vocabulary = vocabulary_of(document)
-    return sorted({word for word in named.values() if word not in added and word in vocabulary})
 
 
 def _require_usual(fields: Fields) -> None:

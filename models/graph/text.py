@@ -42,11 +42,13 @@ class BertConfig:
         """
         model_type, activation = config.get("model_type"), config.get("hidden_act")
         if model_type not in FAMILY:
-            raise ArtifactError(f"model_type is {model_type!r}; the text graph computes {', '.join(FAMILY)}")
+            raise ArtifactError(
+                f"config.json: model_type is {model_type!r}; the text graph computes {', '.join(FAMILY)}"
+            )
         if activation != "gelu":
-            raise ArtifactError(f"hidden_act is {activation!r}; the text graph computes 'gelu'")
+            raise ArtifactError(f"config.json: hidden_act is {activation!r}; the text graph computes 'gelu'")
         if config.get("position_embedding_type", "absolute") != "absolute":
-            raise ArtifactError("position_embedding_type must be 'absolute'")
+            raise ArtifactError("config.json: position_embedding_type must be 'absolute'")
         require_padding(config)
         return cls(
             layers=whole(config, "num_hidden_layers"),

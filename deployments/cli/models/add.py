@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.error_line import print_error
 from deployments.cli.models.check_mark import mark
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ def add_model(
 ) -> None:
     """Build a model of one's own, verify it, print its card and add it to the catalogue."""
     from models.catalog.catalog import catalog_path
-    from models.catalog.custom import add_entry, described, require_new, require_reference
+    from models.catalog.custom import described, require_reference
+    from models.catalog.entries import add_entry, require_new
     from models.catalog.folder import Wishes
-    from models.catalog.store import pull
+    from models.catalog.undo import nothing_left
+    from models.company import pull_measured
     from models.comparison import milliseconds, parameters
     from models.embedder import open_embedder
     from models.verify import verify
@@ -62,16 +65,17 @@ def add_model(
     modes = None if pooling is None else tuple(pooling.split("+"))
     wishes = Wishes(modes, max_length, lower_case, normalize, batch_dependent)
     found = described(reference, origin, precision, tower.value, wishes)
-    spec = found.spec
     _show_card(found.facts)
-    with console_reporter() as reporter:
-        artifact = pull(spec, allow_synthetic=False, reporter=reporter)
-    checks = verify(spec)
-    for check in checks:
-        Console().print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
-    if not all(check.passed for check in checks):
-        raise typer.Exit(1)
-    add_entry(catalog_path(), spec.model_copy(update={"hash": artifact.hash}))
+    with nothing_left(found.spec):
+        with console_reporter() as reporter:
+            spec, artifact = pull_measured(found.spec, reporter, allow=batch_dependent)
+        checks = verify(spec)
+        for check in checks:
+            Console().print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
+        if not all(check.passed for check in checks):
+            print_error(f"{reference} is not added: {checks[-1].name}: {checks[-1].detail}")
+            raise typer.Exit(1)
+        add_entry(catalog_path(), spec.model_copy(update={"hash": artifact.hash}))
     summary = Table("model", "dimensions", "parameters", "size", "speed here", "hash")
     size = f"{artifact.graph.stat().st_size / 1e6:.0f} MB"
     count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -11,14 +14,25 @@ from deployments.cli.models.check_mark import mark
 from deployments.cli.models.references import References, selected
 
 
-def verify(references: References = None) -> None:
-    """Check that each version's files are unchanged, load and embed; exit code 1 when one does not."""
+def verify(
+    references: References = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Python that has sentence-transformers (texts) or transformers (pictures): compare with the model's own "
+            "library there.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """Check that each version's files are unchanged, load and run as the service runs them; exit code 1 when one does not."""
     from models.verify import verify as checks_of
 
     table = Table("model", "check", "", "detail")
     failed = False
     for spec in selected(references):
-        for check in checks_of(spec):
+        for check in checks_of(spec, reference):
             table.add_row(spec.reference, check.name, mark(check), escape(check.detail))
             failed |= not check.passed
         table.add_section()

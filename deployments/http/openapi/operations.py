@@ -42,6 +42,7 @@ ORIGIN_HEADERS = {
     "x-cache": "hit, miss or partial",
     "x-request-id": "the caller's when valid, else a new one",
     "x-model-weights": "'synthetic' when the weights are random; absent otherwise",
+    "x-model-batch-dependent": "'true' when a vector depends on the other inputs of its batch; absent otherwise",
 }
 
 

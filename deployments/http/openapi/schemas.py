@@ -87,6 +87,9 @@ class Model(BaseModel):
     dimensions: int | None = None
     precision: str | None = None
     weights: Literal["pretrained", "synthetic"] | None = None
+    batch_dependent: bool | None = Field(
+        None, description="whether a vector depends on the other inputs of its batch; none of it is cached"
+    )
     state: State
     reason: str | None = Field(None, description="why it does not serve what was asked for, for people")
     reason_code: str | None = Field(

@@ -15,6 +15,14 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Weights
 from models.graph.sentence import sentence_model
 
+# The keys of config.json that say how large a weight is, by the end of its name.
+SIZES = {
+    ".word_embeddings.weight": ("vocab_size", "hidden_size"),
+    ".position_embeddings.weight": ("max_position_embeddings", "hidden_size"),
+    ".token_type_embeddings.weight": ("type_vocab_size", "hidden_size"),
+    ".intermediate.dense.weight": ("intermediate_size", "hidden_size"),
+}
+
 
 class TextFamily(Family):
     """An encoder of texts: a family says how long they may be, and adds the nodes up to the token vectors."""
@@ -46,7 +54,9 @@ class TextFamily(Family):
         width = self.hidden(config) * (1 if isinstance(pooling, str) else len(pooling))
         for layer in settings.get("dense", ()):
             if layer["inputs"] != width:
-                raise ArtifactError(f"{layer['weights']} takes {layer['inputs']} dimensions, and gets {width}")
+                raise ArtifactError(
+                    f"{layer['weights']}/config.json: in_features is {layer['inputs']}, and it gets {width}"
+                )
             width = layer["outputs"]
         return min(width, int(settings.get("truncate_dim", width)))
 
@@ -58,6 +68,18 @@ class TextFamily(Family):
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
         """Encoder, pooling and what follows in one graph."""
+        _require_sizes(config, weights)
         graph = GraphBuilder("text_encoder", linear.dtype, standard=linear.standard)
         tokens = self.tokens(graph, config, weights, linear)
         return sentence_model(graph, tokens, head_of(settings, weights), self.hidden(config), linear.precision)
+
+
+def _require_sizes(config: dict[str, Any], weights: Weights) -> None:
+    """Refuse a config.json whose sizes are not those of the weights, as transformers does."""
+    for name, array in weights.items():
+        for ending, keys in SIZES.items():
+            for axis, key in enumerate(keys):
+                if name.endswith(ending) and config.get(key, array.shape[axis]) != array.shape[axis]:
+                    raise ArtifactError(
+                        f"config.json: {key} is {config[key]!r:.60}, and the weights {name} are {tuple(array.shape)}"
+                    )

@@ -33,6 +33,7 @@ class Gateway:
             None  # hashes of which some replica has the artifact; None: calls' names are ignored
         )
         self.known = "a"  # what the gateway believes to be served
+        self.batch_dependent = False
         self.calls: list[list[Item]] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -47,7 +48,8 @@ class Gateway:
         await self.open.wait()
         if self.has is not None and wanted not in self.has:
             raise ArtifactGoneError(Label("m@1", self.has[0]))
-        label = Label("m@1", self.hash() if self.has is None else wanted or self.has[0])
+        hash_ = self.hash() if self.has is None else wanted or self.has[0]
+        label = Label("m@1", hash_, batch_dependent=self.batch_dependent)
         errors = {row: ItemError("bad", "bad") for row, item in enumerate(items) if item == "bad"}
         return EncodeReply(label, np.full((len(items), 2), len(label.hash), np.float32), [1] * len(items), errors)
 
@@ -66,6 +68,14 @@ async def called(gateway: Gateway, times: int) -> None:
     async with asyncio.timeout(60):
         while len(gateway.calls) < times:  # noqa: ASYNC110 - a few turns of this loop
             await asyncio.sleep(0)
+
+
+async def test_a_vector_that_depends_on_its_company_is_never_cached() -> None:
+    gateway = Gateway()
+    gateway.batch_dependent = True
+    for _ in range(3):
+        assert await gateway.find("text") == ("a", [1], 0)
+    assert gateway.calls == [["text"]] * 3
 
 
 async def test_a_list_torn_by_a_swap_is_completed_under_the_newer_artifact() -> None:

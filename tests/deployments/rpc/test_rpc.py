@@ -17,6 +17,7 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.rpc.client import ConnectionPool
+from deployments.rpc.codec import pack_reply, unpack_reply
 from deployments.rpc.connection import (
     CallFailedError,
     ComputingLostError,
@@ -147,6 +148,11 @@ async def test_a_replica_that_has_another_artifact_says_which_and_nobody_is_the_
     encoder.other = None
     await connection.encode(["a"], QUEUED)
     assert connection.label == Label("m@1", "h" * 64, synthetic=True, numerics=NUMERICS)
+
+
+def test_a_label_arrives_whole() -> None:
+    told = WrongArtifact(Label("m@1", "h" * 64, numerics="cpu", batch_dependent=True))
+    assert unpack_reply(pack_reply(told)) == told
 
 
 async def test_a_call_on_a_connection_that_has_ended_fails_at_once(bench: Bench) -> None:
