@@ -41,8 +41,8 @@ class Limits(Strict):
     # That a body brings and an answer of more than 64 KiB is read at, on average from the sixth second on: 128 kbit/s, less
     # than any link that pictures or lists are sent over; a full body may take 30 s anyway.
     bytes_per_s: Annotated[int, Field(ge=0)] = 16_384
-    # Of requests and answers that one gateway holds, without what fits into 64 KiB at once: eight of the largest. Parsing
-    # one takes up to three times its size.
+    # Of requests and answers that one gateway holds, without what fits into 64 KiB at once: eight of the largest, or 18 lists
+    # of 2,048 inputs on their way. Parsing one takes up to four times its size, and 120 MB where it is numbers.
     bytes_in_flight: Annotated[int, Field(ge=1024)] = 256 * MIB
     items: Annotated[int, Field(ge=1)] = 2048  # what the OpenAI API allows in one list
     # Of one text; a model reads its first 256 tokens, about 1,000 characters.

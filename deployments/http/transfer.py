@@ -10,9 +10,10 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 
 from deployments.config.limits import Limits
+from deployments.http.drips import AFTER_S, DRIP
 from deployments.http.places import Places
 from deployments.http.transfers import SMALL, Transfers
-from deployments.serve_internals.cut_off import cut_off, keep_little, pause
+from deployments.serve_internals.cut_off import cut_off, keep_little, pause, resume
 from models.errors import SlowInputError
 
 GRACE_S = 5.0  # before a rate says anything: connections that begin slowly, a network that fails for a moment
@@ -20,9 +21,6 @@ SHORTEST_S = 0.01  # that a pace is taken over: the first bytes come at once
 READING = 1e6  # bytes per second at which an answer counts as read while nothing is known
 SLICE = 65536  # of an answer: the server takes the next when it has less than that to write
 TRANSFER: Final = "embedserve.transfer"  # in the scope of a request: its transfer
-# Whoever sends less at a time, after a second, is read again after a fifth of the time that it has taken so far: less than that
-# in two seconds is far below any floor. Thousands of them, each read as its bytes came, kept others waiting for 80 ms.
-DRIP, DRIPS_AFTER_S, REST, REST_MOST_S = 4096, 1.0, 0.2, 2.0
 
 
 class Transfer:
@@ -40,6 +38,7 @@ class Transfer:
         self._error: Exception | None = None
         self._waiting = False
         self._placed = self._drips = False
+        self._turn: asyncio.Future[None] | None = None
         self._began = 0.0
         self.held = 0  # bytes
         self.moved = self._seen = 0  # bytes of the request; once it is there, of the answer
@@ -79,7 +78,7 @@ class Transfer:
         if message.get("more_body", False):
             now = asyncio.get_running_loop().time()
             self._all.hold(self, size, self.pace(now))
-            self._drips = size < DRIP and now - self._began > DRIPS_AFTER_S
+            self._drips = size < DRIP and now - self._began > AFTER_S
             return message
         self._all.leave(self)
         if self.moved > SMALL:
@@ -88,10 +87,19 @@ class Transfer:
         return message
 
     async def _rest(self) -> None:
-        """Leave what comes to the system for a while."""
-        rest_s = (asyncio.get_running_loop().time() - self._began) * REST
+        """Leave what comes to the system until it is its turn."""
         pause(self._scope)
-        await self._wait(asyncio.sleep(min(rest_s, REST_MOST_S)))
+        self._turn = asyncio.get_running_loop().create_future()
+        self._all.drips.add(self)
+        await self._wait(self._turn)
+
+    def read_on(self) -> None:
+        """It is its turn."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            resume(self._scope)
+        elif not turn.done():
+            turn.set_result(None)
 
     def expect(self, size: int) -> None:
         """Count what the request takes until its answer is made, where that is much more than its body.
@@ -145,6 +153,9 @@ class Transfer:
         """Note what passed since the ``last`` look."""
         pace = (self.moved - self._seen) / max(now - max(last, self._began), SHORTEST_S)
         self._recent = pace if self._recent == math.inf else 0.8 * self._recent + 0.2 * pace
+        if self._waiting and not self.whole and self.moved == self._seen and now - self._began > AFTER_S:
+            pause(self._scope)
+            self._all.drips.add(self)
         self._seen = self.moved
 
     def pace(self, now: float) -> float:

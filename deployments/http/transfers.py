@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from deployments.config.limits import Limits
+from deployments.http.drips import Drips
 from models.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Transfers:
             cut: is told why somebody was cut off.
         """
         self.bytes = 0
+        self.drips = Drips()
         self._limits = limits
         self._cut = cut
         self._moving: dict[Transfer, None] = {}
@@ -53,6 +55,7 @@ class Transfers:
     def leave(self, transfer: Transfer) -> None:
         """Watch it no longer."""
         self._moving.pop(transfer, None)
+        self.drips.discard(transfer)
 
     def hold(self, transfer: Transfer, size: int, pace: float) -> None:
         """Count bytes that a transfer holds from now on.

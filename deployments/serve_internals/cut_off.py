@@ -32,10 +32,17 @@ def keep_little(scope: Scope) -> None:
 
 
 def pause(scope: Scope) -> None:
-    """Read nothing for a request until the application asks for more of it."""
+    """Read nothing for a request until it is resumed, or the application asks for more of it."""
     cycle = _cycle(scope)
     if cycle is not None and not cycle.transport.is_closing():
         cycle.flow.pause_reading()
+
+
+def resume(scope: Scope) -> None:
+    """Read what comes for a request again."""
+    cycle = _cycle(scope)
+    if cycle is not None and not cycle.transport.is_closing():
+        cycle.flow.resume_reading()
 
 
 def cut_off(scope: Scope) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.wire import receive
+from tests.faults.hostile.case import JSON
+from tests.faults.wire import receive, request
 from tests.slow_links.crowd import MANNERS, Crowd, Slowness
-from tests.slow_links.gateway import Gateway, running
+from tests.slow_links.gateway import SMALL, Gateway, running
 from tests.slow_links.good import ask
 
 
@@ -35,3 +37,21 @@ def test_a_body_below_the_floor_is_cut_off_and_told_the_floor(gateway: Gateway) 
     assert answer.status == 408
     assert answer.headers["connection"] == "close"
     assert "at least 16384 bytes a second" in json.loads(answer.body)["error"]["message"]
+
+
+def test_a_body_that_stalls_and_drips_and_then_comes_is_read_whole(gateway: Gateway) -> None:
+    body = json.dumps({"model": "m", "input": SMALL, "user": "x" * 400_000}).encode()
+    sent = request(body, headers=JSON)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
+        connection.sendall(sent[:100_000])
+        time.sleep(1.5)  # so that it counts as one of those that drip
+        for at in range(100_000, 100_400, 10):
+            connection.sendall(sent[at : at + 10])
+            time.sleep(0.002)
+        connection.sendall(sent[100_400:])
+        answer = receive(connection)
+        assert answer is not None
+        assert answer.status == 200
+        connection.sendall(request(body[:40] + b'"}', headers=JSON))  # it is read on
+        assert (again := receive(connection)) is not None
+        assert again.status in (200, 400)
