@@ -59,7 +59,7 @@ async def encoder() -> Any:
         return (await batcher.run([call]))[0]
 
     batcher.embed = alone  # Serve's batching works in its replicas only
-    await found.reconfigure({"artifact": VERSION})
+    await found.reconfigure({"artifact": VERSION, "numerics": "mixed"})
     return found
 
 
