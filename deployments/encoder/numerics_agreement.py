@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -74,13 +75,14 @@ class Agreement:
             return await self._of_siblings(label) or label.numerics
         key = f"numerics/{label.model}/{label.hash}/{config.provider}"
         mine = f"{label.numerics} {self.now():.0f}"
-        numerics, _, since = self.claims.claim(key, mine).rpartition(" ")
+        kept = await asyncio.to_thread(self.claims.claim, key, mine)  # it waits while Ray's head is away
+        numerics, _, since = kept.rpartition(" ")
         if numerics == label.numerics or self.now() - float(since) < STARTING_S:
             return numerics
         there = await self._of_siblings(label)
         if there is None or there == label.numerics:
             logger.info("%s was %s, of which no replica is left; it is %s now", label.model, numerics, label.numerics)
-            self.claims.replace(key, mine)
+            await asyncio.to_thread(self.claims.replace, key, mine)
             return label.numerics
         return there
 
