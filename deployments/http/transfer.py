@@ -39,7 +39,7 @@ class Transfer:
         self._waiting = False
         self._placed = self._drips = False
         self._turn: asyncio.Future[None] | None = None
-        self._began = 0.0
+        self._began = self._looked_at = 0.0
         self.held = 0  # bytes
         self.moved = self._seen = 0  # bytes of the request; once it is there, of the answer
         self._recent = math.inf  # bytes per second of the last looks
@@ -149,9 +149,10 @@ class Transfer:
         """Whether something of the request was asked for."""
         return self._task is not None
 
-    def look(self, now: float, last: float) -> None:
-        """Note what passed since the ``last`` look."""
-        pace = (self.moved - self._seen) / max(now - max(last, self._began), SHORTEST_S)
+    def look(self, now: float) -> None:
+        """Note what passed since the last look, or since it began."""
+        pace = (self.moved - self._seen) / max(now - self._looked_at, SHORTEST_S)
+        self._looked_at = now
         self._recent = pace if self._recent == math.inf else 0.8 * self._recent + 0.2 * pace
         if self._waiting and not self.whole and self.moved == self._seen and now - self._began > AFTER_S:
             pause(self._scope)
@@ -182,7 +183,7 @@ class Transfer:
 
     def _begin(self) -> None:
         self._task = asyncio.current_task()
-        self._began = asyncio.get_running_loop().time()
+        self._began = self._looked_at = asyncio.get_running_loop().time()
         self.moved = self._seen = 0
         self._recent = math.inf
         self._all.watch(self)

@@ -110,8 +110,10 @@ def require_known(config: dict[str, Any], read: frozenset[str]) -> None:
     if {"hidden_size", "num_attention_heads"} <= read and isinstance(hidden, int) and heads and hidden % heads:
         raise ArtifactError(f"config.json: num_attention_heads is {heads}, which does not divide hidden_size, {hidden}")
     for key in NUMBERS & read & set(config):
-        if isinstance(config[key], bool) or not isinstance(config[key], int | float) or not config[key] >= 0:
-            raise ArtifactError(f"config.json: {key} must be a number, not {config[key]!r:.80}")
+        if not isinstance(config[key], float) or not config[key] >= 0:
+            raise ArtifactError(
+                f"config.json: {key} must be a number with a point or an exponent, such as 1e-12, not {config[key]!r:.80}"
+            )
     unknown = sorted(set(config) - read - NEUTRAL - set(ONLY))
     if unknown:
         raise ArtifactError(

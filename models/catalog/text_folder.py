@@ -39,6 +39,8 @@ def text_settings(folder: ModelFolder, config: dict[str, Any], positions: int | 
     encoder = ModelFolder(folder.path / modules.transformer, folder.wishes, folder.facts)
     sentence, name = _sentence_config(encoder, modules)
     length, lower = sentence.take("max_seq_length", int, 0, nullable=True), sentence.take("do_lower_case", bool, False)
+    if not length:
+        sentence.require("max_seq_length")
     _require_plain(sentence)
     tokenizer = read_tokenizer(encoder, config, lower_case=_lower_case(folder, name, lower))
     settings: dict[str, Any] = {

@@ -38,7 +38,7 @@ def of_pictures(folder: str, paths: list[str]) -> Any:
     from PIL import Image
     from transformers import AutoImageProcessor, AutoModel
 
-    model = AutoModel.from_pretrained(folder, local_files_only=True).float().eval()
+    model = AutoModel.from_pretrained(folder, local_files_only=True).float()  # from_pretrained gives it for inference
     processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     rows = []
     for path in paths:

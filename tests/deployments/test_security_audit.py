@@ -20,7 +20,8 @@ TREES = {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")
 # Files that are written without `models.files`, which keeps links, owners and permissions and never shows half of one.
 WRITES = {
     "models/files.py": "itself",
-    "models/catalog/custom.py": "the trial that `replacing` gave it",
+    "models/catalog/entries.py": "the trial that `replacing` gave it",
+    "models/reference/compare.py": "in a temporary folder of its own",
     "models/catalog/download.py": "a part of a download, which is renamed when it is whole",
     "models/catalog/sources.py": "what `replacing` gave it",
     "models/graph/calibration.py": "a developer's tool, in the project's own folder",

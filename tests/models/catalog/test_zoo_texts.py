@@ -17,6 +17,7 @@ from tests.models.catalog.zoo import Zoo
 
 LIBRARY = np.load(Path(__file__).resolve().parents[2] / "data" / "zoo" / "texts.npz")
 CLOSE = 0.999999
+HALF = 0.9999  # where the library computes in half precision, which here the entry's precision decides
 COMBINATIONS, MUTATIONS = list(combinations()), list(mutations())
 SAMPLE = 41  # of the mutations, every so many are in the plain suite
 # What the library takes and this service does not, of the combinations; all others must be taken.
@@ -88,7 +89,7 @@ def judged(zoo: Zoo, indices: Iterator[int] | range) -> tuple[Counter[str], list
             ends["the unchanged vector, where the library raises"] += 1
             if lowest_cosine(ours, unchanged(zoo, case.name.split()[0])) < CLOSE:
                 wrong.append(f"{case.name}: another vector, and the library raises")
-        elif (cosine := lowest_cosine(ours, theirs)) < CLOSE:
+        elif (cosine := lowest_cosine(ours, theirs)) < (HALF if '"float16"' in case.name else CLOSE):
             ends["another vector"] += 1
             wrong.append(f"{case.name}: {cosine:.6f}")
         else:
