@@ -40,7 +40,7 @@ class Run:
 
     def run(self) -> None:
         """Run it to its end, printing what it says."""
-        command = ["nice", "-n", str(self.niceness), sys.executable, "-m", "pytest", *self.arguments]
+        command = ["nice", "-n", str(self.niceness), sys.executable, "-m", "pytest", "--durations=12", *self.arguments]
         if sys.stdout.isatty():
             command.append("--color=yes")
         begin = time.monotonic()
