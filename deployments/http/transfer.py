@@ -37,7 +37,7 @@ class Transfer:
         self._head: Message | None = None
         self._error: Exception | None = None
         self._waiting = False
-        self._placed = self._drips = False
+        self._placed = self._long = self._drips = False
         self._turn: asyncio.Future[None] | None = None
         self._began = self._looked_at = 0.0
         self.held = 0  # bytes
@@ -105,8 +105,11 @@ class Transfer:
         """Count what the request takes until its answer is made, where that is much more than its body.
 
         Raises:
-            UnavailableError: there is no room for it.
+            UnavailableError: there is no room for it, or too many such are under way.
         """
+        if not self._long:
+            self._places.take_for_long()
+            self._long = True
         self._all.hold(self, self._all.at_most(size), READING)
 
     async def send(self, message: Message) -> None:
@@ -140,6 +143,9 @@ class Transfer:
     def _leave(self) -> None:
         """Give back the place and the memory of the request."""
         self._all.release(self)
+        if self._long:
+            self._long = False
+            self._places.leave_by_long()
         if self._placed:
             self._placed = False
             self._places.leave()
