@@ -14,6 +14,7 @@ from ray.serve._private.common import TimeStampedValue
 from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
+from deployments.autoscaling.core_budget import CoreBudget
 from deployments.autoscaling.law import Report
 from deployments.autoscaling.policies import POLICIES
 
@@ -46,10 +47,12 @@ class Reports:
 class Autoscaler:
     """One deployment's policy with Serve's delays."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        """Take a deployment's ``autoscaling_config``."""
+    def __init__(self, config: dict[str, Any], name: str = "simulated", budget: CoreBudget | None = None) -> None:
+        """Take a deployment's ``autoscaling_config``, its name, and the cores that it shares with others."""
         self.config = AutoscalingConfig.model_validate(config)
         self._policy = POLICIES[config["policy"]["policy_function"]](**config["policy"].get("policy_kwargs", {}))
+        self._policy.budget = budget or CoreBudget(None)
+        self._name = name
         self._delays: dict[str, Any] = {}
 
     def decide(self, now: int, target: int, reports: Reports, serving: int) -> int:
@@ -60,7 +63,7 @@ class Autoscaler:
             for name, value in asdict(report).items():
                 series[name] = {replica: [TimeStampedValue(time, value)] for replica in range(serving)}
         context = SimpleNamespace(
-            deployment_id="simulated",
+            deployment_id=self._name,
             current_num_replicas=serving,
             target_num_replicas=target,
             raw_metrics=series,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.autoscaling.autoscaler import Autoscaler, Reports
 from bench.autoscaling.traces import Trace
+from deployments.autoscaling.core_budget import CoreBudget
 from deployments.autoscaling.law import Report
 
 CALLS_IN_FLIGHT = 2  # the default of queue.calls_per_replica
@@ -87,41 +89,81 @@ class Run:
         return float(self.latency_s[order][place] * 1000)
 
 
+class _Version:
+    """The replicas and the queue of one service."""
+
+    def __init__(
+        self, number: int, trace: Trace, service: Service, scaling: dict[str, Any], budget: CoreBudget
+    ) -> None:
+        self.trace, self.service = trace, service
+        self._autoscaler = Autoscaler(scaling, f"{service.name} {number}", budget)
+        self._reports = Reports(max(1, round(self._autoscaler.config.metrics_interval_s)))
+        self._serving = self._target = max(self._autoscaler.config.min_replicas, 1)
+        self._starting: deque[float] = deque()
+        self._queue = 0.0
+        self.rows: list[tuple[float, ...]] = []
+
+    def working(self, now: int) -> float:
+        """How many cores its replicas would keep busy in this second; those that are ready by now serve from now on."""
+        while self._starting and self._starting[0] <= now:
+            self._starting.popleft()
+            self._serving += 1
+        arrived = self.trace.requests[now] * self.service.request_cost
+        return float(min((self._queue + arrived) / self.service.speed, self._serving))
+
+    def pass_second(self, now: int, part: float) -> None:
+        """Let a second pass in which each replica has ``part`` of a core."""
+        service, serving, speed = self.service, self._serving, self._serving * self.service.speed * part
+        arrived = float(self.trace.requests[now]) * service.request_cost
+        may_wait = min(service.queue_cost, service.queue_s * speed) if serving else service.queue_cost
+        refused = max(0.0, self._queue + arrived - may_wait - speed)
+        served = min(self._queue + arrived - refused, speed)
+        self._queue += arrived - refused - served
+        self.rows.append(
+            (serving, self._target, self._queue, arrived - refused, served, refused / service.request_cost)
+        )
+        if serving:
+            self._reports.note(now, _report(service, serving, served, self._queue, refused))
+        self._scale(now)
+
+    def _scale(self, now: int) -> None:
+        asked = self._serving or not self._queue
+        decided = self._autoscaler.decide(now, self._target, self._reports, self._serving) if asked else 1
+        self._target = decided if asked else max(self._target, decided)
+        while self._serving + len(self._starting) < self._target:
+            self._starting.append(now + self.service.start_s)
+        while self._serving + len(self._starting) > self._target:
+            if self._starting:
+                self._starting.pop()
+            else:
+                self._serving -= 1
+
+
 def simulate(trace: Trace, service: Service, scaling: dict[str, Any]) -> Run:
-    """Replay a trace.
+    """Replay a trace against one service, each of whose replicas has a core of its own.
 
     Args:
         trace: what arrives.
         service: how replicas work.
         scaling: a deployment's ``autoscaling_config``, as in serve_config.yaml.
     """
-    autoscaler = Autoscaler(scaling)
-    reports = Reports(max(1, round(autoscaler.config.metrics_interval_s)))
-    serving = target = max(autoscaler.config.min_replicas, 1)
-    starting: deque[float] = deque()
-    queue = 0.0
-    rows = []
-    for now, requests in enumerate(trace.requests.tolist()):
-        while starting and starting[0] <= now:
-            starting.popleft()
-            serving += 1
-        arrived = requests * service.request_cost
-        may_wait = min(service.queue_cost, service.queue_s * serving * service.speed) if serving else service.queue_cost
-        refused = max(0.0, queue + arrived - may_wait - serving * service.speed)
-        served = min(queue + arrived - refused, serving * service.speed)
-        queue += arrived - refused - served
-        rows.append((serving, target, queue, arrived - refused, served, refused / service.request_cost))
-        if serving:
-            reports.note(now, _report(service, serving, served, queue, refused))
-        target = autoscaler.decide(now, target, reports, serving) if serving or not queue else max(target, 1)
-        while serving + len(starting) < target:
-            starting.append(now + service.start_s)
-        while serving + len(starting) > target:
-            if starting:
-                starting.pop()
-            else:
-                serving -= 1
-    return _run(trace, service, np.array(rows, float))
+    return simulate_machine([(trace, service, scaling)], None)[0]
+
+
+def simulate_machine(loads: Sequence[tuple[Trace, Service, dict[str, Any]]], cores: int | None) -> list[Run]:
+    """Replay a trace of equal length against each of several services.
+
+    Args:
+        loads: for each service what arrives, how its replicas work, and how they scale.
+        cores: that all of them share, and slow each other down on; None: as many as there are replicas.
+    """
+    budget = CoreBudget(cores)
+    versions = [_Version(number, *load, budget) for number, load in enumerate(loads)]
+    for now in range(versions[0].trace.seconds):
+        working = sum([version.working(now) for version in versions])
+        for version in versions:
+            version.pass_second(now, 1.0 if cores is None else min(1.0, cores / max(working, 1e-9)))
+    return [_run(version.trace, version.service, np.array(version.rows, float)) for version in versions]
 
 
 def _report(service: Service, serving: int, served: float, queue: float, refused: float) -> Report:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
-from deployments.autoscaling import law
+from deployments.autoscaling import core_budget, law
+from deployments.autoscaling.core_budget import Claim, CoreBudget
 from deployments.autoscaling.law import Report, demand, replicas
 from deployments.autoscaling.window_maximum import WindowMaximum
 from deployments.config.base import parse
@@ -27,6 +28,8 @@ class _Policy:
     """Scales a deployment by the work that its replicas report; Serve makes one for each deployed configuration."""
 
     target: ClassVar[Target]
+    pool: ClassVar[str | None] = "encoders"  # whose replicas share the cores; None: they compute elsewhere
+    budget: CoreBudget | None = None  # None: that of the process
 
     def __init__(self, **overrides: float) -> None:
         """Take ``policy_kwargs``: the fields of ``Target``, each with the policy's own default.
@@ -59,9 +62,20 @@ class _Policy:
         # A replica that has not reported yet may be as busy as the others: until it reports, none is removed.
         noted = now if complete else max(now, float(current))
         peak = self._peak.note(context.current_time, noted, context.config.look_back_period_s)
-        wanted = replicas(current, now, peak, self._target.slack)
+        wanted = self._carried(context, replicas(current, now, peak, self._target.slack))
         self._decided = (context.current_time, wanted)
         return wanted
+
+    def _carried(self, context: Any, wanted: int) -> int:
+        """As many of the wanted replicas as the cores carry beside those of others; Serve's own bounds come after it."""
+        if self.pool is None:
+            return wanted
+        bounded = max(context.config.min_replicas, min(wanted, context.config.max_replicas))
+        least = max(context.config.min_replicas, min(bounded, 1))  # a version that somebody asks for wakes
+        # Asked of the module: Serve pickles this one, so that its own globals are copies for each application.
+        budget = self.budget or core_budget.of_this_process(self.pool)
+        claim = Claim(least, context.target_num_replicas, bounded)
+        return min(wanted, budget.limit(str(context.deployment_id), claim, context.current_time))
 
 
 def fresh(metrics: Mapping[str, Mapping[Any, Any]], now: float) -> list[Report]:
@@ -96,12 +110,14 @@ class ImageGpuPolicy(_Policy):
     """Image encoders on GPUs."""
 
     target = law.IMAGE_GPU
+    pool = None
 
 
 class GatewayPolicy(_Policy):
     """Gateways. What waits in a gateway waits for encoders, so that it is no reason for more gateways."""
 
     target = law.GATEWAY
+    pool = "gateways"
 
 
 POLICIES: dict[str, type[_Policy]] = {

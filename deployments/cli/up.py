@@ -39,7 +39,9 @@ def up(
     ] = None,
 ) -> None:
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
+    from deployments.autoscaling.core_budget import cores_of
     from deployments.cli.local_service import LocalService
+    from deployments.cluster.cores import usable_cores
     from deployments.cluster.local_ray import require_ray_token
     from deployments.cluster.run_folder import clear_leftovers
     from deployments.cluster.serve_api import ServeApi
@@ -60,7 +62,7 @@ def up(
     for line in prepare(wanted.host, wanted.port, os.environ):
         console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
     asks_for_keys = _require_keys(wanted)
-    wanted, precisions = wanted.with_precisions(os.environ)
+    wanted, precisions = wanted.with_cores(cores_of(os.environ) or usable_cores()).with_precisions(os.environ)
     for line in precisions:
         console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
     artifacts = _pull(console, wanted)

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployments.autoscaling.core_budget import VARIABLE as CORES_VARIABLE
+from deployments.autoscaling.core_budget import cores_of
+from deployments.cluster.cores import usable_cores
 from deployments.cluster.ports import free_block, port_taken
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
@@ -81,7 +84,8 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
     """The environment that Ray and all of its processes start with.
 
     Raises:
-        ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist, or a setting of HAProxy's rules is wrong.
+        ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist, or a setting of HAProxy's rules or the number of
+            cores is wrong.
     """
     environment = dict(node_variables(SEAMS.on))
     first = free_block()
@@ -93,7 +97,9 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
             environment[name] = str(offset)
     environment["RAY_USAGE_STATS_ENABLED"] = "0"
     environment[HOST_VARIABLE] = "127.0.0.1"  # gateways of another node there are none
+    environment[CORES_VARIABLE] = str(usable_cores())  # Ray is told of more
     environment |= os.environ  # an operator's own settings count for more
+    cores_of(environment)  # a wrong number is said here, not by the log of Serve's controller
     folder.temporary.mkdir(mode=0o700, exist_ok=True)
     environment |= haproxy_process.files(folder.path) | {"TMPDIR": str(folder.temporary), AUTH_MODE: "token"}
     if SEAMS.on("haproxy_process"):

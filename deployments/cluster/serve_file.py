@@ -91,6 +91,15 @@ class ServeConfig:
                 lines.append(choice.line)
         return ServeConfig(document), lines
 
+    def with_cores(self, cores: int) -> ServeConfig:
+        """The same configuration with room for a replica on each core where it says of a scaled deployment only how it scales."""
+        document = copy.deepcopy(self.document)
+        for deployment in (deployment for app in document["applications"] for deployment in app.get("deployments", [])):
+            scaling = deployment.get("autoscaling_config")
+            if scaling is not None and scaling.get("max_replicas") is None:
+                scaling["max_replicas"] = max(cores, scaling.get("min_replicas") or 1)
+        return ServeConfig(document)
+
     @property
     def auth(self) -> Literal["keys", "none"]:
         """Whether the gateway asks for API keys where there are some."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.autoscaling.__main__ import row, scaling, services
-from bench.autoscaling.fleet import Service, simulate
+from bench.autoscaling.fleet import Run, Service, simulate, simulate_machine
 from bench.autoscaling.plot import draw
 from bench.autoscaling.traces import HOUR, Trace, daily, flash_crowd, slow_ramp, steady
 
@@ -109,3 +109,42 @@ def test_the_measured_services_make_a_table_and_a_picture(tmp_path) -> None:
         run = simulate(flash_crowd(0.3 * service.capacity, 2 * service.capacity, seed=3), service, config)
         assert row(run, config)[0] == "flash crowd"
         assert draw([run, run], tmp_path).stat().st_size > 10_000
+
+
+def machine(cores: int, loads: list[float], seconds: int = 1800) -> list[Run]:
+    """Runs of as many text versions on one machine, each asked for as much as so many replicas can do."""
+    traces = [steady(load * TEXT.capacity, seconds, seed=3 + number) for number, load in enumerate(loads)]
+    return simulate_machine([(trace, TEXT, SHIPPED[0][1]) for trace in traces], cores)
+
+
+@pytest.mark.parametrize("cores", [2, 4, 8, 64])
+@pytest.mark.parametrize(
+    "loads", [[40.0, 0.0], [9.0, 9.0], [3.0, 2.0, 0.2]], ids=["one crowd", "two crowds", "fitting"]
+)
+def test_replicas_of_all_versions_together_are_no_more_than_the_cores(cores: int, loads: list[float]) -> None:
+    runs = machine(cores, loads)
+    aimed_for = np.sum([run.target for run in runs], axis=0)
+    assert aimed_for.max() <= max(cores, len(loads))  # a version with no replica would not serve
+    assert all(np.count_nonzero(np.diff(run.target[600:])) <= 1 for run in runs)  # and they settle
+
+
+def test_versions_share_a_machine_by_what_they_need() -> None:
+    crowd, quiet = machine(8, [40.0, 0.1])
+    assert (crowd.target[-1], quiet.target[-1]) == (7, 1)
+    first, second = machine(8, [40.0, 40.0])
+    assert (first.target[-1], second.target[-1]) == (4, 4)
+
+
+def test_who_comes_late_gets_its_share_when_the_other_has_left_it() -> None:
+    early = steady(40 * TEXT.capacity, 3600, seed=3)
+    late = Trace("late", np.where(np.arange(3600) < 900, 0, early.requests))
+    runs = simulate_machine([(early, TEXT, SHIPPED[0][1]), (late, TEXT, SHIPPED[0][1])], 8)
+    assert (runs[0].target[890], runs[1].target[890]) == (7, 1)
+    assert (runs[0].target[-1], runs[1].target[-1]) == (4, 4)
+    assert np.sum([run.target for run in runs], axis=0).max() <= 8
+
+
+def test_a_crowd_on_two_cores_is_served_as_fast_as_two_cores_can_and_starts_nothing() -> None:
+    """Seven replicas would share the same two cores."""
+    crowd, quiet = machine(2, [40.0, 0.0], seconds=300)
+    assert (crowd.target.max(), quiet.target.max()) == (1, 1)

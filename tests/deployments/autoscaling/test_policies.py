@@ -9,6 +9,7 @@ from ray.serve._private.autoscaling_state import _resolve_policy_callable
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
+from deployments.autoscaling import core_budget
 from deployments.autoscaling.policies import POLICIES
 from models.errors import ConfigError
 
@@ -111,3 +112,25 @@ def test_a_defect_keeps_the_replicas_and_the_controller() -> None:
     broken = context(BUSY, target=4)
     broken._raw_metrics_value = {"busy": 5}  # type: ignore[dict-item]
     assert policy()(broken) == (4, {})
+
+
+def shared(name: str, report: dict[str, float], now: float) -> AutoscalingContext:
+    """What Serve tells the policy of one of several applications that may have eight replicas."""
+    told = context(report, now=now)
+    told.deployment_id = DeploymentID("TextEncoder", name)
+    told.config = AutoscalingConfig(look_back_period_s=30, max_replicas=8)
+    return told
+
+
+def test_policies_of_several_applications_share_the_cores_of_their_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve pickles each of them with copies of its module's globals."""
+    monkeypatch.setenv("EMBEDSERVE_CORES", "4")
+    monkeypatch.setattr(core_budget, "_BUDGETS", {})
+    crowd, decided = {"busy": 1.0, "held_s": 5.0, "waiting_s": 50.0}, {}
+    versions = {"a": (policy(), crowd), "b": (policy(), IDLE), "c": (policy(), crowd)}
+    for now in (0, 1, 2, 3):
+        for name, (decide, report) in versions.items():
+            decided[name] = decide(shared(name, report, now))[0]
+    assert decided == {"a": 2, "b": 0, "c": 1}  # Serve keeps the one that each has at least
+    gateways = policy("deployments.autoscaling.policies:GatewayPolicy")
+    assert [gateways(shared("g", {"busy": 9.0}, now))[0] for now in (0, 3)] == [1, 4]

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
+from deployments.cluster.cores import usable_cores
 from deployments.cluster.local_ray import node_environment, require_ray_token
 from deployments.cluster.run_folder import RunFolder
 from deployments.config.old_import_paths import CALLBACK_VARIABLE
@@ -45,3 +46,14 @@ def test_everything_that_ray_and_haproxy_write_lies_in_the_folder_of_the_run(tmp
     environment = node_environment(RunFolder(tmp_path, -1))
     places = [environment[name] for name in (*haproxy_process.PLACES, "TMPDIR")]
     assert all(Path(place).is_relative_to(tmp_path) for place in places)
+
+
+def test_serves_controller_is_told_how_many_cores_there_are_because_ray_is_told_of_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert node_environment(RunFolder(tmp_path, -1))["EMBEDSERVE_CORES"] == str(usable_cores())
+    monkeypatch.setenv("EMBEDSERVE_CORES", "3")
+    assert node_environment(RunFolder(tmp_path, -1))["EMBEDSERVE_CORES"] == "3"
+    monkeypatch.setenv("EMBEDSERVE_CORES", "all")
+    with pytest.raises(ConfigError, match="EMBEDSERVE_CORES must be a number of cores"):
+        node_environment(RunFolder(tmp_path, -1))

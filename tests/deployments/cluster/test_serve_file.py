@@ -279,3 +279,14 @@ def test_a_decoder_beside_the_encoder_needs_no_configuration_of_its_own() -> Non
 def test_what_a_decoder_cannot_be_told_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         check(with_decoder(**changes), "serve_config.yaml")
+
+
+def test_where_nobody_says_how_many_replicas_there_may_be_a_local_start_takes_the_cores() -> None:
+    document = copy.deepcopy(SHIPPED)
+    scaling = [app["deployments"][0]["autoscaling_config"] for app in document["applications"]]
+    del scaling[1]["max_replicas"]
+    scaling[2].pop("max_replicas")
+    scaling[2]["min_replicas"] = 7
+    local = ServeConfig(document).with_cores(6).document
+    found = [app["deployments"][0]["autoscaling_config"]["max_replicas"] for app in local["applications"]]
+    assert found == [SHIPPED["applications"][0]["deployments"][0]["autoscaling_config"]["max_replicas"], 6, 7]
