@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact
-from models.catalog.catalog import Golden, ModelSpec
+from models.catalog.catalog import Golden, ModelSpec, found_path
 from models.catalog.store import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
 from models.engine.openvino import bf16_refusal
@@ -51,11 +51,12 @@ def verify(spec: ModelSpec, reference: Path | None = None) -> list[Check]:
 
 
 def _checks(spec: ModelSpec, reference: Path | None) -> Iterator[Check]:
-    opened = _attempt(lambda: open_artifact(spec, spec.graph))
+    graph = found_path(spec.path)
+    opened = _attempt(lambda: open_artifact(spec, graph))
     if not isinstance(opened, Artifact):
         yield Check("files", False, opened)
         return
-    yield Check("files", True, f"{spec.graph.name}, {spec.graph.stat().st_size / 1e6:.1f} MB")
+    yield Check("files", True, f"{graph.name}, {graph.stat().st_size / 1e6:.1f} MB")
     yield _unchanged(opened)
     if precision_of(spec.precision).bf16 and (refusal := bf16_refusal()) is not None:
         yield Check("loads", True, f"left out: {refusal}")

@@ -16,7 +16,7 @@ from deployments.contract.reply import WrongArtifact
 from deployments.encoder import device
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import ROOT, Catalog, ModelSpec, resolve_path, store
+from models.catalog.catalog import ROOT, Catalog, ModelSpec, found_path, places, store
 from models.catalog.store import is_synthetic, pull, vouched
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
@@ -167,7 +167,7 @@ class ArtifactSlot:
 
     def _artifact(self, name: str) -> Artifact:
         if "@" not in name:
-            return open_artifact(self._spec, resolve_path(name))
+            return open_artifact(self._spec, found_path(name))
         spec = Catalog.load().find(name)
         if (spec.type, spec.dimensions) != (self._spec.type, self._spec.dimensions):
             raise ArtifactError(
@@ -181,4 +181,4 @@ def _for_everybody(error: Exception, artifact: str) -> str:
     """Why a swap was refused, without the folders that its message may name."""
     if not isinstance(error, EmbedserveError):
         return DEFECT
-    return for_everybody(error, (resolve_path(artifact).parent, store(), ROOT))
+    return for_everybody(error, (*(place.parent for place in places(artifact)), store(), ROOT))

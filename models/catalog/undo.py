@@ -11,6 +11,7 @@ from types import FrameType
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import FileSource, ModelSpec, store
 from models.catalog.sources import place
+from models.catalog.turns import failure_path
 from models.files import partial_path
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -37,6 +38,7 @@ def _files(spec: ModelSpec) -> list[Path]:
     """All paths in the store that are this model's alone."""
     graph = spec.graph
     own = [graph, graph.with_suffix(".json"), graph.with_suffix(".lock"), tokenizer_path(graph)]
+    own.append(failure_path(graph.with_suffix("")))
     for source in spec.sources:
         if isinstance(source, FileSource):
             own += [place(store() / "files", name, sha256) for name, sha256 in source.files.items()]

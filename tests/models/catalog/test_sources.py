@@ -28,6 +28,7 @@ from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokeni
 from models.catalog.build import recipe
 from models.catalog.catalog import ROOT, Catalog, FileSource, ModelSpec, PackageSource, Source, SyntheticSource
 from models.catalog.download import Silent, download
+from models.catalog.retries import Retries
 from models.catalog.sources import fetch
 from models.catalog.store import is_synthetic, kept_artifact, pull
 from models.errors import ArtifactError, SourceError, StoreError
@@ -138,7 +139,7 @@ def store_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left(folder: Path) -> list[str]:
     """Files of a folder that look whole."""
-    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".partial", ".lock"))
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix not in (".partial", ".lock", ".failed"))
 
 
 # Downloads
@@ -157,7 +158,7 @@ def test_a_cut_download_goes_on_where_it_stopped(server: FileServer, tmp_path: P
     server.cut_after = [2 << 20]
     target = tmp_path / "model"
     with pytest.raises(SourceError, match=r"127\.0\.0\.1"):
-        download(f"{server.url}/model", target, BLOCK_SHA256, Silent())
+        download(f"{server.url}/model", target, BLOCK_SHA256, Silent(), retries=Retries(tries=1))
     assert not target.exists()
     partial = target.with_name("model.partial").stat().st_size
     assert 0 < partial <= 2 << 20
@@ -171,9 +172,8 @@ def test_a_cut_download_goes_on_where_it_stopped(server: FileServer, tmp_path: P
 def test_a_cut_download_starts_anew_from_a_server_without_ranges(server: FileServer, tmp_path: Path) -> None:
     server.files["/model"] = BLOCK
     server.ranges, server.cut_after = False, [2 << 20]
-    with pytest.raises(SourceError):
-        download(f"{server.url}/model", tmp_path / "model", BLOCK_SHA256, Silent())
     download(f"{server.url}/model", tmp_path / "model", BLOCK_SHA256, Silent())
+    assert len(server.asked) == 2
     assert (tmp_path / "model").read_bytes() == BLOCK
 
 
@@ -187,8 +187,6 @@ def test_a_partial_file_that_is_whole_is_taken(server: FileServer, tmp_path: Pat
 def test_a_partial_file_of_other_bytes_is_thrown_away(server: FileServer, tmp_path: Path) -> None:
     server.files["/model"] = BLOCK
     (tmp_path / "model.partial").write_bytes(b"another file")
-    with pytest.raises(SourceError, match="sha256"):
-        download(f"{server.url}/model", tmp_path / "model", BLOCK_SHA256, Silent())
     download(f"{server.url}/model", tmp_path / "model", BLOCK_SHA256, Silent())
     assert (tmp_path / "model").read_bytes() == BLOCK
 
