@@ -11,6 +11,7 @@ import typer
 from deployments.cli.add import add
 from deployments.cli.embed import embed
 from deployments.cli.error_line import print_error
+from deployments.cli.hold_replicas import hold_replicas
 from deployments.cli.keys.create import create
 from deployments.cli.keys.list import list_keys
 from deployments.cli.keys.revoke import revoke
@@ -41,6 +42,7 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "remove": remove,
     "promote": promote,
     "rollback": rollback,
+    "hold-replicas": hold_replicas,
 }
 MODELS: Mapping[str, Callable[..., None]] = {
     "list": list_models,

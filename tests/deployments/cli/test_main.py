@@ -27,7 +27,7 @@ def test_help_waits_for_nothing_that_only_a_command_needs() -> None:
 )
 def test_a_command_is_found_in_the_file_that_bears_its_name(room: str, commands: dict[str, object]) -> None:
     assert {name: command.__module__ for name, command in commands.items()} == {
-        name: f"deployments.{room}.{name}" for name in commands
+        name: f"deployments.{room}.{name.replace('-', '_')}" for name in commands
     }
 
 
