@@ -28,6 +28,8 @@ GPU_SCALING = {  # a GPU's node takes minutes to come back
     "downscale_delay_s": 900,
 }
 GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
+# True of nodes without the label too, so that it holds on machines without Kubernetes.
+NOT_BESIDE_A_GPU = {"embedserve/pool": "!gpu"}
 # More than the core that an encoder leaves free beside its GPU, so that decoders are placed on nodes without a GPU.
 DECODER_PLACEMENT = {"num_cpus": 2}
 DECODER_REPLICAS = 8  # at most; docs/gpu.md says how many a card takes
@@ -39,7 +41,15 @@ metadata:
   name: {service}
 spec:
   serveConfigV2: |
-{config}"""
+{config}---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {service}-preload
+data:
+  EMBEDSERVE_PRELOAD: {preload}
+  EMBEDSERVE_PROFILE: {profile}
+"""
 
 
 @dataclass(frozen=True)
@@ -101,18 +111,21 @@ def _separate_decoder(app: dict[str, Any]) -> None:
 
 
 def _place(deployment: dict[str, Any], variant: Variant) -> None:
+    options = deployment.setdefault("ray_actor_options", {})
     if variant.gpu and deployment["name"] == "ImageEncoder":
-        deployment.setdefault("ray_actor_options", {}).update(GPU_PLACEMENT)
+        options.update(GPU_PLACEMENT)
         deployment["autoscaling_config"].update(GPU_SCALING)
         deployment["user_config"].update(GPU_ENGINE)
+    elif not options.get("num_gpus"):
+        options["label_selector"] = dict(NOT_BESIDE_A_GPU)
     if variant.replicas == 1:
         return
     scaling = deployment.get("autoscaling_config", {})
     if scaling.get("min_replicas", 1) > 0 and scaling:
         scaling["min_replicas"] = max(scaling.get("min_replicas", 1), variant.replicas)
         scaling["max_replicas"] = max(scaling.get("max_replicas", 1), variant.replicas)
-    if deployment["name"] == "Gateway":
-        deployment["max_replicas_per_node"] = 1  # otherwise one lost node could take both gateways
+    # Otherwise one lost node could take both gateways, or all of a version. What stays free on a node is for other versions.
+    deployment["max_replicas_per_node"] = 1
 
 
 class _Plain(yaml.SafeDumper):
@@ -130,8 +143,16 @@ def serve_yaml(document: dict[str, Any]) -> str:
 
 def manifest(document: dict[str, Any], variant: Variant) -> str:
     """The patch that puts a variant's configuration into the RayService."""
-    text = serve_yaml(cluster_config(document, variant))
-    return HEADER.format(service=SERVICE, config="".join(f"    {line}\n" for line in text.splitlines()))
+    config = cluster_config(document, variant)
+    text = "".join(f"    {line}\n" for line in serve_yaml(config).splitlines())
+    return HEADER.format(service=SERVICE, config=text, preload=" ".join(artifacts(config)), profile=variant.profile)
+
+
+def artifacts(config: dict[str, Any]) -> list[str]:
+    """The catalogue's versions that a configuration serves, which every worker has before its first replica starts."""
+    deployments = [deployment for app in config["applications"] for deployment in app.get("deployments", [])]
+    named = [(deployment.get("user_config") or {}).get("artifact", "") for deployment in deployments]
+    return list(dict.fromkeys(name for name in named if "@" in name))
 
 
 def embedded(text: str) -> dict[str, Any]:

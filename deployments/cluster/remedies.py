@@ -28,7 +28,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"to be scheduled|Resources required|cannot be scheduled",
-        "have a node with the processors, cards and memory that ray_actor_options ask for",
+        "have a node with the processors, cards, memory and labels that ray_actor_options ask for",
     ),
     (
         r"temporarily unavailable|has no replica|no replica",

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,25 @@ from models.catalog.catalog import ROOT, store
 from tests.integration.machines import Machines
 from tests.integration.service import QUICK
 from tests.integration.waiting import wait
+from tests.read_only import require_mounts
 from tests.servers.redis_server import RedisServer
 
 PROGRAMS = Path(sys.executable).parent
 WAIT_S = 180
 STORE_BYTES = 80_000_000  # Ray's smallest object store; vectors and pictures travel by gRPC
 METRICS_PORT, HAPROXY_PORT = 8080, 9101  # as in k8s/base
-MOUNTED = 'umask 077 && mount --bind "$1" "$2" && shift 2 && exec "$@"'
+# As in a pod: the root file system and the preloaded models cannot be written, /tmp and the machine's own folder can.
+MOUNTED = """
+set -e
+umask 077
+mount --bind /tmp /tmp
+mount --bind "$1" "$2"
+mount --bind "$3" "$3"
+mount -o remount,ro,bind "$3"
+mount -o remount,ro,bind /
+shift 3
+exec "$@"
+"""
 # As docs/operations.md has it for machines without Kubernetes.
 PRIVATE = "/var/lib/embedserve"
 EXPORTS = re.compile(rf"^export (RAY_SERVE_HAPROXY_\w+)={PRIVATE}(\S*)$", re.MULTILINE)
@@ -43,13 +56,17 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 class Nodes:
     """The head, which runs no replicas, on the first machine and workers on the others."""
 
-    def __init__(self, workers: int, cpus: int, redis: RedisServer | None = None) -> None:
-        """Start the cluster.
+    def __init__(
+        self, workers: int, cpus: int, redis: RedisServer | None = None, labels: Mapping[int, str] | None = None
+    ) -> None:
+        """Start the cluster. ``labels`` are those of some machines, as ``ray start`` takes them.
 
         What the head knows is kept in ``redis``, which is started where all nodes reach it, and so it may be lost and join
         again; ids of processes are then their machines' own.
         """
         self._apart = APART if redis is not None else []
+        self._labels = labels or {}
+        require_mounts()
         self.machines = Machines(workers + 1)
         self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
         self.folder.chmod(0o755)  # so that what is private is so by itself
@@ -68,7 +85,8 @@ class Nodes:
             "RAY_USAGE_STATS_ENABLED": "0",
             **QUICK,
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # HAProxy of every node must hear of it in this time
-            "EMBEDSERVE_MODELS": str(store()),
+            "EMBEDSERVE_PRELOADED": str(store()),
+            "EMBEDSERVE_MODELS": str(self.private / "models"),
             "COLUMNS": "200",
         }
         if redis is not None:
@@ -93,6 +111,10 @@ class Nodes:
         self.commands = [
             [*start, *head, f"--temp-dir={self.private / 'ray'}"],
             *([*joining, f"--node-ip-address={address}"] for address in self.workers),
+        ]
+        self.commands = [
+            [*command, *([f"--labels={self._labels[number]}"] if number in self._labels else [])]
+            for number, command in enumerate(self.commands)
         ]
         self.join(0)
         self.join(*range(1, workers + 1))
@@ -123,7 +145,7 @@ class Nodes:
         own, common = self.folder / str(number), self.private
         own.mkdir(mode=0o700, exist_ok=True)
         common.mkdir(mode=0o700, exist_ok=True)
-        mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), *self._apart, *command]
+        mounted = ["sh", "-c", MOUNTED, "sh", str(own), str(common), str(store()), *self._apart, *command]
         return self.machines.start(number, mounted, self.environment, self.folder / f"machine-{number}.log")
 
     def details(self) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,23 @@ QUICK = {
 class Service:
     """`embedserve up` on a free port, beside whatever else runs on this machine."""
 
-    def __init__(self, log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, log: Path, *arguments: str, environment: Mapping[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
+        """Start it; ``within`` is the begin of a command line that runs another program in its own place."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._ready = log.with_name(log.name + ".ready")
         self._ready.unlink(missing_ok=True)  # of an earlier one that was killed
-        command = [str(Path(sys.executable).with_name("embedserve")), "up", "--beside", "--port", str(self.port)]
+        command = [
+            *within,
+            str(Path(sys.executable).with_name("embedserve")),
+            "up",
+            "--beside",
+            "--port",
+            str(self.port),
+        ]
         command += ["--ready-file", str(self._ready)]
         whole = {**os.environ, "COLUMNS": "200", **(environment or {})}
         with log.open("wb") as output:

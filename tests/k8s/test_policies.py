@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -60,11 +61,83 @@ def test_kuberays_probes_are_left_alone(folder):
 def test_workers_pull_every_model_that_is_served_under_the_profile_that_is_served(folder):
     config = serve_config(folder)
     (profile,) = config.profiles
+    preload = only(built(folder), "ConfigMap", "embedserve-preload")
+    assert preload["data"] == {"EMBEDSERVE_PRELOAD": " ".join(config.artifacts()), "EMBEDSERVE_PROFILE": profile}
     for name, template in pods(service(folder)).items():
         if name != "head":
-            command = template["spec"]["initContainers"][0]["command"]
-            assert command[:5] == ["embedserve", "models", "pull", "--profile", profile]
-            assert set(config.artifacts()) <= set(command[5:])
+            (init,) = template["spec"]["initContainers"]
+            assert init["command"] == ["embedserve", "models", "pull"]
+            assert {"configMapRef": {"name": "embedserve-preload"}} in init["envFrom"]
+
+
+@everywhere
+def test_mirrors_and_keys_of_model_sources_reach_all_that_fetch_models(folder):
+    sources = {"secretRef": {"name": "embedserve-sources", "optional": True}}
+    for name, template in pods(service(folder)).items():
+        for container in containers(template):
+            assert (sources in container.get("envFrom", [])) == (name != "head")
+
+
+@everywhere
+def test_serving_containers_read_preloaded_models_and_write_others_beside_them(folder):
+    for name, template in pods(service(folder)).items():
+        if name == "head":
+            continue
+        (init,), (serving,) = template["spec"]["initContainers"], template["spec"]["containers"]
+        mounts = {mount["mountPath"]: mount for mount in serving["volumeMounts"]}
+        preloaded, own = (environment(serving)[key] for key in ("EMBEDSERVE_PRELOADED", "EMBEDSERVE_MODELS"))
+        assert preloaded == environment(init)["EMBEDSERVE_MODELS"]
+        assert mounts[preloaded]["readOnly"] is True
+        assert not mounts[str(PurePosixPath(own).parent)].get("readOnly")
+
+
+@everywhere
+def test_nothing_is_written_to_a_root_file_system_and_what_is_written_fits_the_limits(folder):
+    spec = service(folder)["spec"]["rayClusterConfig"]
+    assert spec["autoscalerOptions"]["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {"name": "tmp", "mountPath": "/tmp"} in spec["autoscalerOptions"]["volumeMounts"]
+    for template in pods(service(folder)).values():
+        written = sum(
+            int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi"))
+            for volume in template["spec"]["volumes"]
+            if "emptyDir" in volume
+        )
+        for container in containers(template):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+            assert int(container["resources"]["limits"]["ephemeral-storage"].removesuffix("Gi")) > written
+
+
+@everywhere
+def test_what_asks_for_no_gpu_is_kept_off_the_nodes_of_the_gpu_group(folder):
+    groups = {g["groupName"]: g["labels"] for g in service(folder)["spec"]["rayClusterConfig"]["workerGroupSpecs"]}
+    for app in serve_config(folder).applications():
+        for deployment in app["deployments"]:
+            options = deployment["ray_actor_options"]
+            wanted = options.get("label_selector", {})
+            assert bool(wanted) == (not options.get("num_gpus")), deployment["name"]
+            for key, value in wanted.items():
+                assert {name for name, labels in groups.items() if labels[key] == value.removeprefix("!")} <= {"gpu"}
+                assert value.startswith("!"), "a node without labels, on machines without Kubernetes, is as good as any"
+
+
+@pytest.mark.parametrize("folder", ["overlays/ha", "overlays/ha-gpu"])
+def test_one_node_holds_one_replica_of_a_deployment_and_groups_grow_to_as_many_nodes_as_that_takes(folder):
+    groups = {g["groupName"]: g for g in service(folder)["spec"]["rayClusterConfig"]["workerGroupSpecs"]}
+    for app in serve_config(folder).applications():
+        for deployment in app["deployments"]:
+            assert deployment["max_replicas_per_node"] == 1
+            group = groups["gpu" if deployment["ray_actor_options"].get("num_gpus") else "cpu"]
+            assert deployment["autoscaling_config"]["max_replicas"] <= group["maxReplicas"]
+            assert deployment["autoscaling_config"]["min_replicas"] <= group["minReplicas"]
+
+
+def test_a_drain_of_a_gpu_node_waits_for_the_other_one():
+    budget = only(built("overlays/ha-gpu"), "PodDisruptionBudget", "embedserve-gpu")["spec"]
+    labels = pods(service("overlays/ha-gpu"))["gpu"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    groups = service("overlays/ha-gpu")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    assert budget["minAvailable"] < next(g for g in groups if g["groupName"] == "gpu")["minReplicas"]
 
 
 @everywhere

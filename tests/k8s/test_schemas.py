@@ -6,10 +6,28 @@ import pytest
 import yaml
 
 from tests.k8s import operator_kinds
-from tests.k8s.tools import K8S, KUBERNETES, OVERLAYS, built, builtin_problem, kustomize, only, pod, pods
+from tests.k8s.tools import (
+    K8S,
+    KUBERNETES,
+    OVERLAYS,
+    built,
+    builtin_problem,
+    containers,
+    environment,
+    kustomize,
+    only,
+    pod,
+    pods,
+)
 from tests.k8s.tools import rayservice_problems as problems
 
-COMPONENTS = ("shared-models", "baked-models")
+# What the models' volume is, and whether an init container fills it.
+COMPONENTS = {
+    "shared-models": ("persistentVolumeClaim", True),
+    "baked-models": (None, False),
+    "image-models": ("image", False),
+    "catalog": ("emptyDir", True),
+}
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
@@ -22,7 +40,7 @@ def test_the_ray_service_is_as_kuberay_defines_it(folder):
 def test_pod_templates_and_built_in_kinds_are_as_kubernetes_defines_them(folder, version):
     resources = built(folder)
     service = only(resources, "RayService")
-    resources.remove(service)
+    resources = [r for r in resources if r["kind"] not in ("RayService", "Gateway")]  # the latter: test_upgrades.py
     resources += [pod(template) for template in pods(service).values()]
     found = {f"{r['kind']}/{r['metadata']['name']}": builtin_problem(r, version) for r in resources}
     assert {name: problem for name, problem in found.items() if problem} == {}
@@ -42,11 +60,17 @@ def test_a_component_changes_the_gpu_overlay_validly(tmp_path, component):
     service = only(resources, "RayService")
     assert problems(service) == []
     for name, template in pods(service).items():
-        assert builtin_problem(pod(template), KUBERNETES[0]) is None
-        kinds = {key for volume in template["spec"].get("volumes", []) for key in volume if key != "name"}
+        assert builtin_problem(pod(template), KUBERNETES[1 if component == "image-models" else 0]) is None
+        volumes = {volume["name"]: set(volume) - {"name"} for volume in template["spec"]["volumes"]}
         if name != "head":
-            assert ("persistentVolumeClaim" in kinds, "emptyDir" in kinds) == (component == "shared-models", False)
-            assert ("initContainers" in template["spec"]) == (component == "shared-models")
+            kind, filled = COMPONENTS[component]
+            assert volumes.get("models") == ({kind} if kind else None)
+            assert ("initContainers" in template["spec"]) == filled
+        if component == "catalog":
+            for container in containers(template):
+                path = environment(container)["EMBEDSERVE_CATALOG"]
+                (mount,) = (m for m in container["volumeMounts"] if path.startswith(f"{m['mountPath']}/"))
+                assert volumes[mount["name"]] == {"configMap"}
 
 
 def test_the_tls_component_adds_an_ingress_and_closes_plain_http_to_everyone_else(tmp_path):
@@ -101,3 +125,12 @@ def test_kubernetes_refuses_a_misspelt_field_inside_a_pod_template():
     template = pods(only(built("base"), "RayService"))["cpu"]
     template["spec"]["containers"][0]["volumeMount"] = []
     assert "volumeMount" in (builtin_problem(pod(template), KUBERNETES[0]) or "")
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_everything_of_an_overlay_lies_in_one_namespace(folder):
+    resources = [resource for resource in built(folder) if resource["kind"] != "Namespace"]
+    namespace = only(built(folder), "Namespace")["metadata"]["name"]
+    assert {f"{r['kind']}/{r['metadata']['name']}": r["metadata"].get("namespace") for r in resources} == {
+        f"{r['kind']}/{r['metadata']['name']}": namespace for r in resources
+    }

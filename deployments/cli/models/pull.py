@@ -10,7 +10,7 @@ from rich.console import Console
 
 from deployments.cli.console_reporter import console_reporter
 from deployments.cli.error_line import print_error
-from deployments.cli.models.references import References, selected
+from deployments.cli.models.references import selected
 from deployments.cli.synthetic_warning import warn_pulled
 from models.errors import EmbedserveError
 
@@ -23,11 +23,17 @@ class Profile(StrEnum):
 
 
 def pull(
-    references: References = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="NAME or NAME@VERSION, any number; every version when left out.", envvar="EMBEDSERVE_PRELOAD"
+        ),
+    ] = None,
     profile: Annotated[
         Profile,
         typer.Option(
-            help="development lets labelled random weights stand in where no source answers; production refuses them."
+            envvar="EMBEDSERVE_PROFILE",
+            help="development lets labelled random weights stand in where no source answers; production refuses them.",
         ),
     ] = Profile.development,
 ) -> None:
