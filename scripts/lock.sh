@@ -6,8 +6,8 @@ lock() {
   scripts/uv.sh pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
-# The cache's client, the sender of traces and the signer of s3:// are in all of them: they are small, and an operator who wants
-# them should not need an image of their own.
-lock --extra cpu --extra cache --extra otel --extra s3 --output-file requirements/cpu.txt
-lock --extra gpu --extra cache --extra otel --extra s3 --output-file requirements/gpu.txt
-lock --extra cpu --extra cache --extra otel --extra s3 --group dev --output-file requirements/dev.txt
+# The cache's client, the sender of traces, the signer of s3:// and Kubernetes' client are in all of them: they are small, and an
+# operator who wants them should not need an image of their own.
+lock --extra cpu --extra cache --extra otel --extra s3 --extra kube --output-file requirements/cpu.txt
+lock --extra gpu --extra cache --extra otel --extra s3 --extra kube --output-file requirements/gpu.txt
+lock --extra cpu --extra cache --extra otel --extra s3 --extra kube --group dev --output-file requirements/dev.txt

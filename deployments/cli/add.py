@@ -8,8 +8,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, NoCheck, Timeout, Url, Write
+from deployments.cli.operator_options import (
+    DASHBOARD,
+    TIMEOUT_S,
+    Dashboard,
+    DryRun,
+    Kube,
+    Namespace,
+    NoCheck,
+    RayService,
+    Timeout,
+    Url,
+    Write,
+)
 
 
 def add(
@@ -20,6 +33,9 @@ def add(
     dry_run: DryRun = False,
     write: Write = None,
     timeout: Timeout = TIMEOUT_S,
+    kube: Kube = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Deploy one more version of a model beside the others, with weight 0."""
     from deployments.operator import operations
@@ -27,10 +43,9 @@ def add(
     from deployments.operator.execute import Change, Options, execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
-    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    service = RunningService(dashboard, url)
+    service = connect(dashboard, url, kube, namespace, rayservice)
     current = service.read()
     require_idle(current)
     routes(current, model)  # refuses a model that is not served, before anything is downloaded

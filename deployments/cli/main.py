@@ -11,6 +11,7 @@ import typer
 from deployments.cli.add import add
 from deployments.cli.embed import embed
 from deployments.cli.error_line import print_error
+from deployments.cli.history import history
 from deployments.cli.hold_replicas import hold_replicas
 from deployments.cli.keys.create import create
 from deployments.cli.keys.list import list_keys
@@ -26,9 +27,11 @@ from deployments.cli.promote import promote
 from deployments.cli.remove import remove
 from deployments.cli.rollback import rollback
 from deployments.cli.route import route
+from deployments.cli.scale import scale
 from deployments.cli.status import status
 from deployments.cli.swap import swap
 from deployments.cli.up import up
+from deployments.cli.validate import validate
 from models.errors import EmbedserveError
 
 # A command's file imports Ray, ONNX Runtime and the like inside its function: `embedserve --help` must not wait for them.
@@ -43,6 +46,9 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "promote": promote,
     "rollback": rollback,
     "hold-replicas": hold_replicas,
+    "history": history,
+    "scale": scale,
+    "validate": validate,
 }
 MODELS: Mapping[str, Callable[..., None]] = {
     "list": list_models,

@@ -15,6 +15,19 @@ Dashboard = Annotated[
 ]
 Url = Annotated[str | None, typer.Option(help="the service; found on the dashboard's host when left out")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check, show the plan, and change nothing")]
-Write = Annotated[Path | None, typer.Option(help="make the same change in this serve_config.yaml")]
+Write = Annotated[
+    Path | None,
+    typer.Option(help="make the same change in this serve_config.yaml, RayService manifest or kustomize folder"),
+]
+Kube = Annotated[
+    bool | None,
+    typer.Option(
+        "--kube/--no-kube",
+        help="change the RayService, so that KubeRay keeps the change; --no-kube changes Serve behind KubeRay's back",
+        show_default=False,
+    ),
+]
+Namespace = Annotated[str | None, typer.Option(help="of the RayService; with --kube, the credentials' own if left out")]
+RayService = Annotated[str | None, typer.Option(help="its name; with --kube, the only one there if left out")]
 Timeout = Annotated[float, typer.Option(min=1, help="seconds each step has to get healthy, else all goes back")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="the artifact is on the cluster's nodes only: try it there")]

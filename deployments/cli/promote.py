@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
+from deployments.cli.connect import connect
+from deployments.cli.operator_options import (
+    DASHBOARD,
+    TIMEOUT_S,
+    Dashboard,
+    DryRun,
+    Kube,
+    Namespace,
+    RayService,
+    Timeout,
+    Url,
+    Write,
+)
 
 
 def promote(
@@ -18,15 +30,17 @@ def promote(
     dry_run: DryRun = False,
     write: Write = None,
     timeout: Timeout = TIMEOUT_S,
+    kube: Kube = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Give a version all traffic of its model."""
     from deployments.operator import operations
     from deployments.operator.document import split
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    service = RunningService(dashboard, url)
+    service = connect(dashboard, url, kube, namespace, rayservice)
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
     execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))

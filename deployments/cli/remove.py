@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
+from deployments.cli.connect import connect
+from deployments.cli.operator_options import (
+    DASHBOARD,
+    TIMEOUT_S,
+    Dashboard,
+    DryRun,
+    Kube,
+    Namespace,
+    RayService,
+    Timeout,
+    Url,
+    Write,
+)
 
 
 def remove(
@@ -20,15 +32,17 @@ def remove(
     dry_run: DryRun = False,
     write: Write = None,
     timeout: Timeout = TIMEOUT_S,
+    kube: Kube = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Take a version away without losing a request."""
     from deployments.operator import operations
     from deployments.operator.document import split
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import RunningService
 
     model, _ = split(reference)
-    service = RunningService(dashboard, url)
+    service = connect(dashboard, url, kube, namespace, rayservice)
     operation = partial(operations.remove, reference=reference, drain=drain)
     change = Change(f"remove {reference}{' --drain' if drain else ''}", model, operation)
     execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, drain_time))

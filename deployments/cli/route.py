@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, Timeout, Url, Write
+from deployments.cli.connect import connect
+from deployments.cli.operator_options import (
+    DASHBOARD,
+    TIMEOUT_S,
+    Dashboard,
+    DryRun,
+    Kube,
+    Namespace,
+    RayService,
+    Timeout,
+    Url,
+    Write,
+)
 from models.errors import ConfigError
 
 
@@ -21,16 +33,18 @@ def route(
     dry_run: DryRun = False,
     write: Write = None,
     timeout: Timeout = TIMEOUT_S,
+    kube: Kube = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Share a model's traffic between its versions."""
     from deployments.operator import operations
     from deployments.operator.execute import Change, Options, execute
-    from deployments.operator.service import RunningService
 
     shares, shadows = parse(weights or []), parse(shadow or [])
     if not shares and not shadows:
         raise ConfigError("name at least one version with its weight, such as 1.0.0=90 1.1.0=10")
-    service = RunningService(dashboard, url)
+    service = connect(dashboard, url, kube, namespace, rayservice)
     routed = frozenset(f"{model}@{v}" for v, share in [*shares.items(), *shadows.items()] if share > 0)
     words = [*(weights or []), *(f"--shadow {pair}" for pair in shadow or [])]
     operation = partial(operations.route, model=model, weights=shares, shadow=shadows)

@@ -8,8 +8,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.operator_options import DASHBOARD, TIMEOUT_S, Dashboard, DryRun, NoCheck, Timeout, Url, Write
+from deployments.cli.operator_options import (
+    DASHBOARD,
+    TIMEOUT_S,
+    Dashboard,
+    DryRun,
+    Kube,
+    Namespace,
+    NoCheck,
+    RayService,
+    Timeout,
+    Url,
+    Write,
+)
 
 
 def swap(
@@ -24,6 +37,9 @@ def swap(
     dry_run: DryRun = False,
     write: Write = None,
     timeout: Timeout = TIMEOUT_S,
+    kube: Kube = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Let a version load another artifact while it serves."""
     from deployments.operator import operations
@@ -31,12 +47,11 @@ def swap(
     from deployments.operator.execute import Change, Options, execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash, artifact_name
-    from deployments.operator.service import RunningService
     from models.errors import ArtifactError
 
     model, version = split(reference)
     artifact = artifact_name(model, to)
-    service = RunningService(dashboard, url)
+    service = connect(dashboard, url, kube, namespace, rayservice)
     current = service.read()
     require_idle(current)
     require_routed(current, model, version)

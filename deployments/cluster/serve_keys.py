@@ -71,8 +71,8 @@ def check_service(document: dict[str, Any], where: str) -> None:
     _known_keys(http, HTTPOptionsSchema, f"{where}: http_options")
     _refuse_idle(http, IDLE_HTTP_OPTIONS, f"{where}: http_options")
     check_host(http.get("host"), f"{where}: http_options")
-    apps = [app for app in document.get("applications") or [] if isinstance(app, dict)]
-    for deployment in (d for app in apps for d in app.get("deployments") or [] if isinstance(d, dict)):
+    apps = [app for app in _list(document, "applications", where) if isinstance(app, dict)]
+    for deployment in (d for app in apps for d in _list(app, "deployments", where) if isinstance(d, dict)):
         _check_scaling(deployment, f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config")
 
 
@@ -121,6 +121,13 @@ def _check_scaling(deployment: dict[str, Any], where: str) -> None:
     elif name != SERVES_POLICY:
         allowed = ", ".join((*POLICIES, SERVES_POLICY))
         raise ConfigError(f"{where}: policy_function {name!r} is unknown; allowed: {allowed}")
+
+
+def _list(mapping: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = mapping.get(key) or []
+    if not isinstance(value, list):
+        raise ConfigError(f"{where}: {key} must be a list, not {value!r}")
+    return value
 
 
 def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:

@@ -14,7 +14,8 @@ from deployments.config.routes import shares
 from deployments.contract.reason import ReasonCode
 from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.lock import SETTLE_S, Claim, require_ours
-from deployments.operator.service import Entry, RunningService
+from deployments.operator.service import Entry
+from deployments.operator.target import Target
 from models.errors import EmbedserveError, UnavailableError
 
 POLL_S = 0.2
@@ -37,7 +38,7 @@ class Expected:
     reasons: Mapping[str, str | None] = field(default_factory=dict)  # that versions gave before the change
 
 
-def wait(service: RunningService, expected: Expected, timeout_s: float, tell: Callable[[str], None]) -> None:
+def wait(service: Target, expected: Expected, timeout_s: float, tell: Callable[[str], None]) -> None:
     """Wait until every application runs and the gateway's replicas agree with the document.
 
     Raises:
@@ -79,6 +80,8 @@ def unsettled(details: Mapping[str, Any], document: Document) -> str:
     Raises:
         NotHealthyError: an application failed.
     """
+    if waiting := details.get("waiting"):  # of KubeRay, which reports on what it submitted before
+        return str(waiting)
     reported = details.get("applications", {})
     wanted = [app["name"] for app in document["applications"]]
     for name in wanted:
@@ -132,7 +135,7 @@ def _artifact(entry: Entry, wanted: str | None, age_s: float) -> str:
     """Why a version may not serve its new artifact yet; empty when it does."""
     if entry.get("reason"):
         return f"{entry['id']}: {entry['reason']}"
-    if wanted is None:
+    if wanted is None or entry["hash"] is None:
         return "" if age_s > STALE_S else f"{entry['id']} has not been asked again yet"
     return "" if entry["hash"] == wanted else f"{entry['id']} serves {entry['hash'][:12]}, not {wanted[:12]} yet"
 

@@ -111,6 +111,11 @@ def artifacts(document: Document, model: str) -> dict[str, str]:
     return {version: user_config(app)["artifact"] for version, app in encoders(document, model)}
 
 
+def part(document: Document, model: str) -> dict[str, Any]:
+    """All that a document says of one model: its routing, and its applications by version."""
+    return {"routes": gateway(document)["models"].get(model), "applications": dict(encoders(document, model))}
+
+
 def shrink_margin(document: Document, reference: str) -> int | None:
     """The ``shrink_margin`` with which a version's encoder decodes large JPEGs; none where it decodes every pixel."""
     margin: int | None = user_config(encoder(document, *split(reference))).get("shrink_margin")

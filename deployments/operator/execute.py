@@ -14,15 +14,16 @@ from rich.markup import escape
 from deployments.cluster.serve_file_check import check
 from deployments.operator import lock
 from deployments.operator.converge import Expected, NotHealthyError, wait
-from deployments.operator.document import Document, gateway
+from deployments.operator.document import Document, gateway, part
 from deployments.operator.operations import Operation, remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
-from deployments.operator.service import RunningService
+from deployments.operator.target import Target
 from deployments.operator.yaml_file import YamlFile
 from models.errors import EmbedserveError
 
 PATIENCE_S = 30.0  # a restart of Serve's controller takes less
+ATTEMPTS = 5  # of a change before whose first write others changed other models
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,44 @@ class Change:
 class Execution:
     """One command at work."""
 
-    def __init__(self, console: Console, service: RunningService, change: Change, options: Options) -> None:
+    def __init__(self, console: Console, service: Target, change: Change, options: Options) -> None:
         """Prepare; nothing is read or written yet."""
         self._console, self._service, self._change, self._options = console, service, change, options
         self._claim = lock.new_claim(change.command, lease_s=4 * options.timeout_s + options.drain_s)
+        self._written = False
 
     def run(self, current: Document) -> None:
-        """Carry the change out on what was read.
+        """Carry the change out on what was read, or on what others have left meanwhile.
 
         Raises:
             EmbedserveError: it was refused, another operator was faster, or it was undone.
         """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._run(current)
+            except lock.OvertakenError as error:
+                current = self._overtaken(current, error)
+        return self._run(current)
+
+    def _overtaken(self, seen: Document, error: lock.OvertakenError) -> Document:
+        """What another operator left, if this change still means there what it meant before.
+
+        Raises:
+            ConflictError: it does not, or is half done, or the other one is still at work.
+        """
+        if self._written or not self._service.atomic:
+            raise error
+        now = self._service.read()
+        lock.require_idle(now)
+        if part(seen, self._change.model) != part(now, self._change.model):
+            raise error
+        self._console.print(
+            f"[yellow]others changed something else meanwhile[/] ({escape(lock.last_change(now))}): planned again",
+            highlight=False,
+        )
+        return now
+
+    def _run(self, current: Document) -> None:
         prepared = self._prepare(current)
         file = YamlFile.changed(self._options.write, self._change.operation) if self._options.write else None
         if not prepared.steps:
@@ -98,18 +126,17 @@ class Execution:
     def _apply(self, prepared: Plan) -> None:
         before = prepared.current
         previous = gateway(remember(before, prepared.target, self._change.model))["previous"]
-        number = lock.revision(before) + 1
+        number = self._service.begin(before)
         reasons = {entry["id"]: entry.get("reason") for entry in self._service.versions(before)}
-        written = False
         lock.require_same(before, self._service.read())
         try:
             for step in prepared.steps:
                 document = lock.with_claim(step.document, number, self._claim, previous)
-                written = self._write(document, written)
+                self._write(document)
                 self._wait(step.title, Expected(document, self._claim, self._hashes(step), reasons))
                 self._drain(step)
             done = lock.with_claim(prepared.target, number, self._claim.ended("done"), previous)
-            self._write(done, written)
+            self._write(done)
             self._wait("finish", Expected(done, self._claim, self._hashes(prepared.steps[-1]), reasons))
         except lock.ConflictError:
             raise
@@ -118,14 +145,19 @@ class Execution:
             if not self._deployed():
                 raise
             self._go_back(before, number + 1, reason)
+        self._note(number, "done")
         self._console.print(f"[green]done:[/] {escape(self._change.command)} (revision {number})", highlight=False)
 
-    def _write(self, document: Document, written: bool) -> bool:
+    def _write(self, document: Document) -> None:
         """Deploy; after the first time only while our own document still stands, for Serve has no compare-and-swap."""
-        if written:
+        if self._written:
             lock.require_ours(self._service.read(PATIENCE_S), self._claim)
-        self._service.write(document, PATIENCE_S if written else 0)
-        return True
+        self._service.write(document, PATIENCE_S if self._written else 0)
+        self._written = True
+
+    def _note(self, number: int, result: str) -> None:
+        if lacking := self._service.ended(number, self._claim, result):
+            self._console.print(f"[yellow]warning:[/] {escape(lacking)}", highlight=False)
 
     def _deployed(self) -> bool:
         """Whether any step of this command was deployed."""
@@ -164,6 +196,7 @@ class Execution:
         document = lock.with_claim(before, number, claim, gateway(before).get("previous", {}))
         lock.require_ours(self._service.read(PATIENCE_S), self._claim)
         self._service.write(document, PATIENCE_S)
+        self._note(number, "went back")
         try:
             self._wait("going back", Expected(document, claim))
         except NotHealthyError as error:
@@ -171,7 +204,7 @@ class Execution:
         raise NotHealthyError(f"{reason}; the service is back to what it was: nothing else changed")
 
 
-def execute(console: Console, service: RunningService, current: Document, change: Change, options: Options) -> None:
+def execute(console: Console, service: Target, current: Document, change: Change, options: Options) -> None:
     """Carry out a change of a running service.
 
     Raises:

@@ -30,6 +30,10 @@ class ConflictError(EmbedserveError):
     """Another operator changes the service, or changed it in between."""
 
 
+class OvertakenError(ConflictError):
+    """Another operator changed the service before this command changed anything."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """One command, and whether it is still at work."""
@@ -104,7 +108,12 @@ def require_same(seen: Document, now: Document) -> None:
     """
     require_idle(now)
     if (revision(seen), last_claim(seen)) != (revision(now), last_claim(now)) or visible(seen) != visible(now):
-        raise ConflictError(f"{_other(now)} while this command was preparing; nothing was changed here, try again")
+        raise OvertakenError(overtaken(now))
+
+
+def overtaken(now: Document) -> str:
+    """What to tell whose change came too late."""
+    return f"{last_change(now)} while this command was preparing; nothing was changed here, try again"
 
 
 def require_ours(now: Document, claim: Claim) -> None:
@@ -115,9 +124,12 @@ def require_ours(now: Document, claim: Claim) -> None:
     """
     last = last_claim(now)
     if last is None or last.id != claim.id:
-        raise ConflictError(f"{_other(now)} over this one, and theirs stands; look at `embedserve status`, try again")
+        raise ConflictError(
+            f"{last_change(now)} over this one, and theirs stands; look at `embedserve status`, try again"
+        )
 
 
-def _other(document: Document) -> str:
+def last_change(document: Document) -> str:
+    """Who deployed a document, and by which command."""
     last = last_claim(document)
-    return str(last) if last else "another tool (`serve deploy`?) deployed a configuration"
+    return str(last) if last else "another tool (`serve deploy`, `kubectl`?) deployed a configuration"

@@ -14,6 +14,7 @@ import httpx2
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from deployments.config.old_import_paths import refuse_old_paths
+from deployments.operator import lock
 from deployments.operator.document import Document, from_details
 from deployments.operator.traffic_stats import TrafficStats, parse
 from models.errors import ForbiddenError, UnavailableError
@@ -29,6 +30,8 @@ Entry = dict[str, Any]  # a version as /v1/models describes it
 class RunningService:
     """A running service, and the cluster that it runs on."""
 
+    atomic = False  # Serve has no compare-and-swap
+
     def __init__(self, dashboard: str, url: str | None = None) -> None:
         """Connect to Ray's dashboard; without ``url`` the service is looked for on the dashboard's host.
 
@@ -38,6 +41,14 @@ class RunningService:
         self._api = ServeApi(dashboard)
         self._dashboard = dashboard
         self._url = url
+
+    def details(self) -> dict[str, Any]:
+        """What Serve says of itself.
+
+        Raises:
+            ClusterError: Serve does not answer.
+        """
+        return self._api.details()
 
     def look(self) -> tuple[dict[str, Any], Document]:
         """What Serve says of its applications, and the document that the cluster was last asked for.
@@ -76,6 +87,14 @@ class RunningService:
             UnavailableError: none does.
         """
         return served_versions(self.url(document))
+
+    def begin(self, document: Document) -> int:
+        """The number of the next change."""
+        return lock.revision(document) + 1
+
+    def ended(self, number: int, claim: lock.Claim, result: str) -> str:  # noqa: ARG002 - the document says it all
+        """Nothing to note: the gateway's ``user_config`` has it."""
+        return ""
 
 
 def _patiently(step: Callable[[], T], patience_s: float) -> T:

@@ -1,4 +1,7 @@
-"""The operator's own serve_config.yaml, changed as the service is, so that it stays the truth; comments stay."""
+"""The operator's own file, changed as the service is, so that it stays the truth; comments stay.
+
+A serve_config.yaml, a RayService manifest or patch, or a kustomize folder that lists one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.embedded import find, patch_of
 from deployments.cluster.serve_file_check import check
 from deployments.operator.operations import Operation
 from models.errors import ConfigError, EmbedserveError
@@ -34,20 +37,18 @@ class YamlFile:
         Raises:
             EmbedserveError: the file is invalid, or the change does not fit it; nothing was written.
         """
-        old = ServeConfig.load(path).document
-        read = path.read_bytes()
+        if path.is_dir():
+            path = patch_of(path)
+        read = _read(path)
         text = read.decode()
-        if yaml.safe_load(text) != old:
-            raise ConfigError(f"{path} is being changed by somebody else; try again")
-        try:
-            new = operation(old)
-            check(new, str(path))
-        except EmbedserveError as error:
-            raise ConfigError(f"{path} differs from the cluster, --write cannot follow: {error}") from error
-        edited = edit(text, new)
-        if edited is not None:
-            return cls(path, read, edited)
-        return cls(path, read, yaml.safe_dump(new, sort_keys=False, default_flow_style=None, width=120), LOST)
+        found = find(text, str(path))
+        if len(found) > 1:
+            raise ConfigError(f"{path} holds {len(found)} RayServices; --write takes a file with one")
+        if found:
+            config, note = _changed(found[0].config, path, operation)
+            return cls(path, read, found[0].replaced(text, config), note)
+        config, note = _changed(text, path, operation)
+        return cls(path, read, config, note)
 
     def diff(self) -> list[str]:
         """What would be written."""
@@ -81,3 +82,30 @@ class YamlFile:
             raise ConfigError(f"the service is changed, but {error}; put this into it by hand:\n{missing}") from None
         except OSError as error:
             raise ConfigError(f"the service is changed, but {self.path} cannot be written: {error.strerror}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        read = path.read_bytes()
+        read.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    return read
+
+
+def _changed(text: str, path: Path, operation: Operation) -> tuple[str, str]:
+    """A configuration's text after a change, and what the change cost."""
+    try:
+        old = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    check(old, str(path))
+    try:
+        new = operation(old)
+        check(new, str(path))
+    except EmbedserveError as error:
+        raise ConfigError(f"{path} differs from the cluster, --write cannot follow: {error}") from error
+    edited = edit(text, new)
+    if edited is not None:
+        return edited, ""
+    return yaml.safe_dump(new, sort_keys=False, default_flow_style=None, width=120), LOST

@@ -65,3 +65,22 @@ def test_a_file_that_cannot_be_written_is_named_before_the_service_changes(tmp_p
     file = YamlFile(path, b"", "")
     with pytest.raises(ConfigError, match=r"--write: .*cannot be written.*nothing was changed"):
         file.require_writable()
+
+
+def test_a_rayservice_manifest_and_a_kustomize_folder_are_edited_like_a_serve_file(tmp_path: Path) -> None:
+    inner = "".join(f"    {line}\n" if line else "\n" for line in TEXT_OF_FILE.splitlines())
+    manifest = (
+        f"kind: RayService # ours\nmetadata: {{name: mine}}\nspec:\n  serveConfigV2: |\n{inner}  suspend: false\n"
+    )
+    path = tmp_path / "serve-config.yaml"
+    path.write_text(manifest)
+    (tmp_path / "kustomization.yaml").write_text("resources: [../base]\npatches:\n  - path: serve-config.yaml\n")
+    file = YamlFile.changed(tmp_path, partial(add, reference="text-embedding@1.1.0"))
+    file.save()
+    assert (file.path, file.note) == (path, "")
+    assert re.findall(r"# .*", path.read_text()) == re.findall(r"# .*", manifest)
+    whole = yaml.safe_load(path.read_text())
+    assert yaml.safe_load(whole["spec"]["serveConfigV2"]) == add(one_version(), "text-embedding@1.1.0")
+    assert whole["spec"]["suspend"] is False
+    YamlFile.changed(path, partial(remove, reference="text-embedding@1.1.0", drain=False)).save()
+    assert path.read_text() == manifest

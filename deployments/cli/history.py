@@ -1,0 +1,37 @@
+"""``embedserve history``: who changed a RayService's Serve configuration, and what it was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deployments.cli.operator_options import Namespace, RayService
+
+
+def history(
+    show: Annotated[int | None, typer.Option("--show", help="print the configuration of this revision")] = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
+) -> None:
+    """List the changes that commands with --kube made to a RayService, and those that they found."""
+    from deployments.cli.connect import connect_kube
+    from deployments.operator.kube.history import find
+
+    revisions = connect_kube(None, namespace, rayservice).revisions()
+    if show is not None:
+        typer.echo(find(revisions, show).config, nl=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("revision", "at", "by", "command", "result"):
+        table.add_column(column)
+    for revision in revisions:
+        words = (str(revision.number), revision.at, revision.by, revision.command, revision.result)
+        table.add_row(*map(escape, words))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)

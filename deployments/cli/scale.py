@@ -1,0 +1,26 @@
+"""``embedserve scale``: how few and how many workers a RayService has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployments.cli.operator_options import Namespace, RayService
+
+
+def scale(
+    workers: Annotated[list[str], typer.Option("--workers", help="GROUP=MIN:MAX, such as cpu=2:8; may be repeated")],
+    namespace: Namespace = None,
+    rayservice: RayService = None,
+) -> None:
+    """Change the bounds of worker groups, in the RayService and in the cluster that runs."""
+    from deployments.cli.connect import connect_kube
+    from deployments.operator.kube.api import KubeApi
+    from deployments.operator.kube.scale import Bounds
+    from deployments.operator.kube.scale import scale as change
+
+    wanted = [Bounds.parse(text) for text in workers]
+    service = connect_kube(None, namespace, rayservice)
+    for line in change(KubeApi(namespace), service.name, wanted):
+        typer.echo(line)

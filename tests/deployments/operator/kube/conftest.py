@@ -1,0 +1,98 @@
+"""A cluster of the tests' own: API server, KubeRay, Serve and gateway, and operators at their terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from deployments.cli.main import app
+from deployments.operator import converge
+from deployments.operator.kube import api as kube_api
+from deployments.operator.kube import service as kube_service
+from tests.deployments.operator.documents import two_versions
+from tests.servers.kuberay import KubeRay, kuberay
+from tests.servers.kubernetes import ApiServer, api_server
+from tests.servers.serve_rest import ServeRest, serve_rest
+
+COMMENT = "# weights are agreed with the search team"
+GROUPS = [
+    {"groupName": "cpu", "replicas": 1, "minReplicas": 1, "maxReplicas": 8},
+    {"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 4},
+]
+
+
+@dataclass
+class Cluster:
+    """Everything that a command meets."""
+
+    api: ApiServer
+    serve: ServeRest
+    operator: KubeRay
+    folder: Path
+
+    def run(self, *words: str, url: bool = True) -> Result:
+        """A command with ``--kube``, from a machine that reaches the gateway or not."""
+        place = ["--url", self.serve.url] if url else []
+        return CliRunner().invoke(app, [*words, *([] if words[0] == "history" else ["--kube", *place])])
+
+    def plain(self, *words: str) -> Result:
+        """A command without it."""
+        return CliRunner().invoke(app, [*words, "--dashboard", self.serve.url, "--url", self.serve.url])
+
+    @property
+    def text(self) -> str:
+        return str(self.api.get("rayservices", "embedserve")["spec"]["serveConfigV2"])
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load(self.text)
+        return found
+
+    def history(self) -> list[dict[str, Any]]:
+        data = self.api.get("configmaps", "embedserve-history")["data"]
+        return [yaml.safe_load(data[key]) for key in sorted(data)]
+
+
+def original() -> str:
+    """What the manifest holds at first: a text with a comment, as people write it."""
+    text = yaml.safe_dump(two_versions(), sort_keys=False)
+    return text.replace(" models:\n", f" models: {COMMENT}\n", 1)
+
+
+def rayservice(text: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "embedserve"},
+        "spec": {"serveConfigV2": text, "rayClusterConfig": {"workerGroupSpecs": GROUPS}},
+    }
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    for module, name, value in (
+        (converge, "SETTLE_S", 0.1),
+        (converge, "POLL_S", 0.02),
+        (converge, "ASKS", 1),
+        (converge, "REFRESH_S", 0.05),
+        (converge, "STALE_S", 0.15),
+        (kube_service, "FRESH_S", 0.5),
+        (kube_service, "LOOK_S", 0.02),
+        (kube_api, "RETRY_S", 0.05),
+        (kube_api, "PATIENCE_S", 1.5),
+    ):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("COLUMNS", "400")
+    with api_server() as api, serve_rest() as serve:
+        api.put("rayservices", rayservice(original()))
+        api.put("rayclusters", {"metadata": {"name": "embedserve-bcdfg"}, "spec": {"workerGroupSpecs": GROUPS}})
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path)))
+        with kuberay(api, serve) as operator:
+            operator.wait_for(4)
+            yield Cluster(api, serve, operator, tmp_path)
