@@ -20,7 +20,7 @@ from models.files import partial_path, replacing
 from models.http_client import outward
 from models.redaction import redacted
 
-CHUNK = 1 << 20  # bytes read at once
+CHUNK = 1 << 20  # bytes between two reports of progress
 CONNECT_TIMEOUT_S = 5.0  # a firewall that drops packets to the hub must not delay a start for long
 READ_TIMEOUT_S = 60.0
 CODE = re.compile(rb"<Code>(\w+)</Code>")  # S3's reason
@@ -144,10 +144,12 @@ class Transfer:
             length = response.headers.get("content-length")
             total = done + int(length) if length else None
             with partial.open("ab" if done else "wb") as file:
-                for chunk in response.iter_bytes(CHUNK):
+                told = done
+                for chunk in response.iter_bytes():  # as they come: nothing that arrived is lost when the line breaks
                     file.write(chunk)
                     done += len(chunk)
-                    self.reporter.progress(label, done, total)
+                    if done - told >= CHUNK or done == total:
+                        self.reporter.progress(label, told := done, total)
 
     def _failure(self, error: Exception, url: str) -> SourceError:
         if not isinstance(error, httpx2.HTTPStatusError):

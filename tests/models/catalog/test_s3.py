@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.random import Generator
 
 from models.catalog import retries
 from models.catalog.catalog import ROOT, S3Source
@@ -101,6 +102,25 @@ def test_a_server_that_says_when_to_come_back_is_not_asked_before(server: S3Serv
     assert "answered 429 (SlowDown)" in notes.lines[0]
 
 
+KINDS: list[Callable[[Generator], Fault]] = [
+    lambda chance: cut(int(chance.integers(0, len(BLOCK)))),
+    lambda chance: refuse(int(chance.choice([408, 425, 429, 500, 502, 503, 504]))),
+    lambda _: refuse(429, retry_after="0"),
+]
+
+
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 100))])
+def test_whatever_happens_fewer_times_than_there_are_tries_the_file_is_whole(
+    server: S3Server, tmp_path: Path, seed: int
+) -> None:
+    chance = np.random.Generator(np.random.PCG64(seed))
+    server.faults = [KINDS[int(chance.integers(len(KINDS)))](chance) for _ in range(chance.integers(1, retries.TRIES))]
+    count = len(server.faults)
+    assert got(tmp_path) == BLOCK
+    assert server.sent == len(BLOCK), "what had arrived was not sent again"
+    assert len(server.asked) <= count + 1  # fewer where a line is cut behind the end
+
+
 REFUSALS: dict[str, tuple[Fault, str, int]] = {
     "throttled for ever": (BUSY, r"127\.0\.0\.1 answered 429 \(SlowDown\) for .*model\.onnx", retries.TRIES),
     "told to come back in an hour": (refuse(503, retry_after="3600"), "asks to come back in 3600 s", 1),
@@ -129,12 +149,10 @@ def test_a_file_that_was_begun_with_other_bytes_is_fetched_anew(server: S3Server
     assert got(tmp_path) == BLOCK
 
 
-def test_a_line_that_always_cuts_after_some_megabytes_brings_the_file_in_the_end(
-    server: S3Server, tmp_path: Path
-) -> None:
-    server.always = cut((1 << 20) + (1 << 18))
+def test_a_line_that_always_cuts_after_a_while_brings_the_file_in_the_end(server: S3Server, tmp_path: Path) -> None:
+    server.always = cut(300_000)
     url = signed_url(SOURCE.s3, "onnx/model.onnx")
-    download(url, tmp_path / "model", SHA256, Silent(), retries=retries.Retries(tries=2))
+    download(url, tmp_path / "model", SHA256, Silent(), retries=retries.Retries(tries=5))
     assert (tmp_path / "model").read_bytes() == BLOCK
 
 
@@ -193,8 +211,7 @@ import os, sys
 from pathlib import Path
 from models.catalog import retries
 from models.catalog.catalog import S3Source
-from models.catalog.download import Silent, download
-from models.catalog.s3 import signed_url
+from models.catalog.download import Silent
 from models.catalog.sources import fetch
 count, source, store = int(sys.argv[1]), S3Source.model_validate_json(sys.argv[2]), Path(sys.argv[3])
 retries.FIRST_S = 0.01
@@ -220,7 +237,8 @@ for child in children:
 counts = pytest.mark.parametrize("count", [AT_ONCE, pytest.param(100, marks=pytest.mark.slow)])
 
 
-@counts
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [100])
 def test_many_processes_that_want_a_file_at_once_get_it_by_one_transfer(
     server: S3Server, tmp_path: Path, count: int
 ) -> None:
@@ -237,8 +255,14 @@ def test_many_processes_share_one_transfer_that_is_cut_and_throttled(
     assert (len(server.asked), server.sent) == (3, len(BLOCK))
 
 
-@pytest.mark.parametrize(("fault", "tries"), [(BUSY, retries.TRIES), (corrupt, 1)], ids=["throttles", "corrupts"])
-@counts
+@pytest.mark.parametrize(
+    ("count", "fault", "tries"),
+    [
+        pytest.param(AT_ONCE, BUSY, retries.TRIES, id="throttles"),
+        pytest.param(100, BUSY, retries.TRIES, id="throttles a hundred", marks=pytest.mark.slow),
+        pytest.param(100, corrupt, 1, id="corrupts what a hundred want", marks=pytest.mark.slow),
+    ],
+)
 def test_many_processes_learn_from_one_of_them_that_the_server(
     server: S3Server, tmp_path: Path, count: int, fault: Fault, tries: int
 ) -> None:

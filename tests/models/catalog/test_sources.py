@@ -227,7 +227,9 @@ def test_a_killed_download_leaves_no_file_that_looks_whole_and_goes_on(server: F
     command = [sys.executable, "-c", DOWNLOAD, f"{server.url}/model", str(target), BLOCK_SHA256]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"{1 << 20} {len(BLOCK)}\n"
+        done, total = map(int, process.stdout.readline().split())
+        assert (1 << 20) <= done <= (2 << 20)
+        assert total == len(BLOCK)
         process.send_signal(signal.SIGKILL)
         assert process.wait(WAIT_S) == -signal.SIGKILL
     assert left(tmp_path) == []
