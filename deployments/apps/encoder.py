@@ -86,7 +86,10 @@ class Encoder:
     def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
         self._engine.timeout_s = config.engine_timeout_s
         self._batcher.limit(config.batch_cost)
-        self._metrics.note_provider(self._labels, loaded.embedder.engine.provider)
+        self._metrics.keep_old_names(config.old_metric_names)
+        provider, precision = loaded.embedder.engine.provider, loaded.embedder.artifact.spec.precision
+        self._metrics.note_numerics(self._labels, loaded.label.hash, loaded.label.numerics, provider, precision)
+        self._metrics.note_provider(self._labels, provider)
 
     async def describe(self, max_age_s: float = 10.0) -> ModelInfo:
         """What this replica serves now, after an embedding that is at most ``max_age_s`` seconds old has proved that it works.
@@ -149,7 +152,7 @@ class Encoder:
         else:
             prepared = await self._decoders.prepare(loaded.prepare, items, queued)
         ready = time.perf_counter()
-        self._metrics.stage.observe((*self._labels, "preprocess"), (ready - start) * 1000)
+        self._metrics.stage.observe((*self._labels, "preprocess"), ready - start)
         tracing.stage("preprocess", trace.span, start, ready)
         errors = {i: _item_error(row) for i, row in enumerate(prepared) if isinstance(row, InputError)}
         rows = [row for row in prepared if not isinstance(row, InputError)]
@@ -174,9 +177,9 @@ class Encoder:
         padding = run.calls[0].loaded.embedder.padding(run.rows)
         if padding is not None:
             self._metrics.padding.observe(self._labels, padding)
-        self._metrics.stage.observe((*self._labels, "inference"), (run.ended - run.began) * 1000)
+        self._metrics.stage.observe((*self._labels, "inference"), run.ended - run.began)
         for call in run.calls:
-            self._metrics.stage.observe((*self._labels, "queue"), (run.began - call.since) * 1000)
+            self._metrics.stage.observe((*self._labels, "queue"), run.began - call.since)
             call.trace.queue_s, call.trace.inference_s = run.began - call.since, run.ended - run.began
             tracing.stage("queue", call.trace.span, call.since, run.began)
         traced = [(call.trace.span, call.trace.callers) for call in run.calls if call.trace.span]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from ray import serve
@@ -81,6 +82,7 @@ class Gateway:
             return
         self._registry.configure(config)
         self._access_log.on = config.access_log
+        self._metrics.keep_old_names(config.old_metric_names)
         self._configured = True
         self._use(config.internals)
         if not self._tasks:
@@ -102,6 +104,7 @@ class Gateway:
                 seams.SEAMS.report(self._metrics)
                 self._embeddings.report()
                 self._metrics.keys_age.set(self._auth.age_s)
+                self._metrics.keys_expiry.set(self._auth.next_expiry(time.time()))
             except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
                 logger.exception("refreshing the registry failed")
             await asyncio.sleep(REFRESH_S)

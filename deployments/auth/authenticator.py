@@ -98,6 +98,11 @@ class Authenticator:
         """Seconds since the key file was last read whole; 0 where no file holds the keys."""
         return 0.0 if self._watched is None else self._watched.age_s
 
+    def next_expiry(self, now: float) -> float:
+        """When the next key expires that has not yet done so at ``now``, both in seconds since 1970; 0 where none does."""
+        moments = [held.key.expires.timestamp() for held in self._keys if held.key.expires is not None]
+        return min((moment for moment in moments if moment > now), default=0.0)
+
     @property
     def refuses_all(self) -> bool:
         """Whether no key is accepted, because their file could not be read for too long."""

@@ -14,6 +14,7 @@ from deployments.operator.traffic_stats import TrafficStats
 COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "asleep": "cyan"}
 COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
 TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
+NUMERICS = "numerics"  # last and cut off first: it is long, and `/v1/models` has it too
 ABSENT = "–"
 
 
@@ -27,6 +28,7 @@ def table(
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=Text("\n".join(reasons)), caption_justify="left")
     for name in (*COLUMNS, *TRAFFIC):
         result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
+    result.add_column(NUMERICS, overflow="ellipsis")
     for entry in entries:
         shadow = entry.get("shadow")
         result.add_row(
@@ -37,6 +39,7 @@ def table(
             f"{entry['share']:.0%}" + (f" +{shadow:g}%" if isinstance(shadow, int | float) and shadow else ""),
             str(entry["replicas"]),
             *traffic((stats or {}).get(entry["id"]), seconds),
+            entry.get("numerics") or "?",
         )
     return result
 

@@ -45,6 +45,9 @@ class EncoderConfig(Strict):
     numerics: str = AGREED
     cuda_graph: bool = False  # replay captured launches: faster for small batches, but only one batch runs at a time
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
+    # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
+    # go on working until they read the new ones. The next release has neither the old names nor this key.
+    old_metric_names: bool = True
     limits: EncoderLimits = EncoderLimits()  # of images; refused here as in the gateway
 
     @field_validator("numerics")

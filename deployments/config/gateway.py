@@ -33,6 +33,9 @@ class GatewayConfig(Strict):
     cache: Cache = Cache()
     internals: Internals = Internals()
     access_log: bool = True  # a line for each request costs 10 µs; without it no request can be looked up
+    # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
+    # go on working until they read the new ones. The next release has neither the old names nor this key.
+    old_metric_names: bool = True
     revision: int = 0  # raised by each of the operators' commands, so that two at once notice each other
     previous: dict[str, Any] = {}  # by model, what `embedserve rollback` restores; `@last` marks a change under way
 

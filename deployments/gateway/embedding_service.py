@@ -93,6 +93,7 @@ class EmbeddingService:
         record = RECORD.get()
         if record is not None:
             record.model, record.version, record.items, record.bulk = *labels, len(request.items), request.bulk
+            record.modality = version.modality
         self._rates.take(request.client, len(request.items), self.registry.config.rate)
         result = await self._embed(request, version)
         if record is not None:
@@ -100,7 +101,7 @@ class EmbeddingService:
             record.numerics = result.label.numerics
         self.metrics.items.add(labels, len(result.vectors))
         self.metrics.tokens.add(labels, result.tokens)
-        self.metrics.latency.observe(labels, (time.perf_counter() - start) * 1000)
+        self.metrics.latency.observe((*labels, version.modality), time.perf_counter() - start)
         return result
 
     async def _embed(self, request: EmbedRequest, version: ModelVersion) -> EmbedResult:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ray.serve import metrics
 
 from deployments.observability.labels import Labels
+from deployments.observability.old_names import MILLISECONDS, OldHistogram
 
-MILLISECONDS = [1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000, 10000, 30000]
+SECONDS = [ms / 1000 for ms in MILLISECONDS]
 
 
 class Histogram:
@@ -14,9 +15,13 @@ class Histogram:
 
     KEEP = 5000  # as many as a second has; the rest of that second's are dropped
 
-    def __init__(self, name: str, description: str, boundaries: list[float], labels: Labels) -> None:
-        """Register the metric with Ray."""
+    def __init__(
+        self, name: str, description: str, boundaries: list[float], labels: Labels, before: OldHistogram | None = None
+    ) -> None:
+        """Register the metric with Ray; ``before`` gets what it gets, while ``old`` is set."""
+        self.old = True
         self._labels = labels
+        self._before = before
         self._metric = metrics.Histogram(name, description, boundaries=boundaries, tag_keys=labels)  # type: ignore[arg-type]
         self._pending: list[tuple[Labels, float]] = []
 
@@ -30,3 +35,7 @@ class Histogram:
         pending, self._pending = self._pending, []
         for values, value in pending:
             self._metric.observe(value, dict(zip(self._labels, values, strict=True)))
+        if self._before is not None and self.old:
+            for values, value in pending:
+                self._before.observe(values, value)
+            self._before.flush()

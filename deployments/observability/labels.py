@@ -4,3 +4,4 @@ from __future__ import annotations
 
 Labels = tuple[str, ...]  # names, or the values of one series in the same order
 VERSION: Labels = ("model", "version")
+ANY = "*"  # model, version and modality of a request for which none was chosen

@@ -19,6 +19,7 @@ class Record:
     span: Span | None = None  # of the request, where it is traced
     model: str | None = None
     version: str | None = None
+    modality: str | None = None
     hash: str | None = None
     numerics: str | None = None
     cache: str | None = None

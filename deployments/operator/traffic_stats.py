@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 PREFIX = "ray_"  # Ray's own exporter puts it before every name
 REQUESTS = "embedserve_requests_total"
-LATENCY = "embedserve_request_latency_ms_bucket"
+LATENCY = "embedserve_request_duration_seconds_bucket"
 
 
 @dataclass
@@ -19,7 +19,9 @@ class TrafficStats:
 
     answered: float = 0
     failed: float = 0  # answers with a status of 500 or more
-    buckets: dict[float, float] = field(default_factory=lambda: defaultdict(float))  # upper bound in ms → cumulative
+    buckets: dict[float, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # upper bound in seconds → cumulative
 
     def since(self, earlier: TrafficStats) -> TrafficStats:
         """What was counted in between; a replica that stopped takes its counts along, which shows as 0."""
@@ -29,7 +31,11 @@ class TrafficStats:
         return difference
 
     def quantile_ms(self, part: float) -> float | None:
-        """The latency below which ``part`` of the answers lie, linear within a bucket as Prometheus does it."""
+        """The latency in ms below which ``part`` of the answers lie, linear within a bucket as Prometheus does it."""
+        seconds = self._quantile(part)
+        return None if seconds is None else seconds * 1000
+
+    def _quantile(self, part: float) -> float | None:
         bounds = sorted(self.buckets)
         total = self.buckets[bounds[-1]] if bounds else 0
         if total <= 0:

@@ -13,13 +13,13 @@ from deployments.http.status import SHED
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.observability.labels import ANY
 from deployments.observability.request_record import RECORD, Record
 
 PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
 PATH_CHARACTERS = 200  # of a path; ours are shorter
 GONE = 499  # the client left before its answer was made
 FAILED = 500  # what the server answers when an exception passes every layer
-ANY = "*"  # model and version of a request for which none was chosen
 ENDPOINT = "endpoint"  # where a scope holds the function that answers, once routing found one
 
 
@@ -61,7 +61,7 @@ class RequestLog:
 
     def _count(self, status: int, record: Record) -> None:
         labels = (record.model or ANY, record.version or ANY)
-        self._metrics.requests.add((*labels, str(status)))
+        self._metrics.requests.add((*labels, str(status), record.modality or ANY))
         if status in SHED and record.error is not None:  # no error: the readiness of a model, which may be 503 too
             self._metrics.shed.add((*labels, SHED[status]))
 

@@ -102,6 +102,15 @@ def test_a_key_is_refused_from_its_end_on(path: Path) -> None:
         auth.authenticate([f"Bearer {key}"], "embed", end.timestamp())
 
 
+def test_the_next_key_to_expire_is_known_and_those_without_an_end_or_past_it_do_not_count(path: Path) -> None:
+    early, late = datetime(2030, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC)
+    store(path, *(new_key(f"k{i}", ("embed",), end)[1] for i, end in enumerate([None, late, early])))
+    auth = auth_of(path)
+    assert auth.next_expiry(early.timestamp() - 1) == early.timestamp()
+    assert auth.next_expiry(early.timestamp()) == late.timestamp()
+    assert auth.next_expiry(late.timestamp()) == 0
+
+
 def test_keys_come_and_go_with_the_file(path: Path) -> None:
     (first, one), (second, two) = new_key("one", ("embed",)), new_key("two", ("embed",))
     store(path, one)

@@ -88,7 +88,10 @@ class Application:
 
     def requests(self) -> Counter[tuple[str, ...]]:
         """``embedserve_requests`` by model, version and code."""
-        return Counter(self.embeddings.metrics.requests._pending)
+        found: Counter[tuple[str, ...]] = Counter()
+        for (*labels, _), count in self.embeddings.metrics.requests._pending.items():
+            found[tuple(labels)] += int(count)
+        return found
 
     def shed(self) -> Counter[tuple[str, ...]]:
         """``embedserve_shed`` by model, version and reason."""

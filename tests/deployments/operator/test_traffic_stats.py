@@ -9,9 +9,9 @@ EXPOSITION = """
 # TYPE ray_embedserve_requests_total counter
 ray_embedserve_requests_total{model="text-embedding",version="1.0.0",code="200",replica="a"} 90.0
 ray_embedserve_requests_total{model="text-embedding",version="1.0.0",code="503",replica="b"} 10.0
-ray_embedserve_request_latency_ms_bucket{le="10.0",model="text-embedding",version="1.0.0"} 50.0
-ray_embedserve_request_latency_ms_bucket{le="20.0",model="text-embedding",version="1.0.0"} 100.0
-ray_embedserve_request_latency_ms_bucket{le="+Inf",model="text-embedding",version="1.0.0"} 100.0
+ray_embedserve_request_duration_seconds_bucket{le="0.01",model="text-embedding",version="1.0.0"} 50.0
+ray_embedserve_request_duration_seconds_bucket{le="0.02",model="text-embedding",version="1.0.0"} 100.0
+ray_embedserve_request_duration_seconds_bucket{le="+Inf",model="text-embedding",version="1.0.0"} 100.0
 ray_embedserve_items_total{model="text-embedding",version="1.0.0"} 7.0
 ray_node_cpu_count{ip="x"} 2.0
 """
