@@ -29,7 +29,7 @@ from tests.integration.audit import foreign, open_ports, shown_to_others
 from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
-from tests.k8s.metrics import ONLY_WITH_GPU, used
+from tests.k8s.metrics import ONLY_WITH_GPU, ONLY_WITH_KUBERAY, selected, used
 from tests.k8s.tools import serve_config
 
 pytestmark = pytest.mark.timeout(900)
@@ -277,11 +277,26 @@ def test_every_metric_of_alerts_and_dashboards_is_exported(story: Story, tmp_pat
     story.nodes.deploy(story.document)
     hurried = story.post({"model": FP32, "input": LISTS[0]}, **{"x-request-timeout-seconds": "0.001"})
     assert hurried.status_code == 504
-    wanted = used() - ONLY_WITH_GPU
+    wanted = used() - ONLY_WITH_GPU - ONLY_WITH_KUBERAY
+    old = {
+        "ray_embedserve_request_latency_ms_bucket",
+        "ray_embedserve_stage_latency_ms_count",
+        "ray_embedserve_api_keys_age_s",
+    }
     assert len(wanted) > 10
 
     def missing() -> set[str]:
         assert story.post({"model": "text-embedding", "input": SINGLES[0]}).status_code == 200
-        return wanted - set(story.nodes.samples())
+        found = story.nodes.samples()
+        labels = {name: set().union(*(labels for labels, _ in rows)) for name, rows in found.items()}
+        chosen = {
+            f"{name}{{{label}}}"
+            for name, asked in selected().items()
+            if name in wanted
+            for label in asked - labels.get(name, set())
+        }
+        return ((wanted | old) - set(found)) | chosen
 
     wait(lambda: f"exported by no node: {sorted(missing())}", lambda: not missing())
+    bounds = {labels["le"] for labels, _ in story.nodes.samples()["ray_embedserve_request_duration_seconds_bucket"]}
+    assert {"0.5", "2.5"} <= bounds, "the objectives' bounds are buckets"

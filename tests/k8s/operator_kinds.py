@@ -26,14 +26,20 @@ class Relabeling(Strict):
 class Endpoint(Strict):
     port: str
     interval: str = Field(pattern=r"^\d+s$")
-    relabelings: list[Relabeling]
+    honor_labels: bool = Field(default=False, alias="honorLabels")
+    relabelings: list[Relabeling] = []
 
 
 class Selector(Strict):
     match_labels: dict[str, str] = Field(alias="matchLabels")
 
 
+class NamespaceSelector(Strict):
+    match_names: list[str] = Field(alias="matchNames")
+
+
 class PodMonitorSpec(Strict):
+    namespaces: NamespaceSelector | None = Field(default=None, alias="namespaceSelector")
     selector: Selector
     endpoints: list[Endpoint] = Field(alias="podMetricsEndpoints")
 
@@ -48,14 +54,21 @@ class PodMonitor(Strict):
 class Alert(Strict):
     alert: str = Field(pattern=r"^Embedserve[A-Za-z0-9]+$")
     expr: str
-    wait: str = Field(default="0s", alias="for", pattern=r"^\d+[sm]$")
+    wait: str = Field(default="0s", alias="for", pattern=r"^\d+[smh]$")
     labels: dict[Literal["severity"], Literal["warning", "critical"]]
     annotations: dict[Literal["summary", "runbook_url"], str]
 
 
+class Recording(Strict):
+    record: str = Field(pattern=r"^[a-z]+:embedserve_[a-z_]+:[a-z0-9_]+$")
+    expr: str
+    labels: dict[Literal["slo"], str] = {}
+
+
 class Group(Strict):
     name: str
-    rules: list[Alert]
+    interval: str = Field(default="1m", pattern=r"^\d+[sm]$")
+    rules: list[Alert | Recording]
 
 
 class Rules(Strict):

@@ -13,8 +13,15 @@ import yaml
 from tests.k8s import metrics
 from tests.k8s.tools import K8S, ROOT, require
 
-FILE = K8S / "monitoring" / "dashboard.json"
-VARIABLES = {"$__rate_interval": "5m", "$namespace": ".*", "$model": ".*", "$version": ".*"}
+FILE = K8S / "monitoring" / "objects" / "dashboard.json"
+VARIABLES = {
+    "$__rate_interval": "5m",
+    "$namespace": ".*",
+    "$model": ".*",
+    "$version": ".*",
+    "$first": "1",
+    "$second": "2",
+}
 
 
 def dashboard():
@@ -80,6 +87,20 @@ def test_panels_have_their_own_numbers_and_do_not_overlap():
         assert max(x for x, _ in own) < 24
         assert not own & cells, panel["title"]
         cells |= own
+
+
+def test_what_recording_rules_record_is_all_that_queries_read():
+    recorded = {rule["record"] for rule in metrics.rules() if "record" in rule}
+    queries = (*metrics.dashboard_queries(), *metrics.alert_queries())
+    assert {name for query in queries for name in re.findall(r"slo:[a-z_]+:[a-z0-9_]+", query)} == recorded
+
+
+def test_what_is_read_of_kuberay_is_what_its_operator_exports():
+    used = {name for name in metrics.used() if name.startswith("kuberay_")}
+    assert used == set(metrics.KUBERAY)
+    for query in metrics.alert_queries():
+        for name, matchers in re.findall(r"(kuberay_\w+)\{([^}]*)\}", query):
+            assert set(metrics.MATCHER.findall(matchers)) <= metrics.KUBERAY[name]
 
 
 def test_variables_that_queries_use_are_defined():
