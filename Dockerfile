@@ -3,8 +3,8 @@
 #   docker build --target cpu -t embedserve:0.1.0-cpu .
 #   docker build --target gpu -t embedserve-gpu:0.1.0-gpu .
 # Models are fetched by the pods; `--build-arg BAKE="text-embedding@1.0.0 image-embedding@1.0.0"` puts them inside.
-# The base is pinned by tag. Pin it by digest in your build as well: --build-arg BASE=python:...@sha256:...
-ARG BASE=python:3.11.14-slim-bookworm
+# The base is pinned by digest, of all its architectures. Renew both together: --build-arg BASE=python:...@sha256:...
+ARG BASE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${BASE} AS source
 WORKDIR /build
@@ -47,9 +47,11 @@ CMD ["embedserve", "--help"]
 
 FROM runtime AS gpu
 COPY --from=install-gpu /opt/embedserve /opt/embedserve
-# CUDA and cuDNN come from the locked wheels; the driver comes from the node, by NVIDIA's container runtime.
+# CUDA and cuDNN come from the locked wheels; the driver comes from the node, by NVIDIA's container runtime, which starts no
+# container on a driver that is older than the wheels' CUDA needs (docs/gpu.md, "Drivers").
 RUN find /opt/embedserve -type d -path '*/nvidia/*/lib' > /etc/ld.so.conf.d/embedserve-cuda.conf && ldconfig
 ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_REQUIRE_CUDA="cuda>=13.0" \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000
 ARG BAKE=""

@@ -53,7 +53,7 @@ def test_both_targets_stand_on_one_base_pinned_to_a_patch_release():
     stages = {rest.split()[-1] for word, rest in parse(TEXT) if word == "FROM" and " AS " in rest}
     assert set(bases) - stages == {"${BASE}"}
     (default,) = (rest for word, rest in parse(TEXT) if word == "ARG" and rest.startswith("BASE="))
-    assert re.fullmatch(r"BASE=python:\d+\.\d+\.\d+-slim-\w+", default)
+    assert re.fullmatch(r"BASE=python:\d+\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", default)
 
 
 @pytest.mark.parametrize(("rule", "text"), BROKEN.values(), ids=BROKEN)
@@ -68,6 +68,16 @@ def test_there_is_a_cpu_and_a_gpu_target_and_each_installs_its_locked_requiremen
         assert f"RUN scripts/k8s_install.sh {kind} /opt/embedserve" in TEXT
     install = (ROOT / "scripts" / "k8s_install.sh").read_text(encoding="utf-8")
     assert '--require-hashes --requirement "$requirements"' in install
+
+
+def test_a_node_whose_driver_is_too_old_for_the_locked_wheels_starts_no_gpu_container():
+    """NVIDIA's container runtime reads the variable; drivers of a branch run every minor release of its CUDA."""
+    locked = (ROOT / "requirements" / "gpu.txt").read_text(encoding="utf-8")
+    majors = set(re.findall(r"^nvidia-(?:cuda-runtime|cudnn-cu)(\d*)==(\d+)\.", locked, re.MULTILINE))
+    cuda = {major for suffix, major in majors if not suffix} | {suffix for suffix, _ in majors if suffix}
+    assert cuda == {"13"}
+    assert 'NVIDIA_REQUIRE_CUDA="cuda>=13.0"' in TEXT.partition(" AS gpu\n")[2]
+    assert "| 13.x | 580 |" in (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
 
 
 def test_models_are_not_baked_in_unless_a_build_argument_names_them():

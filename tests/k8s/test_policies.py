@@ -193,8 +193,24 @@ def test_high_availability_survives_the_loss_of_the_head_or_of_one_node(folder):
     budget = only(built(folder), "PodDisruptionBudget", "embedserve-cpu")["spec"]["minAvailable"]
     group = next(group for group in cluster["workerGroupSpecs"] if group["groupName"] == "cpu")
     assert group["minReplicas"] > budget >= 2
-    command = only(built(folder), "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert "--requirepass" in command
+
+
+@everywhere
+def test_no_budget_stops_a_drain_for_good(folder):
+    groups = service(folder)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    counts = {group["groupName"]: group["minReplicas"] for group in groups}
+    for resource in built(folder):
+        if resource["kind"] == "PodDisruptionBudget":
+            spec = resource["spec"]
+            assert counts[spec["selector"]["matchLabels"]["embedserve/node"]] > spec["minAvailable"]
+            assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@everywhere
+def test_scaling_down_a_cluster_spares_the_heads_node(folder):
+    notes = pods(service(folder))["head"]["metadata"]["annotations"]
+    assert notes["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert notes["karpenter.sh/do-not-disrupt"] == "true"
 
 
 @everywhere

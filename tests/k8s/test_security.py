@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.k8s.tools import built, containers, environment, everywhere, only, pods, service
@@ -30,6 +32,14 @@ def test_every_container_meets_the_restricted_pod_security_standard(folder):
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert container["resources"]["limits"]["memory"]
             assert not container["image"].endswith(":latest")
+
+
+@everywhere
+def test_images_of_others_are_pinned_by_digest(folder):
+    templates = [*pods(service(folder)).values()]
+    templates += [r["spec"]["template"] for r in built(folder) if r["kind"] == "StatefulSet"]
+    images = {container["image"] for template in templates for container in containers(template)}
+    assert not [i for i in images if not i.startswith("embedserve") and not re.search(r":.+@sha256:[0-9a-f]{64}$", i)]
 
 
 @everywhere
