@@ -24,6 +24,7 @@ KUBERAY = {
     "kuberay_cluster_condition_provisioned": {"name", "namespace", "condition"},
 }
 ONLY_WITH_KUBERAY = {*KUBERAY, "ray_embedserve_manifest_drift"}
+ONLY_WITH_SHARED_CACHE = {"ray_embedserve_shared_cache_up"}  # tests/integration/connected/test_shared_cache.py finds it
 
 
 def dashboard_queries() -> list[str]:
