@@ -14,7 +14,12 @@ from deployments.cli.operator_options import DASHBOARD, Dashboard, DryRun
 
 
 def hold_replicas(
-    file: Annotated[Path, typer.Argument(help="the configuration of the new cluster")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="the configuration of the new cluster: a Serve file, a RayService manifest, or a kustomize folder"
+        ),
+    ],
     dashboard: Dashboard = DASHBOARD,
     dry_run: DryRun = False,
 ) -> None:
@@ -40,7 +45,9 @@ def hold_replicas(
     console.print(coloured(changed.diff()), end="")
     if not dry_run:
         try:
-            write_whole(file, changed.after.encode(), before=changed.read)
+            write_whole(changed.path, changed.after.encode(), before=changed.read)
         except OSError as error:
-            raise ConfigError(f"{file} cannot be written: {error}") from error
-        console.print(f"wrote {escape(str(file))}" + (f"; {changed.note}" if changed.note else ""), highlight=False)
+            raise ConfigError(f"{changed.path} cannot be written: {error}") from error
+        console.print(
+            f"wrote {escape(str(changed.path))}" + (f"; {changed.note}" if changed.note else ""), highlight=False
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -121,3 +122,26 @@ def test_the_command_writes_the_file_of_the_new_cluster_and_keeps_its_comments(d
     assert [line for line in file.read_text().splitlines() if line.lstrip().startswith("#")] == comments
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "nothing to change" in again.stdout
+
+
+def test_a_kustomize_folder_is_held_in_its_patch_and_the_rest_of_that_stays(dashboard: str, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay"
+    shutil.copytree(ROOT / "k8s" / "overlays" / "ha", overlay)
+    patch = overlay / "serve-config.yaml"
+    before = list(yaml.safe_load_all(patch.read_text()))
+    command = [
+        str(Path(sys.executable).with_name("embedserve")),
+        "hold-replicas",
+        str(overlay),
+        "--dashboard",
+        dashboard,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    after = list(yaml.safe_load_all(patch.read_text()))
+    held = scaling(yaml.safe_load(after[0]["spec"]["serveConfigV2"]))
+    assert held["TextEncoder"]["min_replicas"] == held["TextEncoder"]["initial_replicas"] == 3
+    assert after[1:] == before[1:]
+    assert {path.name: path.read_text() for path in overlay.iterdir() if path != patch} == {
+        path.name: path.read_text() for path in (ROOT / "k8s" / "overlays" / "ha").iterdir() if path.name != patch.name
+    }
