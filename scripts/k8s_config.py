@@ -3,6 +3,7 @@
 python scripts/k8s_config.py --check         # exit code 1 and names where the manifests differ
 python scripts/k8s_config.py --write         # renews them
 python scripts/k8s_config.py --print base    # the configuration alone, as `serve deploy` reads it
+python scripts/k8s_config.py --write ~/mine  # in an overlay of your own, which says in variant.yaml what it changes
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ SOURCE = ROOT / "serve_config.yaml"
 CATALOG = ROOT / "models" / "catalog.yaml"
 MANIFESTS = ROOT / "k8s"
 FILE = "serve-config.yaml"
+SETTINGS = "variant.yaml"  # beside it: what the folder changes
 SERVICE = "embedserve"
 GPU_PLACEMENT = {"num_cpus": 3, "num_gpus": 1}  # of the 4 cores beside each GPU, one stays for HAProxy and the raylet
 GPU_SCALING = {  # a GPU's node takes minutes to come back
@@ -60,15 +63,31 @@ class Variant:
     profile: str = "production"
     gpu: bool = False  # CLIP on GPUs
     replicas: int = 1  # at least this many of everything that does not scale to zero
+    service: str = SERVICE  # the RayService's name
 
 
-VARIANTS = (
-    Variant("base"),
-    Variant("overlays/dev", profile="development"),
-    Variant("overlays/gpu", gpu=True),
-    Variant("overlays/ha", replicas=2),
-    Variant("overlays/ha-gpu", gpu=True, replicas=2),
-)
+def variant_of(folder: Path, manifests: Path = MANIFESTS) -> Variant:
+    """What a folder's ``variant.yaml`` says; a key that it does not know is an error.
+
+    Raises:
+        ValueError: the file cannot be used.
+    """
+    path = folder / SETTINGS
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        name = folder.relative_to(manifests) if folder.is_relative_to(manifests) else folder
+        return Variant(str(name), **told)
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        keys = ", ".join(field.name for field in fields(Variant) if field.name != "folder")
+        raise ValueError(f"{path}: {error}; it may say {keys}") from None
+
+
+def variants(manifests: Path = MANIFESTS) -> tuple[Variant, ...]:
+    """Every folder below ``manifests`` that has a ``variant.yaml``."""
+    return tuple(variant_of(path.parent, manifests) for path in sorted(manifests.rglob(SETTINGS)))
+
+
+VARIANTS = variants()
 
 
 def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]:
@@ -145,7 +164,9 @@ def manifest(document: dict[str, Any], variant: Variant) -> str:
     """The patch that puts a variant's configuration into the RayService."""
     config = cluster_config(document, variant)
     text = "".join(f"    {line}\n" for line in serve_yaml(config).splitlines())
-    return HEADER.format(service=SERVICE, config=text, preload=" ".join(artifacts(config)), profile=variant.profile)
+    return HEADER.format(
+        service=variant.service, config=text, preload=" ".join(artifacts(config)), profile=variant.profile
+    )
 
 
 def artifacts(config: dict[str, Any]) -> list[str]:
@@ -164,10 +185,17 @@ def embedded(text: str) -> dict[str, Any]:
     raise ValueError("no RayService with serveConfigV2 among the documents")
 
 
-def drifted(source: Path = SOURCE, manifests: Path = MANIFESTS) -> dict[Path, str]:
-    """The manifests that differ from what the source would give, with what they should hold."""
+def drifted(source: Path = SOURCE, manifests: Path = MANIFESTS, own: Sequence[Path] = ()) -> dict[Path, str]:
+    """The manifests that differ from what the source would give, with what they should hold.
+
+    Args:
+        source: the Serve file.
+        manifests: the folder whose variants are looked at.
+        own: folders elsewhere, which are looked at instead.
+    """
     document = yaml.safe_load(source.read_text(encoding="utf-8"))
-    wanted = {manifests / variant.folder / FILE: manifest(document, variant) for variant in VARIANTS}
+    found = [variant_of(folder.absolute()) for folder in own] or variants(manifests)
+    wanted = {manifests / variant.folder / FILE: manifest(document, variant) for variant in found}
     return {
         path: text for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
@@ -177,25 +205,36 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="The Serve configuration inside the Kubernetes manifests.")
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument(
-        "--check", action="store_true", help="exit code 1 where manifests differ from serve_config.yaml"
-    )
+    action.add_argument("--check", action="store_true", help="exit code 1 where manifests differ from the Serve file")
     action.add_argument("--write", action="store_true", help="renew the manifests")
-    action.add_argument("--print", dest="folder", choices=[variant.folder for variant in VARIANTS])
+    action.add_argument("--print", dest="folder", help="the configuration of one folder, below k8s/ or anywhere")
+    parser.add_argument("--source", type=Path, default=SOURCE, help="the Serve file; the repository's by default")
+    parser.add_argument("own", nargs="*", type=Path, help="overlays of your own, each with a variant.yaml")
     options = parser.parse_args()
-    if options.folder:
-        document = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
-        variant = next(variant for variant in VARIANTS if variant.folder == options.folder)
-        sys.stdout.write(serve_yaml(cluster_config(document, variant)))
-        return 0
-    changes = drifted()
+    try:
+        return _print(options) if options.folder else _renew(options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _print(options: argparse.Namespace) -> int:
+    below = MANIFESTS / options.folder
+    variant = variant_of(below if (below / SETTINGS).is_file() else Path(options.folder).absolute())
+    document = yaml.safe_load(options.source.read_text(encoding="utf-8"))
+    sys.stdout.write(serve_yaml(cluster_config(document, variant)))
+    return 0
+
+
+def _renew(options: argparse.Namespace) -> int:
+    changes = drifted(options.source, own=options.own)
     for path, text in changes.items():
-        name = path.relative_to(ROOT)
+        name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if options.write:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
         else:
-            print(f"{name} differs from serve_config.yaml; run `python scripts/k8s_config.py --write`")
+            print(f"{name} differs from {options.source.name}; run `python scripts/k8s_config.py --write`")
     return 1 if changes and not options.write else 0
 
 

@@ -12,19 +12,25 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from deployments.cli.operator_options import Namespace, RayService
 from models.errors import UnavailableError
 
 if TYPE_CHECKING:
     from deployments.operator.traffic_stats import TrafficStats
 
+LOCAL = "http://127.0.0.1:8000"
 PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
 WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
 
 def status(
-    url: Annotated[str, typer.Option(help="the service")] = "http://127.0.0.1:8000",
+    url: Annotated[str | None, typer.Option(help=f"the service; {LOCAL} if left out, except with --kube")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="keep the table up to date until Ctrl-C")] = False,
     interval: Annotated[float, typer.Option(min=0.2, help="seconds between two looks of --watch")] = 2,
+    kube: Annotated[bool, typer.Option("--kube", help="the RayService: who changed it, does Serve run it?")] = False,
+    dashboard: Annotated[str | None, typer.Option(help="of Ray; with --kube, to compare all of it")] = None,
+    namespace: Namespace = None,
+    rayservice: RayService = None,
 ) -> None:
     """Show what a running service serves: versions, states, hashes, shares, replicas, rates, latencies, errors."""
     from deployments.cli.status_table import table
@@ -33,6 +39,15 @@ def status(
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
+    if kube:
+        from deployments.cli.connect import connect_kube
+        from deployments.operator.kube.report import report
+
+        for line in report(connect_kube(url, namespace, rayservice), dashboard):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if url is None:
+            return
+    url = url or LOCAL
     versions, stats = served_versions(url), traffic_stats(url)
     first = table(versions, stats, None)
     if not watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,18 @@ from ray.serve.schema import ServeDeploySchema
 from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import Catalog
-from scripts.k8s_config import CATALOG, FILE, SOURCE, VARIANTS, Variant, cluster_config, drifted, embedded, manifest
+from scripts.k8s_config import (
+    CATALOG,
+    FILE,
+    SETTINGS,
+    SOURCE,
+    VARIANTS,
+    Variant,
+    cluster_config,
+    drifted,
+    embedded,
+    manifest,
+)
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 
 IDS = [variant.folder for variant in VARIANTS]
@@ -58,7 +70,7 @@ def test_a_changed_source_is_noticed(tmp_path):
 def test_the_check_command_names_a_file_edited_by_hand_and_write_renews_it(tmp_path):
     for folder in ("scripts", "k8s"):
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.name in (FILE, "k8s_config.py"):
+            if path.is_file() and path.name in (FILE, SETTINGS, "k8s_config.py"):
                 copy = tmp_path / path.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
@@ -147,3 +159,27 @@ def test_the_source_is_left_as_it_was():
 def test_what_a_manifest_embeds_is_what_was_put_in():
     for variant in VARIANTS:
         assert embedded(manifest(document(), variant)) == cluster_config(document(), variant)
+
+
+def test_an_overlay_of_ones_own_outside_of_the_repository_is_generated_builds_and_validates(tmp_path):
+    own = tmp_path / "mine"
+    own.mkdir()
+    base = os.path.relpath(K8S / "base", own)
+    (own / "kustomization.yaml").write_text(f"resources: [{base}]\npatches:\n  - path: {FILE}\n")
+    (own / SETTINGS).write_text("replicas: 3\n")
+
+    def run(*words):
+        command = [sys.executable, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    script = str(ROOT / "scripts" / "k8s_config.py")
+    assert run(script, "--check", str(own)).returncode == 1
+    assert run(script, "--write", str(own)).returncode == 0
+    assert run(script, "--check", str(own)).returncode == 0
+    said = run("-m", "deployments.cli.main", "validate", str(own))
+    assert said.returncode == 0, said.stderr
+    assert "RayService embedserve: 3 applications, valid" in said.stdout
+    assert deployments(embedded((own / FILE).read_text()))["Gateway"]["autoscaling_config"]["min_replicas"] == 3
+    (own / SETTINGS).write_text("replica: 3\n")
+    refused = run(script, "--check", str(own))
+    assert (refused.returncode, "it may say profile, gpu, replicas, service" in refused.stderr) == (2, True)

@@ -7,7 +7,9 @@ from functools import partial
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from deployments.cli.main import app
 from deployments.operator import operations
 from deployments.operator.execute import Change, Execution, Options
 from deployments.operator.kube.api import KubeApi
@@ -242,3 +244,19 @@ def test_an_event_says_who_did_what(cluster: Cluster) -> None:
     (event,) = cluster.api.all("events")
     assert "route text-embedding 1.0.0=90 1.1.0=10" in event["message"]
     assert (event["type"], event["involvedObject"]["kind"]) == ("Normal", "RayService")
+
+
+def test_status_says_who_changed_what_last_and_where_serve_differs(cluster: Cluster) -> None:
+    assert cluster.run("promote", f"{TEXT}@1.1.0").exit_code == 0
+
+    def status(*words: str) -> str:
+        result = CliRunner().invoke(app, ["status", "--kube", *words])
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    said = status("--dashboard", cluster.serve.url)
+    assert f"ran `promote {TEXT}@1.1.0`" in said
+    assert "drift: none" in said
+    cluster.serve.deploy(operations.route(cluster.document, TEXT, {"1.0.0": 90, "1.1.0": 10}, {}))
+    assert "1.1.0: 10" in status("--dashboard", cluster.serve.url)
+    assert "drift: not known here" in status()
