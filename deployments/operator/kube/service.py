@@ -120,7 +120,7 @@ class KubeService:
         fresh = self._observed_at is not None and now - self._observed_at >= FRESH_S
         said = status.details(resource, document, fresh)
         if not seen:
-            said["waiting"] = "KubeRay has not seen the change yet"
+            said["waiting"] = "KubeRay has not submitted the change yet"
         elif not fresh and self._asked(document) is None:
             said["waiting"] = "KubeRay has not reported on Serve since the change"
         return said, document
