@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from deployments.cli.operator_options import Namespace, RayService
-from models.errors import UnavailableError
+from models.errors import ConfigError, UnavailableError
+from models.redaction import redacted
 
 if TYPE_CHECKING:
     from deployments.operator.traffic_stats import TrafficStats
@@ -44,9 +45,12 @@ def status(
         from deployments.operator.kube.report import report
 
         for line in report(connect_kube(url, namespace, rayservice), dashboard):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(redacted(line), highlight=False, markup=False, soft_wrap=True)
         if url is None:
             return
+    elif dashboard or namespace or rayservice:
+        given = dashboard or namespace or rayservice
+        raise ConfigError(f"{given} is for what is compared with a RayService: say --kube too")
     url = url or LOCAL
     versions, stats = served_versions(url), traffic_stats(url)
     first = table(versions, stats, None)

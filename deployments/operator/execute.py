@@ -75,6 +75,8 @@ class Execution:
         Raises:
             ConflictError: it does not, or is half done, or the other one is still at work.
         """
+        if self._written:
+            lock.require_ours(self._service.read(), self._claim)  # says whose change stands now
         if self._written or not self._service.atomic:
             raise error
         now = self._service.read()

@@ -22,12 +22,12 @@ class ChangeNote:
 
     revision: int
     claim: dict[str, Any]
-    digest: str
+    fingerprint: str  # of the text
 
     @classmethod
     def of(cls, revision: int, claim: Claim, text: str) -> ChangeNote:
         """The note for a text."""
-        return cls(revision, asdict(claim), digest(text))
+        return cls(revision, asdict(claim), fingerprint(text))
 
     @classmethod
     def read(cls, annotations: dict[str, str] | None) -> ChangeNote | None:
@@ -43,9 +43,9 @@ class ChangeNote:
 
     def fits(self, text: str) -> bool:
         """Whether the text is the one that was written with this note."""
-        return self.digest == digest(text)
+        return self.fingerprint == fingerprint(text)
 
 
-def digest(text: str) -> str:
+def fingerprint(text: str) -> str:
     """A short hash of a configuration's text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

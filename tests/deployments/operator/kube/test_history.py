@@ -26,22 +26,19 @@ def done(result: object) -> str:
 
 def test_rollback_goes_several_changes_back_without_the_artifacts_at_hand(cluster: Cluster) -> None:
     done(cluster.run("route", TEXT, "1.0.0=90", "1.1.0=10"))
-    done(cluster.run("route", TEXT, "1.0.0=50", "1.1.0=50"))
     done(cluster.run("promote", f"{TEXT}@1.1.0"))
     assert share(cluster) == 1
     done(cluster.run("rollback", TEXT, "--steps", "2"))
-    assert share(cluster) == 0.1
-    done(cluster.run("rollback", TEXT))
-    assert share(cluster) == 1
-    done(cluster.run("rollback", TEXT, "--to", "1"))
     assert share(cluster) == 0
     assert cluster.text == original()
+    done(cluster.run("rollback", TEXT, "--to", "2"))
+    assert share(cluster) == 0.1
     listed = done(cluster.run("history"))
     assert f"rollback {TEXT} --steps 2" in listed
     assert done(cluster.run("history", "--show", "1")) == original()
-    with pytest.raises(EmbedserveError, match="6 earlier states of text-embedding, not 40"):
+    with pytest.raises(EmbedserveError, match="4 earlier states of text-embedding, not 40"):
         raise cluster.run("rollback", TEXT, "--steps", "40").exception
-    with pytest.raises(EmbedserveError, match="revision 99 is not kept; there are: 1 to 7"):
+    with pytest.raises(EmbedserveError, match="revision 99 is not kept; there are: 1 to 5"):
         raise cluster.run("rollback", TEXT, "--to", "99").exception
 
 
