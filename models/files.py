@@ -14,6 +14,7 @@ from filelock import FileLock
 from models.errors import ConfigError
 
 PRIVATE = 0o600
+PARTIAL = ".partial"
 NAME_BYTES = 240  # of a file's name, for which file systems take 255: `.partial` and `.lock` come behind it
 ACL = "system.posix_acl_access"  # the attribute in which Linux keeps who else may read a file
 
@@ -28,7 +29,7 @@ def partial_path(target: Path) -> Path:
     Where ``target`` is a link, that is the folder of the file behind it.
     """
     real = Path(os.path.realpath(target))
-    return real.with_name(real.name + ".partial")
+    return real.with_name(real.name + PARTIAL)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from models.modalities.text import TextEmbedder
 BATCH_COPIES = 4  # of the mixed lengths: 32 texts, as many as a full call of short ones
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16")
 SIZES = ((64, 48), (1, 1), (300, 7))  # width and height
+GREY = 128
 
 
 def service_checks(embedder: Embedder, *, batch_dependent: bool) -> Iterator[tuple[str, bool, str]]:
@@ -65,7 +66,8 @@ def _inputs(embedder: Embedder) -> Iterator[tuple[str, Sequence[Prepared]]]:
 
 def _picture(mode: str, size: tuple[int, int]) -> bytes:
     width, height = size
-    shades = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
+    # Grey and not black, of which a graph without biases makes nothing.
+    shades = (GREY + np.add.outer(np.arange(height), np.arange(width))).astype(np.uint8)
     grey = Image.fromarray(shades, "L")
     picture = Image.fromarray(shades.astype(np.uint16) * 256) if mode == "I;16" else grey.convert("RGB").convert(mode)
     file = io.BytesIO()

@@ -19,6 +19,7 @@ from models.catalog.sources import fetch
 from models.catalog.store_fault import store_fault
 from models.catalog.text_folder import head_of
 from models.catalog.turns import in_turn
+from models.catalog.undo import clear_interrupted
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
 from models.files import replacing, write_whole
 from models.graph.append import append_head
@@ -48,6 +49,7 @@ def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = 
     ready = _servable(spec, retry_s, allow_synthetic=allow_synthetic)
     if ready is not None:  # without the lock, which a store that is mounted read-only does not give
         return ready
+    clear_interrupted()
     try:
         with in_turn(
             spec.graph.with_suffix(""), f"pull, synthetic {allow_synthetic}"

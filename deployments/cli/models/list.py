@@ -12,7 +12,9 @@ from deployments.cli.models.references import selected
 def list_models() -> None:
     """List every version, what it is, and whether its files are here."""
     from models.catalog.store import is_synthetic, kept_artifact
+    from models.catalog.undo import clear_interrupted
 
+    clear_interrupted()
     table = Table("model", "type", "dimensions", "precision", "weights", "size", "sources", "hash")
     for spec in selected(None):
         kept = kept_artifact(spec)

@@ -27,8 +27,10 @@ def verify(
     ] = None,
 ) -> None:
     """Check that each version's files are unchanged, load and run as the service runs them; exit code 1 when one does not."""
+    from models.catalog.undo import clear_interrupted
     from models.verify import verify as checks_of
 
+    clear_interrupted()
     table = Table("model", "check", "", "detail")
     failed = False
     for spec in selected(references):
