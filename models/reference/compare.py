@@ -14,21 +14,16 @@ import numpy as np
 from PIL import Image
 
 from models.catalog.artifact import Artifact
-from models.catalog.catalog import FileSource, SyntheticSource, resolve_path, store
-from models.catalog.download import Silent
-from models.catalog.sources import fetch
 from models.embedder import Embedder
 from models.engine.types import Vectors
 from models.errors import ArtifactError, EmbedserveError
 from models.modalities.text import TextEmbedder
-from models.modalities.text_config import TextConfig
 from models.reference import library
+from models.reference.folder import folder_of
 from models.reference.samples import texts
 
 WAIT_S = 1800  # for a large model on a slow machine: 100 texts, a third of them long
 NEEDED = {"fp32": 0.99999, "fp16": 0.999, "int8": 0.98}  # lowest cosine; what int8 gives is in docs/models.md
-CLASS = "sentence_transformers.models"
-MODULES, POOLING = "modules.json", "1_Pooling"
 
 
 def reference_check(artifact: Artifact, embedder: Embedder, python: Path) -> tuple[bool, str]:
@@ -41,7 +36,7 @@ def reference_check(artifact: Artifact, embedder: Embedder, python: Path) -> tup
     """
     try:
         with tempfile.TemporaryDirectory(prefix="embedserve-reference-") as place:
-            folder = _folder(artifact, Path(place))
+            folder = folder_of(artifact, Path(place))
             ours, theirs = _both(embedder, folder, python, Path(place))
     except EmbedserveError as error:
         return False, str(error)
@@ -90,58 +85,3 @@ def _picture(index: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(coarse).resize((int(width), int(height)), Image.Resampling.BICUBIC).save(file, "PNG")
     return file.getvalue()
-
-
-def _folder(artifact: Artifact, place: Path) -> Path:
-    """A folder that the library opens: the owner's, where it still says how texts become vectors, or one made of the entry.
-
-    Raises:
-        ArtifactError: the version has no weights that the library could open.
-    """
-    source = next((s for s in artifact.spec.sources if not isinstance(s, SyntheticSource)), None)
-    if source is None or not any(name.endswith("config.json") for name in source.files):
-        raise ArtifactError("its source has no config.json, so that no library can open it")
-    if isinstance(source, FileSource) and (resolve_path(source.folder) / MODULES).is_file():
-        return resolve_path(source.folder)
-    if isinstance(source, FileSource) and artifact.spec.type != "text":
-        return resolve_path(source.folder)
-    target = place / "model"
-    target.mkdir()
-    for name, path in fetch(source, store() / "files", Silent()).items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).symlink_to(path.resolve())
-    if artifact.spec.type == "text":
-        _write_modules(artifact, target)
-    return target
-
-
-def _write_modules(artifact: Artifact, target: Path) -> None:
-    """The files of sentence-transformers that say what the entry says, and the tokenizer as it is used."""
-    config = TextConfig.model_validate(artifact.spec.config)
-    if config.dense or artifact.tokenizer is None:
-        raise ArtifactError("its folder is gone, and its dense layers are not written anew: put it back")
-    (target / "tokenizer.json").unlink()
-    (target / "tokenizer.json").write_bytes(artifact.tokenizer.read_bytes())
-    kinds = (("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize"))
-    listed = [
-        {"idx": i, "name": str(i), "path": path, "type": f"{CLASS}.{kind}"} for i, (path, kind) in enumerate(kinds)
-    ]
-    hidden = json.loads((target / "config.json").read_text(encoding="utf-8")).get("hidden_size")
-    documents: dict[str, Any] = {
-        MODULES: listed if config.normalize else listed[:2],
-        f"{POOLING}/config.json": {
-            "embedding_dimension": hidden,
-            "pooling_mode": list(config.poolings),
-            "include_prompt": config.include_prompt,
-        },
-        "sentence_bert_config.json": {"max_seq_length": config.max_sequence_length},
-        "tokenizer_config.json": {"tokenizer_class": "TokenizersBackend"},
-        "config_sentence_transformers.json": {
-            "prompts": config.prompts,
-            "default_prompt_name": config.default_prompt,
-            "truncate_dim": config.truncate_dim,
-        },
-    }
-    (target / POOLING).mkdir()
-    for name, document in documents.items():
-        (target / name).write_text(json.dumps(document), encoding="utf-8")
