@@ -19,7 +19,7 @@ from models.modalities.text import TextEmbedder
 BATCH_COPIES = 4  # of the mixed lengths: 32 texts, as many as a full call of short ones
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16")
 SIZES = ((64, 48), (1, 1), (300, 7))  # width and height
-GREY = 128
+GREY = 160  # white in a picture of two colours
 
 
 def service_checks(embedder: Embedder, *, batch_dependent: bool) -> Iterator[tuple[str, bool, str]]:
