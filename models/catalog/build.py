@@ -66,7 +66,7 @@ def build_weights(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
         return build_graph(config, weights, linear_for(spec), spec.config, spec.type)
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
-    except (ValueError, TypeError, IndexError) as error:  # of numpy: shapes that do not fit each other
+    except (ValueError, TypeError, IndexError, ArithmeticError) as error:  # of numpy: shapes that do not fit each other
         raise ArtifactError(f"its config.json and its weights do not fit each other: {error}") from error
 
 

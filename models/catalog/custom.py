@@ -66,7 +66,14 @@ def described(
     precision_of(precision)
     try:
         folder, entry = _entry(origin, precision, tower, wishes or Wishes())
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:  # files of any content
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # files of any content
         raise ArtifactError(
             f"{origin}: its files are not what they should be ({type(error).__name__}: {str(error)[:160]})"
         ) from error
