@@ -22,6 +22,7 @@ WRITES = {
     "models/files.py": "itself",
     "models/catalog/entries.py": "the trial that `replacing` gave it",
     "models/reference/compare.py": "in a temporary folder of its own",
+    "models/reference/folder.py": "the same",
     "models/catalog/download.py": "a part of a download, which is renamed when it is whole",
     "models/catalog/sources.py": "what `replacing` gave it",
     "models/graph/calibration.py": "a developer's tool, in the project's own folder",
