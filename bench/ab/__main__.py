@@ -57,7 +57,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("other", type=Path, help="the other checkout, with its own .venv")
     names = ", ".join(load.name for load in LOADS)
     parser.add_argument("--loads", help=f"some of: {names}; separated by commas")
-    parser.add_argument("--precisions", default=",".join(VERSIONS), help="some of: %(default)s")
+    parser.add_argument("--precisions", default="int8,fp32", help=f"some of: {', '.join(VERSIONS)}; %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="each starts both services once; %(default)s")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each load; %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the other one")

@@ -21,7 +21,7 @@ from bench.systems.server import Server
 from models.catalog.catalog import ROOT
 
 MODEL = "text-embedding"
-VERSIONS = {"int8": "1.1.0", "fp32": "1.0.0"}
+VERSIONS = {"int8": "1.1.0", "fp32": "1.0.0", "bf16": "1.3.0"}
 TOKENS = 13
 WARM_S = 2
 START_S = 900  # the first start of a checkout may have to fetch and build its models

@@ -1,4 +1,4 @@
-"""How far the int8 and fp16 versions lie from fp32, on inputs that the recipes were not tuned on: ``make fidelity``.
+"""How far the int8, fp16 and bf16 versions lie from fp32, on inputs that the recipes were not tuned on: ``make fidelity``.
 
 Three samples: paragraphs of installed packages' documentation, the pictures that scikit-image and scikit-learn ship,
 and pairs that people judged (WordSim-353, SimLex-999 and Lee's fifty news articles, which gensim ships for its tests).
@@ -20,6 +20,7 @@ from bench.models.wheels import members
 from models.catalog.catalog import Catalog
 from models.catalog.store import is_synthetic, pull
 from models.embedder import open_embedder
+from models.engine.openvino import bf16_refusal
 from models.fidelity import compare, cosines
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
@@ -28,7 +29,7 @@ CHOSEN_BY = 1200  # of the corpus: the int8 recipe was tuned on them, so they ar
 TEXTS = 2400
 GENSIM = "gensim==4.4.0"
 PICTURES = (("scikit-image==0.26.0", "skimage/data"), ("scikit-learn==1.7.2", "sklearn/datasets/images"))
-VERSIONS = ("1.1.0", "1.2.0")
+VERSIONS = ("1.1.0", "1.2.0", *(("1.3.0",) if bf16_refusal() is None else ()))
 
 Floats = NDArray[np.float64]
 

@@ -8,18 +8,18 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets, pad
+from models.engine.session import Session
 
 Feeds = Mapping[str, NDArray[Any]]
 
 
 class CutEngine:
-    """Runs one session in buckets; thread-safe, as ONNX Runtime's sessions are."""
+    """Runs one session in buckets; thread-safe, as sessions are."""
 
-    def __init__(self, session: ort.InferenceSession, output: str, buckets: Buckets, threads: int) -> None:
+    def __init__(self, session: Session, output: str, buckets: Buckets, threads: int) -> None:
         """Run ``session`` and return ``output``; ``threads`` runs compute at a time, each on its own."""
         self.buckets = buckets
         self.threads = threads

@@ -1,4 +1,4 @@
-"""A graph in ONNX Runtime: arrays in, unit vectors out."""
+"""A graph and what runs it: arrays in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets
@@ -24,7 +23,7 @@ from models.engine.provider_options import Device
 from models.engine.providers import CPU, CUDA, TENSORRT
 from models.engine.runner import Runner
 from models.engine.runs import BATCH_TOKENS, RunLimits
-from models.engine.session import EngineOptions, shared_session
+from models.engine.session import EngineOptions, Session, shared_session
 from models.engine.shapes import with_profiles
 from models.engine.types import Feeds, Vectors
 from models.errors import ArtifactError
@@ -49,7 +48,7 @@ T = TypeVar("T")
 
 
 class Engine:
-    """A graph and its session. Thread-safe: ONNX Runtime runs one session from many threads."""
+    """A graph and its session. Thread-safe, as sessions are."""
 
     def __init__(self, path: Path, options: EngineOptions | None = None, *, buckets: Plan | None = None) -> None:
         """Load a serving graph or a ready-made one, at once or, with ``options.lazy``, at the first use.
@@ -102,7 +101,7 @@ class Engine:
 
     @property
     def provider(self) -> str:
-        """The execution provider that computes the graph, as ONNX Runtime reports it."""
+        """The execution provider that computes the graph, as its session reports it."""
         provider: str = self.graph.session.get_providers()[0]
         return provider
 
@@ -187,7 +186,7 @@ class Engine:
 class Graph:
     """A session and what its inputs and outputs mean."""
 
-    session: ort.InferenceSession
+    session: Session
     inputs: dict[str, type[np.generic]]
     output: str
     per_token: bool
@@ -257,9 +256,7 @@ def _for_precision(path: Path, options: EngineOptions) -> EngineOptions:
     return replace(options, provider="openvino", gpus=None, device=Device())
 
 
-def _bound(
-    session: ort.InferenceSession, output: str, buckets: Buckets, options: EngineOptions
-) -> GpuEngine | CutEngine | None:
+def _bound(session: Session, output: str, buckets: Buckets, options: EngineOptions) -> GpuEngine | CutEngine | None:
     """Runs the graph in fixed shapes; None if it does not run in such."""
     if options.on_openvino:
         return CutEngine(session, output, buckets, options.thread_count)
@@ -276,7 +273,7 @@ def _prefers_inputs(path: Path, options: EngineOptions) -> bool:
     return precision is not None and precision.by_input and "embedserve.pooling" in properties
 
 
-def _output(session: ort.InferenceSession, path: Path) -> tuple[str, bool]:
+def _output(session: Session, path: Path) -> tuple[str, bool]:
     """The name of the output to take, and whether it has a vector per token."""
     shapes = {o.name: len(o.shape) for o in session.get_outputs()}
     for name in (*POOLED_OUTPUTS, *TOKEN_OUTPUTS):

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import onnxruntime as ort
 
-from models.engine.providers import CPU, CUDA, OPENVINO, PLUGIN, TENSORRT
+from models.engine.providers import CPU, CUDA, OPENVINO, PACKAGE, TENSORRT
 
 SHORT = {CPU: "cpu", OPENVINO: "openvino", CUDA: "cuda", TENSORRT: "tensorrt"}
 # What ONNX Runtime and OpenVINO choose their kernels by, best first.
@@ -59,13 +59,12 @@ def instruction_set(flags: Set[str], machine: str, *, integers: bool = False, bf
 
 def runtime_version(provider: str) -> str:
     """Name and version of what computes on a provider."""
-    runtime = f"onnxruntime-{ort.__version__}"
     if provider != OPENVINO:
-        return runtime
+        return f"onnxruntime-{ort.__version__}"
     try:
-        return f"{runtime}+openvino-{version(PLUGIN)}"
+        return f"openvino-{version(PACKAGE)}"
     except PackageNotFoundError:
-        return f"{runtime}+openvino"
+        return "openvino"
 
 
 def _slug(text: str) -> str:

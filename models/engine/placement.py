@@ -29,15 +29,6 @@ def off_card(placed: Placement) -> dict[str, int]:
     return {operator: count for (provider, operator), count in placed.items() if provider == CPU and _product(operator)}
 
 
-def products_by_provider(placed: Placement) -> Mapping[str, int]:
-    """How many products each provider computes; what a provider fused into one operator of its own counts as one."""
-    counts: Counter[str] = Counter()
-    for (provider, operator), count in placed.items():
-        if provider != CPU or _product(operator):
-            counts[provider] += count
-    return counts
-
-
 def mostly_off_card(placed: Placement) -> bool:
     """Whether the CPU computes most of the products, so that the card would only slow the graph down.
 

@@ -29,16 +29,6 @@ def flags_in(cpuinfo: str) -> frozenset[str]:
     return frozenset()
 
 
-@cache
-def processor_vendor() -> str:
-    """Who made the processor, as ``vendor_id`` says; empty where the kernel does not say."""
-    try:
-        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("vendor_id")), "")
-
-
 def machine() -> str:
     """The architecture, such as ``x86_64``."""
     return platform.machine()

@@ -13,8 +13,8 @@ WISHES: tuple[Wish, ...] = get_args(Wish)
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-OPENVINO = "OpenVINOExecutionProvider"  # of a plugin, which ONNX Runtime loads when it is asked for
-PLUGIN = "onnxruntime-ep-openvino"  # the package that brings it
+OPENVINO = "OpenVINO"  # no provider of ONNX Runtime: a runtime beside it
+PACKAGE = "openvino"  # which brings it
 CHAIN = (TENSORRT, CUDA, CPU)  # each computes what those before it cannot
 PROVIDERS: dict[Wish, str] = {"tensorrt": TENSORRT, "cuda": CUDA, "openvino": OPENVINO, "cpu": CPU}
 
@@ -24,14 +24,14 @@ def choose(wish: Wish, available: Sequence[str], *, gpus: float | None = None) -
 
     Args:
         wish: ``auto`` begins with the best available provider, a name with that one; those after it in ``CHAIN`` follow.
-            ``openvino`` is a plugin, which no build lists, and never chosen by ``auto`` but for graphs that only it computes.
+            ``openvino`` is another runtime, and never chosen by ``auto`` but for graphs that only it computes.
         available: from ``onnxruntime.get_available_providers()``, which lists what this build of ONNX Runtime supports,
             whether or not there is a driver and a card.
         gpus: how many Ray assigned to this process. At 0, ``auto`` takes the CPU: a card that is visible belongs to
             another replica. None outside of Ray.
     """
     if wish == "openvino":
-        return (OPENVINO, CPU)
+        return (OPENVINO,)
     start = PROVIDERS[wish] if wish in PROVIDERS else CPU if gpus == 0 else CHAIN[0]
     chain = CHAIN[CHAIN.index(start) :]
     return tuple(name for name in chain if name in available or name == CPU)

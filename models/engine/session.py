@@ -1,4 +1,4 @@
-"""Creates ONNX Runtime sessions; equal ones are created once per process."""
+"""Creates sessions; equal ones are created once per process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import onnxruntime as ort
 
-from models.engine import openvino
+from models.engine.openvino_session import OpenVinoSession
 from models.engine.placement import RECORD, mostly_off_card, placement
 from models.engine.provider_options import Device, with_options
-from models.engine.providers import CPU, OPENVINO, Wish, choose, preload
+from models.engine.providers import CPU, Wish, choose, preload
 from models.engine.saturation import EXACT, saturates
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
@@ -22,6 +22,7 @@ from models.graph.onnx_file import check, contents, digest
 from models.graph.precision import PRECISIONS
 
 Parallelism = Literal["auto", "operators", "inputs"]
+Session: TypeAlias = ort.InferenceSession | OpenVinoSession
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,18 @@ class EngineOptions:
 
 
 _LOCK = threading.Lock()
-_SESSIONS: weakref.WeakValueDictionary[tuple[str, EngineOptions, int], ort.InferenceSession]
+_SESSIONS: weakref.WeakValueDictionary[tuple[str, EngineOptions, int], Session]
 _SESSIONS = weakref.WeakValueDictionary()
 
 
-def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSession:
+def shared_session(path: Path, options: EngineOptions, threads: int) -> Session:
     """The session of a graph. Graphs with equal bytes and options share one, and so one copy of the weights.
 
     A session is freed when nobody uses it any more.
 
     Raises:
         ArtifactError: the file is missing, refers to files outside its folder, needs custom operators, or does not load
-            in ONNX Runtime.
+            in ONNX Runtime, or in OpenVINO where that is asked for.
     """
     if not path.is_file():
         raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
@@ -100,7 +101,8 @@ def shared_session(path: Path, options: EngineOptions, threads: int) -> ort.Infe
     with _LOCK:
         session = _SESSIONS.get(key)
         if session is None:
-            session = _SESSIONS[key] = _make(path, options, threads)
+            make = _on_openvino if options.on_openvino else _make
+            session = _SESSIONS[key] = make(path, options, threads)
         return session
 
 
@@ -121,22 +123,15 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
         settings.add_session_config_entry(RECORD, "1")
     preload(providers)
     try:
-        if providers[0] == OPENVINO:
-            return _on_openvino(path, settings, options.thread_count)
         return _first_that_loads(path, settings, providers, options.device)
-    except ArtifactError:
-        raise
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes
         reason = str(error).split("\n")[0].replace(str(path), path.name)
         raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
 
 
-def _on_openvino(path: Path, settings: ort.SessionOptions, threads: int) -> ort.InferenceSession:
+def _on_openvino(path: Path, options: EngineOptions, _: int) -> OpenVinoSession:
     precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", ""))
-    openvino.configure(settings, bf16=precision is not None and precision.bf16, threads=threads)
-    session = ort.InferenceSession(str(path), settings, enable_fallback=0)
-    openvino.require_all(placement(session), path.name)
-    return session
+    return OpenVinoSession(path, bf16=precision is not None and precision.bf16, threads=options.thread_count)
 
 
 def _first_that_loads(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.cluster.precision_choice import FASTER, VARIABLE, Choice, choose, tried
+from deployments.cluster.precision_choice import VARIABLE, Choice, choose, tried
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT, Catalog
 from models.errors import ConfigError
@@ -13,30 +13,28 @@ FP32, BF16, INT8 = (f"text-embedding@{version}" for version in ("1.0.0", "1.3.0"
 
 
 def chosen(
-    artifact: str = FP32, *, amx: bool = True, refused: str | None = None, failed: str | None = None, **environment: str
+    artifact: str = FP32, *, refused: str | None = None, failed: str | None = None, **environment: str
 ) -> Choice:
-    flags = FASTER if amx else frozenset({"avx512_bf16"})
-    return choose(FP32, artifact, Catalog.load(), environment, flags, lambda: refused, lambda *_: failed)
+    return choose(FP32, artifact, Catalog.load(), environment, lambda: refused, lambda *_: failed)
 
 
 def test_bf16_is_taken_where_it_is_faster() -> None:
     choice = chosen()
     assert choice.artifact == BF16
-    assert choice.line == f"{FP32}: bf16 ({BF16}), about 3 times as fast with amx_bf16"
+    assert choice.line == f"{FP32}: bf16 ({BF16}), which this processor computes faster than fp32"
     image = "image-embedding@1.0.0"
-    pictures = choose(image, image, Catalog.load(), {}, FASTER, lambda: None, lambda *_: None)
+    pictures = choose(image, image, Catalog.load(), {}, lambda: None, lambda *_: None)
     assert pictures.artifact == "image-embedding@1.3.0"
 
 
 @pytest.mark.parametrize(
     ("choice", "why"),
     [
-        (chosen(amx=False), "bf16 was found faster on processors with amx_bf16 alone"),
         (chosen(refused="this processor has no instructions for it"), "this processor has no instructions for it"),
         (chosen(failed="it was slow"), "bf16 was tried on this machine: it was slow"),
         (chosen(**{VARIABLE: "fp32"}), f"{VARIABLE} says so"),
     ],
-    ids=["other instructions", "no instructions", "a trial that failed", "an operator who wants fp32"],
+    ids=["no instructions", "a trial that failed", "an operator who wants fp32"],
 )
 def test_fp32_stays_elsewhere(choice: Choice, why: str) -> None:
     assert choice == Choice(FP32, f"{FP32}: fp32; {why}")

@@ -54,7 +54,7 @@ def test_a_class_is_one_short_string_that_a_header_can_carry() -> None:
     assert numerics_class(CPU, "fp32", "avx512f", runtime) == f"cpu/fp32/avx512f/onnxruntime-{ort.__version__}"
     card = numerics_class(CUDA, "fp16", "NVIDIA H100 80GB HBM3 sm9.0", runtime_version(CUDA))
     assert card == f"cuda/fp16/nvidia-h100-80gb-hbm3-sm9.0/onnxruntime-{ort.__version__}"
-    assert "+openvino" in runtime_version(OPENVINO)
+    assert runtime_version(OPENVINO).startswith("openvino")
     assert card.isascii()
     assert len(card) < 100
 

@@ -9,17 +9,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
 from models.catalog.artifact import Artifact
 from models.embedder import open_embedder
 from models.engine import openvino
 from models.engine.engine import Engine
-from models.engine.openvino import INTEL, bf16_refusal
+from models.engine.openvino import bf16_refusal
+from models.engine.openvino_session import OpenVinoSession
 from models.engine.session import EngineOptions
 from models.errors import ArtifactError
 from models.modalities.text import TextEmbedder
@@ -55,13 +59,10 @@ WORDS = [
 ]
 
 
-def test_bf16_is_for_intels_processors_that_have_its_instructions() -> None:
-    assert bf16_refusal(AMX, INTEL) is None
-    assert bf16_refusal({"avx512_bf16"}, INTEL) is None
-    assert "no instructions for bfloat16 (none of amx_bf16, avx512_bf16" in str(bf16_refusal({"avx512f"}, INTEL))
-    assert "has avx512_bf16, and OpenVINO's plugin offers itself on Intel's" in str(
-        bf16_refusal(AMX - {"amx_tile"}, "AuthenticAMD")
-    )
+def test_bf16_is_for_processors_that_have_its_instructions() -> None:
+    assert bf16_refusal(AMX) is None
+    assert bf16_refusal({"avx512_bf16"}) is None
+    assert "no instructions for bfloat16 (none of amx_bf16, avx512_bf16" in str(bf16_refusal({"avx512f", "amx_tile"}))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,10 @@ def test_where_it_is_not_computed_a_version_says_why_and_where_it_would_start(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino, "processor_flags", lambda: frozenset({"avx2", "avx512f"}))
-    with pytest.raises(ArtifactError, match=r"no instructions for bfloat16 .* Sapphire Rapids .* fp32 or int8 version"):
+    with pytest.raises(
+        ArtifactError,
+        match=r"no instructions for bfloat16 .* Sapphire Rapids .*EPYCs from Genoa .* fp32 or int8 version",
+    ):
         open_embedder(artifact)
 
 
@@ -86,7 +90,7 @@ def test_a_card_computes_no_bf16_version(artifact: Artifact, provider: str) -> N
 @computed
 def test_what_computes_is_said_truthfully(artifact: Artifact) -> None:
     engine = embedder_of("text-embedding@1.3.0").engine
-    assert engine.provider == "OpenVINOExecutionProvider"
+    assert engine.provider == "OpenVINO"
     assert engine.numerics("bf16").startswith("openvino/bf16/")
 
 
@@ -130,11 +134,13 @@ def test_bf16_stays_close_to_fp32() -> None:
 CHILD = """
 import json, sys
 import numpy as np
-from models.engine import engine, openvino
+from models.engine import engine, session
+from models.engine.openvino_session import OpenVinoSession
 from models.engine.session import EngineOptions
 from models.embedder import open_embedder
 from tests.models.loading import artifact_of
-engine.require_bf16 = lambda name: None  # an emulated processor multiplies in float32
+engine.require_bf16 = lambda name: None
+session.OpenVinoSession = lambda path, bf16, threads: OpenVinoSession(path, bf16=False, threads=threads)
 model = open_embedder(artifact_of("text-embedding@1.3.0"), EngineOptions(threads=2))
 texts = json.load(sys.stdin)
 together = model.embed(texts)
@@ -145,9 +151,11 @@ print("RESULT", json.dumps({"provider": model.engine.provider, "same": same, "ve
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="OpenVINO's plugin is for x86-64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="emulates x86-64")
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-x86_64 (Debian: apt-get install qemu-user)")
-def test_the_plugin_computes_our_graph_on_an_intel_processor_also_an_emulated_one(artifact: Artifact) -> None:
+def test_the_same_graph_is_computed_in_float32_where_there_is_no_bfloat16_here_an_emulated_haswell(
+    artifact: Artifact,
+) -> None:
     texts = ["hello world", "x", " ".join(WORDS), " ".join(WORDS * 3)]
     command = [str(shutil.which("qemu-x86_64")), "-cpu", "Haswell", sys.executable, "-c", CHILD]
     output = subprocess.run(
@@ -155,7 +163,46 @@ def test_the_plugin_computes_our_graph_on_an_intel_processor_also_an_emulated_on
     ).stdout
     (line,) = [line for line in output.splitlines() if line.startswith("RESULT")]
     found = json.loads(line.removeprefix("RESULT"))
-    assert found["provider"] == "OpenVINOExecutionProvider"
+    assert found["provider"] == "OpenVINO"
     assert found["same"]
     exact = embedder_of("text-embedding@1.0.0").embed_items(texts)
     assert ((exact * np.array(found["vectors"])).sum(axis=1) > 0.9999).all()
+
+
+def test_products_of_integers_are_left_to_onnx_runtime() -> None:
+    with pytest.raises(
+        ArtifactError, match="has products of integers, which ONNX Runtime computes; set provider: cpu or auto"
+    ):
+        Engine(artifact_of("text-embedding@1.1.0").graph, EngineOptions(provider="openvino", threads=1))
+
+
+def test_a_graph_that_openvino_does_not_take_is_refused_in_words(tmp_path: Path) -> None:
+    text, truth = (helper.make_tensor_value_info(name, kind, [1]) for name, kind in (("text", 8), ("embedding", 9)))
+    node = helper.make_node("RegexFullMatch", ["text"], ["embedding"], pattern="a*")
+    model = helper.make_model(
+        helper.make_graph([node], "strings", [text], [truth]), opset_imports=[helper.make_opsetid("", 20)]
+    )
+    onnx.save(model, tmp_path / "strings.onnx")
+    with pytest.raises(
+        ArtifactError,
+        match=r"OpenVINO does not take strings.onnx; it takes graphs of standard operators.*RegexFullMatch",
+    ):
+        OpenVinoSession(tmp_path / "strings.onnx", bf16=False, threads=1)
+
+
+REPORTS = """
+import sys
+from pathlib import Path
+from models.engine.openvino_session import OpenVinoSession
+OpenVinoSession(Path(sys.argv[1]), bf16=False, threads=1)
+print([name for name, module in sys.modules.items() if "telemetry" in name and module and "openvino." not in name])
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="OpenVINO is installed on x86-64")
+def test_openvino_reports_to_nobody_and_leaves_nothing_in_the_home_folder(artifact: Artifact, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", REPORTS, str(artifact.graph)]
+    home = {**os.environ, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=home, timeout=120)
+    assert ended.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []

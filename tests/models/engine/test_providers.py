@@ -24,7 +24,7 @@ CHOICES: dict[str, tuple[Wish, list[str], float | None, tuple[str, ...]]] = {
     "cuda is asked for even where Ray gave nothing": ("cuda", ALL, 0, (CUDA, CPU)),
     "cuda ends at the CPU": ("cuda", [CPU], 1, (CPU,)),
     "cpu takes no card": ("cpu", ALL, 1, (CPU,)),
-    "openvino is a plugin, which no build lists": ("openvino", [CPU], 0, (OPENVINO, CPU)),
+    "openvino is a runtime of its own, which no build lists": ("openvino", [CPU], 0, (OPENVINO,)),
     "auto takes no plugin": ("auto", [OPENVINO, CPU], None, (CPU,)),
     "others that are there are left alone": ("auto", ["AzureExecutionProvider", CPU], 1, (CPU,)),
     "the CPU is always there": ("auto", [], 1, (CPU,)),
