@@ -93,7 +93,8 @@ def test_no_pattern_ends_before_the_last_line_end_of_what_it_checks() -> None:
 
 
 def test_no_program_is_started_through_a_shell_or_unpickles_what_came_from_outside() -> None:
-    forbidden = {"system", "popen", "loads_pickle", "yaml.load", "eval", "exec", "unsafe_load"}
+    forbidden = {"system", "popen", "loads_pickle", "yaml.load", "unsafe_load"}
+    built_in = {"eval", "exec"}  # methods of these names do other things
     found = []
     for file, tree in TREES.items():
         for call in calls(tree):
@@ -102,6 +103,7 @@ def test_no_program_is_started_through_a_shell_or_unpickles_what_came_from_outsi
             module = getattr(getattr(call.func, "value", None), "id", "")
             if (
                 name in forbidden
+                or getattr(call.func, "id", "") in built_in
                 or shell
                 or module in ("pickle", "cloudpickle", "marshal")
                 or f"{module}.{name}" in forbidden
