@@ -63,6 +63,10 @@ class EngineError(UnavailableError):
     """An engine failed or its process ended at this very work, which may be why: others may fail at it too."""
 
 
+class EngineTimeoutError(EngineError):
+    """An engine did not come back from this very work in time, which may be why: it is never tried again as it was."""
+
+
 class RateLimitError(EmbedserveError):
     """This caller exceeds its rate limit; it may try again after ``retry_after_s`` seconds."""
 

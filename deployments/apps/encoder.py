@@ -162,11 +162,10 @@ class Encoder:
         if rows:
             cost = sum(map(embedder.cost, rows))
             good = [i for i in range(len(items)) if i not in errors]
-            call = PreparedCall(loaded, rows, cost, ready, trace)
+            alone = getattr(queued, "alone", False)  # a gateway of an earlier release does not say
+            call = PreparedCall(loaded, rows, cost, ready, trace, alone)
             vectors[good] = await self._batcher.embed(call)
-            errors.update(
-                (good[row], ItemError("the model fails at this input", "engine_failed")) for row in call.failed
-            )
+            errors.update((good[row], why) for row, why in call.failed.items())
         return EncodeReply(
             loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s)
         )

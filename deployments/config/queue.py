@@ -29,7 +29,7 @@ class Queue(Strict):
     # The longest that dynamic batching holds back a small call to fill it, and only while every replica has work. 5 ms
     # and 20 ms serve as many requests per second: the call is full, or a replica idle, before either has passed.
     gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
-    # The deadline of a request that brings none; above engine_timeout_s, so that a call that hangs can be made again.
+    # The deadline of a request that brings none; above engine_timeout_s, so that who shared a call with what hangs is answered.
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
     # The longest deadline that a caller gets, whatever it asks for: while it waits it keeps one of `open_requests`. Ten
     # times the usual; a cold start takes a tenth of it. A longer `timeout_s` counts for everybody.

@@ -20,3 +20,4 @@ class Queued:
     # Of the artifact that must compute it, or its label's identity where the numerics class must be the same too; None
     # leaves it to whichever serves.
     hash: str | None = None
+    alone: bool = False  # an engine failed or hung at it in company: it must run without any

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import serve
 
+from deployments.contract.items import ItemError
 from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.isolation import embed_all_but
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Batches in the engine at once: the threads of one batch end at different times, and the next batch uses those that are free. 16 texts per request from
 # 32 clients: 110 requests/s on 2 cores, 92 one after the other.
 BATCHES = 2
+NEVER = 2**40  # a cost above every batch's
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +44,10 @@ class PreparedCall:
     cost: int  # in the unit of ``batch_cost``
     since: float  # perf_counter seconds when it was ready to run
     trace: CallTrace
-    failed: set[int] = field(default_factory=set)  # rows at which the engine, which works, fails
+    alone: bool = False  # it must not run with others
+    failed: dict[int, ItemError] = field(
+        default_factory=dict
+    )  # by row, where the engine fails or hangs at this very row
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,11 @@ class Run:
 def batch_cost(calls: list[PreparedCall]) -> int:
     """The size of a batch, for ``@serve.batch``. It must never raise: that would end all batching (ray #66140).
 
-    A single call always fits: gateways bound calls, and the engine cuts what is still too large into runs.
+    A single call always fits: gateways bound calls, and the engine cuts what is still too large into runs. With one that
+    must run alone nothing fits.
     """
+    if len(calls) > 1 and any(call.alone for call in calls):
+        return NEVER
     return sum(call.cost for call in calls) if len(calls) > 1 else 1
 
 
@@ -92,12 +100,13 @@ class Batcher:
             mine = [i for i, call in enumerate(calls) if call.loaded is loaded]
             rows: list[Any] = [row for i in mine for row in calls[i].rows]
             began = time.perf_counter()
-            vectors, failed = await embed_all_but(self._engine, loaded.embedder, rows)
+            alone = calls[mine[0]].alone  # it is the only one then
+            vectors, failed = await embed_all_but(self._engine, loaded.embedder, rows, alone=alone)
             self._on_run(Run([calls[i] for i in mine], rows, formed, began, time.perf_counter()))
             start = 0
             for i in mine:
                 end = start + len(calls[i].rows)
                 results[i] = vectors[start:end]
-                calls[i].failed.update(row - start for row in failed if start <= row < end)
+                calls[i].failed.update((row - start, why) for row, why in failed.items() if start <= row < end)
                 start = end
         return [results[i] for i in range(len(calls))]

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.observability.logging import logger
-from models.errors import EmbedserveError, EngineError, UnavailableError
+from models.errors import EmbedserveError, EngineError, EngineTimeoutError, UnavailableError
 
 HOLD_S = 1.0  # before a failure is told: routers prefer the shortest queue, and a replica that fails at once would get all calls
 P = ParamSpec("P")
@@ -32,6 +32,8 @@ class EnginePool:
         self.proved_at = -math.inf  # monotonic seconds when the last run succeeded
         self._pool = BusyPool(runs, "engine", together=True)  # one run already uses every core
         self._turns = asyncio.Semaphore(runs)
+        self._runs = runs
+        self._clearing = asyncio.Lock()  # held by whoever gathers all turns
         self._stuck: set[Future[Any]] = set()
 
     def busy(self) -> float:
@@ -43,7 +45,8 @@ class EnginePool:
 
         Raises:
             EngineError: it failed unexpectedly.
-            UnavailableError: it or an earlier run does not come back.
+            EngineTimeoutError: it does not come back.
+            UnavailableError: an earlier run does not.
             EmbedserveError: raised by the function itself.
         """
         try:
@@ -61,6 +64,19 @@ class EnginePool:
         async with self._turns:
             return await self._run(partial(work, *args, **kwargs))
 
+    async def attempt_alone(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``attempt``, while nothing else runs: what does not come back then is at fault itself."""
+        taken = 0
+        try:
+            async with self._clearing:
+                while taken < self._runs:
+                    await self._turns.acquire()
+                    taken += 1
+            return await self._run(partial(work, *args, **kwargs))
+        finally:
+            for _ in range(taken):
+                self._turns.release()
+
     async def _run(self, work: Callable[[], T]) -> T:
         self._stuck = {future for future in self._stuck if not future.done()}
         if self._stuck:
@@ -72,7 +88,7 @@ class EnginePool:
         except TimeoutError as error:
             self._stuck.add(future)
             self.proved_at = -math.inf
-            raise UnavailableError(f"the engine did not answer within {self.timeout_s:g} s") from error
+            raise EngineTimeoutError(f"the engine did not answer within {self.timeout_s:g} s") from error
         except EmbedserveError:
             self.proved_at = -math.inf
             raise

@@ -143,13 +143,14 @@ class ModelVersion:
         while self.info is None and self.takes_requests:
             await self.refresh()
 
-    async def call(self, items: list[Item], cost: int, hash_: str | None) -> EncodeReply:
+    async def call(self, items: list[Item], cost: int, hash_: str | None, alone: bool) -> EncodeReply:
         """Send one call to a replica; when the replica dies under it or its engine fails, to another.
 
         Args:
             items: of the call.
             cost: of all of them.
             hash_: of the artifact that must compute them; None leaves it to the replica.
+            alone: whether they must run in no company.
 
         Raises:
             ArtifactGoneError: no replica has that artifact any more.
@@ -158,10 +159,9 @@ class ModelVersion:
         self._used_at = time.monotonic()
         span = tracing.call(self.reference)
         try:
-            return await self._replicas.encode(items, self._queued(cost, tracing.carried(span), hash_))
+            # What the call leaves behind, and what was refused since the one before it.
+            waiting, refused = self.queue.waiting_cost, self.queue.take_refused_cost()
+            queued = Queued(GATEWAY, cost, waiting, refused, tracing.carried(span), hash_, alone)
+            return await self._replicas.encode(items, queued)
         finally:
             tracing.end(span)
-
-    def _queued(self, cost: int, trace: tuple[str, ...], hash_: str | None) -> Queued:
-        """What a call costs, what it leaves behind, and what was refused since the one before it."""
-        return Queued(GATEWAY, cost, self.queue.waiting_cost, self.queue.take_refused_cost(), trace, hash_)

@@ -25,7 +25,7 @@ from deployments.rpc.client import ConnectionPool
 from deployments.rpc.connection import ArtifactGoneError, Connection, ConnectionLostError, WrongArtifactError
 from deployments.rpc.server import Endpoint
 from deployments.serve_internals import seams
-from models.errors import EngineError, UnavailableError
+from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
 # An embedding is idempotent: a lost call goes to another replica. Serve draws it: where one of two replicas fails after a
 # second, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
@@ -59,6 +59,7 @@ class Replicas:
         Raises:
             ArtifactGoneError: no replica that takes calls has the artifact that ``queued`` names.
             EngineError: several failed or ended at it.
+            EngineTimeoutError: one hangs at it, and no other was asked: it might hang too.
             UnavailableError: none took it.
         """
         there: Label | None = None  # what a replica has instead
@@ -67,7 +68,7 @@ class Replicas:
             handle = self._serve_handle()
             try:
                 return await self._send(handle, items, queued)
-            except ArtifactGoneError:
+            except (ArtifactGoneError, EngineTimeoutError):
                 raise
             except WrongArtifactError as error:
                 there = error.label

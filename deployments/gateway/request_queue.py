@@ -27,10 +27,11 @@ from deployments.gateway.pace import Pace
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.observability import tracing
 from deployments.observability.request_record import Record
-from models.errors import EngineError, UnavailableError
+from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
-# The items of one call, their cost, and the hash of the artifact that must compute them, where it matters.
-Send = Callable[[list[Item], int, str | None], Awaitable[EncodeReply]]
+# The items of one call, their cost, the hash of the artifact that must compute them, where it matters, and whether they must
+# run in no company.
+Send = Callable[[list[Item], int, str | None, bool], Awaitable[EncodeReply]]
 TIMER_S = 0.001  # the shortest time that the event loop's timers can tell apart
 
 
@@ -172,7 +173,7 @@ class RequestQueue:
         if tracing.on():
             _trace(batch, began)
         try:
-            reply = await self._send(batch.items, batch.cost, batch.hash)
+            reply = await self._send(batch.items, batch.cost, batch.hash, batch.alone)
             outcomes = [reply.outcome(row) for row in range(len(batch.rows))]
         except asyncio.CancelledError:  # Serve's, or of this task: whoever waits must hear of it
             self._failed(batch, UnavailableError("the call was given up; try again"))
@@ -186,14 +187,19 @@ class RequestQueue:
                 request.record.passed(began - request.since, reply.stages)
 
     def _failed(self, batch: Batch, error: Exception) -> None:
-        """Fail the request of a call; of several, which one was at fault shows when each is sent alone."""
+        """Fail the request of a call; of several, which one was at fault shows when each is sent alone.
+
+        What an engine hung at is not sent again as it was: once more, each item by itself, so that one of them costs no more
+        than another replica.
+        """
         requests = batch.requests()
         at_fault = isinstance(error, EngineError) or not isinstance(error, UnavailableError)
-        in_company = len(requests) > 1 and at_fault
+        hung = isinstance(error, EngineTimeoutError)
+        repeats = not batch.alone if hung else len(requests) > 1 and at_fault
         for request, indices in requests.items():
-            again = [i for i in indices if in_company and request.flights[i].waiting]
-            if again:
-                self._add(request.part(again), first=True)
+            again = [i for i in indices if repeats and request.flights[i].waiting]
+            for part in [[i] for i in reversed(again)] if hung else [again] if again else []:
+                self._add(request.part(part), first=True)
             for index in set(indices).difference(again):
                 request.arrived(request.flights[index], error)
 

@@ -14,7 +14,7 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 
-FORMAT: Final = 4  # gateways call only encoders of the same format, others through Serve's handle
+FORMAT: Final = 5  # gateways call only encoders of the same format, others through Serve's handle
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
 
@@ -40,9 +40,8 @@ class Refusal:
 
     kind: int  # FAILED, or REFUSED: nothing was computed and another replica may do it
     reason: str
-    computing: bool = (
-        False  # REFUSED all the same: it failed at this call; gateways of an earlier release do not read it
-    )
+    computing: bool = False  # REFUSED all the same: it failed at this call
+    timed_out: bool = False  # and did so by not coming back
 
 
 Call = EncodeCall | DescribeCall
@@ -109,7 +108,7 @@ def unpack_reply(body: bytes) -> Reply:
         return ModelInfo(Label(*label), *rest)
     if kind == WRONG_ARTIFACT:
         return WrongArtifact(Label(*fields[0]))
-    return Refusal(kind, *fields[:2])
+    return Refusal(kind, *fields[:3])
 
 
 def _fields(value: Any) -> tuple[Any, ...]:

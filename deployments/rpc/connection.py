@@ -21,7 +21,7 @@ from deployments.rpc.codec import (
 )
 from deployments.rpc.framing import Frames
 from deployments.rpc.server import BODY
-from models.errors import EmbedserveError, EngineError, UnavailableError
+from models.errors import EmbedserveError, EngineError, EngineTimeoutError, UnavailableError
 
 
 class ConnectionLostError(UnavailableError):
@@ -30,6 +30,10 @@ class ConnectionLostError(UnavailableError):
 
 class ComputingLostError(ConnectionLostError, EngineError):
     """The replica failed or ended while it had this call; another may not, unless the call is why."""
+
+
+class TimedOutError(ComputingLostError, EngineTimeoutError):
+    """The replica's engine did not come back from this call in time."""
 
 
 class CallFailedError(EmbedserveError):
@@ -81,6 +85,7 @@ class Connection(Frames):
             WrongArtifactError: the replica does not have the artifact that the call names.
             ConnectionLostError: the replica is gone, or refused it.
             ComputingLostError: it went, or its engine failed, with the call under way.
+            TimedOutError: its engine hangs at the call.
             CallFailedError: the replica failed.
         """
         reply = await self._call(EncodeCall(items, queued))
@@ -130,9 +135,7 @@ class Connection(Frames):
         if future is None or future.done():
             return
         if isinstance(reply, Refusal):
-            refused = ComputingLostError if reply.computing else ConnectionLostError
-            error = refused if reply.kind == REFUSED else CallFailedError
-            future.set_exception(error(reply.reason))
+            future.set_exception(_error(reply))
         else:
             future.set_result(reply)
 
@@ -151,3 +154,12 @@ class Connection(Frames):
     def _close_when_idle(self) -> None:
         if self._retired and not self._calls and self.transport is not None:
             self.transport.close()
+
+
+def _error(refusal: Refusal) -> EmbedserveError:
+    """What a call comes to that a replica refused or failed."""
+    if refusal.kind != REFUSED:
+        return CallFailedError(refusal.reason)
+    if refusal.timed_out:
+        return TimedOutError(refusal.reason)
+    return ComputingLostError(refusal.reason) if refusal.computing else ConnectionLostError(refusal.reason)

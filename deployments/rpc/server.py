@@ -29,7 +29,7 @@ from deployments.rpc.codec import (
 )
 from deployments.rpc.framing import Frames
 from deployments.rpc.strangers import Strangers
-from models.errors import EngineError, UnavailableError
+from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
 CALLS = 64  # at once, where nobody says otherwise; above it gateways turn to another replica
 BODY = 256 * 2**20  # bytes of a call, as RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
@@ -138,7 +138,7 @@ class Server:
         try:
             reply = await self._call(unpack_call(body))
         except UnavailableError as error:
-            reply = Refusal(REFUSED, str(error), isinstance(error, EngineError))
+            reply = Refusal(REFUSED, str(error), isinstance(error, EngineError), isinstance(error, EngineTimeoutError))
         except Exception as error:  # it belongs to this call alone; the gateway hears of it
             logger.error("a call failed", exc_info=error)
             reply = Refusal(FAILED, str(error))

@@ -23,12 +23,13 @@ from models.modalities.text import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened
 HANG, FAIL, FAIL_ALL = "let the engine hang once", "let the engine fail once", "let every engine fail that sees this"
+HANG_ALL = "let every engine hang that sees this"
 BROKEN = "no-engine-works"  # the name of a file in that folder; while it is there
 
 
 @serve.deployment(name="TextEncoder")
 class FailingEncoder(Encoder.func_or_class):  # type: ignore[name-defined, misc]
-    """Serves as usual until it gets one of the three texts, or no engine is to work."""
+    """Serves as usual until it gets one of the four texts, or no engine is to work."""
 
     def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
         super()._switched(config, loaded)
@@ -37,9 +38,9 @@ class FailingEncoder(Encoder.func_or_class):  # type: ignore[name-defined, misc]
         works, faults = embedder.embed_rows, []
 
         def embed_rows(rows: Sequence[Any]) -> NDArray[np.float32]:
-            for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail)):
+            for text, fault in ((HANG, _hang), (FAIL, _fail), (FAIL_ALL, _fail), (HANG_ALL, _hang)):
                 trigger = embedder.tokenizer.encode([text])[0]
-                if any(np.array_equal(row, trigger) for row in rows) and (text == FAIL_ALL or _first(text)):
+                if any(np.array_equal(row, trigger) for row in rows) and (text in (FAIL_ALL, HANG_ALL) or _first(text)):
                     faults.append(fault)
             if Path(os.environ[FOLDER], BROKEN).exists():
                 _fail()

@@ -16,7 +16,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
 from tests.faults.conftest import ENGINE_S
-from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG
+from tests.faults.failing import BROKEN, FAIL, FAIL_ALL, HANG, HANG_ALL
 from tests.faults.fleet import ENCODER, MODEL, Fleet
 from tests.integration.waiting import wait
 
@@ -44,10 +44,25 @@ def test_the_work_of_a_replica_whose_engine_is_answered_by_another_and_it_is_rep
         answer = embed(impatient, fault)
         wait("a successor", lambda: len(pids := impatient.pids(ENCODER)) == 2 and len(pids & before) == 1)
         traffic.wait_for(20)
+    assert traffic.failures == []
     assert answer.status_code == 200, answer.text
     vector = np.array(answer.json()["data"][0]["embedding"], np.float32)
     np.testing.assert_array_equal(vector, embedder.embed([fault])[0])
-    assert traffic.failures == []
+
+
+def test_an_input_at_which_every_engine_hangs_takes_two_replicas_and_no_more(impatient: Fleet) -> None:
+    """Once as it came, once alone; not one after the other, eight times."""
+    before = impatient.pids(ENCODER)
+    answer = embed(impatient, HANG_ALL)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_slow"), answer.text
+    seen = set(before)
+
+    def replaced() -> bool:
+        seen.update(pids := impatient.pids(ENCODER))
+        return len(pids) == 2 and not pids & before and impatient.ready()
+
+    wait("two successors", replaced)
+    assert len(seen) == 4
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.batching import Batcher, CallTrace, PreparedCall, Run, batch_cost
 from deployments.encoder.engine_pool import EnginePool
 from models.engine.types import Vectors
-from models.errors import EngineError
+from models.errors import EngineError, EngineTimeoutError, UnavailableError
 from tests.models.loading import embedder_of
 
 TEXTS = ["a", "two words", "three more words", "and a text that is somewhat longer than the others"]
@@ -110,3 +113,49 @@ async def test_an_engine_that_no_longer_embeds_what_it_always_does_fails_the_bat
     with pytest.raises(EngineError):
         await Batcher(EnginePool(1), lambda _: None).run([call(loaded, ["a"]), call(loaded, ["b"])])
     assert engine.runs == 2
+
+
+@pytest.fixture
+def hanging(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
+    """Its engine comes back from no text but one."""
+    monkeypatch.setattr(engine_pool, "HOLD_S", 0.01)
+    end, works, fine = threading.Event(), loaded.embedder.embed_rows, loaded.prepare(["fine"])[0]
+
+    def embed_rows(rows: Sequence[Any]) -> Any:
+        return works(rows) if all(np.array_equal(row, fine) for row in rows) else end.wait()
+
+    monkeypatch.setattr(loaded.embedder, "embed_rows", embed_rows)
+    yield loaded
+    end.set()
+
+
+async def test_an_input_that_the_engine_hangs_at_alone_is_given_up(hanging: Loaded) -> None:
+    one = replace(call(hanging, ["a"]), alone=True)
+    vectors = await Batcher(EnginePool(2, 0.05), lambda _: None).run([one])
+    assert vectors[0].shape == (1, hanging.embedder.artifact.spec.dimensions)
+    assert {row: (why.code, why.limit) for row, why in one.failed.items()} == {0: ("too_slow", True)}
+
+
+@pytest.mark.parametrize("texts", [["a"], ["a", "b"]], ids=["another run may be why", "another row may be why"])
+async def test_in_company_nobody_knows_which_input_the_engine_hangs_at(hanging: Loaded, texts: list[str]) -> None:
+    with pytest.raises(EngineTimeoutError, match="did not answer within"):
+        await Batcher(EnginePool(2, 0.05), lambda _: None).run([call(hanging, [text]) for text in texts])
+
+
+async def test_what_runs_alone_begins_when_nothing_else_runs_and_nothing_begins_beside_it(hanging: Loaded) -> None:
+    """So that those behind it are refused, and not blamed."""
+    engine = EnginePool(2, 0.2)
+    batcher = Batcher(engine, lambda _: None)
+    first = asyncio.ensure_future(batcher.run([replace(call(hanging, ["a"]), alone=True)]))
+    await asyncio.sleep(0.05)
+    behind = [replace(call(hanging, ["fine"]), alone=True), call(hanging, ["fine"])]
+    outcomes = await asyncio.gather(first, *(batcher.run([one]) for one in behind), return_exceptions=True)
+    assert isinstance(outcomes[0], list)
+    assert [type(outcome) for outcome in outcomes[1:]] == [UnavailableError, UnavailableError]
+    assert [one.failed for one in behind] == [{}, {}]
+
+
+def test_a_call_that_must_run_alone_fits_with_no_other(loaded: Loaded) -> None:
+    usual, alone = call(loaded, ["a"]), replace(call(loaded, ["b"]), alone=True)
+    assert batch_cost([alone]) == batch_cost([usual]) == 1
+    assert batch_cost([usual, usual]) < 2048 < min(batch_cost([usual, alone]), batch_cost([alone, alone]))

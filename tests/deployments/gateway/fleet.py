@@ -10,11 +10,11 @@ from ray.serve.exceptions import DeploymentUnavailableError
 
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
-from deployments.contract.items import Item
+from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, WrongArtifact
 from deployments.rpc.server import Server
-from models.errors import EngineError
+from models.errors import EngineError, EngineTimeoutError
 
 
 class Encoder:
@@ -27,6 +27,8 @@ class Encoder:
         self.calls: list[list[Item]] = []
         self.fatal: Item | None = None  # an item at which its engine fails
         self.dies = False  # at that item
+        self.endless: Item | None = None  # an item at which its engine hangs
+        self.in_company: list[Item] = []  # of calls that may run with others
         self.hash = "h"
         self.swap_error: str | None = None
         self.refused = 0
@@ -43,6 +45,12 @@ class Encoder:
             for connection in self.server._connections if self.dies else ():
                 connection.close()
             raise EngineError("the engine failed")
+        if not queued.alone:
+            self.in_company += items
+        if self.endless in items:
+            if len(items) > 1 or not queued.alone:
+                raise EngineTimeoutError("the engine did not answer within 0 s")
+            return EncodeReply(label, np.zeros((1, 2), np.float32), [1], {0: ItemError("too slow", "too_slow", True)})
         return EncodeReply(label, np.full((len(items), 2), self.number, np.float32), [1] * len(items))
 
     async def describe(self, _: float) -> ModelInfo:

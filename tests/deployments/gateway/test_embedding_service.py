@@ -50,7 +50,7 @@ class Gateway:
     def label(self) -> Label:
         return Label("m@1", self.hash)
 
-    async def encode(self, items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def encode(self, items: list[Item], *_: object) -> EncodeReply:
         self.computed += items
         await asyncio.sleep(0)
         vectors = np.array([[len(self.hash), *map(len, [item, item, item])] for item in items], np.float32)
@@ -132,7 +132,7 @@ async def test_a_version_that_serves_the_artifact_of_another_answers_from_its_ve
     embeddings.cache.configure(registry.config.cache)
     computed: list[Item] = []
 
-    async def encode(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def encode(items: list[Item], *_: object) -> EncodeReply:
         computed.extend(items)
         return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
 
@@ -154,10 +154,10 @@ async def test_a_copy_for_a_shadow_counts_nothing_into_the_request_that_it_is_a_
     embeddings = EmbeddingService(registry, GatewayMetrics())
     copied = asyncio.Event()
 
-    async def encode(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def encode(items: list[Item], *_: object) -> EncodeReply:
         return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
 
-    async def encode_copy(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def encode_copy(items: list[Item], *_: object) -> EncodeReply:
         assert RECORD.get() is None
         copied.set()
         vectors = np.ones((len(items), SIZE), np.float32)

@@ -43,7 +43,7 @@ class Gateway:
         cache.configure(Cache(bytes=100_000))
         self.source = EmbeddingSource(cache, Turns())
 
-    async def encode(self, items: list[Item], _: int, wanted: str | None) -> EncodeReply:
+    async def encode(self, items: list[Item], _: int, wanted: str | None, *__: bool) -> EncodeReply:
         self.calls.append(items)
         await self.open.wait()
         if self.has is not None and wanted not in self.has:
@@ -107,7 +107,7 @@ def taking_turns(gateway: Gateway, *, heed: bool) -> list[str | None]:
     """Replicas of two classes with one artifact; returns what calls come to name."""
     named: list[str | None] = []
 
-    async def encode(items: list[Item], _: int, wanted: str | None) -> EncodeReply:
+    async def encode(items: list[Item], _: int, wanted: str | None, *__: bool) -> EncodeReply:
         label = Label("m@1", "a", numerics="xy"[len(named) % 2])
         named.append(wanted)
         if heed and not label.answers(wanted):

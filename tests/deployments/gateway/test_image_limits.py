@@ -38,7 +38,7 @@ class Gateway:
         document = {"models": {"m": {"type": "image", "versions": {"1": 1}}}, "limits": limits}
         self.registry.configure(GatewayConfig.model_validate(document))
 
-    async def encode(self, items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def encode(self, items: list[Item], *_: object) -> EncodeReply:
         self.computed += items
         return EncodeReply(Label("m@1", "h"), np.ones((len(items), 2), np.float32), [0] * len(items))
 

@@ -22,7 +22,7 @@ from deployments.gateway.request_queue import RequestQueue
 from deployments.rpc.connection import ArtifactGoneError
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.seams import SEAMS
-from models.errors import EngineError, UnavailableError
+from models.errors import EngineError, EngineTimeoutError, UnavailableError
 from tests.deployments.gateway.fleet import Encoder, Handle
 
 pytestmark = pytest.mark.timeout(150)
@@ -245,7 +245,7 @@ async def test_an_item_at_which_every_engine(version: Replicas, handle: Handle, 
     for replica in handle.replicas:
         replica.fatal, replica.dies, replica.calls = "fatal", dies, []
 
-    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def send(items: list[Item], *_: object) -> EncodeReply:
         return await version.encode(items, QUEUED)
 
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
@@ -255,3 +255,41 @@ async def test_an_item_at_which_every_engine(version: Replicas, handle: Handle, 
     assert answered == [1, 2, EngineError, 1]
     calls = [items for replica in handle.replicas for items in replica.calls]
     assert sum("fatal" in items for items in calls) == 2 * LOST_ATTEMPTS
+
+
+@pytest.mark.parametrize("through_serve", [False, True], ids=["over connections", "through Serve"])
+async def test_an_item_at_which_engines_hang_is_tried_once_in_company_and_once_alone(
+    version: Replicas, handle: Handle, through_serve: bool
+) -> None:
+    """... while all that share its call are answered. Each try takes a replica."""
+    SEAMS.configure(Internals(connections=not through_serve))
+    for replica in handle.replicas:
+        replica.endless, replica.calls, replica.in_company = "endless", [], []
+
+    async def send(items: list[Item], cost: int, _: str | None, alone: bool) -> EncodeReply:
+        return await version.encode(items, Queued("gateway", cost, 0, alone=alone))
+
+    queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
+    requests = [["a"], ["b", "endless", "c"], ["d"]]
+    outcomes = await asyncio.gather(*map(queue.submit, requests))
+    found = [[getattr(one, "code", "embedded") for one in outcome] for outcome in outcomes]
+    assert found == [["embedded"], ["embedded", "too_slow", "embedded"], ["embedded"]]
+    calls = [items for replica in handle.replicas for items in replica.calls]
+    assert sorted(len(items) for items in calls if "endless" in items) == [1, 5]
+    assert sum(replica.in_company.count("endless") for replica in handle.replicas) == 1
+
+
+async def test_what_an_engine_hangs_at_alone_is_tried_nowhere_else(version: Replicas, handle: Handle) -> None:
+    """An encoder of an earlier release does not say which input it was."""
+    for replica in handle.replicas:
+        replica.broken = EngineTimeoutError("the engine did not answer within 20 s")
+
+    async def send(items: list[Item], cost: int, _: str | None, alone: bool) -> EncodeReply:
+        asked.append(alone)
+        return await version.encode(items, Queued("gateway", cost, 0, alone=alone))
+
+    asked: list[bool] = []
+    queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
+    with pytest.raises(EngineTimeoutError):
+        await queue.submit(["a"])
+    assert asked == [False, True]

@@ -27,7 +27,7 @@ class Replica:
         self.gate = asyncio.Event()
         self.called = asyncio.Semaphore(0)  # once for each call
 
-    async def __call__(self, items: list[Item], cost: int, _: str | None) -> EncodeReply:
+    async def __call__(self, items: list[Item], cost: int, *_: object) -> EncodeReply:
         self.calls.append(items)
         self.costs.append(cost)
         self.called.release()
@@ -137,7 +137,7 @@ async def test_a_cancelled_request_is_never_sent() -> None:
 async def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
     calls = 0
 
-    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def send(items: list[Item], *_: object) -> EncodeReply:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -353,7 +353,7 @@ async def test_a_request_that_goes_while_it_gathers_leaves_the_queue_working() -
 async def test_of_the_requests_in_a_call_that_fails_only_the_one_at_fault_fails() -> None:
     calls: list[list[Item]] = []
 
-    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def send(items: list[Item], *_: object) -> EncodeReply:
         calls.append(items)
         await asyncio.sleep(0)
         if "poison" in items:
@@ -402,7 +402,7 @@ async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it()
     seen: list[str] = []
     replica = Replica()
 
-    async def send(items: list[Item], cost: int, hash_: str | None) -> EncodeReply:
+    async def send(items: list[Item], cost: int, hash_: str | None, _: bool) -> EncodeReply:
         seen.append(whose.get())
         return await replica(items, cost, hash_)
 
@@ -425,7 +425,7 @@ async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it()
 
 
 async def test_a_reply_with_too_few_rows_fails_its_requests_and_keeps_nobody_waiting() -> None:
-    async def send(items: list[Item], _: int, __: str | None) -> EncodeReply:
+    async def send(items: list[Item], *_: object) -> EncodeReply:
         return EncodeReply(LABEL, np.zeros((len(items) - 1, 2), np.float32), [1] * (len(items) - 1))
 
     with pytest.raises(IndexError):

@@ -26,7 +26,6 @@ from starlette.types import ASGIApp
 from deployments.auth.authenticator import Authenticator
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Embedding, Label
-from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway.cache.key import cache_key
@@ -58,7 +57,7 @@ def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
         thread.join()
 
 
-async def _never(_: list[Item], __: int, ___: str | None) -> EncodeReply:
+async def _never(*_: object) -> EncodeReply:
     await asyncio.Event().wait()
     raise AssertionError
 

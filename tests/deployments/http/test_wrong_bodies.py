@@ -51,7 +51,7 @@ CODINGS = {  # names of HTTP's registry of content codings, and the bodies where
 }
 
 
-async def decoded(items: list[Item], _: int, __: str | None) -> EncodeReply:
+async def decoded(items: list[Item], *_: object) -> EncodeReply:
     """What an encoder answers, as far as pictures decide it: its real decoding, and a vector for each that decodes."""
     rows = Decode(Framing(), ImageLimits())(items)
     errors = {i: ItemError(str(row), row.code) for i, row in enumerate(rows) if isinstance(row, InputError)}
