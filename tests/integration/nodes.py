@@ -83,6 +83,8 @@ class Nodes:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A node that starts waits for its agents, 30 s by default, of which a busy machine may need more.
+            "RAY_agent_register_timeout_ms": str(WAIT_S * 1000),
             **QUICK,
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # HAProxy of every node must hear of it in this time
             "EMBEDSERVE_PRELOADED": str(store()),
