@@ -49,6 +49,6 @@ class Decoder:
         """Serve's health check. It fails while a decoding does not come back, and Serve then replaces this replica."""
         self._threads.check()
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
+    async def record_autoscaling_stats(self) -> dict[str, float]:
         """The figures that Serve asks for and hands to the autoscaling policy."""
         return self._workload.report(self._threads.busy())

@@ -58,7 +58,7 @@ class Gateway:
         """The HTTP application, as Serve asks for it after construction."""
         return self._application
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
+    async def record_autoscaling_stats(self) -> dict[str, float]:
         """The figures that Serve asks for and hands to the autoscaling policy."""
         return {"busy": self._processor.busy()}
 

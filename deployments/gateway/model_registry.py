@@ -21,6 +21,7 @@ from models.errors import ModelNotFoundError
 
 REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when no traffic shows it
 COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
+COUNT_QUIET = 30  # the same while nobody uses any version
 RUNNING = "RUNNING"  # of a replica, as Serve's status spells it
 STEADY = ("ready", "asleep")  # states that last
 
@@ -35,7 +36,7 @@ class ModelRegistry:
         self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
         self.waiting: dict[str, Reason] = {}  # why a model's configured routes are not in force yet
         self._awaited: set[str] = set()  # versions that routes wait for
-        self._rounds = 0
+        self._rounds = COUNT_QUIET  # since the replicas were counted
 
     def configure(self, config: GatewayConfig) -> None:
         """Take a new configuration; versions that stay keep their queues and what is known of them."""
@@ -124,8 +125,10 @@ class ModelRegistry:
         unsure = any(
             v.state not in STEADY or (v.state == "ready" and not v.replica_count) for v in self.versions.values()
         )
-        if self._rounds % COUNT_EVERY == 0 or unsure:
+        quiet = all(version.quiet for version in self.versions.values())
+        if self._rounds >= (COUNT_QUIET if quiet else COUNT_EVERY) or unsure:
             await self._count_replicas()
+            self._rounds = 0
         self._rounds += 1
         asked = [v for v in self.versions.values() if not v.resting or v.reference in self._awaited]
         answers = await asyncio.gather(*(version.refresh() for version in asked), return_exceptions=True)

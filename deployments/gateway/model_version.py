@@ -31,6 +31,10 @@ from models.redaction import for_everybody
 
 State = Literal["ready", "loading", "failed", "asleep"]
 DESCRIBE_TIMEOUT_S = 5.0
+PROOF_S = (
+    60.0  # how old an embedding may be that proves that an idle version works; `/health/ready` asks for a newer one
+)
+QUIET_S = 30.0  # without a call: nothing hurries
 GATEWAY = uuid.uuid4().hex  # this process, for encoders that add up the queues of all gateways
 
 
@@ -73,6 +77,11 @@ class ModelVersion:
         return self._may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
 
     @property
+    def quiet(self) -> bool:
+        """Whether nobody used it lately, and its replicas do not go when nobody does."""
+        return not self._may_sleep and time.monotonic() - self._used_at > QUIET_S
+
+    @property
     def takes_requests(self) -> bool:
         """Whether a request is answered, if only after a cold start."""
         return self.state == "ready" or (self._may_sleep and self.error is None)
@@ -107,7 +116,7 @@ class ModelVersion:
         self._replicas.calls.clear()
         return calls
 
-    async def refresh(self, max_age_s: float = 10.0) -> None:
+    async def refresh(self, max_age_s: float = PROOF_S) -> None:
         """Ask a replica what it serves; the answer, or why there is none, is kept."""
         try:
             self.info = await asyncio.wait_for(self._replicas.describe(max_age_s), DESCRIBE_TIMEOUT_S)

@@ -34,6 +34,9 @@ NODE_VARIABLES: Final = {
     # Serve's own counts of requests are made of a line that HAProxy writes for each, 45 µs of processor time a request.
     # embedserve_requests and HAProxy's port 9101 tell the same.
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # Every replica, and a gateway for every version, hands Serve's own figures to Ray ten times a second, whether there are any or
+    # not. Ray passes them on every ten seconds.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
     # To Serve a swap is an update. By default it gives an update up when three replicas for each wanted one failed, and
     # starts none any more until somebody deploys, even with no replica left. Ours refuse a bad artifact and keep the old
     # one, and code that cannot start still never replaces code that runs.

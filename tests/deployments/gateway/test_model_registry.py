@@ -12,7 +12,7 @@ from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
-from deployments.gateway.model_registry import ModelRegistry
+from deployments.gateway.model_registry import COUNT_EVERY, COUNT_QUIET, ModelRegistry
 from deployments.gateway.readiness import unready
 from models.errors import ModelNotFoundError
 
@@ -173,3 +173,29 @@ async def test_a_version_that_cannot_be_asked_for_a_defect_keeps_no_other_from_i
     assert found.resolve("n").reference == "n@1"
     await found.refresh()
     assert found.resolve("n").reference == "n@2"
+
+
+async def test_while_nobody_uses_a_version_serve_is_seldom_asked_for_its_replicas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = []
+
+    def status() -> None:
+        counted.append(1)
+        raise RayServeException("no controller")
+
+    async def describe(*_: float, **__: bool) -> ModelInfo:
+        return INFO
+
+    monkeypatch.setattr(serve, "status", status)
+    found = registry("1", versions={"1": 1})
+    version = found.versions["m@1"]
+    version.replica_count = 1
+    monkeypatch.setattr(version._replicas, "describe", describe)
+    for _ in range(COUNT_QUIET):
+        await found.refresh()
+    assert len(counted) == 1
+    version._used_at = time.monotonic()
+    for _ in range(COUNT_QUIET):
+        await found.refresh()
+    assert len(counted) == 1 + COUNT_QUIET // COUNT_EVERY
