@@ -15,6 +15,10 @@ class Queue(Strict):
     # Per gateway, a quarter of a second's work of 2 cores; beyond it 503 before a request is read. Each node's HAProxy
     # refuses beyond the same number (`haproxy_lines.py`); this one counts where several of them ask the same gateway.
     open_requests: Annotated[int, Field(ge=1)] = 256
+    # Seconds that a request takes while others are refused because `open_requests` are all taken: fewer are let in then, by the rate of answers, so
+    # that who is let in is answered soon. none: all wait. A request that is alone takes 4 to 10 ms; fewer than `crowd.LEAST`
+    # would leave batches empty. Requests that take half a second or more do not count.
+    crowded_s: Annotated[float, Field(gt=0)] | None = 0.04
     # Per version: 2 lists of the largest size; beyond it 503, however fast the encoders.
     waiting_items: Annotated[int, Field(ge=1)] = 4096
     # Seconds of queued work beyond which 503; none: callers' deadlines decide.

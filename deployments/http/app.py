@@ -33,7 +33,7 @@ def build(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> 
 def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog) -> list[Middleware]:
     """What every request passes on its way in, top to bottom, and every answer on its way out, bottom to top."""
     registry, slow = embeddings.registry, embeddings.metrics.cut_off
-    places = Places(lambda: registry.config.queue.open_requests)
+    places = Places(lambda: registry.config.queue.open_requests, lambda: registry.config.queue.crowded_s)
     transfers = Transfers(lambda: registry.config.limits, lambda why: slow.add((why,)))
     return [
         Middleware(RequestId),  # names the request

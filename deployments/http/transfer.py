@@ -37,7 +37,8 @@ class Transfer:
         self._head: Message | None = None
         self._error: Exception | None = None
         self._waiting = False
-        self._placed = self._long = self._drips = False
+        self._long = self._drips = False
+        self._ticket: int | None = None  # of its place
         self._turn: asyncio.Future[None] | None = None
         self._began = self._looked_at = 0.0
         self.held = 0  # bytes
@@ -52,8 +53,7 @@ class Transfer:
             UnavailableError: none is free.
         """
         self.whole = True
-        self._places.take()
-        self._placed = True
+        self._ticket = self._places.take()
 
     async def receive(self) -> Message:
         """The next part of the request.
@@ -129,6 +129,8 @@ class Transfer:
             if len(body) > SMALL:
                 self._all.hold(self, len(body), READING)
             self._head = None
+            if (told := self._places.told) is not None:
+                head["headers"] = [*head["headers"], told]
             await self._send(head)
         if len(body) <= SMALL:
             await self._send(message)
@@ -146,9 +148,9 @@ class Transfer:
         if self._long:
             self._long = False
             self._places.leave_by_long()
-        if self._placed:
-            self._placed = False
-            self._places.leave()
+        if self._ticket is not None:
+            self._places.leave(self._ticket)
+            self._ticket = None
 
     @property
     def begun(self) -> bool:

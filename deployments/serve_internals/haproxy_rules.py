@@ -29,6 +29,11 @@ WHOLE, ANSWERING, CLIENTS = "embedserve-whole", "embedserve-answering", "embedse
 # On an answer to a request whose rest nobody will read: HAProxy closes that connection, and says so only if told to. A client
 # that does not know sends its next request into the closed connection.
 LAST: Final = "x-last-of-connection"
+# On an answer of a gateway that is crowded: how many requests it wants to have open, instead of all its places.
+OPEN_PLACES: Final = "x-open-places"
+# On a request to a gateway: others were refused just now, because all places were taken, or most and theirs were too many.
+REFUSING: Final = "x-refusing"
+HEARD_S: Final = 2  # for which either counts: a gateway that answers nothing any more cannot take it back
 VALID_ID: Final = f"'{request_id.VALID.pattern.decode()}'"
 
 
@@ -120,17 +125,39 @@ def backend_lines(places: int, rules: Rules) -> list[str]:
         f"http-response track-sc2 be_id table {ANSWERING}",
         f"http-response set-header connection close if {{ res.hdr({LAST}) -m found }}",
         f"http-response del-header {LAST}",
+        f"http-response set-var(proc.told) date if {{ res.hdr({OPEN_PLACES}) -m found }}",
+        f"http-response set-var(proc.places) res.hdr({OPEN_PLACES}),add(0) if {{ res.hdr({OPEN_PLACES}) -m found }}",
+        f"http-response del-header {OPEN_PLACES}",
     ]
     busy = f"{{ sc1_conn_cur gt {int(places * CROWDED)} }}"  # cheap, and false for nearly every request
+    full = f"{busy} {{ sc1_conn_cur,sub(txn.full) gt 0 }}"
+    greedy = f"{busy} {{ sc1_conn_cur,sub(txn.crowded) gt 0 }} {{ sc0_conn_cur,sub(txn.share) gt 0 }}"
     lines += [
         f"http-request set-var(txn.answering) be_id,table_conn_cur({ANSWERING}) if {busy}",
         f"http-request set-var(txn.full) nbsrv,mul({places}),add(txn.answering) if {busy}",
         f"http-request set-var(txn.crowded) nbsrv,mul({int(places * CROWDED)}),add(txn.answering) if {busy}",
         f"http-request set-var(txn.share) nbsrv,mul({share}) if {busy}",
-        *_refusals(f"{busy} {{ sc1_conn_cur,sub(txn.full) gt 0 }}", FULL),
-        *_refusals(f"{busy} {{ sc1_conn_cur,sub(txn.crowded) gt 0 }} {{ sc0_conn_cur,sub(txn.share) gt 0 }}", CROWD),
+        f"http-request set-var(proc.refused) date if {full} || {greedy}",
+        *_refusals(full, FULL),
+        *_refusals(greedy, CROWD),
     ]
-    return [f"    {line}" for line in lines]
+    return [f"    {line}" for line in (*lines, *_crowded_lines(rules))]
+
+
+def _crowded_lines(rules: Rules) -> list[str]:
+    """The same for the number that a crowded gateway told, as long as it was told of late; and what a gateway is told."""
+    crowded = f"{{ var(proc.places) -m found }} {{ date,sub(proc.told) lt {HEARD_S} }}"
+    open_, share = "nbsrv,mul(proc.places)", max(1, int(100 * rules.share))
+    return [
+        f"http-request set-var(txn.answering) be_id,table_conn_cur({ANSWERING}) if {crowded}",
+        f"http-request set-var(txn.full) {open_},add(txn.answering) if {crowded}",
+        f"http-request set-var(txn.crowded) {open_},mul({int(100 * CROWDED)}),div(100),add(txn.answering) if {crowded}",
+        f"http-request set-var(txn.share) {open_},mul({share}),div(100) if {crowded}",
+        *_refusals(f"{crowded} {{ sc1_conn_cur,sub(txn.full) gt 0 }}", FULL),
+        *_refusals(f"{crowded} {{ sc1_conn_cur,sub(txn.crowded) gt 0 }} {{ sc0_conn_cur,sub(txn.share) gt 0 }}", CROWD),
+        f"http-request del-header {REFUSING}",
+        f"http-request set-header {REFUSING} 1 if {{ var(proc.refused) -m found }} {{ date,sub(proc.refused) lt {HEARD_S} }}",
+    ]
 
 
 def _refusals(condition: str, message: str) -> list[str]:

@@ -36,6 +36,7 @@ class Admission:
         if scope["type"] != "http" or not scope["path"].startswith(VECTOR_PATHS):
             await self._app(scope, receive, send)
             return
+        self._places.heed(scope["headers"])
         self._places.require()
         scope[TRANSFER] = transfer = Transfer(self._transfers, self._places, scope, receive, send)
         if scope["method"] != "POST":
