@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -48,6 +50,7 @@ def lone(changing: Service) -> Lone:
     second = copy.deepcopy(application(document, FIRST))
     second.update(name=SECOND, args={"model": INT8, "profile": "development"})
     second["deployments"][0]["user_config"] = {"artifact": INT8}
+    second["import_path"] = "tests.integration.changing.refusing:text_encoder"
     document["applications"].append(second)
     user_config(document)["cache"] = {"bytes": 0}
     running = Lone(changing, document)
@@ -157,6 +160,42 @@ def test_shadow_traffic_is_compared_and_never_answered_from(
 def _samples(text: str, name: str, label: str) -> list[float]:
     lines = (line for line in text.splitlines() if line.startswith(name + "{") and label in line)
     return [float(line.rpartition(" ")[2]) for line in lines]
+
+
+def test_lists_of_several_calls_are_answered_while_the_replicas_of_a_version_hold_different_artifacts(
+    lone: Lone,
+) -> None:
+    """One of two refused the swap. A call names its artifact, and a replica that has another refuses it."""
+    encoder = application(lone.document, SECOND)["deployments"][0]
+    encoder["autoscaling_config"].update(min_replicas=2, max_replicas=2)
+    user_config(lone.document)["queue"] = {"call_cost": 16}  # about a text of 12 tokens
+    lone.deploy()
+    title = f"ray::ServeReplica:{SECOND}"
+    wait("two replicas", lambda: sum(name.startswith(title) for name in children(lone.service).values()) == 2)
+    lone.service.run(lone.document)
+    encoder["user_config"] = {"artifact": FP32}
+    lone.deploy()
+
+    def refused() -> bool:
+        found = httpx2.get(f"{lone.service.url}/v1/models/{INT8}", timeout=30, trust_env=False).json()
+        return bool(found.get("reason_code") == "swap_refused")
+
+    before = pull(Catalog.load().find(INT8), allow_synthetic=True).hash
+    wait("one that refused", refused)
+    wait("one that did not", lambda: embedded(lone.service.url, -1).headers["x-model-hash"] != before, 30)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(partial(embedded, lone.service.url), range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert before not in {answer.headers["x-model-hash"] for answer in answers}
+    assert refused()
+
+
+def embedded(url: str, number: int) -> httpx2.Response:
+    """The answer to a list of six texts that nobody sent before."""
+    texts = [
+        f"{word} of list {number} comes in a call of its own" for word in ("one", "two", "four", "six", "ten", "me")
+    ]
+    return httpx2.post(f"{url}/v1/embeddings", json={"model": INT8, "input": texts}, timeout=60, trust_env=False)
 
 
 def test_an_application_that_cannot_be_built_is_one_failed_version_and_no_more(
