@@ -103,3 +103,7 @@ class StoreError(EmbedserveError):
 
 class ArtifactError(EmbedserveError):
     """A model artifact is missing, does not match its hash, does not load, or does not embed."""
+
+
+class JobError(EmbedserveError):
+    """A job over many rows cannot begin, or cannot go on; the message names the file, column or folder that is why."""

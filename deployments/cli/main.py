@@ -9,6 +9,9 @@ from typing import Any
 import typer
 
 from deployments.cli.add import add
+from deployments.cli.audit import audit
+from deployments.cli.backfill import backfill
+from deployments.cli.coverage import coverage
 from deployments.cli.embed import embed
 from deployments.cli.error_line import print_error
 from deployments.cli.history import history
@@ -49,6 +52,9 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "history": history,
     "scale": scale,
     "validate": validate,
+    "backfill": backfill,
+    "coverage": coverage,
+    "audit": audit,
 }
 MODELS: Mapping[str, Callable[..., None]] = {
     "list": list_models,

@@ -33,6 +33,10 @@ def promote(
     kube: Kube = None,
     namespace: Namespace = None,
     rayservice: RayService = None,
+    require_coverage: Annotated[
+        str | None,
+        typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),
+    ] = None,
 ) -> None:
     """Give a version all traffic of its model."""
     from deployments.operator import operations
@@ -41,6 +45,10 @@ def promote(
 
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)
+    if require_coverage is not None:
+        from deployments.backfill import coverage
+
+        coverage.require(require_coverage, reference, coverage.hash_of(reference, service.url(service.read())))
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
     execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))

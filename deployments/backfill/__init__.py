@@ -1,0 +1,1 @@
+"""Embedding a whole catalogue offline, on Ray Data, with the bits that the service serves."""

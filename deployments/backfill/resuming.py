@@ -1,0 +1,78 @@
+"""Whether a job goes on with what is in its sink, begins anew beside it, or may do neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployments.backfill.job import Job
+from deployments.backfill.ledger import Ledger, Manifest, Run
+from models.catalog.artifact import Artifact
+from models.errors import JobError
+
+BLOCK_ROWS = {"text": 1024, "image": 64}  # about a second of an engine's work, and 10 MB of pixels
+OTHERS = 256
+SHOWN = 3
+
+
+def block_rows(job: Job, manifest: Manifest | None, modality: str) -> int:
+    """Rows of one block. A run keeps those that it was begun with.
+
+    Raises:
+        JobError: the job asks for others.
+    """
+    asked = job.rules.block_rows
+    if manifest is None:
+        return asked or BLOCK_ROWS.get(modality, OTHERS)
+    if asked is not None and asked != manifest.block_rows:
+        raise JobError(f"--block-rows is {asked}, and this job was begun with {manifest.block_rows}; leave it out")
+    return manifest.block_rows
+
+
+def chosen_run(
+    job: Job, ledger: Ledger, artifact: Artifact, files: Mapping[str, str]
+) -> tuple[int, Run, Manifest | None]:
+    """The run to go on with and its manifest, or a new one and None.
+
+    Raises:
+        JobError: the sink was begun with something else; the message says with what.
+    """
+    last = ledger.last()
+    if last is None:
+        return 1, ledger.run(1), None
+    number, run, manifest = last
+    differences = [*_of_job(job, manifest, artifact), *_of_files(manifest, files)]
+    if not differences:
+        return number, run, manifest
+    if manifest.stored_as != job.vectors.stored_as:
+        raise JobError(
+            f"{job.vectors.sink} holds {manifest.stored_as}; one sink has one type of vectors: name another sink"
+        )
+    if not job.rules.only_changed:
+        raise JobError(
+            f"{job.vectors.sink} was begun with something else: {'; '.join(differences)}. --only-changed embeds what is new or "
+            "different, beside what is there; or name another sink"
+        )
+    return number + 1, ledger.run(number + 1), None
+
+
+def _of_job(job: Job, manifest: Manifest, artifact: Artifact) -> list[str]:
+    pairs = (
+        ("the model was", manifest.reference, artifact.spec.reference),
+        ("its content hash was", manifest.hash, artifact.hash),
+        ("vectors were stored as", manifest.stored_as, job.vectors.stored_as),
+        ("the source was", manifest.source, job.rows.source),
+        ("--id was", manifest.id, job.rows.id),
+        ("--column was", manifest.column, job.rows.column),
+    )
+    return [f"{what} {before!r} and is {now!r}" for what, before, now in pairs if before != now]
+
+
+def _of_files(manifest: Manifest, files: Mapping[str, str]) -> list[str]:
+    names = sorted(manifest.files.keys() | files.keys())
+    changes = [
+        f"{name} {'is new' if name not in manifest.files else 'is gone' if name not in files else 'changed'}"
+        for name in names
+        if manifest.files.get(name) != files.get(name)
+    ]
+    more = len(changes) - SHOWN
+    return [*changes[:SHOWN], *([f"and {more} files more changed"] if more > 0 else [])]

@@ -1,0 +1,94 @@
+"""Where vectors go. A row is known by its id, the model and the hash of the artifact: written again, it is replaced."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from deployments.backfill.job import StoredType
+from deployments.backfill.stored_vector import as_column
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all rows of a run say of themselves."""
+
+    run: int
+    reference: str
+    hash: str
+    numerics: str
+    dimensions: int
+    stored_as: StoredType
+    string_ids: bool
+
+
+class Sink(ABC):
+    """One place. It travels to the workers, so it holds no more than its name."""
+
+    def __init__(self, uri: str) -> None:
+        """Name it."""
+        self.uri = uri
+
+    @property
+    @abstractmethod
+    def state(self) -> str:
+        """The folder where a job's notes are kept unless it says otherwise."""
+
+    @abstractmethod
+    def begin(self, stamp: Stamp) -> None:
+        """Make ready for rows.
+
+        Raises:
+            JobError: it cannot be written, or holds what these rows do not fit.
+        """
+
+    @abstractmethod
+    def write(self, stamp: Stamp, number: int, rows: pa.Table) -> None:
+        """Write a block, all of it or nothing; the same block again replaces it.
+
+        Args:
+            stamp: of the run.
+            number: of the block.
+            rows: as ``sink_rows`` makes them.
+
+        Raises:
+            JobError: the disk is full, or the server refuses.
+        """
+
+    def end(self, stamp: Stamp) -> None:  # noqa: B027 - most sinks replace rows in ``write``
+        """After the last block: remove what its rows replaced, where ``write`` did not."""
+
+    @abstractmethod
+    def read(self, *, vectors: bool = False, hash: str | None = None) -> Iterator[pa.Table]:  # noqa: A002 - as the column is called
+        """Rows that are there: id, model, hash, numerics, time, input_digest, and vector where asked for.
+
+        Raises:
+            JobError: there is none, or it cannot be read.
+        """
+
+
+def sink_rows(stamp: Stamp, rows: pa.Table) -> pa.Table:
+    """Vectors as sinks keep them: each row says what computed it, and when.
+
+    Args:
+        stamp: of the run.
+        rows: id, input_digest and float32 vectors.
+    """
+    count = rows.num_rows
+    values = rows.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    now = datetime.now(UTC)
+    return pa.table(
+        {
+            "id": rows.column("id"),
+            "vector": as_column(values.reshape(count, stamp.dimensions), stamp.stored_as),
+            "model": pa.array([stamp.reference] * count, pa.string()),
+            "hash": pa.array([stamp.hash] * count, pa.string()),
+            "numerics": pa.array([stamp.numerics] * count, pa.string()),
+            "time": pa.array([now] * count, pa.timestamp("us", "UTC")),
+            "input_digest": rows.column("input_digest"),
+        }
+    )

@@ -1,0 +1,27 @@
+"""``embedserve audit``: whether stored vectors are what their rows say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def audit(
+    sink: Annotated[str, typer.Argument(help="where `embedserve backfill` wrote")],
+    source: Annotated[str, typer.Option("--from", help="the rows that the vectors were made of")],
+    id: Annotated[str, typer.Option(help="the column with ids")] = "",  # noqa: A002 - as users know it
+    column: Annotated[str, typer.Option(help="the column with what was embedded")] = "",
+    sample: Annotated[int, typer.Option(min=1, max=100_000, help="rows that are computed again")] = 100,
+    seed: Annotated[int, typer.Option(help="of the choice of these rows")] = 0,
+) -> None:
+    """Look at every vector of a sink and compute a sample again; exit code 1 when a row is not what it says."""
+    import orjson
+
+    from deployments.backfill.audit import audit as look
+    from deployments.backfill.job import Rows
+
+    found = look(sink, Rows(source, id, column), sample, seed)
+    print(orjson.dumps(found.document(), option=orjson.OPT_INDENT_2).decode())
+    if not found.clean:
+        raise typer.Exit(1)

@@ -1,0 +1,78 @@
+"""``embedserve backfill``: a whole catalogue of texts or pictures, on Ray Data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+Stored = Literal["float32", "float16", "int8", "binary"]
+Profile = Literal["development", "production"]
+
+
+def backfill(
+    reference: Annotated[str, typer.Argument(help="name@version")],
+    source: Annotated[
+        str,
+        typer.Option("--from", help="Parquet, JSON Lines or CSV (a file, a folder or a glob), or a folder of pictures"),
+    ],
+    to: Annotated[str, typer.Option(help="a folder for Parquet files")],
+    id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
+    column: Annotated[str, typer.Option(help="the column with texts, or with pictures as bytes or paths")] = "",
+    store_as: Annotated[Stored, typer.Option(help="how a vector is stored")] = "float32",
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="embed only rows that the sink does not have from this artifact")
+    ] = False,
+    expect_live: Annotated[
+        str | None, typer.Option(help="URL of a service: refuse unless the bits are those that it serves")
+    ] = None,
+    max_bad: Annotated[int | None, typer.Option(min=0, help="end when more rows than this cannot be embedded")] = None,
+    block_rows: Annotated[int | None, typer.Option(min=1, max=65536, help="rows that are written at once")] = None,
+    address: Annotated[str | None, typer.Option(help="of a Ray cluster; a Ray of its own when left out")] = None,
+    engines: Annotated[str, typer.Option(help="at least and at most, such as 2:16; 1 here, 1:64 on a cluster")] = "",
+    cpus: Annotated[int, typer.Option(min=0, help="cores of one engine; 0: all of this machine")] = 0,
+    gpus: Annotated[float, typer.Option(min=0, help="cards of one engine, or the part of one that it gets")] = 0,
+    state: Annotated[
+        str | None, typer.Option(help="where the job keeps its notes; beside the sink when left out")
+    ] = None,
+    profile: Annotated[Profile, typer.Option(help="production refuses synthetic weights")] = "development",
+) -> None:
+    """Embed every row of a source, with the bits of the service. Ended at any moment, the same command goes on."""
+    from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
+    from deployments.backfill.ray_executor import connected
+    from deployments.backfill.run import backfill as run
+    from deployments.cli.backfill_progress import following, print_summary
+
+    cores = cpus or _cores()
+    job = Job(
+        Rows(source, id, column),
+        Vectors(reference, to, store_as, state),
+        Machines(address, _engines(engines, address), cores, gpus, max(1, cores // 2)),
+        Rules(profile, block_rows, max_bad, only_changed, expect_live),
+    )
+    with following() as progress:
+        try:
+            summary = run(job, connected, progress)
+        except KeyboardInterrupt:
+            progress.say("stopped; what is in the sink stays, and the same command goes on from there")
+            raise typer.Exit(130) from None
+    print_summary(summary)
+
+
+def _engines(asked: str, address: str | None) -> tuple[int, int]:
+    from models.errors import ConfigError
+
+    least, _, most = (asked or ("1" if address is None else "1:64")).partition(":")
+    try:
+        found = int(least), int(most or least)
+    except ValueError:
+        found = (0, 0)
+    if not 1 <= found[0] <= found[1]:
+        raise ConfigError(f"--engines must be a number from 1, or two such as 2:16, not {asked!r}")
+    return found
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))

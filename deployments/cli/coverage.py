@@ -1,0 +1,34 @@
+"""``embedserve coverage``: how much of a catalogue stands at which artifact."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def coverage(
+    sink: Annotated[str, typer.Argument(help="where `embedserve backfill` wrote")],
+    model: Annotated[str, typer.Option(help="name@version that rows should stand at")],
+    source: Annotated[
+        str | None, typer.Option("--from", help="the catalogue to compare with; the last backfill's rows when left out")
+    ] = None,
+    id: Annotated[str, typer.Option(help="its column with ids")] = "",  # noqa: A002 - as users know it
+    column: Annotated[str, typer.Option(help="its column with what is embedded")] = "",
+    url: Annotated[
+        str | None, typer.Option(help="a service whose artifact counts; this machine's when left out")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option(help="the folder of the backfill's notes, if not beside the sink")
+    ] = None,
+) -> None:
+    """Count the rows of a sink by the artifact that computed them; one JSON document."""
+    import orjson
+
+    from deployments.backfill.coverage import coverage as count
+    from deployments.backfill.coverage import hash_of
+    from deployments.backfill.job import Rows
+
+    rows = Rows(source, id, column) if source else None
+    found = count(sink, hash_of(model, url), rows, state)
+    print(orjson.dumps({"model": model, **found.document()}, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,90 @@
+"""How much of a catalogue stands at which artifact, and whether its vectors are what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from deployments.backfill.audit import audit
+from deployments.backfill.coverage import coverage, hash_of, require
+from deployments.backfill.job import Rows
+from models.errors import JobError
+from tests.deployments.backfill.conftest import MODEL, StoppedError, job, run, titles, write_rows
+
+NEXT = "text-embedding@1.1.0"
+
+
+def test_a_catalogue_is_covered_as_far_as_its_rows_stand_at_the_artifact(source: Path, tmp_path: Path) -> None:
+    sink = str(tmp_path / "sink")
+    run(job(source, sink))
+    now, later = hash_of(MODEL, None), hash_of(NEXT, None)
+    assert coverage(sink, now).percent == 100
+    assert (coverage(sink, later).covered, coverage(sink, later).total) == (0, 50)
+    with pytest.raises(StoppedError):
+        run(job(source, sink, model=NEXT, only_changed=True), 2)
+    found = coverage(sink, later)
+    assert (found.covered, found.total, len(found.standings)) == (16, 50, 2)
+    with pytest.raises(JobError, match=r"16 of 50 rows \(32\.00 %\) .* 99\.9 % are required"):
+        require(f"{sink}:99.9", NEXT, later)
+    run(job(source, sink, model=NEXT, only_changed=True))
+    assert require(f"{sink}:99.9", NEXT, later).percent == 100
+
+
+def test_a_catalogue_that_grew_since_is_covered_in_part(source: Path, tmp_path: Path) -> None:
+    run(job(source, tmp_path / "sink"))
+    write_rows(source, list(titles(50)), first=10)
+    found = coverage(str(tmp_path / "sink"), hash_of(MODEL, None), Rows(str(source), "sku", "title"))
+    assert (found.covered, found.total, found.percent) == (40, 50, 80)
+
+
+def test_rows_that_cannot_be_embedded_are_not_covered(tmp_path: Path) -> None:
+    run(job(write_rows(tmp_path / "a.parquet", ["", *titles(9)]), tmp_path / "sink"))
+    assert coverage(str(tmp_path / "sink"), hash_of(MODEL, None)).percent == 90
+
+
+@pytest.mark.parametrize("words", ["sink", "sink:", ":99", "sink:101", "sink:x"])
+def test_words_that_name_no_share_of_a_sink_are_refused(words: str) -> None:
+    with pytest.raises(JobError, match="takes SINK:PERCENT"):
+        require(words, MODEL, "0" * 64)
+
+
+def test_an_audit_tells_corrupt_rows_foreign_ones_and_changed_inputs_from_good_ones(
+    source: Path, tmp_path: Path
+) -> None:
+    rows = Rows(str(source), "sku", "title")
+    run(job(source, tmp_path / "sink", block_rows=50))
+    (path,) = (tmp_path / "sink").glob("text*/*.parquet")
+    found = audit(str(tmp_path / "sink"), rows, 20)
+    assert (found.clean, found.rows, found.sampled, found.verdicts["exact"]) == (True, 50, 20, 20)
+    run(job(source, tmp_path / "other", model=NEXT, block_rows=50))
+    (other,) = (tmp_path / "other").glob("text*/*.parquet")
+    table, foreign = pq.read_table(path), pq.read_table(other)
+    vectors = np.stack(table.column("vector").to_numpy())
+    vectors[0, 3] = np.nan
+    vectors[1] = -vectors[1]
+    vectors[2] = foreign.column("vector")[2].as_py()
+    vectors[3, 0] = np.nextafter(vectors[3, 0], 2, dtype=np.float32)
+    hashes = table.column("hash").to_pylist()
+    hashes[4] = "0" * 64
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), 384)
+    table = table.set_column(1, "vector", flat).set_column(3, "hash", pa.array(hashes))
+    pq.write_table(table, path)
+    texts = list(titles(50))
+    texts[5] = "changed"
+    write_rows(source, texts[:49])
+    found = audit(str(tmp_path / "sink"), rows, 50)
+    verdicts = {(one["id"], one["verdict"]) for one in found.findings}
+    assert verdicts == {
+        ("p0", "corrupt"),
+        ("p1", "corrupt"),
+        ("p2", "made by another artifact"),
+        ("p3", "other bits of the same space"),
+        ("p4", "unknown space"),
+        ("p5", "input changed since"),
+        ("p49", "gone from the source"),
+    }
+    assert found.made_by == {MODEL: 43, NEXT: 1}
