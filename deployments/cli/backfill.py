@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import typer
 
+ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9.-]+:[0-9]+|(ray://)?\[[0-9a-fA-F:]+\]:[0-9]+")
 Stored = Literal["float32", "float16", "int8", "binary"]
 Profile = Literal["development", "production"]
 
@@ -47,7 +49,7 @@ def backfill(
     job = Job(
         Rows(source, id, column),
         Vectors(reference, to, store_as, state),
-        Machines(address, _engines(engines, address), cores, gpus, max(1, cores // 2)),
+        Machines(_address(address), _engines(engines, address), cores, gpus, max(1, cores // 2)),
         Rules(profile, block_rows, max_bad, only_changed, expect_live),
     )
     with following() as progress:
@@ -57,6 +59,14 @@ def backfill(
             progress.say("stopped; what is in the sink stays, and the same command goes on from there")
             raise typer.Exit(130) from None
     print_summary(summary)
+
+
+def _address(asked: str | None) -> str | None:
+    from models.errors import ConfigError
+
+    if asked is None or asked == "auto" or ADDRESS.fullmatch(asked):
+        return asked
+    raise ConfigError(f"--address must be auto, HOST:PORT of Ray's head, or ray://HOST:PORT, not {asked}")
 
 
 def _engines(asked: str, address: str | None) -> tuple[int, int]:

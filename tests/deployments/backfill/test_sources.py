@@ -154,7 +154,7 @@ def test_pictures_have_the_same_bits_from_a_folder_from_bytes_and_from_paths(tmp
         (folder / name).write_bytes(data)
     rows = {"sku": list(files), "bytes": list(files.values()), "path": [f"pictures/{name}" for name in files]}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
-    model = "image-embedding@1.0.0"
+    model = "image-embedding@1.1.0"  # in int8, which is opened sooner
     summaries = [
         run(job(folder, tmp_path / "1", column="", model=model))[0],
         run(job(tmp_path / "rows.parquet", tmp_path / "2", column="bytes", model=model))[0],

@@ -67,20 +67,22 @@ def notes(sink: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in sink.glob("_backfill/run-0001/blocks/*.json")}
 
 
-def test_a_killed_command_goes_on_where_it_was_on_ray_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "killed"])
+def test_a_command_ends_complete_on_ray_data_also_when_an_earlier_one_was_killed(tmp_path: Path, killed: bool) -> None:
     source, sink = write_rows(tmp_path / "a.parquet", list(titles(ROWS))), tmp_path / "sink"
-    first = begin(source, sink)
-    deadline = time.monotonic() + 120
-    while len(notes(sink)) < 3 and first.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    if killed:
+        first = begin(source, sink)
+        deadline = time.monotonic() + 120
+        while len(notes(sink)) < 3 and first.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
     second = begin(source, sink)
     before = notes(sink)
-    out, said = second.communicate(timeout=150)
+    out, said = second.communicate(timeout=250)
     assert second.returncode == 0, said
     summary = json.loads(out)
-    assert 3 <= len(before) < ROWS // 20
+    assert (3 if killed else 0) <= len(before) < ROWS // 20
     assert (summary["embedded"], summary["bad"], summary["blocks"]) == (ROWS, 0, ROWS // 20)
     assert summary["this_start"]["blocks"] <= ROWS // 20 - len(before)
     assert before.items() <= notes(sink).items(), "a block that was done was computed again"
