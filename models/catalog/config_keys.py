@@ -82,6 +82,7 @@ WHOLE = frozenset(
         "type_vocab_size",
         "max_position_embeddings",
         "pad_token_id",
+        *("image_size", "patch_size", "num_channels", "projection_dim"),
         *("n_layers", "n_heads", "dim", "hidden_dim"),  # of DistilBERT
         *("n_layer", "n_head", "n_embd", "n_inner", "n_positions"),  # of NomicBERT
     }
@@ -89,34 +90,36 @@ WHOLE = frozenset(
 NUMBERS = frozenset({"layer_norm_eps", "layer_norm_epsilon", "norm_eps"})
 
 
-def require_known(config: dict[str, Any], read: frozenset[str]) -> None:
+def require_known(config: dict[str, Any], read: frozenset[str], place: str = "") -> None:
     """Refuse a config.json with keys that might change vectors and that nobody reads.
 
     Args:
         config: its content.
         read: the keys that the family reads.
+        place: of these keys in the file, as ``text_config.``.
 
     Raises:
         ArtifactError: names the keys.
     """
+    place = f"config.json: {place}"
     for key, allowed in ONLY.items():
         value = config.get(key)
         if key not in read and value is not None and value not in allowed:
-            raise ArtifactError(f"config.json: {key} is {value!r:.80}, which is not served; export the model to ONNX")
+            raise ArtifactError(f"{place}{key} is {value!r:.80}, which is not served; export the model to ONNX")
     for key in WHOLE & read & set(config):
         if isinstance(config[key], bool) or not isinstance(config[key], int) or config[key] < (key != "pad_token_id"):
-            raise ArtifactError(f"config.json: {key} must be a whole number from 1, not {config[key]!r:.80}")
+            raise ArtifactError(f"{place}{key} must be a whole number from 1, not {config[key]!r:.80}")
     hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
     if {"hidden_size", "num_attention_heads"} <= read and isinstance(hidden, int) and heads and hidden % heads:
-        raise ArtifactError(f"config.json: num_attention_heads is {heads}, which does not divide hidden_size, {hidden}")
+        raise ArtifactError(f"{place}num_attention_heads is {heads}, which does not divide hidden_size, {hidden}")
     for key in NUMBERS & read & set(config):
         if not isinstance(config[key], float) or not config[key] >= 0:
             raise ArtifactError(
-                f"config.json: {key} must be a number with a point or an exponent, such as 1e-12, not {config[key]!r:.80}"
+                f"{place}{key} must be a number with a point or an exponent, such as 1e-12, not {config[key]!r:.80}"
             )
     unknown = sorted(set(config) - read - NEUTRAL - set(ONLY))
     if unknown:
         raise ArtifactError(
-            f"config.json: {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known here, and might change "
+            f"{place}{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known here, and might change "
             "vectors; if not, remove from the file"
         )

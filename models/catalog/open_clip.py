@@ -27,8 +27,19 @@ NEUTRAL: dict[str, dict[str, tuple[Any, ...]]] = {
     "text_cfg": {"pool_type": ("argmax",), "proj_type": ("linear",), "pad_id": (), "eos_id": (), "hf_tokenizer_name": (),
                  "hf_model_pretrained": (), "hf_proj_type": (), "hf_pooler_type": (), "block_type": ("default",)},
 }  # fmt: skip
-OFF = (None, False)
+# Keys that the library knows, and that change nothing while they are off.
+OPTIONAL = {
+    "model_cfg": {"cast_dtype", "output_dict", "init_logit_bias"},
+    "vision_cfg": {"act_kwargs", "attentional_pool", "final_ln_after_pool", "ls_init_value", "no_ln_pre", "norm_kwargs", "output_tokens",
+                   "qk_norm", "scale_attn", "scale_attn_inner", "scale_fc", "scale_heads", "scaled_cosine_attn", "timm_drop_path",
+                   "timm_model_name", "timm_model_pretrained", "timm_proj_bias"},
+    "text_cfg": {"act_kwargs", "embed_cls", "final_ln_after_pool", "hf_model_name", "ls_init_value", "no_causal_mask", "norm_kwargs",
+                 "output_tokens", "proj_bias", "qk_norm", "scale_attn", "scale_attn_inner", "scale_fc", "scale_heads",
+                 "scaled_cosine_attn", "tokenizer_kwargs", "tokenizer_mode"},
+}  # fmt: skip
 HEAD_WIDTH = 64
+MLP_RATIO = 4.0
+OF_THE_LARGEST = 2  # as transformers' CLIP says it: the vector is that of the largest token id
 
 
 def clip_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -40,23 +51,26 @@ def clip_config(config: dict[str, Any]) -> dict[str, Any]:
     model = _part(config, "model_cfg")
     vision, text = _part(model, "vision_cfg"), _part(model, "text_cfg")
     activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
-    width = vision.get("width", 768)
+    width = _whole(vision, "width", 768)
     return {
         "projection_dim": model["embed_dim"],
         "vision_config": {
-            "num_hidden_layers": vision.get("layers", 12),
-            "num_attention_heads": width // vision.get("head_width", HEAD_WIDTH),
+            "num_hidden_layers": _whole(vision, "layers", 12),
+            "num_attention_heads": width // _whole(vision, "head_width", HEAD_WIDTH),
             "hidden_size": width,
+            "intermediate_size": int(width * vision.get("mlp_ratio", MLP_RATIO)),
             "image_size": _square(vision.get("image_size", 224)),
             "patch_size": _square(vision.get("patch_size", 16)),
             "hidden_act": activation,
         },
         "text_config": {
-            "num_hidden_layers": text.get("layers", 12),
-            "num_attention_heads": text.get("heads", 8),
-            "hidden_size": text.get("width", 512),
-            "vocab_size": text.get("vocab_size", 49408),
-            "max_position_embeddings": text.get("context_length", 77),
+            "num_hidden_layers": _whole(text, "layers", 12),
+            "num_attention_heads": _whole(text, "heads", 8),
+            "hidden_size": _whole(text, "width", 512),
+            "intermediate_size": int(_whole(text, "width", 512) * text.get("mlp_ratio", MLP_RATIO)),
+            "eos_token_id": OF_THE_LARGEST,
+            "vocab_size": _whole(text, "vocab_size", 49408),
+            "max_position_embeddings": _whole(text, "context_length", 77),
             "hidden_act": activation,
         },
     }
@@ -108,7 +122,7 @@ def _part(document: dict[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise ArtifactError(f"{CONFIG}: {key} must be an object, {{...}}")
     for name, value in part.items():
-        if name in READ[key] or value in OFF:
+        if name in READ[key] or (name in OPTIONAL[key] and (value is None or value is False)):
             continue
         allowed = NEUTRAL[key].get(name)
         if allowed is None or (allowed and value not in allowed):
@@ -118,9 +132,16 @@ def _part(document: dict[str, Any], key: str) -> dict[str, Any]:
     return part
 
 
+def _whole(part: dict[str, Any], key: str, default: int) -> int:
+    value = part.get(key, default)
+    if type(value) is not int or value < 1:
+        raise refusal(CONFIG, key, f"is {value!r:.60}, and has to be a whole number of at least 1")
+    return value
+
+
 def _square(value: Any) -> int:
-    sides = value if isinstance(value, list) else [value]
-    if len(set(sides)) != 1 or not isinstance(sides[0], int):
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if type(sides[0]) is not int or sides[0] != sides[-1]:
         raise refusal(CONFIG, "image_size, patch_size", f"is {value!r}; served are squares")
     return int(sides[0])
 

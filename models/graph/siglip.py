@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
-from models.graph.checks import require_fused
+from models.graph.checks import require_fused, require_heads, require_shapes
 from models.graph.clip import clip_layer
 from models.graph.embeddings import embedding_rows
 from models.graph.layers import activate, arrangement, first_row, layer_norm, unit_rows
@@ -30,12 +31,14 @@ class SiglipConfig:
     layers: int
     heads: int
     hidden: int
+    inner: int
     epsilon: float
     activation: str
     image: int = 0  # of the vision tower
     patch: int = 0
     positions: int = 0  # of the text tower
     projection: int = 0
+    vocabulary: int = 0
 
     @classmethod
     def vision(cls, config: dict[str, Any]) -> Self:
@@ -48,8 +51,10 @@ class SiglipConfig:
         """Read a ``config.json`` of the whole model or of the text tower."""
         tower = {**config, **config.get("text_config", {})}
         shared = _shared(tower)
-        projection = tower.get("projection_size") or shared["hidden"]
-        return cls(**shared, positions=tower.get("max_position_embeddings", 64), projection=projection)
+        given = tower.get("projection_size")
+        projection = shared["hidden"] if given is None else given
+        positions, vocabulary = tower.get("max_position_embeddings", 64), tower.get("vocab_size", 32000)
+        return cls(**shared, positions=positions, projection=projection, vocabulary=vocabulary)
 
 
 def _shared(tower: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +62,7 @@ def _shared(tower: dict[str, Any]) -> dict[str, Any]:
         "layers": tower.get("num_hidden_layers", 12),
         "heads": tower.get("num_attention_heads", 12),
         "hidden": tower.get("hidden_size", 768),
+        "inner": tower.get("intermediate_size", 3072),
         "epsilon": tower.get("layer_norm_eps", 1e-6),
         "activation": tower.get("hidden_act", "gelu_pytorch_tanh"),
     }
@@ -68,6 +74,13 @@ def build_vision(config: SiglipConfig, weights: Weights, linear: Linear, prepara
     Computes the same as ``SiglipVisionModel``'s pooled output in inference, then normalises.
     """
     require_fused(linear, "SigLIP")
+    patch_shape = (config.hidden, 3, config.patch, config.patch)
+    rows = {
+        f"{VISION}.embeddings.patch_embedding.weight": patch_shape,
+        f"{VISION}.embeddings.position_embedding.weight": ((config.image // config.patch) ** 2, config.hidden),
+        f"{HEAD}.mlp.fc1.weight": (config.inner, config.hidden),
+    }
+    _require_sizes(config, weights, VISION, rows)
     graph = GraphBuilder("siglip_vision_encoder", linear.dtype)
     stem = f"{VISION}.embeddings"
     x, offset = patch_rows(graph, weights[f"{stem}.patch_embedding.weight"], config.image, linear, preparation)
@@ -93,6 +106,12 @@ def build_text(config: SiglipConfig, weights: Weights, linear: Linear, padding: 
     vector is that of the last position. Computes the same as ``SiglipTextModel``'s pooled output, then normalises.
     """
     require_fused(linear, "SigLIP")
+    rows = {
+        f"{TEXT}.embeddings.token_embedding.weight": (config.vocabulary, config.hidden),
+        f"{TEXT}.embeddings.position_embedding.weight": (config.positions, config.hidden),
+        f"{TEXT}.head.weight": (config.projection, config.hidden),
+    }
+    _require_sizes(config, weights, TEXT, rows)
     graph = GraphBuilder("siglip_text_encoder", linear.dtype)
     ids = _filled(graph, config.positions, padding)
     words = embedding_rows(graph, "words", weights[f"{TEXT}.embeddings.token_embedding.weight"], ids, linear)
@@ -114,6 +133,14 @@ def build_text(config: SiglipConfig, weights: Weights, linear: Linear, padding: 
         ("embedding", unit_rows(graph, pooled), ["n", config.projection]),
         {"embedserve.output": "unit", "embedserve.precision": linear.precision, "embedserve.pooling": "last"},
     )
+
+
+def _require_sizes(config: SiglipConfig, weights: Weights, model: str, rows: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse weights of other sizes than config.json says."""
+    require_heads(config.hidden, config.heads)
+    stem = f"{model}.encoder.layers."
+    inner = {f"{stem}{layer}.mlp.fc1.weight": (config.inner, config.hidden) for layer in range(config.layers)}
+    require_shapes(weights, {**rows, **inner})
 
 
 def _layers(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from models.graph.builder import GraphBuilder, Value
+from models.graph.checks import require_heads, require_shapes
 from models.graph.clip import clip_layer
 from models.graph.layers import arrangement, first_row, layer_norm, project_rows, unit_rows
 from models.graph.linear import Linear, Origin, Weights
@@ -61,7 +62,11 @@ def build(
     Computes the same as Hugging Face's ``CLIPVisionModelWithProjection`` in inference on normalised pixels, then
     normalises. ``weights`` are named as in that model's state dict. ``preparation`` says how pixels are scaled and
     normalised; None means CLIP's own.
+
+    Raises:
+        ArtifactError: the weights have other sizes than ``config`` says.
     """
+    _require_sizes(config, weights)
     graph = GraphBuilder("vision_encoder", linear.dtype, standard=linear.standard)
     x = _patches(graph, config, weights, linear, preparation or Preparation.clip(config.image))
     shape = arrangement(graph, x)
@@ -80,6 +85,18 @@ def build(
         ("embedding", unit_rows(graph, projected), ["n", config.projection]),
         {"embedserve.output": "unit", "embedserve.precision": linear.precision},
     )
+
+
+def _require_sizes(config: ClipVisionConfig, weights: Weights) -> None:
+    require_heads(config.hidden, config.heads)
+    stem = "vision_model.encoder.layers."
+    shapes = {
+        "vision_model.embeddings.patch_embedding.weight": (config.hidden, 3, config.patch, config.patch),
+        "vision_model.embeddings.position_embedding.weight": (config.positions, config.hidden),
+        "visual_projection.weight": (config.projection, config.hidden),
+        **{f"{stem}{layer}.mlp.fc1.weight": (config.inner, config.hidden) for layer in range(config.layers)},
+    }
+    require_shapes(weights, shapes)
 
 
 def _patches(

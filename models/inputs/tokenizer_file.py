@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 
-from models.errors import SourceError
+from models.errors import ArtifactError, SourceError
 
 MERGES = 49152 - 256 - 2  # CLIP was trained with so many of the published list's entries
 START, END, SUFFIX = "<|startoftext|>", "<|endoftext|>", "</w>"
@@ -43,6 +43,18 @@ def clip_tokenizer(pairs: Path) -> str:
     ends = [(START, vocabulary[START]), (END, vocabulary[END])]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=ends)
     return str(tokenizer.to_str(pretty=False))
+
+
+def loaded_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer.json.
+
+    Raises:
+        ArtifactError: the file is none.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises Exception itself
+        raise ArtifactError(f"{path.name} is no tokenizer.json: {str(error)[:160]}") from error
 
 
 def _byte_letters() -> list[str]:

@@ -9,6 +9,7 @@ import onnx
 from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import preparation_in
+from models.catalog.tower_config import require_tower, tower_of
 from models.catalog.towers import tower_folder
 from models.graph.linear import Linear, Weights
 from models.graph.vision import ClipVisionConfig, build
@@ -24,11 +25,13 @@ class ClipVision(Family):
 
     def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:  # noqa: ARG002 - config.json says it
         """The dimensions of the space that both towers share."""
-        return ClipVisionConfig.from_json(config).projection
+        return ClipVisionConfig.from_json(tower_of(config, "image")).projection
 
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The side of the input square, in pixels, and how pictures become such squares."""
-        side = ClipVisionConfig.from_json(config).image
+        if "model_type" in config:
+            require_tower(config, "image")
+        side = ClipVisionConfig.from_json(tower_of(config, "image")).image
         found = preparation_in(tower_folder(folder).path, config, side)
         folder.note("pictures", found.preparation, found.origin)
         return {"image_size": side, "preparation": found.preparation.entry}
@@ -41,4 +44,4 @@ class ClipVision(Family):
         settings: dict[str, Any],
     ) -> onnx.ModelProto:
         """From uint8 pixels to the unit vector."""
-        return build(ClipVisionConfig.from_json(config), weights, linear, Preparation.of(settings))
+        return build(ClipVisionConfig.from_json(tower_of(config, "image")), weights, linear, Preparation.of(settings))

@@ -10,6 +10,7 @@ from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import preparation_in
 from models.catalog.special_tokens import padding_token
+from models.catalog.tower_config import require_tower, tower_of
 from models.catalog.towers import tower_folder
 from models.errors import ArtifactError
 from models.graph.linear import Linear, Weights
@@ -27,14 +28,16 @@ class SiglipVision(Family):
 
     def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:  # noqa: ARG002 - config.json says it
         """Its hidden size."""
-        return SiglipConfig.vision(config).hidden
+        return SiglipConfig.vision(tower_of(config, "image")).hidden
 
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The side of the input square, in pixels, and how pictures become such squares."""
-        tower = {**config, **config.get("vision_config", {})}
-        if tower.get("vision_use_head") is False:
-            raise ArtifactError("config.json: vision_use_head is false; served are towers with their pooling head")
-        side = SiglipConfig.vision(config).image
+        require_tower(config, "image")
+        if (head := tower_of(config, "image").get("vision_use_head", True)) is not True:
+            raise ArtifactError(
+                f"config.json: vision_use_head is {head!r:.60}; served are towers with their pooling head"
+            )
+        side = SiglipConfig.vision(tower_of(config, "image")).image
         found = preparation_in(tower_folder(folder).path, config, side)
         folder.note("pictures", found.preparation, found.origin)
         return {"image_size": side, "preparation": found.preparation.entry}
@@ -43,7 +46,7 @@ class SiglipVision(Family):
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
         """From uint8 pixels to the unit vector."""
-        return build_vision(SiglipConfig.vision(config), weights, linear, Preparation.of(settings))
+        return build_vision(SiglipConfig.vision(tower_of(config, "image")), weights, linear, Preparation.of(settings))
 
 
 class SiglipText(Family):
@@ -54,10 +57,11 @@ class SiglipText(Family):
 
     def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:  # noqa: ARG002 - config.json says it
         """The dimensions of the space that both towers share."""
-        return SiglipConfig.text(config).projection
+        return SiglipConfig.text(tower_of(config, "text")).projection
 
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The longest input, in tokens, and what shorter ones are filled up with."""
+        require_tower(config, "text")
         folder = tower_folder(folder)
         kind = folder.json("tokenizer_config.json").get("tokenizer_class")
         if kind not in PLAIN:
@@ -68,10 +72,10 @@ class SiglipText(Family):
             )
         fill = padding_token(folder)
         folder.note("filled up with", fill, "tokenizer_config.json")
-        return {"max_sequence_length": SiglipConfig.text(config).positions, "fill": fill}
+        return {"max_sequence_length": SiglipConfig.text(tower_of(config, "text")).positions, "fill": fill}
 
     def build(
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
         """From token ids to the unit vector."""
-        return build_text(SiglipConfig.text(config), weights, linear, settings["fill"])
+        return build_text(SiglipConfig.text(tower_of(config, "text")), weights, linear, settings["fill"])

@@ -52,6 +52,7 @@ TEXT_JSON = {
     "intermediate_size": 64,
     "vocab_size": 9,
     "max_position_embeddings": 16,
+    "eos_token_id": 3,
 }
 SENTENCES = ["hello world", "unseen", "hello", "world world hello"]
 
