@@ -51,10 +51,10 @@ class Service:
             str(self.port),
         ]
         command += ["--ready-file", str(self._ready)]
-        whole = {**os.environ, "COLUMNS": "200", **(environment or {})}
+        self.environment = {**os.environ, "COLUMNS": "200", **(environment or {})}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, *arguments], stdout=output, stderr=output, env=whole, start_new_session=True
+                [*command, *arguments], stdout=output, stderr=output, env=self.environment, start_new_session=True
             )
 
     def wait(self) -> Service:

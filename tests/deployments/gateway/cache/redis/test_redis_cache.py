@@ -220,7 +220,7 @@ async def test_an_answer_that_comes_late_is_a_failure_though_it_comes(
     await until_found(gateway, KEYS[0])
     skipped = gateway.lookups("skipped")
     for _ in range(FAILURES):
-        server.client.client_pause(500)
+        server.client.client_pause(1500)  # much longer than this process stands still beside others
         assert await gateway.get(KEYS[0]) == {}
         await until(lambda: asyncio.all_tasks() == tasks)  # the answer has come
     assert gateway.lookups("skipped") == skipped
