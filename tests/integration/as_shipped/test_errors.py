@@ -187,14 +187,16 @@ def test_a_request_cut_off_midway_leaves_the_service_well(client: httpx2.Client,
 
 
 def test_503_when_the_gateway_can_hold_no_more_asks_to_come_again(client: httpx2.Client, service: Service) -> None:
-    """HAProxy gives a gateway no more than it may have; the gateway is stopped, so that it answers none of them."""
-    gateway = next(pid for pid, title in children(service).items() if title.startswith("ray::ServeReplica:gateway"))
+    """HAProxy gives a gateway no more than it may have; gateways are stopped, so that they answer none of them."""
+    gateways = [pid for pid, title in children(service).items() if title.startswith("ray::ServeReplica:gateway")]
     body = json.dumps(TEXT).encode()
     head = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     with contextlib.ExitStack() as stack:
-        os.kill(gateway, signal.SIGSTOP)
-        stack.callback(os.kill, gateway, signal.SIGCONT)
-        held = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port))) for _ in range(600)]
+        for gateway in gateways:  # load may have brought a second one
+            os.kill(gateway, signal.SIGSTOP)
+            stack.callback(os.kill, gateway, signal.SIGCONT)
+        count = 600 * len(gateways)
+        held = [stack.enter_context(socket.create_connection(("127.0.0.1", service.port))) for _ in range(count)]
         for one in held:
             one.sendall(f"{head}\r\n\r\n".encode() + body)
         held[-1].settimeout(30)
