@@ -51,7 +51,9 @@ def encoder_of(application: dict[str, Any], model: str, version: str) -> dict[st
     """An encoder's application, copied for another version of its model."""
     copied, reference = copy.deepcopy(application), f"{model}@{version}"
     copied["name"], copied["args"]["model"] = application_name(model, version), reference
-    copied["deployments"][0]["user_config"]["artifact"] = reference
+    told = copied["deployments"][0]["user_config"]
+    told["artifact"] = reference
+    told.pop("precision", None)  # measured as what it is, also where another artifact would be faster
     return copied
 
 

@@ -24,6 +24,9 @@ def test_a_checkout_serves_the_chosen_precisions_with_its_own_import_paths() -> 
     gateway, *encoders = served(document, ["int8", "fp32"])["applications"]
     assert [app["args"]["model"] for app in encoders] == ["text-embedding@1.1.0", "text-embedding@1.0.0"]
     assert {app["import_path"] for app in encoders} == {"elsewhere.apps:text_encoder"}
+    told = [app["deployments"][0]["user_config"] for app in encoders]
+    assert [config["artifact"] for config in told] == ["text-embedding@1.1.0", "text-embedding@1.0.0"]
+    assert not any("precision" in config for config in told), "where bf16 is faster, it would be measured as fp32"
     versions = gateway["deployments"][0]["user_config"]["models"]["text-embedding"]["versions"]
     assert versions == {"1.1.0": 100, "1.0.0": 0}
 
