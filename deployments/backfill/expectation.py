@@ -38,7 +38,10 @@ class Expectation:
         """
         name, found = embedder.artifact.spec.name, embedder.artifact.hash
         if self.hash is not None and found != self.hash:
-            raise ArtifactError(f"{name} has content hash {found} here, and {self.whose} {self.hash}")
+            raise ArtifactError(
+                f"{name} has content hash {found} here, and {self.whose} {self.hash}, of another artifact. A service has one "
+                "under the same name after a swap, or by precision: auto (EMBEDSERVE_PRECISION=fp32 keeps a local start from it)"
+            )
         if self.numerics is not None and numerics != self.numerics:
             raise ArtifactError(
                 f"{name} would be computed here as {numerics}, and {self.whose} {self.numerics}: vectors of the two differ in "
