@@ -11,6 +11,7 @@ from tests.k8s.tools import (
     KUBERNETES,
     OVERLAYS,
     built,
+    built_beside,
     builtin_problem,
     containers,
     environment,
@@ -74,15 +75,8 @@ def test_a_component_changes_the_gpu_overlay_validly(tmp_path, component):
 
 
 def test_the_tls_component_adds_an_ingress_and_closes_plain_http_to_everyone_else(tmp_path):
-    for source in K8S.rglob("*.yaml"):
-        copy = tmp_path / source.relative_to(K8S)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    own = tmp_path / "overlays" / "own"
-    own.mkdir()
     kustomization = {"resources": ["../gpu"], "components": ["../../components/tls"]}
-    (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    resources = kustomize(own)
+    resources = built_beside(tmp_path, kustomization)
     ingress = only(resources, "Ingress")
     policy = only(resources, "NetworkPolicy", "embedserve-ingress")
     assert builtin_problem(ingress, KUBERNETES[0]) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.k8s.tools import K8S, KUBERNETES, built, builtin_problem, kustomize, only, service
+from tests.k8s.tools import KUBERNETES, built, built_beside, builtin_problem, only, service
 
 SEEN_S = 7 * 60  # a fast burn shows in a window of 5 minutes, and its alert fires after 2 more
 HIGHLY_AVAILABLE = pytest.mark.parametrize("folder", ["overlays/ha", "overlays/ha-gpu"])
@@ -71,15 +71,8 @@ def test_a_step_of_an_upgrade_waits_for_its_nodes_and_for_the_alerts(folder):
 
 
 def test_tls_stands_before_the_gateway_and_nothing_passes_by_it(tmp_path):
-    for source in K8S.rglob("*.yaml"):
-        copy = tmp_path / source.relative_to(K8S)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    own = tmp_path / "overlays" / "own"
-    own.mkdir()
     kustomization = {"resources": ["../ha"], "components": ["../../components/tls-ha"]}
-    (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    resources = kustomize(own)
+    resources = built_beside(tmp_path, kustomization)
     ingress, gateway = only(resources, "Ingress"), only(resources, "Gateway")
     assert ingress["spec"]["tls"][0]["secretName"]
     backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]

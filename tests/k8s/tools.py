@@ -42,6 +42,15 @@ def kustomize(folder: Path) -> list[Manifest]:
     return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
 
 
+def built_beside(folder: Path, kustomization: Manifest) -> list[Manifest]:
+    """The resources of ``overlays/own`` in a copy of the manifests, which this makes in ``folder``."""
+    shutil.copytree(K8S, folder, dirs_exist_ok=True)
+    own = folder / "overlays" / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    return kustomize(own)
+
+
 @functools.cache
 def _built(folder: str) -> list[Manifest]:
     return kustomize(K8S / folder)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from ray.serve.schema import ServeDeploySchema
@@ -17,6 +17,7 @@ from ray.serve.schema import ServeDeploySchema
 from deployments.config.names import application_name
 from deployments.config.routes import shares
 from deployments.operator.document import gateway, user_config
+from tests.servers.local_server import listening
 
 DEPLOYS_S = 0.05  # until a new configuration runs
 
@@ -130,14 +131,5 @@ class _Handler(BaseHTTPRequestHandler):
 def serve_rest() -> Iterator[ServeRest]:
     """A Serve on a free port of this machine."""
     serve = ServeRest()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"serve": serve}))
-    server.daemon_threads = True
-    serve.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(type("Handler", (_Handler,), {"serve": serve})) as serve.url:
         yield serve
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
