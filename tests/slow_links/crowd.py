@@ -9,7 +9,7 @@ import select
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
@@ -68,6 +68,7 @@ class Crowd:
         self._manner = self.manner or MANNERS[self.slowness]
         self._open: dict[int, socket.socket] = {}
         self._poll = select.epoll()
+        self._turns: deque[socket.socket] = deque()
         self._over = False
         self._again = 0.0  # when the next may connect
 
@@ -97,7 +98,7 @@ class Crowd:
                 connection.close()
 
     def _run(self) -> None:
-        next_drip = time.monotonic() + DRIP_S
+        dripped_at = time.monotonic()
         while not self._over:
             if time.monotonic() > self._again:
                 for _ in range(min(64, self.size - len(self._open))):
@@ -106,10 +107,21 @@ class Crowd:
                 self.complete.set()
             for descriptor, _ in self._poll.poll(0.02):
                 self._answered(descriptor)
-            if self._manner.drip and time.monotonic() > next_drip:
-                next_drip += DRIP_S
-                for descriptor in list(self._open):
-                    self._write(descriptor, self._manner.drip)
+            if self._manner.drip:
+                dripped_at = self._drip_some(dripped_at)
+
+    def _drip_some(self, since: float) -> float:
+        """Send from those whose turn it is, each once in DRIP_S: links do not all send at the same instant.
+
+        Returns:
+            When those after them are due to begin.
+        """
+        count = int((time.monotonic() - since) / DRIP_S * self.size)
+        for connection in [self._turns.popleft() for _ in range(min(count, len(self._turns)))]:
+            if connection.fileno() in self._open:  # a closed one has -1
+                self._turns.append(connection)
+                self._write(connection.fileno(), self._manner.drip)
+        return since + count / self.size * DRIP_S
 
     def _connect(self) -> None:
         connection = socket.socket()
@@ -126,6 +138,7 @@ class Crowd:
             return
         connection.setblocking(False)
         self._open[connection.fileno()] = connection
+        self._turns.append(connection)
         # Whoever reads slowly is not told of what there is to read, only of the end.
         self._poll.register(connection, select.EPOLLRDHUP if self.slowness == "readers" else select.EPOLLIN)
 
