@@ -99,3 +99,9 @@ def with_vectors(table: pa.Table, vectors: NDArray[np.float32]) -> pa.Table:
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     return table.select(["id", "input_digest"]).append_column("vector", column)
+
+
+def embedded(ids: Sequence[Id], digests: Sequence[str], vectors: NDArray[np.float32], *, strings: bool) -> pa.Table:
+    """Rows with float32 [n, d] that somebody else computed."""
+    table = pa.table({"id": pa.array(ids, id_type(strings=strings)), "input_digest": pa.array(digests, pa.string())})
+    return with_vectors(table, vectors)

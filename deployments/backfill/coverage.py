@@ -17,6 +17,7 @@ from deployments.backfill.sources import open_source
 from deployments.backfill.storage import Storage
 from models.catalog.catalog import Catalog
 from models.errors import JobError
+from models.redaction import redacted
 
 Standing = tuple[str, str, str]  # model, hash, numerics class
 
@@ -40,7 +41,7 @@ class Coverage:
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "sink": self.sink,
+            "sink": redacted(self.sink),
             "hash": self.hash,
             "rows": self.total,
             "covered": self.covered,
@@ -73,7 +74,7 @@ def coverage(sink: str, hash: str, catalogue: Rows | None = None, state: str | N
         for label in set(labels):
             found[label].append(ids[np.array([one == label for one in labels])])
     if not found:
-        raise JobError(f"{sink} holds no rows of a backfill")
+        raise JobError(f"{redacted(sink)} holds no rows of a backfill")
     distinct = {label: np.unique(np.concatenate(parts)) for label, parts in found.items()}
     empty: Keys = np.empty(0, np.uint64)
     at = np.unique(np.concatenate([empty, *(ids for label, ids in distinct.items() if label[1] == hash)]))

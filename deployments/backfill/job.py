@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deployments.config.base import Profile
+from deployments.config.fetch import Fetch
 
 StoredType = Literal["float32", "float16", "int8", "binary"]
 
@@ -14,9 +15,11 @@ StoredType = Literal["float32", "float16", "int8", "binary"]
 class Rows:
     """The rows that are embedded."""
 
-    source: str  # a file, folder or glob, also as a URI such as s3://bucket/products/*.parquet
+    source: str  # a file, folder or glob, also as a URI such as s3://bucket/products/*.parquet; or a database
     id: str  # the column with their ids; unused for a folder of pictures
-    column: str  # the column with texts, or with pictures: bytes, paths, data: URIs
+    column: str  # the column with texts, or with pictures: bytes, paths, data: URIs, URLs
+    query: str = ""  # of a database
+    fetch: Fetch | None = None  # which pictures are fetched by URL; None: none
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Rules:
     max_bad: int | None = None  # rows that may fail; None: any number
     only_changed: bool = False
     expect_live: str | None = None  # URL of a service whose bits these must be
+    via_service: str | None = None  # URL of a service that computes them
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 import httpx2
 import numpy as np
 
 from deployments.backfill.expectation import Expectation, golden_items
+from deployments.backfill.identity import Identity
 from deployments.operator.service import Entry, credentials, served_versions
 from models.catalog.catalog import ModelSpec
 from models.errors import JobError
@@ -17,7 +19,15 @@ from models.modalities.base import Item
 TIMEOUT_S = 60.0
 
 
-def expectation(url: str, spec: ModelSpec) -> Expectation:
+@dataclass(frozen=True)
+class Live:
+    """A version as a service serves it."""
+
+    identity: Identity
+    expectation: Expectation
+
+
+def look(url: str, spec: ModelSpec) -> Live:
     """What a service that answers at ``url`` computes for a version.
 
     Raises:
@@ -33,14 +43,15 @@ def expectation(url: str, spec: ModelSpec) -> Expectation:
         raise JobError(
             f"{url} serves {spec.reference} and no replica of it is ready: {entry.get('reason') or 'no reason'}"
         )
-    return Expectation(entry["hash"], entry["numerics"], _vectors(url, spec, entry), f"{url} serves")
+    expectation = Expectation(entry["hash"], entry["numerics"], _vectors(url, spec, entry), f"{url} serves")
+    return Live(Identity(spec, spec.reference, entry["hash"], entry["weights"] == "synthetic"), expectation)
 
 
 def _vectors(url: str, spec: ModelSpec, entry: Entry) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """The service's vectors of the golden items, float32 [n, d]."""
     body = {
         "model": spec.reference,
-        "input": [_written(item) for item in golden_items(spec.type)],
+        "input": [written(item) for item in golden_items(spec.type)],
         "encoding_format": "base64",
     }
     try:
@@ -56,5 +67,6 @@ def _vectors(url: str, spec: ModelSpec, entry: Entry) -> np.ndarray[tuple[int, .
     return np.stack(rows).astype(np.float32)
 
 
-def _written(item: Item) -> str:
+def written(item: Item) -> str:
+    """An input as JSON has it."""
     return item if isinstance(item, str) else f"data:image/png;base64,{base64.b64encode(bytes(item)).decode()}"

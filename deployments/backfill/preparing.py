@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import orjson
@@ -14,8 +14,9 @@ from deployments.backfill import block
 from deployments.backfill.block import Carried
 from deployments.backfill.ledger import BadRow
 from deployments.backfill.model import Wanted, preparation
-from deployments.backfill.pictures import picture_bytes
+from deployments.backfill.pictures import pictures_of
 from deployments.backfill.sources.base import Id, Read, RowFault, Slice, Source
+from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
 from models.catalog.catalog import Catalog
 from models.errors import EmbedserveError, InputError
@@ -45,70 +46,102 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """The rows of a block that may be embedded, and those that may not."""
+
+    read: Read
+    good: list[tuple[int, Item, str]]  # number in the block, input, digest
+    bad: list[BadRow]
+    kept: int  # rows that are in the sink already
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Reads and prepares; sent to the workers as it is."""
 
     source: Source
     wanted: Wanted
+    fetch: Fetch | None = None
 
     def __call__(self, work: Work) -> Iterator[Carried]:
         """The blocks of some slices; when one cannot be read, the last of them says so."""
         number, file = work.slices[0].number, work.slices[0].file
         try:
-            for read in self.source.read(work.slices):
-                number = read.slice.number
-                yield self._block(read, work.stored.get(number))
+            for checked in self.checked(work):
+                number = checked.read.slice.number
+                yield self._prepared(checked)
         except (EmbedserveError, MemoryError) as error:
             yield block.empty(number, file, str(error) or "this machine has not enough memory")
 
-    def _block(self, read: Read, stored: list[str] | None) -> Carried:
-        modality, kept = modality_of(self.wanted.reference), 0
-        good: list[tuple[int, Item, str]] = []
-        bad: list[BadRow] = []
-        for row, value in enumerate(read.values):
-            try:
-                item = self._item(read, row, value, modality)
-            except InputError as error:
-                bad.append(_bad(read, row, error))
-                continue
-            made_of = digest_of(item)
-            if stored is not None and stored[row] == made_of:
-                kept += 1
-            else:
-                good.append((row, item, made_of))
-        carried = self._prepared(read, good, bad)
-        return {**block.with_bad(carried, bad), "kept": kept}
+    def checked(self, work: Work) -> Iterator[Checked]:
+        """The rows of some slices as they were read, block by block.
 
-    def _item(self, read: Read, row: int, value: object, modality: Modality) -> Item:
-        if isinstance(value, RowFault):
-            raise InputError(value.reason, code=value.code)
-        if read.ids[row] is None:
-            raise InputError("the row has no id", code="missing_id")
-        item = picture_bytes(value, read.slice.file, self.source.uri) if modality.name == "image" else value
-        if item is None or item in ("", b""):
-            raise InputError("the value is empty", code="empty_input")
-        if not isinstance(item, str | bytes):
-            raise InputError(f"the value is of type {type(item).__name__}", code="wrong_type")
-        checked: Item = modality.check(item, "the value", LIMITS)
-        refusal = modality.refusal(checked, LIMITS)
-        if refusal is not None:
-            raise refusal
-        return checked
+        Raises:
+            EmbedserveError: they cannot be read.
+        """
+        modality = modality_of(self.wanted.reference)
+        for read in self.source.read(work.slices):
+            stored = work.stored.get(read.slice.number)
+            pictures = modality.name == "image"
+            values = pictures_of(read, self.source.picture_base, self.fetch) if pictures else read.values
+            found = Checked(read, [], [], 0)
+            kept = 0
+            for row, value in enumerate(values):
+                try:
+                    item = _item(read, row, value, modality)
+                except InputError as error:
+                    found.bad.append(bad_row(read, row, error))
+                    continue
+                made_of = digest_of(item)
+                if stored is not None and stored[row] == made_of:
+                    kept += 1
+                else:
+                    found.good.append((row, item, made_of))
+            yield replace(found, kept=kept)
 
-    def _prepared(self, read: Read, good: Sequence[tuple[int, Item, str]], bad: list[BadRow]) -> Carried:
-        """The block of what can be prepared; the others join ``bad``."""
-        rows = preparation(self.wanted)([item for _, item, _ in good]) if good else []
-        kept: list[tuple[int, Id, str, Row]] = []
-        for (row, _, digest), prepared in zip(good, rows, strict=True):
+    def _prepared(self, checked: Checked) -> Carried:
+        """The block of what can be prepared; the others are bad rows too."""
+        read, bad = checked.read, list(checked.bad)
+        rows = preparation(self.wanted)([item for _, item, _ in checked.good]) if checked.good else []
+        fit: list[tuple[int, Id, str, Row]] = []
+        for (row, _, digest), prepared in zip(checked.good, rows, strict=True):
             one = read.ids[row]
             if isinstance(prepared, InputError):
-                bad.append(_bad(read, row, prepared))
+                bad.append(bad_row(read, row, prepared))
             elif one is not None:
-                kept.append((read.slice.first + row, one, digest, prepared))
-        columns = [list(column) for column in zip(*kept, strict=True)] or [[], [], [], []]
+                fit.append((read.slice.first + row, one, digest, prepared))
+        columns = [list(column) for column in zip(*fit, strict=True)] or [[], [], [], []]
         table = block.prepared(*columns, strings=self.source.string_ids)
-        carried = block.empty(read.slice.number, read.slice.file)
-        return {**carried, "rows": block.pack(table), "dtype": kept[0][3].dtype.str if kept else ""}
+        carried = block.with_bad(block.empty(read.slice.number, read.slice.file), bad)
+        return {
+            **carried,
+            "rows": block.pack(table),
+            "dtype": fit[0][3].dtype.str if fit else "",
+            "kept": checked.kept,
+        }
+
+
+def _item(read: Read, row: int, value: object, modality: Modality) -> Item:
+    """A value as an input.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(value, InputError):
+        raise value
+    if isinstance(value, RowFault):
+        raise InputError(value.reason, code=value.code)
+    if read.ids[row] is None:
+        raise InputError("the row has no id", code="missing_id")
+    if value is None or value in ("", b""):
+        raise InputError("the value is empty", code="empty_input")
+    if not isinstance(value, str | bytes):
+        raise InputError(f"the value is of type {type(value).__name__}", code="wrong_type")
+    checked: Item = modality.check(value, "the value", LIMITS)
+    refusal = modality.refusal(checked, LIMITS)
+    if refusal is not None:
+        raise refusal
+    return checked
 
 
 @cache
@@ -124,7 +157,8 @@ def digest_of(item: Item) -> str:
     return base64.b16encode(digest).decode().lower()
 
 
-def _bad(read: Read, row: int, error: InputError) -> BadRow:
+def bad_row(read: Read, row: int, error: InputError) -> BadRow:
+    """A row that has no vector."""
     return BadRow(
         id=read.ids[row], file=read.slice.file, row=read.slice.first + row, code=error.code, reason=str(error)
     )

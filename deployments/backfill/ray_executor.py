@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from deployments.backfill import own_ray_watch
+from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.committing import Outcome
 from deployments.backfill.executor import Executor, Proof, Stages, prove
 from deployments.backfill.expectation import Expectation
@@ -38,9 +39,9 @@ ENVIRONMENT = {
 class RayExecutor(Executor):
     """Ray Data on a Ray that is connected."""
 
-    def __init__(self, machines: Machines) -> None:
-        """Use the machines of the connected Ray as far as the job may."""
-        self._machines = machines
+    def __init__(self, machines: Machines, engine: type[BlockEngine] = BlockEngine) -> None:
+        """Use the machines of the connected Ray as far as the job may; ``bench`` has an engine that only waits."""
+        self._machines, self._engine = machines, engine
         self.engines = machines.engines[1]
 
     def prove(self, wanted: Wanted, expected: Expectation) -> Proof:
@@ -61,23 +62,21 @@ class RayExecutor(Executor):
         from ray.exceptions import RayError
 
         try:
-            for row in _dataset(works, stages, self._machines).iter_rows():
+            for row in _dataset(works, stages, self._machines, self._engine).iter_rows():
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
             raise JobError(f"Ray stopped working for this job: {_first_line(error)}; {own_ray_watch.AGAIN}") from error
 
 
-def _dataset(works: Sequence[Work], stages: Stages, machines: Machines) -> Any:
+def _dataset(works: Sequence[Work], stages: Stages, machines: Machines, engine: type[BlockEngine]) -> Any:
     import ray.data
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     class Engine:
-        """One of the pool; imports what it needs when it starts."""
+        """One of the pool."""
 
         def __init__(self) -> None:
-            from deployments.backfill.block_engine import BlockEngine
-
-            self._engine = BlockEngine(stages.wanted, stages.expected, machines.cpus, machines.gpus)
+            self._engine = engine(stages.wanted, stages.expected, machines.cpus, machines.gpus)
 
         def __call__(self, row: dict[str, Any]) -> Mapping[str, Any]:
             return self._engine(row)  # type: ignore[arg-type]
@@ -97,7 +96,7 @@ def _dataset(works: Sequence[Work], stages: Stages, machines: Machines) -> Any:
         ray.data.from_items(rows, override_num_blocks=len(rows))
         .flat_map(prepare, compute=TaskPoolStrategy(machines.preparers), num_cpus=1)
         .map(Engine, compute=pool, num_cpus=machines.cpus, num_gpus=machines.gpus or None)  # type: ignore[arg-type]
-        .map(commit, compute=TaskPoolStrategy(WRITERS), num_cpus=0.5)
+        .map(commit, compute=TaskPoolStrategy(stages.commit.sink.writers), num_cpus=0.5)
     )
 
 
@@ -115,7 +114,7 @@ def quiet() -> None:
 
 
 @contextmanager
-def connected(machines: Machines) -> Iterator[RayExecutor]:
+def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> Iterator[RayExecutor]:
     """A Ray for a job: the cluster that it names, or one of its own on this machine that ends with it.
 
     Raises:
@@ -143,7 +142,7 @@ def connected(machines: Machines) -> Iterator[RayExecutor]:
     if machines.address is None:
         own_ray_watch.start()
     try:
-        yield RayExecutor(machines)
+        yield RayExecutor(machines, engine)
     finally:
         own_ray_watch.stop()
         ray.shutdown()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deployments.backfill.identity import Identity
 from deployments.backfill.job import Job
 from deployments.backfill.ledger import Ledger, Manifest, Run
-from models.catalog.artifact import Artifact
 from models.errors import JobError
+from models.redaction import redacted
 
 BLOCK_ROWS = {"text": 1024, "image": 64}  # about a second of an engine's work, and 10 MB of pixels
 OTHERS = 256
@@ -29,7 +30,7 @@ def block_rows(job: Job, manifest: Manifest | None, modality: str) -> int:
 
 
 def chosen_run(
-    job: Job, ledger: Ledger, artifact: Artifact, files: Mapping[str, str]
+    job: Job, ledger: Ledger, identity: Identity, files: Mapping[str, str]
 ) -> tuple[int, Run, Manifest | None]:
     """The run to go on with and its manifest, or a new one and None.
 
@@ -40,27 +41,33 @@ def chosen_run(
     if last is None:
         return 1, ledger.run(1), None
     number, run, manifest = last
-    differences = [*_of_job(job, manifest, artifact), *_of_files(manifest, files)]
+    differences = [*_of_job(job, manifest, identity), *_of_files(manifest, files)]
     if not differences:
         return number, run, manifest
     if manifest.stored_as != job.vectors.stored_as:
         raise JobError(
-            f"{job.vectors.sink} holds {manifest.stored_as}; one sink has one type of vectors: name another sink"
+            f"{redacted(job.vectors.sink)} holds {manifest.stored_as}; one sink has one type of vectors: name another sink"
         )
     if not job.rules.only_changed:
         raise JobError(
-            f"{job.vectors.sink} was begun with something else: {'; '.join(differences)}. --only-changed embeds what is new or "
+            f"{redacted(job.vectors.sink)} was begun with something else: {'; '.join(differences)}. --only-changed embeds what is new or "
             "different, beside what is there; or name another sink"
         )
     return number + 1, ledger.run(number + 1), None
 
 
-def _of_job(job: Job, manifest: Manifest, artifact: Artifact) -> list[str]:
+def described(job: Job) -> str:
+    """The source as notes keep it: without passwords, and with the query of a database."""
+    source = redacted(job.rows.source)
+    return f"{source} {job.rows.query}" if job.rows.query else source
+
+
+def _of_job(job: Job, manifest: Manifest, identity: Identity) -> list[str]:
     pairs = (
-        ("the model was", manifest.reference, artifact.spec.reference),
-        ("its content hash was", manifest.hash, artifact.hash),
+        ("the model was", manifest.reference, identity.spec.reference),
+        ("its content hash was", manifest.hash, identity.hash),
         ("vectors were stored as", manifest.stored_as, job.vectors.stored_as),
-        ("the source was", manifest.source, job.rows.source),
+        ("the source was", manifest.source, described(job)),
         ("--id was", manifest.id, job.rows.id),
         ("--column was", manifest.column, job.rows.column),
     )

@@ -12,6 +12,10 @@ def audit(
     source: Annotated[str, typer.Option("--from", help="the rows that the vectors were made of")],
     id: Annotated[str, typer.Option(help="the column with ids")] = "",  # noqa: A002 - as users know it
     column: Annotated[str, typer.Option(help="the column with what was embedded")] = "",
+    query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
+    fetch_rules: Annotated[
+        str | None, typer.Option(help="the service's configuration file, where the column holds URLs")
+    ] = None,
     sample: Annotated[int, typer.Option(min=1, max=100_000, help="rows that are computed again")] = 100,
     seed: Annotated[int, typer.Option(help="of the choice of these rows")] = 0,
 ) -> None:
@@ -19,9 +23,11 @@ def audit(
     import orjson
 
     from deployments.backfill.audit import audit as look
+    from deployments.backfill.fetch_rules import fetch_rules as rules_in
     from deployments.backfill.job import Rows
 
-    found = look(sink, Rows(source, id, column), sample, seed)
+    rows = Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None)
+    found = look(sink, rows, sample, seed)
     print(orjson.dumps(found.document(), option=orjson.OPT_INDENT_2).decode())
     if not found.clean:
         raise typer.Exit(1)

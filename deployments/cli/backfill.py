@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from deployments.backfill.run import Connect
 
 ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9.-]+:[0-9]+|(ray://)?\[[0-9a-fA-F:]+\]:[0-9]+")
 Stored = Literal["float32", "float16", "int8", "binary"]
@@ -16,17 +19,29 @@ def backfill(
     reference: Annotated[str, typer.Argument(help="name@version")],
     source: Annotated[
         str,
-        typer.Option("--from", help="Parquet, JSON Lines or CSV (a file, a folder or a glob), or a folder of pictures"),
+        typer.Option(
+            "--from",
+            help="Parquet, JSON Lines or CSV (a file, a folder or a glob); a folder of pictures; NAME.lance; postgresql://…",
+        ),
     ],
-    to: Annotated[str, typer.Option(help="a folder for Parquet files")],
+    to: Annotated[
+        str, typer.Option(help="a folder for Parquet files; NAME.lance; postgresql://…?table=…; qdrant+http://…")
+    ],
     id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
     column: Annotated[str, typer.Option(help="the column with texts, or with pictures as bytes or paths")] = "",
+    query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
     store_as: Annotated[Stored, typer.Option(help="how a vector is stored")] = "float32",
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="embed only rows that the sink does not have from this artifact")
     ] = False,
     expect_live: Annotated[
         str | None, typer.Option(help="URL of a service: refuse unless the bits are those that it serves")
+    ] = None,
+    via_service: Annotated[
+        str | None, typer.Option(help="URL of a service that computes the vectors, in its bulk lane; no Ray is started")
+    ] = None,
+    fetch_rules: Annotated[
+        str | None, typer.Option(help="the service's configuration file, whose `fetch` says which pictures are fetched")
     ] = None,
     max_bad: Annotated[int | None, typer.Option(min=0, help="end when more rows than this cannot be embedded")] = None,
     block_rows: Annotated[int | None, typer.Option(min=1, max=65536, help="rows that are written at once")] = None,
@@ -40,25 +55,41 @@ def backfill(
     profile: Annotated[Profile, typer.Option(help="production refuses synthetic weights")] = "development",
 ) -> None:
     """Embed every row of a source, with the bits of the service. Ended at any moment, the same command goes on."""
+    from deployments.backfill.fetch_rules import fetch_rules as rules_in
     from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
-    from deployments.backfill.ray_executor import connected
     from deployments.backfill.run import backfill as run
     from deployments.cli.backfill_progress import following, print_summary
 
     cores = cpus or _cores()
     job = Job(
-        Rows(source, id, column),
+        Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None),
         Vectors(reference, to, store_as, state),
         Machines(_address(address), _engines(engines, address), cores, gpus, max(1, cores // 2)),
-        Rules(profile, block_rows, max_bad, only_changed, expect_live),
+        Rules(profile, block_rows, max_bad, only_changed, expect_live, via_service),
     )
     with following() as progress:
         try:
-            summary = run(job, connected, progress)
+            summary = run(job, _executor(via_service, expect_live), progress)
         except KeyboardInterrupt:
             progress.say("stopped; what is in the sink stays, and the same command goes on from there")
             raise typer.Exit(130) from None
     print_summary(summary)
+
+
+def _executor(via_service: str | None, expect_live: str | None) -> Connect:
+    from contextlib import nullcontext
+
+    from models.errors import ConfigError
+
+    if via_service is None:
+        from deployments.backfill.ray_executor import connected
+
+        return connected
+    if expect_live is not None:
+        raise ConfigError("--via-service computes what that service computes: leave --expect-live out")
+    from deployments.backfill.via_service.executor import ServiceExecutor
+
+    return lambda _: nullcontext(ServiceExecutor(via_service))
 
 
 def _address(asked: str | None) -> str | None:

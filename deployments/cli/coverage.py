@@ -15,6 +15,7 @@ def coverage(
     ] = None,
     id: Annotated[str, typer.Option(help="its column with ids")] = "",  # noqa: A002 - as users know it
     column: Annotated[str, typer.Option(help="its column with what is embedded")] = "",
+    query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
     url: Annotated[
         str | None, typer.Option(help="a service whose artifact counts; this machine's when left out")
     ] = None,
@@ -29,6 +30,6 @@ def coverage(
     from deployments.backfill.coverage import hash_of
     from deployments.backfill.job import Rows
 
-    rows = Rows(source, id, column) if source else None
+    rows = Rows(source, id, column, query) if source else None
     found = count(sink, hash_of(model, url), rows, state)
     print(orjson.dumps({"model": model, **found.document()}, option=orjson.OPT_INDENT_2).decode())

@@ -53,7 +53,7 @@ def choose(
     named = None if "@" not in artifact else catalog.find(artifact)
     if named is None or named.precision != "fp32":
         return Choice(artifact, f"{reference}: {artifact}, which its configuration names")
-    faster = _bf16_of(named, catalog)
+    faster = bf16_of(named, catalog)
     if asked == "fp32":
         why = f"{VARIABLE} says so"
     elif faster is None:
@@ -81,7 +81,7 @@ def tried(faster: str, exact: str) -> str | None:
     return None if ended.returncode == 0 else f"{said[-1] if said else 'no message'} (status {ended.returncode})"
 
 
-def _bf16_of(named: ModelSpec, catalog: Catalog) -> ModelSpec | None:
+def bf16_of(named: ModelSpec, catalog: Catalog) -> ModelSpec | None:
     """The version in bf16 that is built from the same files in the same way."""
     alike = (
         spec

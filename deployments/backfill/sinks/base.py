@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pyarrow as pa
 
+from deployments.backfill.block import id_type
 from deployments.backfill.job import StoredType
-from deployments.backfill.stored_vector import as_column
+from deployments.backfill.stored_vector import as_column, stored_type
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,16 @@ class Stamp:
 class Sink(ABC):
     """One place. It travels to the workers, so it holds no more than its name."""
 
+    writers: ClassVar[int] = 2  # blocks that are written at a time
+
     def __init__(self, uri: str) -> None:
         """Name it."""
         self.uri = uri
+
+    @classmethod
+    def takes(cls, uri: str) -> bool:  # noqa: ARG003 - each form looks at another part
+        """Whether a URI names a sink of this form."""
+        return False
 
     @property
     @abstractmethod
@@ -59,6 +68,14 @@ class Sink(ABC):
             JobError: the disk is full, or the server refuses.
         """
 
+    def count(self, hash: str) -> int:  # noqa: A002 - as the column is called
+        """How many rows of one artifact are there.
+
+        Raises:
+            JobError: it cannot be read.
+        """
+        return sum(table.num_rows for table in self.read(hash=hash))
+
     def end(self, stamp: Stamp) -> None:  # noqa: B027 - most sinks replace rows in ``write``
         """After the last block: remove what its rows replaced, where ``write`` did not."""
 
@@ -69,6 +86,9 @@ class Sink(ABC):
         Raises:
             JobError: there is none, or it cannot be read.
         """
+
+
+COLUMNS = ["id", "model", "hash", "numerics", "time", "input_digest"]  # without the vector
 
 
 def sink_rows(stamp: Stamp, rows: pa.Table) -> pa.Table:
@@ -92,3 +112,12 @@ def sink_rows(stamp: Stamp, rows: pa.Table) -> pa.Table:
             "input_digest": rows.column("input_digest"),
         }
     )
+
+
+def empty_rows(stamp: Stamp) -> pa.Table:
+    """No rows, with the columns and types of ``sink_rows``."""
+    kinds = {name: pa.string() for name in COLUMNS}
+    kinds |= {"id": id_type(strings=stamp.string_ids), "time": pa.timestamp("us", "UTC")}
+    kinds["vector"] = stored_type(stamp.stored_as, stamp.dimensions)
+    order = ("id", "vector", "model", "hash", "numerics", "time", "input_digest")
+    return pa.schema([(name, kinds[name]) for name in order]).empty_table()

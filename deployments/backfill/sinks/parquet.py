@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deployments.backfill.sinks.base import Sink, Stamp
+from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp
 from deployments.backfill.storage import Storage
 from deployments.backfill.stored_vector import stored_type
 from models.errors import JobError
 
 NOTES = "_backfill"  # readers of Parquet folders pass over names that begin so
-COLUMNS = ["id", "model", "hash", "numerics", "time", "input_digest"]
 PLAIN = [
     "id",
     "model",

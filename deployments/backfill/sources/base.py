@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from deployments.backfill.job import Rows
 from models.errors import JobError
 
 Id = str | int
@@ -25,6 +26,8 @@ class Slice:
     start: int  # where it begins, in the source's own unit: rows or bytes
     stop: int  # where it ends
     rows: int
+    low: Id | None = None  # the first and the last id, in a source whose rows are found by them
+    high: Id | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ class RowFault:
 
 
 class Source(ABC):
-    """Files of one form. It travels to the workers, so it holds no more than names."""
+    """One place. It travels to the workers, so it holds no more than names."""
 
-    suffixes: ClassVar[frozenset[str]]
+    suffixes: ClassVar[frozenset[str]] = frozenset()  # of files of this form
     string_ids: bool = True  # or 64-bit integers
 
     def __init__(self, uri: str, id: str, column: str) -> None:  # noqa: A002 - as the command's option is called
@@ -63,6 +66,25 @@ class Source(ABC):
         self.uri = uri
         self.id = id
         self.column = column
+
+    @classmethod
+    def takes(cls, uri: str) -> bool:  # noqa: ARG003 - forms of files are told by their endings
+        """Whether a URI names a source of this form, whatever lies there."""
+        return False
+
+    @classmethod
+    def of(cls, rows: Rows) -> Source:
+        """The source of a job.
+
+        Raises:
+            JobError: the job says too little of it.
+        """
+        return cls(rows.source, rows.id, rows.column)
+
+    @property
+    def picture_base(self) -> str | None:
+        """The URI on whose filesystem paths of pictures are looked up; None where there is none."""
+        return self.uri
 
     @abstractmethod
     def fingerprint(self) -> dict[str, str]:

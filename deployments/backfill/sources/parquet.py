@@ -6,22 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 
-from deployments.backfill.sources.base import (
-    IDS,
-    PICTURES,
-    READ_ERRORS,
-    TEXTS,
-    Planned,
-    Read,
-    Slice,
-    Source,
-    changed,
-    missing_column,
-    unreadable,
-    wrong_type,
-)
+from deployments.backfill.sources.base import READ_ERRORS, Planned, Read, Slice, Source, changed, unreadable, wrong_type
+from deployments.backfill.sources.column_types import check_columns, is_string, value_of
 from deployments.backfill.storage import fingerprint, listed, opened
 
 READ_ROWS = 4096  # at a time
@@ -64,7 +51,7 @@ class ParquetSource(Source):
                 batches = file.iter_batches(READ_ROWS, row_groups=groups, columns=list({self.id, self.column}))
                 for piece, table in zip(slices, cut(batches, first, slices, path), strict=True):
                     values = table.column(self.column).to_pylist()
-                    yield Read(piece, table.column(self.id).to_pylist(), [_value(value) for value in values])
+                    yield Read(piece, table.column(self.id).to_pylist(), [value_of(value) for value in values])
         except READ_ERRORS as error:
             raise unreadable(path, error) from error
 
@@ -72,17 +59,11 @@ class ParquetSource(Source):
         return pq.ParquetFile(opened(self.uri, path))
 
     def _check(self, schema: pa.Schema, path: str, *, pictures: bool | None, first: bool) -> None:
-        for name in (self.id, self.column):
-            if name not in schema.names:
-                raise missing_column(path, name, schema.names)
-        ids, values = schema.field(self.id).type, schema.field(self.column).type
-        if not (_is_string(ids) or types.is_integer(ids)) or types.is_uint64(ids):
-            raise wrong_type(path, self.id, str(ids), IDS)
-        if not (_is_string(values) or (pictures is not False and _is_bytes(values))):
-            raise wrong_type(path, self.column, str(values), PICTURES if pictures else TEXTS)
+        check_columns(schema, path, self.id, self.column, pictures=pictures)
+        ids = schema.field(self.id).type
         if first:
-            self.string_ids = _is_string(ids)
-        elif self.string_ids != _is_string(ids):
+            self.string_ids = is_string(ids)
+        elif self.string_ids != is_string(ids):
             raise wrong_type(
                 path, self.id, str(ids), f"{'strings' if self.string_ids else 'integers'}, as in the first file,"
             )
@@ -122,19 +103,3 @@ def _groups(metadata: pq.FileMetaData, start: int, stop: int) -> tuple[list[int]
             groups.append(group)
         at = end
     return groups, first
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    if types.is_struct(kind):  # as the `datasets` library stores pictures: {bytes, path}
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
-
-
-def _value(value: object) -> object:
-    return value.get("bytes") or value.get("path") if isinstance(value, dict) else value

@@ -1,0 +1,123 @@
+"""Requests of a job to a running service: answers are held to one artifact and one numerics class."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.backfill.expectation import Expectation
+from deployments.backfill.live_service import written
+from deployments.backfill.via_service.lane import Lane
+from deployments.operator.service import credentials
+from models.errors import ForbiddenError, InputError, JobError
+from models.http_client import direct
+from models.modalities.base import Item
+
+TIMEOUT_S = 120.0
+PATIENCE_S = 600.0  # without an answer: a rollout of the service takes minutes
+LONGEST_PAUSE_S = 30.0
+BUSY = frozenset({408, 429, 500, 502, 503, 504})
+WRONG = frozenset({400, 413, 415, 422})  # something about the input
+Vector = NDArray[np.float32]
+
+
+class ServiceClient:
+    """One version of one service; used by many threads."""
+
+    def __init__(self, url: str, reference: str, expected: Expectation, connections: int) -> None:
+        """Keep at most so many connections."""
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._client = direct(timeout=TIMEOUT_S, limits=limits)
+        self._url, self._reference, self._expected = url.rstrip("/"), reference, expected
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+    def embed(self, items: Sequence[Item], lane: Lane) -> list[Vector | InputError]:
+        """Vectors of inputs, each float32 [d], or why there is none.
+
+        Raises:
+            JobError: the service does not answer for long, or with other vectors than it began with.
+            ForbiddenError: it asks for another API key.
+        """
+        answer = self._answered(items, lane)
+        if answer.status_code == 200:
+            return list(self._vectors(answer, len(items)))
+        if answer.status_code not in WRONG:
+            raise JobError(f"{self._url} answers {answer.status_code}: {_said(answer)[0]}")
+        if len(items) == 1:
+            reason, code = _said(answer)
+            return [InputError(reason, code=code)]
+        middle = len(items) // 2
+        return [*self.embed(items[:middle], lane), *self.embed(items[middle:], lane)]
+
+    def post(self, items: Sequence[Item], *, bulk: bool) -> httpx2.Response | None:
+        """One request; None where nothing answers.
+
+        Raises:
+            ForbiddenError: the service asks for another API key.
+        """
+        body = {"model": self._reference, "input": [written(item) for item in items], "encoding_format": "base64"}
+        headers = {**credentials(), "x-priority": "bulk" if bulk else "interactive"}
+        try:
+            answer = self._client.post(f"{self._url}/v1/embeddings", json=body, headers=headers)
+        except httpx2.HTTPError:
+            return None
+        if answer.status_code in (401, 403):
+            raise ForbiddenError(
+                f"{self._url} asks for an API key; EMBEDSERVE_API_KEY must hold one", code="invalid_api_key"
+            )
+        return answer
+
+    def _answered(self, items: Sequence[Item], lane: Lane) -> httpx2.Response:
+        """The first answer that is no refusal; the lane learns of each."""
+        deadline = time.monotonic() + PATIENCE_S
+        pause = 0.5
+        while True:
+            with lane.place():
+                answer = self.post(items, bulk=True)
+            if answer is not None and answer.status_code not in BUSY:
+                lane.saw("answered")
+                return answer
+            lane.saw("refused")
+            if time.monotonic() > deadline:
+                what = "nothing answers" if answer is None else f"it answers {answer.status_code}: {_said(answer)[0]}"
+                raise JobError(f"{self._url}: {what}, for {PATIENCE_S:.0f} s; the same command goes on later")
+            lane.pause(min(LONGEST_PAUSE_S, max(pause, _retry_after(answer))))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _vectors(self, answer: httpx2.Response, count: int) -> list[Vector]:
+        for header, wanted in (("x-model-hash", self._expected.hash), ("x-model-numerics", self._expected.numerics)):
+            found = answer.headers.get(header)
+            if found != wanted:
+                raise JobError(
+                    f"{self._url} now serves {self._reference} with {header} {found}, and the job was begun with {wanted}: "
+                    "vectors of the two do not belong into one sink under one name"
+                )
+        try:
+            vectors = [np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in answer.json()["data"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise JobError(f"{self._url} answers with what holds no vectors: {error}") from error
+        if len(vectors) != count:
+            raise JobError(f"{self._url} answers with {len(vectors)} vectors for {count} inputs")
+        return vectors
+
+
+def _said(answer: httpx2.Response) -> tuple[str, str]:
+    """Message and code of an error."""
+    try:
+        error = answer.json()["error"]
+        return str(error["message"]), str(error.get("code") or "refused")
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200], "refused"
+
+
+def _retry_after(answer: httpx2.Response | None) -> float:
+    said = "" if answer is None else answer.headers.get("retry-after", "")
+    return float(said) if said.isdecimal() else 0.0
