@@ -1,0 +1,171 @@
+"""``python -m bench.backfill rate|memory|actors|beside``: each prints one JSON document.
+
+``rate`` embeds 50,000 texts and 2,000 pictures by the command and by the bare engine on the same cores. ``memory`` gives the
+peaks for 10,000 rows and more with an engine that only waits, ``actors`` what 1, 2, 4 and 8 of these bring, and ``beside`` the p99 of 16 interactive clients beside a job through the service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bench.backfill import catalogue
+from bench.backfill.beside import beside
+from bench.backfill.memory import PeakMemory
+from bench.backfill.stub_engine import SECONDS, StubEngine
+from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
+from deployments.backfill.ledger import Block
+from deployments.backfill.model import Wanted, open_model, preparation
+from deployments.backfill.ray_executor import connected
+from deployments.backfill.run import backfill
+from models.modalities.base import Item
+
+TEXT, IMAGE = "text-embedding@1.0.0", "image-embedding@1.0.0"
+CORES = len(os.sched_getaffinity(0))
+BARE_ITEMS = 256  # prepared and embedded at a time by the bare engine
+
+
+class Times:
+    """When blocks came back."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def begin(self, total: int, done: int, bad: int, engines: int) -> None:
+        """Nothing to show."""
+
+    def note(self, block: Block) -> None:  # noqa: ARG002 - only when, not which
+        """One more."""
+        self.seen.append(time.perf_counter())
+
+
+def bare(reference: str, items: list[Item], threads: int) -> tuple[float, float]:
+    """Rows a second of the engine with its preparation in one process, and of the engine alone."""
+    embedder = open_model(Wanted(reference, "development"), threads, 0)
+    prepare = preparation(Wanted(reference, "development"))
+    start, engine_s = time.perf_counter(), 0.0
+    for first in range(0, len(items), BARE_ITEMS):
+        rows = [row for row in prepare(items[first : first + BARE_ITEMS]) if not isinstance(row, Exception)]
+        began = time.perf_counter()
+        embedder.embed_rows(rows)
+        engine_s += time.perf_counter() - began
+    return len(items) / (time.perf_counter() - start), len(items) / engine_s
+
+
+def rate(folder: Path, counts: dict[str, int]) -> dict[str, Any]:
+    """The command beside the bare engine."""
+    found: dict[str, Any] = {}
+    for name, reference in (("texts", TEXT), ("pictures", IMAGE)):
+        source = (
+            catalogue.texts(folder / name, counts[name])
+            if name == "texts"
+            else catalogue.pictures(folder / name, counts[name])
+        )
+        rows = Rows(str(source), "sku", "title") if name == "texts" else Rows(str(source), "", "")
+        job = Job(
+            rows, Vectors(reference, str(folder / f"{name}-sink")), Machines(None, (1, 1), CORES, 0, max(1, CORES // 2))
+        )
+        items = _items(source, name)
+        with_preparation, engine = bare(reference, items, CORES)
+        summary = backfill(job, connected, Times())
+        ours = summary["this_start"]["rows_per_second"]
+        found[name] = {
+            "rows": len(items),
+            "command": ours,
+            "bare_engine_with_preparation": round(with_preparation, 2),
+            "bare_engine_alone": round(engine, 2),
+            "ratio_to_bare_with_preparation": round(ours / with_preparation, 3),
+            "ratio_to_bare_alone": round(ours / engine, 3),
+            "engine_utilisation": summary["this_start"]["engine_utilisation"],
+        }
+    return found
+
+
+def _items(source: Path, name: str) -> list[Item]:
+    if name == "pictures":
+        return [path.read_bytes() for path in sorted(source.iterdir())]
+    import pyarrow.parquet as pq
+
+    titles: list[Item] = pq.read_table(source).column("title").to_pylist()
+    return titles
+
+
+def memory(folder: Path, sizes: list[int]) -> dict[str, Any]:
+    """The peak of each size."""
+    found: dict[str, Any] = {}
+    for size in sizes:
+        source = catalogue.texts(folder / "rows", size)
+        job = Job(
+            Rows(str(source), "sku", "title"), Vectors(TEXT, str(folder / "sink")), Machines(None, (1, 1), 1, 0, 1)
+        )
+        with PeakMemory(os.getpid()) as seen:
+            summary = backfill(job, partial(connected, engine=StubEngine), Times())
+        found[str(size)] = {"peak_mib": round(seen.peak), "seconds": summary["this_start"]["seconds"]}
+        print(size, found[str(size)], file=sys.stderr, flush=True)
+        shutil.rmtree(folder)
+    return found
+
+
+def actors(folder: Path, counts: list[int], seconds: float) -> dict[str, Any]:
+    """Blocks a second while all engines are at work."""
+    os.environ[SECONDS] = str(seconds)
+    found: dict[str, Any] = {}
+    for count in counts:
+        source = catalogue.texts(folder / "rows", 8 * 24 * count)
+        job = Job(
+            Rows(str(source), "sku", "title"),
+            Vectors(TEXT, str(folder / "sink")),
+            Machines(None, (count, count), 1, 0, 1),
+        )
+        times = Times()
+        backfill(replace(job, rules=Rules(block_rows=8)), partial(connected, engine=StubEngine), times)
+        steady = sorted(times.seen)[count:-count]  # without filling and emptying
+        found[str(count)] = round((len(steady) - 1) / (steady[-1] - steady[0]), 3)
+        print(count, found[str(count)], file=sys.stderr, flush=True)
+        shutil.rmtree(folder)
+    one = found[str(counts[0])] / counts[0]
+    return {
+        "block_s": seconds,
+        "blocks_per_second": found,
+        "of_linear": {n: round(r / int(n) / one, 3) for n, r in found.items()},
+    }
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(prog="python -m bench.backfill", description=__doc__)
+    parser.add_argument("what", choices=("rate", "memory", "actors", "beside"))
+    parser.add_argument("--texts", type=int, default=50_000)
+    parser.add_argument("--pictures", type=int, default=2_000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--block-s", type=float, default=1.0, help="seconds that the waiting engine takes for a block")
+    parser.add_argument("--alone-s", type=float, default=30.0, help="seconds that clients are measured without the job")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="bench-backfill-"))
+    try:
+        if asked.what == "rate":
+            found = rate(folder, {"texts": asked.texts, "pictures": asked.pictures})
+        elif asked.what == "memory":
+            found = memory(folder / "x", asked.sizes)
+        elif asked.what == "beside":
+            found = beside(folder, asked.alone_s, asked.texts)
+        else:
+            found = actors(folder / "x", asked.actors, asked.block_s)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+
+
+if __name__ == "__main__":
+    main()
