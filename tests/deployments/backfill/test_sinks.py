@@ -56,8 +56,8 @@ def test_a_sink_keeps_the_bits_and_labels_that_parquet_keeps(source: Path, sink:
     assert table.schema.field("time").type == wanted.schema.field("time").type
 
 
-@pytest.mark.parametrize("after", [1, 4])
-def test_a_job_that_ended_goes_on_in_any_sink_without_a_row_twice(source: Path, sink: str, after: int) -> None:
+def test_a_job_that_ended_goes_on_in_any_sink_without_a_row_twice(source: Path, sink: str) -> None:
+    after = 4
     with pytest.raises(StoppedError):
         run(job(source, sink), after)
     notes = Path(open_sink(sink).state) / "run-0001" / "blocks"
@@ -100,7 +100,12 @@ def test_rows_that_somebody_removed_are_not_taken_for_done(source: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("form", "kinds"), [("lance", "float16 int8 binary"), ("postgres", "float16 binary"), ("qdrant", "float16")]
+    ("form", "kinds"),
+    [
+        pytest.param("lance", "float16 int8 binary", marks=pytest.mark.slow),
+        ("postgres", "float16 binary"),
+        pytest.param("qdrant", "float16", marks=pytest.mark.slow),
+    ],
 )
 def test_vectors_stored_smaller_are_those_that_parquet_stores(
     source: Path, tmp_path: Path, request: pytest.FixtureRequest, form: str, kinds: str, monkeypatch: pytest.MonkeyPatch
