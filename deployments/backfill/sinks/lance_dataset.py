@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from deployments.backfill.duplicate_ids import DuplicateIds, keys
 from deployments.backfill.extras import needed
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp, empty_rows
+from deployments.backfill.sources.base import Id
 from models.errors import JobError
 
 SUFFIX = ".lance"
-KEY = ["id", "model", "hash"]
+DELETED = 10_000  # rows at a time
 READ_ROWS = 4096
 ROWS_PER_FRAGMENT = 1 << 20  # after the last block: a fragment for each block would slow every reader
 
@@ -21,7 +23,7 @@ ROWS_PER_FRAGMENT = 1 << 20  # after the last block: a fragment for each block w
 class LanceSink(Sink):
     """``NAME.lance``, here or at a URI; a block is one version of the dataset."""
 
-    writers: ClassVar[int] = 1  # versions follow one another: two writers would try again and again
+    writers: ClassVar[int] = 1  # versions follow one another: two writers would only try again
 
     @classmethod
     def takes(cls, uri: str) -> bool:
@@ -49,15 +51,19 @@ class LanceSink(Sink):
                 )
 
     def write(self, stamp: Stamp, number: int, rows: pa.Table) -> None:  # noqa: ARG002 - rows are known by their keys
-        """Write a block as one version."""
+        """Append a block as one version. Looking for what it replaces would read all keys for each block; ``end`` does once."""
         with _library(self.uri) as lance:
-            merge = lance.dataset(self.uri).merge_insert(KEY)
-            merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
+            lance.write_dataset(rows, self.uri, mode="append")
 
-    def end(self, stamp: Stamp) -> None:  # noqa: ARG002 - rows were replaced in ``write``
-        """Put the blocks' fragments together."""
+    def end(self, stamp: Stamp) -> None:
+        """Remove the rows that later ones with the same key replaced, and put the blocks' fragments together."""
         with _library(self.uri) as lance:
-            lance.dataset(self.uri).optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
+            dataset = lance.dataset(self.uri)
+            where = f"hash = '{_hex(stamp.hash)}' and model = '{stamp.reference}'"
+            replaced = _replaced(dataset, where)
+            for start in range(0, len(replaced), DELETED):
+                dataset.delete(f"_rowid in ({', '.join(map(str, replaced[start : start + DELETED]))})")
+            dataset.optimize.compact_files(target_rows_per_fragment=ROWS_PER_FRAGMENT)
 
     def count(self, hash: str) -> int:  # noqa: A002 - as the column is called
         """Count without reading vectors."""
@@ -101,3 +107,34 @@ def _opened(lance: Any, uri: str) -> Any:
 
 def _hex(hash: str) -> str:  # noqa: A002 - as the column is called
     return "".join(one for one in hash if one in "0123456789abcdef")
+
+
+def _replaced(dataset: Any, where: str) -> list[int]:
+    """The numbers of rows of which there is a later one with the same id; 8 bytes are kept of each row."""
+
+    def batches(*columns: str) -> Iterator[pa.RecordBatch]:
+        return iter(dataset.to_batches(columns=list(columns), filter=where, with_row_id=True, batch_size=READ_ROWS))
+
+    ids = DuplicateIds()
+    for batch in batches("id"):
+        ids.add(batch.column("id").to_pylist())
+    suspects = ids.suspects()
+    if not suspects:
+        return []
+    latest: dict[Id, tuple[Any, int]] = {}
+    replaced: list[int] = []
+    for batch in batches("id", "time"):
+        found = batch.column("id").to_pylist()
+        for one, key, row in zip(
+            found,
+            keys(found).tolist(),
+            zip(batch.column("time").to_pylist(), batch.column("_rowid").to_pylist(), strict=True),
+            strict=True,
+        ):
+            if key not in suspects:
+                continue
+            before = latest.get(one)
+            if before is not None:
+                replaced.append(min(before, row)[1])
+            latest[one] = row if before is None else max(before, row)
+    return replaced
