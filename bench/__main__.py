@@ -21,6 +21,7 @@ from bench.report import plots, tables
 from bench.report.bars import ALONE, MANY, ONE, RAW, bars, rate
 from bench.report.folder import result_path
 from bench.report.machine import describe
+from bench.report.quiet import quietness, unfair
 from bench.report.results import Overload
 from bench.systems.ours import measured
 from bench.systems.targets import STARTERS
@@ -28,6 +29,7 @@ from models.catalog.catalog import ROOT
 from models.catalog.store import pull
 
 PUBLISHED = ROOT / "docs" / "benchmarks"
+NOT_PUBLISHED = 3  # exit status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,14 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": time.monotonic() - begin,
         "killed": killed,
         "left_out": bench.failures,
+        "niceness": bench.niceness,
         "cells": [cell.document() for cell in bench.cells.values()],
         "bars": [{**bar.__dict__, "verdict": bar.verdict} for bar in bars(bench.cells, overloads)],
         "overloads": [one.document() for one in overloads],
     }
     text = _summary(bench, overloads, machine)
     print(text)
-    _write(document, text, options.quick, options.publish)
-    return 0
+    refused = _why_not(bench) if options.publish else []
+    _write(document, text, options.quick, options.publish and not refused)
+    if refused:
+        print("not published: " + "; ".join(refused), file=sys.stderr)
+    return NOT_PUBLISHED if refused else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,10 +110,26 @@ def _measure(bench: Bench, plan: Plan, tell: Tell) -> tuple[list[Overload], dict
     return overloads, killed
 
 
+def _why_not(bench: Bench) -> list[str]:
+    """What makes the results unfit to publish."""
+    quiet, sentence = quietness(_others(bench))
+    return [*([] if quiet else [sentence]), *([reason] if (reason := unfair(bench.niceness)) else [])]
+
+
+def _others(bench: Bench) -> list[float]:
+    return [cores for cell in bench.cells.values() for cores in cell.others]
+
+
+def _circumstances(bench: Bench, machine: dict[str, Any]) -> str:
+    others = f"everything else on the machine took {machine['others']:.2f} cores before the run"
+    remarks = [others, f"while it measured, {quietness(_others(bench))[1]}", unfair(bench.niceness)]
+    processor = f"{machine['cores']} cores, {machine['cpu']} ({' '.join(machine['flags'])}), Python {machine['python']}"
+    return "; ".join([processor, *filter(None, remarks)])
+
+
 def _summary(bench: Bench, overloads: list[Overload], machine: dict[str, Any]) -> str:
     parts = [
-        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}; before the run, everything else "
-        f"on the machine took {machine['others']:.2f} cores"
+        _circumstances(bench, machine)
         + "".join(f"\n\n{system} was left out: {reason}" for system, reason in bench.failures.items()),
         tables.verdicts(bars(bench.cells, overloads)),
         tables.ratios(bench.cells),

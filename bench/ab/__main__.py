@@ -19,11 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.ab.points import OTHER, THIS, Point, quietness, summary
+from bench.ab.points import OTHER, THIS, Point, summary
 from bench.ab.turns import VERSIONS, Turns
 from bench.loads.load import ALONE, HITS, MANY, ONE, chosen
 from bench.report.folder import result_path
 from bench.report.machine import describe
+from bench.report.quiet import quietness
 from models.catalog.catalog import ROOT
 
 LOADS = (ONE, MANY, ALONE, HITS)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if turns.points:
             _report(turns.points, machine, {THIS: _commit(ROOT), OTHER: " ".join([_commit(other), *given])})
-    return 0 if quietness(turns.points)[0] else NOT_QUIET
+    return 0 if quietness(_others(turns.points))[0] else NOT_QUIET
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -82,8 +83,12 @@ def _commit(checkout: Path) -> str:
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "no commit"
 
 
+def _others(points: Sequence[Point]) -> list[float]:
+    return [point.others for point in points]
+
+
 def _report(points: Sequence[Point], machine: dict[str, Any], commits: dict[str, str]) -> None:
-    print(f"{THIS}: {commits[THIS]}; {OTHER}: {commits[OTHER]}\n\n{summary(points)}\n\n{quietness(points)[1]}")
+    print(f"{THIS}: {commits[THIS]}; {OTHER}: {commits[OTHER]}\n\n{summary(points)}\n\n{quietness(_others(points))[1]}")
     print(f"{machine['cores']} cores, {machine['cpu']} ({' '.join(machine['flags'])}), Python {machine['python']}")
     path = result_path("ab.json")
     document = {"machine": machine, "commits": commits, "points": [asdict(point) for point in points]}

@@ -9,7 +9,6 @@ from bench.report.stats import median, ratio
 from bench.report.tables import number, table
 
 THIS, OTHER = "this", "other"
-QUIET_CORES = 0.1  # what other processes may take while the numbers are still called quiet
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,3 @@ def _compared(this: Sequence[float], other: Sequence[float], digits: int) -> lis
     spread = f"{min(ratios):.3f} to {max(ratios):.3f}" if ratios else "–"
     medians = median(this), median(other)
     return [*(number(value, digits) for value in medians), number(ratio(*medians), 3), spread]
-
-
-def quietness(points: Sequence[Point]) -> tuple[bool, str]:
-    """Whether the machine was left alone while it measured, and a sentence that says so."""
-    loud = [point for point in points if point.others > QUIET_CORES]
-    most = max((point.others for point in points), default=0.0)
-    if not loud:
-        return True, f"quiet: everything else took at most {most:.2f} cores"
-    return False, (
-        f"NOT QUIET: everything else took more than {QUIET_CORES:g} cores in {len(loud)} of {len(points)} measurements, "
-        f"{most:.2f} at most. Ratios of processor time suffer less from that than ratios of rates; better, measure again"
-    )

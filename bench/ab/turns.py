@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bench.loads import wrk
 from bench.loads.bodies import TextBody
 from bench.loads.load import Load
 from bench.loads.texts import Texts
-from bench.report.machine import busy_s
+from bench.report.quiet import Meter
 from bench.systems.ours import encoder_of, one_replica, shipped, text_tokenizer, up
 from bench.systems.server import Server
 from models.catalog.catalog import ROOT
@@ -100,10 +99,9 @@ class Turns:
     def _measure(self, server: Server, side: str, name: str, load: Load, body: TextBody) -> Point:
         wrk.run(server.url, body, load.clients, WARM_S, next(self._first))
         server.settle()
-        machine, service, own, begin = busy_s(), _cpu_s(server), time.process_time(), time.monotonic()
+        meter = Meter(server)
         sample = wrk.run(server.url, body, load.clients, self._seconds, next(self._first))
-        service, lasted = _cpu_s(server) - service, time.monotonic() - begin
-        ours = service + sample.generator_cpu * sample.seconds + time.process_time() - own
+        service, others = meter.read(sample.generator_cpu * sample.seconds)
         point = Point(
             load=name,
             side=side,
@@ -111,14 +109,10 @@ class Turns:
             p50_ms=sample.p50_ms,
             cpu_ms=service / max(sample.requests, 1) * 1e3,
             failed=sample.failed + sample.broken,
-            others=max(busy_s() - machine - ours, 0) / lasted,
+            others=others,
         )
         self._tell(
             f"{name}: {point.rate:.1f} requests/s, p50 {point.p50_ms:.2f} ms, {point.cpu_ms:.2f} ms of processor a "
             f"request, {point.failed} failed, others {point.others:.2f} cores"
         )
         return point
-
-
-def _cpu_s(server: Server) -> float:
-    return sum(server.mark.cpu_seconds().values())

@@ -62,13 +62,13 @@ class Probes:
     def __init__(self, worker: Worker) -> None:
         """References come from ``worker``, the ceiling's process."""
         self._worker = worker
-        self._reference = {"fp32": "1.0.0", "int8": "1.1.0"}
+        self._reference = {"fp32": "1.0.0", "int8": "1.1.0", "bf16": "1.0.0"}  # of peers
 
     def prepare(self, target: Target, texts: Texts, first: int) -> Probe:
         """Probes for a target in a load; a peer's pictures have other random weights and are not compared."""
-        if target.modality == "image" and target.system != "ours":
+        if target.modality == "image" and not target.reference:
             return Probe([], target.path, "", [])
-        reference = target.model if target.system == "ours" else f"text-embedding@{self._reference[target.precision]}"
+        reference = target.reference or f"text-embedding@{self._reference[target.precision]}"
         if target.modality == "text":
             body = TextBody(target.path, target.model, texts, 1)
             inputs = texts.batch(first, COUNT)

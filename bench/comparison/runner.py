@@ -14,10 +14,11 @@ from bench.loads import wrk
 from bench.loads.bodies import Body
 from bench.loads.load import Load, Plan
 from bench.loads.texts import Texts
+from bench.report.quiet import Meter
 from bench.report.results import Cell
 from bench.systems.ours import measured, text_tokenizer
 from bench.systems.server import Server, ServerError
-from bench.systems.targets import STARTERS, Target, targets
+from bench.systems.targets import STARTERS, Target, known, targets
 from bench.systems.worker import Worker
 from models.errors import SourceError
 
@@ -41,6 +42,7 @@ class Bench:
         self.cells: dict[tuple[str, str], Cell] = {}
         self.servers: dict[str, Server] = {}
         self.failures: dict[str, str] = {}
+        self.niceness: dict[str, list[int]] = {}
         self.targets = [t for t in targets() if t.system in systems]
         self._systems, self._folder, self._tell = systems, folder, tell
         self._numbers = itertools.count(1)
@@ -80,6 +82,8 @@ class Bench:
         for target in (t for t in self.targets if t.system == system):
             body = self._probe_body(target)
             server.wait(body.path, body.data(self.first()), body.content_type)
+        self.targets = [known(target, server) if target.system == system else target for target in self.targets]
+        self.niceness[system] = sorted(server.mark.niceness())
         server.freeze()
 
     def _probe_body(self, target: Target) -> Body:
@@ -145,10 +149,11 @@ class Bench:
         server.settle()
         probe = self._probes.prepare(target, self.texts(13), self.first())
         cell = self.cell(load, target.name)
-        before, counted = server.mark.cpu_seconds(), server.requests_counted()
+        before, counted, meter = server.mark.cpu_seconds(), server.requests_counted(), Meter(server)
         thread = threading.Thread(target=probe.send, args=(server, load.seconds))
         thread.start()
         sample = wrk.run(server.url, body, load.clients, load.seconds, self.first())
+        service_s, others = meter.read(sample.generator_cpu * sample.seconds)
         thread.join()
         after, counted_after = server.mark.cpu_seconds(), server.requests_counted()
         cell.rates.append(sample.rate * load.items)
@@ -156,6 +161,8 @@ class Bench:
         cell.p99_ms.append(sample.p99_ms)
         cell.failed += sample.failed + sample.broken
         cell.generator_cpu.append(sample.generator_cpu)
+        cell.others.append(round(others, 3))
+        cell.cost_ms.append(round(service_s / max(sample.requests, 1) * 1e3, 3))
         cell.cpu = {k: round((v - before.get(k, 0)) / sample.seconds, 3) for k, v in after.items()}
         cell.probes += probe.sent
         cell.identical += probe.identical

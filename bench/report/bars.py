@@ -11,6 +11,10 @@ from bench.report.stats import median, ratio
 
 Cells = dict[tuple[str, str], Cell]
 ONE, MANY, ALONE, HITS, RAW = (load.name for load in (loads.ONE, loads.MANY, loads.ALONE, loads.HITS, loads.RAW))
+PRECISIONS = ("fp32", "bf16", "int8")
+PEERS = {"infinity": ("torch", "onnx"), "fastembed": ("onnx",), "openvino": ("f32", "bf16")}
+THREADS = 2  # of the model alone
+DEAR_MS = 1.0  # of a core for a text: from there on the model's share is what counts
 
 
 @dataclass(frozen=True)
@@ -42,42 +46,55 @@ def bars(cells: Cells, overloads: list[Overload]) -> list[Bar]:
 
 
 def _served(cells: Cells) -> list[Bar]:
-    def served(load: str, precision: str) -> float:
-        return ratio(rate(cells, load, f"ours {precision}"), rate(cells, load, f"ceiling {precision}"))
-
-    found = [
-        Bar("int8, 1 text, 32 clients: served / ceiling", served(ONE, "int8"), 0.65),
-        Bar("int8, 16 texts, 32 clients: served / ceiling", served(MANY, "int8"), 0.90),
-        Bar("fp32, 1 text, 32 clients: served / ceiling", served(ONE, "fp32"), 0.80),
-        Bar("fp32, 16 texts, 32 clients: served / ceiling", served(MANY, "fp32"), 0.92),
-        Bar("images int8, raw, 8 clients: served / (decode + model)", served(RAW, "int8"), 0.85),
-        Bar("images fp32, raw, 8 clients: served / (decode + model)", served(RAW, "fp32"), 0.85),
-    ]
-    for precision in ("int8", "fp32"):
-        ours, alone = cells.get((ALONE, f"ours {precision}")), cells.get((ALONE, f"ceiling {precision}"))
-        extra = median(ours.p50_ms) - median(alone.p50_ms) if ours and alone else math.nan
-        found.append(Bar(f"{precision}, one client: p50 - the model's own time, ms", extra, 1.5, at_least=False))
-    hits = rate(cells, HITS, "ours int8", "ours fp32")
+    found = []
+    for precision in PRECISIONS:
+        if any(target == f"ceiling {precision}" for _, target in cells):
+            found += _served_in(cells, precision)
+    hits = rate(cells, HITS, *(f"ours {precision}" for precision in PRECISIONS))
     found.append(Bar("cache hits, 32 clients, requests/s", hits, 3000))
     found.append(Bar("cache hits / uncached", ratio(hits, rate(cells, ONE, "ours int8")), 10))
     return found
 
 
+def _served_in(cells: Cells, precision: str) -> list[Bar]:
+    """How near the service comes to the model alone in one precision."""
+    ours, ceiling = f"ours {precision}", f"ceiling {precision}"
+
+    def served(load: str) -> float:
+        return ratio(rate(cells, load, ours), rate(cells, load, ceiling))
+
+    found = [
+        _one_text(cells, precision, served(ONE)),
+        Bar(f"{precision}, 16 texts, 32 clients: served / ceiling", served(MANY), 0.90),
+        Bar(f"images {precision}, raw, 8 clients: served / (decode + model)", served(RAW), 0.85),
+    ]
+    mine, alone = cells.get((ALONE, ours)), cells.get((ALONE, ceiling))
+    extra = median(mine.p50_ms) - median(alone.p50_ms) if mine and alone else math.nan
+    found.append(Bar(f"{precision}, one client: p50 - the model's own time, ms", extra, 1.5, at_least=False))
+    return found
+
+
+def _one_text(cells: Cells, precision: str, share: float) -> Bar:
+    """The model's share of the processor, or what serving costs where the model takes next to nothing."""
+    model_ms = ratio(THREADS, rate(cells, ONE, f"ceiling {precision}")) * 1e3
+    if math.isnan(model_ms) or model_ms >= DEAR_MS:
+        return Bar(f"{precision}, 1 text, 32 clients: served / ceiling", share, 0.65)
+    cell = cells.get((ONE, f"ours {precision}"))
+    cost = median(cell.cost_ms) - model_ms if cell else math.nan
+    name = f"{precision}, 1 text, 32 clients: ms of processor beside the model's {model_ms:.2f}"
+    return Bar(name, cost, 0.5, at_least=False)
+
+
 def _peers(cells: Cells) -> list[Bar]:
+    """The default service, and int8, against the fastest engine of each peer that is as exact or more exact."""
     found = []
-    fp32 = ("infinity torch", "infinity onnx")
-    for load in dict.fromkeys(load for load, _ in cells):
-        if load == HITS:
-            continue
-        peer, ours = rate(cells, load, *fp32), rate(cells, load, "ours fp32")
-        found.append(Bar(f"{load}: fp32 / infinity fp32", ratio(ours, peer), 1.5))
-        found.append(Bar(f"{load}: int8 / infinity fp32", ratio(rate(cells, load, "ours int8"), peer), 3))
-        if load.startswith("text"):
-            eight = rate(cells, load, "infinity int8")
-            found.append(Bar(f"{load}: int8 / infinity int8", ratio(rate(cells, load, "ours int8"), eight), 1.5))
-    for load in dict.fromkeys(load for load, _ in cells if load.startswith("text") and load != HITS):
-        ours = rate(cells, load, "ours fp32")
-        found.append(Bar(f"{load}: fp32 / fastembed fp32", ratio(ours, rate(cells, load, "fastembed onnx")), 1.5))
+    for load in dict.fromkeys(load for load, _ in cells if load != HITS):
+        bound = 1.5 if load.startswith("text 1×") else 1.1
+        for peer, engines in PEERS.items():
+            theirs = rate(cells, load, *(f"{peer} {engine}" for engine in engines))
+            found.append(Bar(f"{load}: default / {peer}", ratio(rate(cells, load, "default auto"), theirs), bound))
+        eight = rate(cells, load, "infinity int8")
+        found.append(Bar(f"{load}: int8 / infinity int8", ratio(rate(cells, load, "ours int8"), eight), bound))
     for load in dict.fromkeys(load for load, _ in cells if load.startswith("text 1×") and load != HITS):
         for precision in ("int8", "fp32"):
             naive = rate(cells, load, f"naive {precision}")
@@ -108,6 +125,6 @@ def _good(one: Overload) -> int:
 
 
 def _exact(cells: Cells) -> list[Bar]:
-    ours = [cell for (_, target), cell in cells.items() if target.startswith("ours")]
+    ours = [cell for (_, target), cell in cells.items() if target.startswith(("ours", "default"))]
     share = ratio(sum(c.identical for c in ours), sum(c.probes - c.unanswered for c in ours))
     return [Bar("vectors under load with the bits of those alone, share", share, 1.0)]

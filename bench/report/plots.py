@@ -11,10 +11,18 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = {"ceiling": "#9aa0a6", "ours": "#1a73e8", "naive": "#e8710a", "infinity": "#188038", "fastembed": "#a142f4"}
-HATCHES = {"int8": "//", "fp16": "xx", "onnx": ".."}
-STYLES = {"int8": "--", "fp16": "-.", "onnx": ":"}  # of lines, by variant
-MARKERS = {"int8": "s", "fp16": "^", "onnx": "D"}
+COLOURS = {
+    "ceiling": "#9aa0a6",
+    "ours": "#1a73e8",
+    "default": "#12b5cb",
+    "naive": "#e8710a",
+    "infinity": "#188038",
+    "fastembed": "#a142f4",
+    "openvino": "#b31412",
+}
+HATCHES = {"int8": "//", "fp16": "xx", "bf16": "\\\\", "onnx": ".."}
+STYLES = {"int8": "--", "fp16": "-.", "bf16": "-.", "onnx": ":"}  # of lines, by variant
+MARKERS = {"int8": "s", "fp16": "^", "bf16": "v", "onnx": "D"}
 
 
 def throughput(cells: list[dict[str, Any]], path: Path) -> None:

@@ -27,6 +27,8 @@ class Cell:
     least_cosine: float = 1.0
     unanswered: int = 0  # probes without a good answer
     uncounted: list[int] = field(default_factory=list)  # requests that the server counted and wrk did not
+    others: list[float] = field(default_factory=list)  # cores of everything else on the machine, of each round
+    cost_ms: list[float] = field(default_factory=list)  # processor time of the system's processes for a request
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.bars import Bar, Cells
+from bench.report.bars import PEERS, PRECISIONS, Bar, Cells
 from bench.report.results import Overload
 from bench.report.stats import median, ratio
 
 NAMES = (
     "ceiling fp32",
+    "ceiling bf16",
     "ceiling int8",
     "ours fp32",
+    "ours bf16",
     "ours int8",
+    "default auto",
     "naive fp32",
     "naive int8",
     "infinity torch",
     "infinity onnx",
     "infinity int8",
     "fastembed onnx",
+    "openvino f32",
+    "openvino bf16",
 )
 
 
@@ -56,7 +61,9 @@ def rates(cells: Cells) -> str:
 
 def ratios(cells: Cells) -> str:
     """The service's rates over those of the ceiling and of the other systems."""
-    head = ["load", "fp32/ceiling", "int8/ceiling", "fp32/naive", "int8/naive", "fp32/infinity", "int8/infinity fp32"]
+    precisions = [p for p in PRECISIONS if any(target == f"ceiling {p}" for _, target in cells)]
+    head = ["load", *(f"{p}/ceiling" for p in precisions), "fp32/naive", "int8/naive"]
+    head += [*(f"default/{peer}" for peer in PEERS), "int8/infinity int8"]
 
     def of(load: str, *names: str) -> float:
         found = [cells[load, name].rate for name in names if (load, name) in cells]
@@ -64,16 +71,17 @@ def ratios(cells: Cells) -> str:
 
     rows = []
     for load in dict.fromkeys(load for load, _ in cells):
-        peer = of(load, "infinity torch", "infinity onnx")
-        row = [ratio(of(load, f"ours {p}"), of(load, f"ceiling {p}")) for p in ("fp32", "int8")]
+        row = [ratio(of(load, f"ours {p}"), of(load, f"ceiling {p}")) for p in precisions]
         row += [ratio(of(load, f"ours {p}"), of(load, f"naive {p}")) for p in ("fp32", "int8")]
-        row += [ratio(of(load, f"ours {p}"), peer) for p in ("fp32", "int8")]
+        for peer, engines in PEERS.items():
+            row.append(ratio(of(load, "default auto"), of(load, *(f"{peer} {engine}" for engine in engines))))
+        row.append(ratio(of(load, "ours int8"), of(load, "infinity int8")))
         rows.append([load, *(number(value) for value in row)])
     return table(head, rows)
 
 
 def latencies(cells: Cells) -> str:
-    """Percentiles of the closed loop, the generator's own processor time, and the check of vectors."""
+    """Percentiles of the closed loop, processor time, what else ran, and the check of vectors."""
     rows = [
         [
             load,
@@ -81,7 +89,9 @@ def latencies(cells: Cells) -> str:
             number(median(cell.p50_ms)),
             number(median(cell.p99_ms)),
             str(cell.failed),
+            number(median(cell.cost_ms)),
             number(100 * median(cell.generator_cpu)) if cell.generator_cpu else "–",
+            number(max(cell.others, default=math.nan)),
             number(median(cell.uncounted), 0),
             f"{cell.identical}/{cell.probes - cell.unanswered}" if cell.probes else "–",
             f"{cell.least_cosine:.4f}" if cell.probes else "–",
@@ -94,7 +104,9 @@ def latencies(cells: Cells) -> str:
         "p50 ms",
         "p99 ms",
         "failed",
+        "CPU ms/request",
         "wrk CPU %",
+        "others, cores",
         "server counts more",
         "same bits",
         "cosine",

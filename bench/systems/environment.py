@@ -11,6 +11,10 @@ from pathlib import Path
 def environment(folder: Path, requirements: Path) -> Path:
     """Make a virtual environment, unless one with exactly these requirements is there.
 
+    Args:
+        folder: where.
+        requirements: everything that is installed, dependencies included: nothing else comes along.
+
     Returns:
         Its ``bin`` folder.
 
@@ -21,7 +25,7 @@ def environment(folder: Path, requirements: Path) -> Path:
     if not stamp.is_file() or stamp.read_bytes() != requirements.read_bytes():
         print(f"setting up {folder.name} (once)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "-r", str(requirements)]
+        install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(requirements)]
         subprocess.run(install, check=True)
         shutil.copyfile(requirements, stamp)
     return folder / "bin"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,23 @@ def start(folder: Path) -> Server:
     server = up("ours", bench_config(shipped(), measured()), folder, environment)
     server.statistics_port = statistics
     return server
+
+
+DEFAULT = {"text-embedding": "text", "image-embedding": "image"}  # what serve_config.yaml serves, and of which modality
+
+
+def start_default(folder: Path) -> Server:
+    """Start what `make run` starts, one replica of each deployment: one version a model, in the precision that it chooses."""
+    document = shipped()
+    one_replica(document)
+    return up("default", document, folder)
+
+
+def chosen(server: Server, model: str) -> ModelSpec:
+    """The catalogue's entry that a running service computes a model with."""
+    listed = json.loads(server.get("/v1/models"))["data"]
+    precision = next(entry["precision"] for entry in listed if entry["id"].startswith(f"{model}@"))
+    return next(spec for spec in measured() if spec.model == model and spec.precision == precision)
 
 
 def up(

@@ -59,6 +59,10 @@ class Mark:
         self.signal(signal.SIGKILL)
         return left
 
+    def niceness(self) -> set[int]:
+        """Of its processes: whoever has a higher one gives way to the others."""
+        return {os.getpriority(os.PRIO_PROCESS, pid) for pid in self.pids() if Path(f"/proc/{pid}").is_dir()}
+
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time so far, in seconds, by the processes' names."""
         totals: dict[str, float] = {}

@@ -83,6 +83,17 @@ class Server:
         except (urllib.error.URLError, OSError):
             return None
 
+    def get(self, path: str) -> bytes:
+        """The body of an answer.
+
+        Raises:
+            OSError: there is none.
+        """
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.url + path, timeout=30) as answer:
+            data: bytes = answer.read()
+            return data
+
     def requests_counted(self) -> int | None:
         """How many requests the server's HAProxy has counted; None for a server without one."""
         if self.statistics_port is None:

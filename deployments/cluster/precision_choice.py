@@ -11,6 +11,7 @@ from models.catalog.catalog import Catalog, ModelSpec
 from models.engine.openvino import bf16_refusal
 from models.errors import ConfigError
 from models.graph.precision import precision_of
+from models.trial_record import note, record_of
 
 VARIABLE = "EMBEDSERVE_PRECISION"  # fp32: what the configuration names, whatever would be faster here
 TRIAL_S = 300  # to build the artifact and compare its vectors with the exact ones
@@ -71,14 +72,23 @@ def choose(
 
 
 def tried(faster: str, exact: str) -> str | None:
-    """Why one version may not stand in for another on this machine; None where its vectors are close and keep their bits."""
+    """Why one version may not stand in for another on this machine; None where its vectors are close and keep their bits.
+
+    Only what passed is remembered: a text model's trial takes 2 s, CLIP's 5 s, at every start.
+    """
+    record = record_of(faster, exact)
+    if record is not None and record.is_file():
+        return None
     command = [sys.executable, "-m", "models.trial", faster, exact]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_S, check=False)
     except subprocess.TimeoutExpired:
         return f"no result within {TRIAL_S} s"
+    if ended.returncode == 0:
+        note(faster, exact)
+        return None
     said = (ended.stdout + ended.stderr).strip().splitlines()
-    return None if ended.returncode == 0 else f"{said[-1] if said else 'no message'} (status {ended.returncode})"
+    return f"{said[-1] if said else 'no message'} (status {ended.returncode})"
 
 
 def bf16_of(named: ModelSpec, catalog: Catalog) -> ModelSpec | None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bench.ab.__main__ import main
-from bench.ab.points import OTHER, THIS, Point, quietness, summary
+from bench.ab.points import OTHER, THIS, Point, summary
 from bench.ab.turns import served
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import ROOT
@@ -44,13 +44,6 @@ def test_the_ratio_is_of_medians_and_the_spread_of_rounds() -> None:
     assert cells[0] == LOAD
     assert cells[3:5] == ["1.100", "1.100 to 3.000"]
     assert cells[7:9] == ["2.000", "2.000 to 2.000"]
-
-
-def test_a_machine_with_other_work_is_not_called_quiet() -> None:
-    assert quietness([point(THIS, 1, others=0.02), point(OTHER, 1, others=0.1)])[0]
-    quiet, sentence = quietness([point(THIS, 1, others=0.02), point(OTHER, 1, others=0.11)])
-    assert not quiet
-    assert sentence.startswith("NOT QUIET: everything else took more than 0.1 cores in 1 of 2 measurements")
 
 
 def test_a_folder_without_an_environment_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,17 +21,28 @@ def value_of(found: list[Bar], name: str) -> Bar:
 def test_ratios_are_of_medians_and_against_the_peers_faster_engine() -> None:
     cells = dict(
         [
-            cell("ceiling int8", 1000, 900, 1100),
-            cell("ours int8", 700, 10, 720),
-            cell("ours fp32", 300),
+            cell("ceiling fp32", 1000, 900, 1100),
+            cell("ours fp32", 700, 10, 720),
+            cell("default auto", 300),
             cell("infinity torch", 100),
             cell("infinity onnx", 200),
+            cell("openvino f32", 250),
+            cell("openvino bf16", 240),
         ]
     )
     found = bars(cells, [])
-    assert value_of(found, "int8, 1 text, 32 clients: served / ceiling").value == pytest.approx(0.7)
-    assert value_of(found, f"{ONE}: fp32 / infinity fp32").value == pytest.approx(1.5)
-    assert value_of(found, f"{ONE}: int8 / infinity fp32").verdict == "pass"
+    assert value_of(found, "fp32, 1 text, 32 clients: served / ceiling").value == pytest.approx(0.7)
+    assert value_of(found, f"{ONE}: default / infinity").value == pytest.approx(1.5)
+    assert value_of(found, f"{ONE}: default / infinity").verdict == "pass"
+    assert value_of(found, f"{ONE}: default / openvino").verdict == "MISS"
+
+
+def test_where_the_model_takes_little_what_serving_costs_is_the_bar() -> None:
+    ceiling, ours = cell("ceiling int8", 4000), cell("ours int8", 1000)
+    ours[1].cost_ms = [0.9, 1.1, 1.0]
+    bar = value_of(bars(dict([ceiling, ours]), []), "int8, 1 text, 32 clients: ms of processor beside the model's 0.50")
+    assert bar.value == pytest.approx(0.5)
+    assert bar.verdict == "pass"
 
 
 def test_what_was_not_measured_says_so() -> None:

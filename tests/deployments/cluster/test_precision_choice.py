@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from unittest.mock import patch
+
 import pytest
 
 from deployments.cluster.precision_choice import VARIABLE, Choice, choose, tried
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import ROOT, Catalog
 from models.errors import ConfigError
+from models.trial_record import record_of
 
 FP32, BF16, INT8 = (f"text-embedding@{version}" for version in ("1.0.0", "1.3.0", "1.1.0"))
 
@@ -40,9 +44,18 @@ def test_fp32_stays_elsewhere(choice: Choice, why: str) -> None:
     assert choice == Choice(FP32, f"{FP32}: fp32; {why}")
 
 
-def test_a_version_is_tried_in_a_process_of_its_own() -> None:
+def test_a_version_is_tried_in_a_process_of_its_own_and_once_if_it_passed() -> None:
+    record = record_of(FP32, FP32)
+    assert record
+    record.unlink(missing_ok=True)
     assert tried(FP32, FP32) is None
+    assert record.is_file()
+    with patch.object(subprocess, "run", side_effect=AssertionError("it was tried again")):
+        assert tried(FP32, FP32) is None
     assert "cosines of" in str(tried(INT8, FP32))
+    refused = record_of(INT8, FP32)
+    assert refused
+    assert not refused.exists()
     assert tried("text-embedding@7.7.7", FP32) is not None
 
 
