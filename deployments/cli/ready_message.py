@@ -28,7 +28,11 @@ def ready_panel(url: str, served: list[tuple[str, str, int, str]], footer: str, 
         f"curl {url}/v1/embeddings \\\n{key}  -H 'content-type: application/json' \\\n"
         '  -d \'{"model": "text-embedding", "input": "hello world"}\''
     )
-    return Panel(f"{lines}\n\n{curl}\n\nAPI: {url}/docs\n{footer}", title=f"embedserve is ready on {url}", expand=False)
+    return Panel(
+        f"{lines}\n\n{curl}\n\nConsole: {url}/console\nAPI: {url}/docs\n{footer}",
+        title=f"embedserve is ready on {url}",
+        expand=False,
+    )
 
 
 def write_ready_file(path: Path | None, url: str, dashboard: str) -> None:

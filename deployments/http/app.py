@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http import health, metrics, models
+from deployments.http.console import routes as console
 from deployments.http.kserve_v2 import routes as kserve_v2
 from deployments.http.middleware.admission import Admission
 from deployments.http.middleware.auth import Authentication
@@ -55,6 +56,7 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
             *health.routes(embeddings.registry, auth),
             *metrics.routes(),
             *openapi.routes(auth),
+            *console.routes(),
         ]
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.auth.authenticator import Authenticator, Needed
+from deployments.http.console.routes import PATHS as CONSOLE
 
 CLIENT = "embedserve.client"  # where the name of a request's key stands in its scope
-# Health is for probes, which have no keys. The description tells nothing that the project's repository does not.
-OPEN = frozenset(
-    {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs", "/openapi.json"},
-)
+# Health is for probes, which have no keys. The description and the console's files tell nothing that the project's
+# repository does not; what the console shows it asks for with a key.
+PROBED = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+OPEN = PROBED | {"/docs", "/openapi.json"} | CONSOLE
 ADMIN = frozenset({"/metrics"})  # load, errors and addresses of every node
 READING = frozenset({"GET", "HEAD"})
 

@@ -7,6 +7,7 @@ from typing import Any
 from deployments.auth.authenticator import Needed
 from deployments.http.middleware.auth import needed
 from deployments.http.openapi.operations import (
+    FILE,
     MODEL,
     QUERY,
     VERSION,
@@ -56,6 +57,8 @@ def _service() -> dict[str, Any]:
         "/health/live": {"get": reading("Liveness: the process can answer")},
         "/health/ready": {"get": reading(ready, errors=[503])},
         "/metrics": {"get": text("Prometheus metrics of every node of the cluster", "text/plain")},
+        "/console": {"get": text("The service in a browser: versions, traffic, a playground", "text/html")},
+        "/console/{file}": {"get": text("A file of the console", "text/javascript", [404], [FILE])},
         "/docs": {"get": text("This description as a page", "text/html")},
         "/openapi.json": {"get": reading("This description")},
     }

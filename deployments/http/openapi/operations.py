@@ -32,8 +32,9 @@ QUERY: list[dict[str, Any]] = [
     {"name": "encoding_format", "in": "query", "schema": schema_of(Encoding)},
     {"name": "dimensions", "in": "query", "schema": schema_of(Dimensions)},
 ]
-MODEL, VERSION = (
-    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in ("model", "version")
+FILE, MODEL, VERSION = (
+    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in ("file", "model", "version")
 )
 ORIGIN_HEADERS = {
     "x-model": "resolved name@version",
@@ -60,10 +61,17 @@ def reading(
     return described
 
 
-def text(summary: str, media_type: str) -> dict[str, Any]:
+def text(
+    summary: str, media_type: str, errors: Sequence[int] = (), parameters: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """A GET that answers text."""
     content = {media_type: {"schema": {"type": "string"}}}
-    return {"summary": summary, "responses": {"200": {"description": "success", "content": content}}}
+    described: dict[str, Any] = {
+        "summary": summary,
+        "responses": {"200": {"description": "success", "content": content}},
+    }
+    described["responses"].update({str(status): error(status) for status in errors})
+    return {**described, "parameters": list(parameters)} if parameters else described
 
 
 def embedding(

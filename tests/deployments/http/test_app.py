@@ -72,6 +72,8 @@ ROUTES = [
     Case(
         "POST", "/v2/models/m/versions/1/infer", 200, M, {"json": INFER}, "/v2/models/{model}/versions/{version}/infer"
     ),
+    Case("GET", "/console", 200),
+    Case("GET", "/console/main.js", 200, route="/console/{file}"),
     Case("GET", "/docs", 200),
     Case("GET", "/openapi.json", 200),
 ]
