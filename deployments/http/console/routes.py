@@ -11,7 +11,12 @@ from starlette.routing import Route
 
 FOLDER = Path(__file__).with_name("static")
 PAGE = "console.html"
-MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 # Everything comes from this service, and nothing stands in the page itself: a text that somebody embeds can start no script.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
