@@ -8,6 +8,8 @@ import httpx2
 import pytest
 
 if TYPE_CHECKING:
+    import tiktoken
+
     from tests.integration.service import Service
 
 # Services under test serve what their configuration names on every machine; tests of the choice itself say what they want.
@@ -18,6 +20,15 @@ os.environ.setdefault("EMBEDSERVE_PRECISION", "fp32")
 def anyio_backend() -> str:
     """Coroutines of tests run on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def cl100k(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tiktoken.Encoding]:
+    """The tokenizer of OpenAI's embedding models, also for LangChain in this process."""
+    from tests.servers.openai_tokens import openai_tokens
+
+    with openai_tokens(tmp_path_factory.mktemp("tiktoken")) as encoding:
+        yield encoding
 
 
 @pytest.fixture(scope="session")

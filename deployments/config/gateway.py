@@ -15,12 +15,17 @@ from deployments.config.queue import Queue
 from deployments.config.routes import ModelRoutes
 from models.catalog.catalog import require_name
 
+TokenVocabulary = Literal["model", "cl100k_base"]
+
 
 class GatewayConfig(Strict):
     """``user_config`` of the Gateway deployment; all of it may change while it runs."""
 
     models: dict[str, ModelRoutes]
     aliases: dict[str, str] = {}  # other names of models; none: clients use the models' own
+    # By model or alias, whose token ids its requests hold; a name that is not here: OpenAI's cl100k_base where its decoder is
+    # installed, since LangChain sends those to every server, and nobody's where it is not. `x-token-vocabulary` goes before.
+    token_vocabulary: dict[str, TokenVocabulary] = {}
     # keys: API keys are asked for where some are configured, and production does not start without any.
     auth: Literal["keys", "none"] = "keys"
     # How long the keys of a file count that cannot be read any more: time for a person to repair it; a key that was revoked
@@ -48,4 +53,8 @@ class GatewayConfig(Strict):
             if name not in self.models or (version and version not in self.models[name].versions):
                 known = ", ".join(self.models)
                 raise ValueError(f"alias {alias!r} points at {target!r}, which is not among the models ({known})")
+        for name in self.token_vocabulary:
+            if name not in self.models and name not in self.aliases:
+                known = ", ".join([*self.models, *self.aliases])
+                raise ValueError(f"token_vocabulary names {name!r}, which is no model and no alias ({known})")
         return self

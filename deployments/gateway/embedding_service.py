@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.config.gateway import TokenVocabulary
 from deployments.config.queue import Queue
 from deployments.contract.embedding import Embedding, Label
 from deployments.contract.items import Item
@@ -23,6 +24,7 @@ from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
+from deployments.gateway.token_ids import without_foreign_ids
 from deployments.gateway.turns import SLICE, Turns
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
@@ -48,6 +50,7 @@ class EmbedRequest:
     client: str | None = None  # the name of its API key: whose rate it counts against
     bulk: bool = False  # nobody waits for it: it lets others pass
     param: str = "input"  # the field that errors name
+    vocabulary: TokenVocabulary | None = None  # whose token ids the items are; None: as the configuration says
     # Told how many bytes a long list takes until its answer is made; raises UnavailableError where there is no room for them.
     room: Callable[[int], None] | None = None
 
@@ -112,7 +115,7 @@ class EmbeddingService:
                 info = await version.ready_info()
                 if request.room is not None and len(request.items) > SLICE:
                     request.room(len(request.items) * (ITEM_BYTES + info.dimensions * DIMENSION_BYTES))
-                sent = await self._fetched(request, info)
+                sent = await self._own_items(request, info)
                 items = checked_items(sent, request.param, info, limits)
                 dimensions = checked_dimensions(request.dimensions, info.dimensions)
                 found, cached = await self._source.find(
@@ -131,9 +134,12 @@ class EmbeddingService:
             label = replace(label, model=version.reference)
         return EmbedResult(label, vectors, sum(one.tokens for one in found), state)
 
-    async def _fetched(self, request: EmbedRequest, info: ModelInfo) -> Sequence[Item]:
-        """The items of a request; pictures that it names by URL are fetched where that is allowed."""
+    async def _own_items(self, request: EmbedRequest, info: ModelInfo) -> Sequence[Item]:
+        """The items as the model takes them: pictures that are named by URL are fetched, foreign token ids become texts."""
         config = self.registry.config
+        if request.items and type(request.items[0]) is tuple and MODALITIES[info.modality].has_tokenizer:
+            vocabulary = request.vocabulary or self.registry.token_vocabulary(request.model)
+            return await without_foreign_ids(request.items, vocabulary, request.param, config.limits, self.turns)
         if config.fetch is None or not MODALITIES[info.modality].fetchable:
             return request.items
         return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)

@@ -9,7 +9,7 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from deployments.config.gateway import GatewayConfig
+from deployments.config.gateway import GatewayConfig, TokenVocabulary
 from deployments.config.names import deployment_name
 from deployments.config.routes import ModelRoutes
 from deployments.contract.reason import Reason, ReasonCode
@@ -102,6 +102,11 @@ class ModelRegistry:
         if routes.fallback and not chosen.takes_requests:
             return self.versions[f"{model}@{routes.fallback}"]
         return chosen
+
+    def token_vocabulary(self, name: str) -> TokenVocabulary | None:
+        """Whose token ids requests for a name, alias or ``name@version`` hold, where the configuration says it."""
+        said, target = self.config.token_vocabulary, self.config.aliases.get(name, name)
+        return said.get(name) or said.get(target.partition("@")[0])
 
     def of_model(self, model: str) -> list[ModelVersion]:
         """All versions of a model name."""

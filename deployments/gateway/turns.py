@@ -23,10 +23,11 @@ class Turns:
     async def slices(self, count: int) -> AsyncIterator[slice]:
         """The slices of a list of ``count`` items, each when it is its turn."""
         for start in range(0, count, SLICE):
-            await self._turn()
+            await self.turn()
             yield slice(start, start + SLICE)
 
-    async def _turn(self) -> None:
+    async def turn(self) -> None:
+        """Wait until it is the caller's turn."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._arrange()

@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from deployments.config.gateway import TokenVocabulary
 from deployments.config.limits import Limits
 from deployments.contract.header_number import decimal_number, whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedRequest
+from deployments.gateway.token_ids import HEADER, vocabulary_of
 from deployments.http.json_fault import why_no_json
 from deployments.http.json_values import refuse_many_values
 from deployments.http.middleware.auth import CLIENT
@@ -24,6 +26,7 @@ TIMEOUT_HEADERS = (b"x-embedserve-timeout-seconds", b"x-request-timeout-seconds"
 MAX_TIMEOUT_S = 3600.0
 PRIORITY_HEADER = b"x-priority"
 ROUTING_HEADER = b"x-routing-key"
+VOCABULARY_HEADER = HEADER.encode()
 JSON_NAMES = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false"}
 
 
@@ -162,6 +165,16 @@ def bulk_of(request: Request) -> bool:
     return True
 
 
+def token_vocabulary_of(request: Request) -> TokenVocabulary | None:
+    """Whose token ids a request holds, when it says so.
+
+    Raises:
+        InputError: a vocabulary that does not exist.
+    """
+    value = header_of(request, VOCABULARY_HEADER)
+    return None if value is None else vocabulary_of(value)
+
+
 def embed_request(
     request: Request,
     model: str,
@@ -194,5 +207,6 @@ def embed_request(
         client=request.scope.get(CLIENT),
         bulk=bulk_of(request),
         param=param,
+        vocabulary=token_vocabulary_of(request),
         room=transfer.expect if (transfer := request.scope.get(TRANSFER)) is not None else None,
     )

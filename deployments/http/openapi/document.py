@@ -11,6 +11,7 @@ from deployments.http.openapi.operations import (
     MODEL,
     QUERY,
     VERSION,
+    VOCABULARY,
     embedding,
     error,
     json_body,
@@ -39,7 +40,9 @@ def document(*, keys: bool = False) -> dict[str, Any]:
 
 def _openai() -> dict[str, Any]:
     images = embedding("Embed pictures sent as they are", "EmbeddingResponse", picture_body(), QUERY)
-    texts = embedding("Embed texts, token ids or images", "EmbeddingResponse", json_body("EmbeddingRequest"))
+    texts = embedding(
+        "Embed texts, token ids or images", "EmbeddingResponse", json_body("EmbeddingRequest"), [VOCABULARY]
+    )
     return {
         "/v1/embeddings": {"post": texts},
         "/v1/embeddings/image": {"post": images},

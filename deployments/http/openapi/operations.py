@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deployments.config.gateway import TokenVocabulary
 from deployments.http.openapi.schemas import Dimensions, Encoding, Priority, Reference, reference_to, schema_of
 
 JSON = "application/json"
@@ -26,6 +27,12 @@ PRIORITY: dict[str, Any] = {
     "in": "header",
     "description": "bulk lets interactive requests pass, and is refused first",
     "schema": {**schema_of(Priority), "default": "interactive"},
+}
+VOCABULARY: dict[str, Any] = {
+    "name": "x-token-vocabulary",
+    "in": "header",
+    "description": "whose token ids the input holds; where it is not said, the configuration says it, or they are OpenAI's",
+    "schema": schema_of(TokenVocabulary),
 }
 QUERY: list[dict[str, Any]] = [
     {"name": "model", "in": "query", "schema": schema_of(Reference)},

@@ -26,3 +26,8 @@ class Case:
     def json(cls, name: str, body: bytes, statuses: frozenset[int] = REFUSED, path: str = "/v1/embeddings") -> Case:
         """A body sent as JSON."""
         return cls(name, (request(body, path),), statuses)
+
+    @classmethod
+    def own_ids(cls, name: str, body: bytes, statuses: frozenset[int] = REFUSED) -> Case:
+        """A body sent as JSON, whose token ids are of the model's own vocabulary."""
+        return cls(name, (request(body, "/v1/embeddings", headers=(*JSON, ("x-token-vocabulary", "model"))),), statuses)

@@ -168,10 +168,14 @@ def _ids() -> Iterator[Case]:
         "too many": [101] * 65_537,
     }
     for name, ids in wrong.items():
-        yield Case.json(f"token ids: {name}", _dumped({**GOOD, "input": ids}))
-        yield Case.json(f"token ids in a list: {name}", _dumped({**GOOD, "input": [[101], ids]}))
+        yield Case.own_ids(f"token ids: {name}", _dumped({**GOOD, "input": ids}))
+        yield Case.own_ids(f"token ids in a list: {name}", _dumped({**GOOD, "input": [[101], ids]}))
+        if name != "beyond the vocabulary":
+            yield Case.json(f"OpenAI's token ids: {name}", _dumped({**GOOD, "input": ids}))
+    yield Case.json("OpenAI's token ids: beyond the vocabulary", _dumped({**GOOD, "input": [100_256]}))
     for name, ids in {"only padding": [0] * 10, "only separators": [102] * 600, "the last of all": [30521]}.items():
-        yield Case.json(f"token ids: {name}", _dumped({**GOOD, "input": ids}), SERVED)
+        yield Case.own_ids(f"token ids: {name}", _dumped({**GOOD, "input": ids}), SERVED)
+        yield Case.json(f"OpenAI's token ids: {name}", _dumped({**GOOD, "input": ids}), SERVED)
 
 
 def _doubled() -> dict[str, bytes]:

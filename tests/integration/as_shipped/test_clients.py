@@ -30,7 +30,8 @@ def sdk(service: Service) -> openai.OpenAI:
     ids=["a text", "a list of texts", "token ids", "a list of token ids"],
 )
 def test_openai_sdk_embeds_every_form_of_input(sdk: openai.OpenAI, given: object, encoding: object) -> None:
-    answer = sdk.embeddings.create(model="text-embedding", input=given, encoding_format=encoding)
+    own = {"x-token-vocabulary": "model"}  # heeded where there are ids
+    answer = sdk.embeddings.create(model="text-embedding", input=given, encoding_format=encoding, extra_headers=own)
     vector = answer.data[0].embedding
     if encoding == "base64":
         vector = np.frombuffer(base64.b64decode(vector), "<f4")
@@ -75,9 +76,10 @@ def test_openai_sdk_raises_its_own_errors(sdk: openai.OpenAI) -> None:
         sdk.embeddings.create(model="text-embedding", input="")
 
 
-def test_langchain_embeds_documents_and_queries(service: Service) -> None:
+@pytest.mark.parametrize("ids", [True, False], ids=["that sends OpenAI's token ids", "that sends texts"])
+def test_langchain_embeds_documents_and_queries(service: Service, cl100k: object, ids: bool) -> None:
     langchain = OpenAIEmbeddings(
-        model="text-embedding", base_url=f"{service.url}/v1", api_key="unused", check_embedding_ctx_length=False
+        model="text-embedding", base_url=f"{service.url}/v1", api_key="unused", check_embedding_ctx_length=ids
     )
     np.testing.assert_allclose(langchain.embed_query("hello world")[:5], HELLO, atol=1e-4)
     assert len(langchain.embed_documents(["a", "b"])) == 2
