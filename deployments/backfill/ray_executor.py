@@ -28,6 +28,9 @@ OBJECTS = 256 << 20
 # Blocks that wait at an engine while it computes one: preparing the next takes less time than computing.
 WAITING = 3
 WRITERS = 2
+# Of a task that prepares. No whole number, as an engine has: Ray Data makes one stage of two with equal resources, and an engine
+# would wait while its own process prepares.
+PREPARER_CPUS = 0.9
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # warnings of Ray's core that are no news to whoever runs a job
@@ -94,7 +97,7 @@ def _dataset(works: Sequence[Work], stages: Stages, machines: Machines, engine: 
     pool = ActorPoolStrategy(min_size=least, max_size=most, max_tasks_in_flight_per_actor=WAITING)
     return (
         ray.data.from_items(rows, override_num_blocks=len(rows))
-        .flat_map(prepare, compute=TaskPoolStrategy(machines.preparers), num_cpus=1)
+        .flat_map(prepare, compute=TaskPoolStrategy(machines.preparers), num_cpus=PREPARER_CPUS)
         .map(Engine, compute=pool, num_cpus=machines.cpus, num_gpus=machines.gpus or None)  # type: ignore[arg-type]
         .map(commit, compute=TaskPoolStrategy(stages.commit.sink.writers), num_cpus=0.5)
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.backfill.memory import descendants
+from bench.backfill.memory import command_line, descendants
 from deployments.backfill.ray_executor import WAITING, WRITERS
 from tests.deployments.backfill.conftest import rows_in, titles, write_rows
 from tests.faults.backfill_job import BLOCK_ROWS
@@ -25,12 +25,6 @@ BLOCKS = 500
 # What one kill may cost: a block that is computed, those that came back from the engine and are not written yet.
 IN_FLIGHT = 1 + WAITING + WRITERS
 GONE_S = 180  # Ray's agents look for their dead GCS for a minute before they end
-
-
-def name(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-    return ""
 
 
 def kill(pids: list[int]) -> None:
@@ -73,7 +67,9 @@ def test_ten_kills_at_random_moments_lose_nothing_and_compute_only_blocks_in_fli
         assert job.poll() is None, job.communicate()
         below = descendants(job.pid)
         if victim == "worker":
-            workers = [pid for pid in below if name(pid).startswith("ray::") and "Agent" not in name(pid)]
+            workers = [
+                pid for pid in below if command_line(pid).startswith("ray::") and "Agent" not in command_line(pid)
+            ]
             kill([chance.choice(workers)])
         elif victim == "ray":
             kill(below)
@@ -90,7 +86,7 @@ def test_ten_kills_at_random_moments_lose_nothing_and_compute_only_blocks_in_fli
     deadline = time.monotonic() + GONE_S
     while any(map(alive, orphans)) and time.monotonic() < deadline:
         time.sleep(0.5)
-    left = [name(pid) for pid in orphans if alive(pid)]
+    left = [command_line(pid) for pid in orphans if alive(pid)]
     kill([pid for pid in orphans if alive(pid)])
     assert left == [], f"these outlived their job by {GONE_S} s"
     again = {number: count - 1 for number, count in Counter(log.read_text().split()).items() if count > 1}

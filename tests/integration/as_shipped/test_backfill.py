@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from bench.backfill import catalogue
+from bench.backfill.memory import command_line, descendants
 from bench.systems.ours import bench_config, measured, shipped
 from deployments.backfill.expectation import golden_items
 from deployments.backfill.live_service import look
@@ -145,7 +146,7 @@ def test_500_rows_of_each_precision_have_the_bits_of_the_service(tmp_path: Path)
 
 def begin(source: Path, sink: Path) -> subprocess.Popen[str]:
     words = ("backfill", MODEL, "--from", str(source), "--id", "sku", "--column", "title", "--to", str(sink))
-    command = [PROGRAM, *words, "--block-rows", "20"]
+    command = [PROGRAM, *words, "--block-rows", "20", "--cpus", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -166,6 +167,11 @@ def test_a_command_ends_complete_on_ray_data_also_when_an_earlier_one_was_killed
         first.communicate()
     second = begin(source, sink)
     before = notes(sink)
+    while len(notes(sink)) < len(before) + 2 and second.poll() is None:
+        time.sleep(0.02)
+    stages = {command_line(pid) for pid in descendants(second.pid)}
+    assert any("Map(Engine)" in name for name in stages)
+    assert not any("prepare" in name and "Engine" in name for name in stages), "an engine waits while it prepares"
     out, said = second.communicate(timeout=250)
     assert second.returncode == 0, said
     summary = json.loads(out)
