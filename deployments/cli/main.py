@@ -12,6 +12,7 @@ from deployments.cli.add import add
 from deployments.cli.audit import audit
 from deployments.cli.backfill import backfill
 from deployments.cli.coverage import coverage
+from deployments.cli.doctor import doctor
 from deployments.cli.embed import embed
 from deployments.cli.error_line import print_error
 from deployments.cli.history import history
@@ -41,6 +42,7 @@ from models.errors import EmbedserveError
 SERVICE: Mapping[str, Callable[..., None]] = {
     "up": up,
     "status": status,
+    "doctor": doctor,
     "embed": embed,
     "swap": swap,
     "route": route,

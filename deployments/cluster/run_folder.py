@@ -81,10 +81,8 @@ def clear_leftovers(places: Collection[Path] | None = None) -> list[Path]:
     Args:
         places: where to look; where folders are made by default.
     """
-    places = {Path(tempfile.gettempdir()), Path("/tmp")} if places is None else places
-    found = [path for place in places for path in place.glob(f"{PREFIX}*") if _is_ours(path)]
     cleared = []
-    for path in found:
+    for path in _ours(places):
         lock = _lock(path)
         if lock is None:
             continue  # somebody runs in it
@@ -93,6 +91,22 @@ def clear_leftovers(places: Collection[Path] | None = None) -> list[Path]:
         folder.remove()
         cleared.append(path)
     return cleared
+
+
+def abandoned(places: Collection[Path] | None = None) -> list[Path]:
+    """The folders that ``clear_leftovers`` would remove; nothing is touched."""
+    found = []
+    for path in _ours(places):
+        lock = _lock(path)
+        if lock is not None:
+            os.close(lock)
+            found.append(path)
+    return found
+
+
+def _ours(places: Collection[Path] | None) -> list[Path]:
+    places = {Path(tempfile.gettempdir()), Path("/tmp")} if places is None else places
+    return [path for place in places for path in place.glob(f"{PREFIX}*") if _is_ours(path)]
 
 
 def _lock(path: Path) -> int | None:

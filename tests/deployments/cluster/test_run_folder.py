@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cluster.processes import has_ended
-from deployments.cluster.run_folder import LONGEST, PREFIX, RunFolder, clear_leftovers
+from deployments.cluster.run_folder import LONGEST, PREFIX, RunFolder, abandoned, clear_leftovers
 
 
 @pytest.fixture
@@ -61,6 +61,8 @@ def test_the_next_start_leaves_a_folder_in_use_alone_and_clears_one_that_nobody_
     used, left = RunFolder.create(), RunFolder.create()
     (left.path / "ray" / "session_1").mkdir(parents=True)
     left.release()
+    assert abandoned() == [left.path]
+    assert left.path.is_dir()
     assert clear_leftovers() == [left.path]
     assert [path.name for path in place.iterdir()] == [used.path.name]
     used.release()

@@ -1,0 +1,38 @@
+"""``embedserve doctor``: what is wrong here, and what to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("wrong", "bold red")}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="the configuration; ./serve_config.yaml by default")] = None,
+    url: Annotated[str | None, typer.Option(help="look at the service that runs there, not at this machine")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the findings as one JSON document")] = False,
+) -> None:
+    """Look at this machine and a configuration, or at a running service, and say what is wrong and what to do."""
+    from deployments.doctor import configuration, machine, service
+    from deployments.doctor.finding import looked
+
+    checks = service.checks(url) if url else {**machine.CHECKS, **configuration.checks(config)}
+    console, found = Console(), []
+    for about, check in checks.items():
+        for finding in looked(about, check):
+            found.append(finding)
+            if not as_json:
+                word, style = MARKS[finding.level]
+                line = Text.assemble((f"{word:5}", style), f"  {finding.about}: {finding.what}")
+                console.print(line.append(f"; {finding.remedy}" if finding.remedy else ""), soft_wrap=True)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found], indent=1))
+    if any(finding.level == "wrong" for finding in found):
+        raise typer.Exit(1)

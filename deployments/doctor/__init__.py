@@ -1,0 +1,1 @@
+"""What is wrong with a machine, a configuration or a running service, and what to do about it."""
