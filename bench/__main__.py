@@ -25,7 +25,7 @@ from bench.report.quiet import quietness, unfair
 from bench.report.results import Overload
 from bench.systems.ours import measured
 from bench.systems.targets import STARTERS
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.catalog.store import pull
 
 PUBLISHED = ROOT / "docs" / "benchmarks"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.catalog.artifact import Artifact
-from models.catalog.catalog import ModelSpec
 from models.catalog.download import Reporter
+from models.catalog.model_spec import ModelSpec
 from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
 from models.engine.types import Vectors

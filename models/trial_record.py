@@ -7,7 +7,8 @@ import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
-from models.catalog.catalog import Catalog, store
+from models.catalog.catalog import Catalog
+from models.catalog.paths import store
 from models.catalog.store import kept_artifact
 from models.engine.processor import processor_flags
 from models.errors import ModelNotFoundError

@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact
-from models.catalog.catalog import Golden, ModelSpec, found_path
-from models.catalog.store import is_synthetic, record_of
+from models.catalog.model_spec import Golden, ModelSpec
+from models.catalog.paths import found_path
+from models.catalog.record import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
 from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError, EmbedserveError

@@ -25,7 +25,7 @@ from bench.loads.load import ALONE, HITS, MANY, ONE, chosen
 from bench.report.folder import result_path
 from bench.report.machine import describe
 from bench.report.quiet import quietness
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 LOADS = (ONE, MANY, ALONE, HITS)
 ROUNDS, SECONDS = 5, 5

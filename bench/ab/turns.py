@@ -17,7 +17,7 @@ from bench.loads.texts import Texts
 from bench.report.quiet import Meter
 from bench.systems.ours import encoder_of, one_replica, shipped, text_tokenizer, up
 from bench.systems.server import Server
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 MODEL = "text-embedding"
 VERSIONS = {"int8": "1.1.0", "fp32": "1.0.0", "bf16": "1.3.0"}

@@ -18,7 +18,8 @@ from rich.table import Table
 from bench.loads.corpus import texts
 from bench.models.wheels import members
 from models.catalog.catalog import Catalog
-from models.catalog.store import is_synthetic, pull
+from models.catalog.record import is_synthetic
+from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.openvino import bf16_refusal
 from models.fidelity import compare, cosines

@@ -20,7 +20,8 @@ from models.engine import memory
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
 from models.inputs.preparation import Preparation
-from models.modalities.image import DEFAULT_SIDE, Image, fixed_side, run_pixels
+from models.modalities.image import DEFAULT_SIDE, Image
+from models.modalities.image_graph import fixed_side, run_pixels
 from models.modalities.text import run_padded
 
 ROOT = Path(__file__).resolve().parents[2]

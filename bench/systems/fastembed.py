@@ -9,7 +9,7 @@ from bench.systems import infinity
 from bench.systems.environment import environment
 from bench.systems.server import Server
 from deployments.cluster.ports import free_port
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 ENVIRONMENT = ROOT / ".env-fastembed"
 REQUIREMENTS = Path(__file__).with_name("fastembed-requirements.txt")

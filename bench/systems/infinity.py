@@ -10,8 +10,9 @@ from pathlib import Path
 from bench.systems.environment import environment
 from bench.systems.server import Server
 from deployments.cluster.ports import free_port
-from models.catalog.catalog import ROOT, PackageSource, store
 from models.catalog.download import Silent
+from models.catalog.paths import ROOT, store
+from models.catalog.source_entry import PackageSource
 from models.catalog.sources import fetch
 
 ENVIRONMENT = ROOT / ".env-bench"

@@ -9,7 +9,7 @@ from bench.systems.ours import measured
 from bench.systems.server import Server
 from deployments.cluster.ports import free_port
 from deployments.serve_internals.settings import SWITCHES
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 
 def start(folder: Path) -> Server:

@@ -13,7 +13,9 @@ import yaml
 from bench.systems.server import Server
 from deployments.cluster.ports import free_port
 from deployments.config.names import GATEWAY_APPLICATION, application_name
-from models.catalog.catalog import ROOT, Catalog, ModelSpec
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT
 from models.catalog.store import pull
 from models.engine.openvino import bf16_refusal
 from models.graph.precision import precision_of

@@ -9,8 +9,10 @@ from deployments.backfill.expectation import Expectation
 from deployments.backfill.model import Wanted, artifact_of
 from deployments.cluster.precision_choice import bf16_of
 from deployments.config.base import Profile
-from models.catalog.catalog import Catalog, ModelSpec
-from models.catalog.store import is_synthetic, kept_artifact
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
+from models.catalog.record import is_synthetic
+from models.catalog.store import kept_artifact
 from models.errors import EmbedserveError
 
 

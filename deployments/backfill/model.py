@@ -11,7 +11,8 @@ from deployments.config.limits import EncoderLimits
 from deployments.encoder.device import options_for, prove
 from models.catalog.artifact import Artifact
 from models.catalog.catalog import Catalog
-from models.catalog.store import is_synthetic, pull
+from models.catalog.record import is_synthetic
+from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.cards import find
 from models.engine.session import EngineOptions

@@ -33,7 +33,8 @@ def embed(
     import orjson
 
     from models.catalog.catalog import Catalog
-    from models.catalog.store import is_synthetic, pull
+    from models.catalog.record import is_synthetic
+    from models.catalog.store import pull
     from models.embedder import open_embedder
 
     catalog = Catalog.load()

@@ -147,7 +147,8 @@ def _require_keys(config: ServeConfig) -> bool:
 def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     from models.catalog.artifact import with_shrinking
     from models.catalog.catalog import Catalog
-    from models.catalog.store import is_synthetic, pull
+    from models.catalog.record import is_synthetic
+    from models.catalog.store import pull
 
     catalog = Catalog.load()
     synthetic_allowed = config.profiles == {"development"}

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from models.catalog.catalog import Catalog, ModelSpec
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
 from models.engine.openvino import bf16_refusal
 from models.errors import ConfigError
 from models.graph.precision import precision_of

@@ -14,7 +14,8 @@ from deployments.cluster.applications import encoders, gateways, main_deployment
 from deployments.cluster.serve_file_check import check
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from deployments.config.base import Strict
 from deployments.config.limits import EncoderLimits
 from models.engine.providers import Wish
-from models.modalities.image import SHRINK_MARGIN
+from models.modalities.image_config import SHRINK_MARGIN
 
 AGREED: Final = "agreed"
 MIXED: Final = "mixed"

@@ -13,7 +13,7 @@ from deployments.config.internals import Internals
 from deployments.config.limits import Limits, Rate
 from deployments.config.queue import Queue
 from deployments.config.routes import ModelRoutes
-from models.catalog.catalog import require_name
+from models.catalog.model_spec import require_name
 
 TokenVocabulary = Literal["model", "cl100k_base"]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from deployments.config.base import ModalityName, Strict
-from models.catalog.catalog import require_version
+from models.catalog.model_spec import require_version
 
 REST_AFTER_S = 10.0  # after its last call, a version that may sleep is left alone: asking would wake it
 

@@ -16,8 +16,11 @@ from deployments.contract.reply import WrongArtifact
 from deployments.encoder import device
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import ROOT, Catalog, ModelSpec, found_path, places, store
-from models.catalog.store import is_synthetic, pull, vouched
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT, found_path, places, store
+from models.catalog.record import is_synthetic, vouched
+from models.catalog.store import pull
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
 from models.engine.session import EngineOptions

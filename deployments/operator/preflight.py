@@ -7,9 +7,12 @@ from pathlib import Path
 
 from deployments.operator.service import Entry
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import Catalog, ModelSpec, found_path
+from models.catalog.catalog import Catalog
 from models.catalog.download import Reporter
-from models.catalog.store import is_synthetic, pull
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import found_path
+from models.catalog.record import is_synthetic
+from models.catalog.store import pull
 from models.embedder import open_embedder, probe
 from models.errors import ArtifactError, UnavailableError
 from models.verify import verify

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.catalog.catalog import ModelSpec
+from models.catalog.model_spec import ModelSpec
 from models.errors import ArtifactError
 from models.graph.onnx_file import digest
 

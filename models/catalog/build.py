@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx
 
-from models.catalog.catalog import ModelSpec
 from models.catalog.families import FAMILIES
 from models.catalog.fields import read_json
+from models.catalog.model_spec import ModelSpec
 from models.catalog.open_clip import CONFIG as OPEN_CLIP
 from models.catalog.open_clip import MODEL_TYPE
 from models.catalog.weights import SINGLE, read_file, read_weights

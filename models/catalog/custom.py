@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from models.catalog.artifact import file_sha256
 from models.catalog.build import config_name, encoder_config
-from models.catalog.catalog import FileSource, ModelSpec, require_name, require_version
 from models.catalog.config_keys import require_known
 from models.catalog.families import family_of, has_towers
 from models.catalog.folder import Fact, ModelFolder, Wishes
+from models.catalog.model_spec import ModelSpec, require_name, require_version
 from models.catalog.modules import transformer_path
 from models.catalog.picture_graph import graph_entry
+from models.catalog.source_entry import FileSource
 from models.catalog.text_onnx import root_of, text_onnx_entry
 from models.catalog.weights import weight_files
 from models.engine.engine import Engine

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from models.catalog.catalog import Catalog, ModelSpec
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
 from models.errors import CatalogError
 from models.files import FileChangedError, replacing
 from models.yaml_edit import edit

@@ -12,7 +12,7 @@ from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import Found, preparation_in
 from models.engine.engine import Engine
 from models.errors import ArtifactError
-from models.modalities import image
+from models.modalities import image_graph
 
 
 def graph_entry(path: Path, engine: Engine, folder: ModelFolder) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def graph_entry(path: Path, engine: Engine, folder: ModelFolder) -> dict[str, An
     found = _found(path, engine)
     folder.note("pictures", found.preparation, found.origin)
     size = found.preparation.size
-    vector = image.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8), found.preparation)
+    vector = image_graph.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8), found.preparation)
     config = {"image_size": size, "preparation": found.preparation.entry}
     return {"type": "image", "dimensions": vector.shape[1], "config": config}
 
@@ -42,7 +42,7 @@ def require_channels(path: Path, engine: Engine) -> None:
         ArtifactError: the message says where they have to be.
     """
     name, shape = next(iter(engine.shapes.items()))
-    last = image.takes_pixels(engine)
+    last = image_graph.takes_pixels(engine)
     channels = shape[3 if last else 1] if len(shape) == 4 else None
     if isinstance(channels, str) or channels == 3:
         return
@@ -52,9 +52,9 @@ def require_channels(path: Path, engine: Engine) -> None:
 
 def _found(path: Path, engine: Engine) -> Found:
     config = read_json(path.parent / "config.json") if (path.parent / "config.json").is_file() else None
-    side = image.fixed_side(engine)
+    side = image_graph.fixed_side(engine)
     found = preparation_in(path.parent, config, side)
-    if not image.takes_pixels(engine):
+    if not image_graph.takes_pixels(engine):
         return found
     if not found.origin.startswith("assumed") and not found.preparation.raw:
         raise ArtifactError(

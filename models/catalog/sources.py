@@ -16,10 +16,11 @@ from urllib.request import url2pathname
 
 from huggingface_hub import get_token, hf_hub_url
 
-from models.catalog.catalog import FileSource, HubSource, PackageSource, S3Source, resolve_path
 from models.catalog.download import Reporter, download, is_whole, require_sha256
+from models.catalog.paths import resolve_path
 from models.catalog.retries import Retries
 from models.catalog.s3 import REMEDY, signed_url
+from models.catalog.source_entry import FileSource, HubSource, PackageSource, S3Source
 from models.errors import SourceError, UnreachableError
 from models.files import below, replacing
 

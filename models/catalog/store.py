@@ -1,34 +1,24 @@
-"""The store: builds a catalogue entry's artifact from the first source that answers, and keeps it."""
+"""The store: keeps a catalogue entry's artifact, made from the first source that answers."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import time
-from pathlib import Path, PurePosixPath
-
-import onnx
+from pathlib import Path
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
-from models.catalog.build import build_random, build_weights, dense_weights, recipe
-from models.catalog.catalog import ModelSpec, Source, SyntheticSource, places, store
+from models.catalog.build import recipe
 from models.catalog.download import Reporter, Silent
-from models.catalog.sources import fetch
+from models.catalog.making import make
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import places
+from models.catalog.record import is_synthetic, record_of, record_path
+from models.catalog.source_entry import Source, SyntheticSource
 from models.catalog.store_fault import store_fault
-from models.catalog.text_folder import head_of
 from models.catalog.turns import in_turn
 from models.catalog.undo import clear_interrupted
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
-from models.files import replacing, write_whole
-from models.graph.append import append_head
-from models.graph.builder import save
-from models.graph.onnx_file import contents, load
-from models.graph.precision import precision_of
-from models.inputs.tokenizer_file import clip_tokenizer
-from models.inputs.tokenizer_rewrite import TokenizerChanges, rewritten_bytes
-from models.modalities.base import ModelFiles
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None, retry_s: float = 0) -> Artifact:
@@ -77,10 +67,10 @@ def _pulled(spec: ModelSpec, reporter: Reporter, retry_s: float, *, allow_synthe
                 continue
             if kept is not None:
                 with contextlib.suppress(OSError):  # no record, or a store that may not be written: each look counts
-                    os.utime(_record(kept.graph))
+                    os.utime(record_path(kept.graph))
                 return kept
         try:
-            return _make(spec, source, reporter)
+            return make(spec, source, reporter)
         except (SourceError, ArtifactError, StoreError, OSError) as error:
             fault = store_fault(error) if isinstance(error, OSError) else error
             if isinstance(fault, StoreError) and not (kept and allow_synthetic):
@@ -121,14 +111,6 @@ def _kept_at(spec: ModelSpec, graph: Path) -> Artifact | None:
     return artifact if not record and is_synthetic(artifact) else None
 
 
-def vouched(artifact: Artifact) -> bool:
-    """Whether the catalogue's hash, or the record of how it was made, says that an artifact is what it should be."""
-    record = record_of(artifact.graph)
-    if artifact.hash in (artifact.spec.hash, record.get("hash")):
-        return True
-    return record.get("graph") == file_sha256(artifact.graph)
-
-
 def _require_ours(spec: ModelSpec) -> None:
     """Refuse to serve, and to overwrite, a graph that was put into the store by somebody whom nothing vouches for."""
     try:
@@ -151,120 +133,10 @@ def _require_ours(spec: ModelSpec) -> None:
     )
 
 
-def is_synthetic(artifact: ModelFiles) -> bool:
-    """Whether the weights are random. The label is in the graph itself, so that copies keep it."""
-    record = record_of(artifact.graph)
-    if record.get("graph") == file_sha256(artifact.graph):
-        return bool(record.get("synthetic"))
-    try:
-        properties = onnx.load(str(artifact.graph), load_external_data=False).metadata_props
-    except Exception as error:  # protobuf's DecodeError, which differs between its implementations
-        raise ArtifactError(f"{artifact.graph.name} does not load: {error}") from error
-    return any(p.key == "embedserve.weights" and p.value == "synthetic" for p in properties)
-
-
-def record_of(graph: Path) -> dict[str, object]:
-    """The record written beside a graph when it was built; empty for graphs that were put there by hand."""
-    path = _record(graph)
-    if not path.is_file():
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _record(graph: Path) -> Path:
-    return graph.with_suffix(".json")
-
-
 def _looked_within(kept: Artifact, seconds: float) -> bool:
     """Whether the sources of real weights failed within the last ``seconds``: the record is touched whenever they do."""
-    record = _record(kept.graph)
+    record = record_path(kept.graph)
     return record.is_file() and time.time() - record.stat().st_mtime < seconds
-
-
-def _make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
-    target = spec.graph
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, SyntheticSource):
-        reporter.note(f"{spec.reference}: building {source} (random weights, no meaning)")
-        if source.tokenizer is not None:
-            files = fetch(source.tokenizer, store() / "files", reporter)
-            write_whole(tokenizer_path(target), clip_tokenizer(next(iter(files.values()))).encode())
-        model = build_random(spec, source.synthetic)
-        _begin(target)
-        save(model, target)
-    else:
-        _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
-    artifact = open_artifact(spec, target)
-    if spec.hash not in (None, artifact.hash) and not isinstance(source, SyntheticSource):
-        target.unlink()
-        raise ArtifactError(f"its files make an artifact with hash {artifact.hash}, the catalogue says {spec.hash}")
-    record = {
-        "hash": artifact.hash,
-        "graph": file_sha256(target),
-        "source": str(source),
-        "synthetic": isinstance(source, SyntheticSource),
-        "recipe": recipe(spec),
-    }
-    write_whole(_record(target), json.dumps(record, indent=2).encode())
-    return artifact
-
-
-def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
-    target = spec.graph
-    tokenizer = next((path for name, path in files.items() if PurePosixPath(name).name == "tokenizer.json"), None)
-    if tokenizer is not None:
-        _write_tokenizer(spec, tokenizer, tokenizer_path(target))
-    ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
-    if ready is not None and contents(ready).external:
-        raise ArtifactError(f"{ready.name} keeps its weights in other files; save it as a single file")
-    if ready is None:
-        reporter.note(f"{spec.reference}: building its {spec.precision} graph")
-        model = build_weights(spec, files)
-        _begin(target)
-        save(model, target)
-    elif precision_of(spec.precision).rewrite or spec.config.get("in_graph"):
-        model = finished(spec, load(ready), files, reporter)
-        _begin(target)
-        save(model, target)
-    else:
-        _begin(target)
-        _copy(ready, target)
-
-
-def finished(spec: ModelSpec, model: onnx.ModelProto, files: dict[str, Path], reporter: Reporter) -> onnx.ModelProto:
-    """A finished graph in the precision of its entry, with what follows its token vectors.
-
-    Raises:
-        ArtifactError: it cannot be rewritten so.
-    """
-    if rewrite := precision_of(spec.precision).rewrite:
-        reporter.note(f"{spec.reference}: rewriting its graph in {spec.precision}")
-        model = rewrite(model)
-    if spec.config.get("in_graph"):
-        model = append_head(model, head_of(spec.config, dense_weights(spec.config, files)), spec.dimensions)
-    return model
-
-
-def _write_tokenizer(spec: ModelSpec, source: Path, target: Path) -> None:
-    """The tokenizer as the entry says it is used."""
-    changes = spec.config.get("tokenizer")
-    if changes is None:
-        _copy(source, target)
-        return
-    try:
-        content = rewritten_bytes(source.read_bytes(), TokenizerChanges.model_validate(changes))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{source.name} is no tokenizer.json: {error}") from error
-    write_whole(target, content)
-
-
-def _begin(target: Path) -> None:
-    """Note that a graph is ours, before it is there: a process that is killed leaves no graph that looks like a stranger's."""
-    write_whole(_record(target), json.dumps({"building": True}).encode())
 
 
 def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str:
@@ -285,8 +157,3 @@ def _no_source(spec: ModelSpec, failures: list[tuple[Source, str, bool]]) -> str
     )
     advice = "; or ".join(remedies)
     return f"no source gave {spec.reference} ({spec.name}); tried:\n{tried}\n{advice[0].upper()}{advice[1:]}."
-
-
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as partial:
-        shutil.copyfile(source, partial)

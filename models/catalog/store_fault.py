@@ -6,7 +6,7 @@ import errno
 import getpass
 from pathlib import Path
 
-from models.catalog.catalog import store
+from models.catalog.paths import store
 from models.errors import StoreError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -13,7 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from models.catalog.artifact import tokenizer_path
-from models.catalog.catalog import Catalog, FileSource, ModelSpec, SyntheticSource, catalog_path, store
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import catalog_path, store
+from models.catalog.source_entry import FileSource, SyntheticSource
 from models.catalog.sources import place
 from models.catalog.store_fault import store_fault
 from models.catalog.turns import failure_path

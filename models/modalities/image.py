@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StrictInt, model_validator
 
-from models.engine.buckets import Buckets, cut_image_buckets, image_buckets
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
-from models.inputs.base64_text import from_base64
 from models.inputs.image import Pixels, decode
 from models.inputs.image_header import ImageLimits, check_header
 from models.inputs.preparation import Framing, Preparation
@@ -23,77 +19,25 @@ from models.modalities.base import (
     Embedder,
     Item,
     Modality,
-    ModelConfig,
     ModelFiles,
     Prepared,
     Row,
     require_modality,
     stacked,
 )
+from models.modalities.image_config import DecodeLimits, ImageConfig, PictureLimits
+from models.modalities.image_graph import buckets, run_pixels, values_of
+from models.modalities.image_text import image_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
 BATCH_IMAGES = 16  # pictures of one run on a CPU: above it speed stays flat and activations only take memory
 WARM_UP = (1, 4)  # pictures
 COST = 64  # a picture in units of tokens: ViT-B/32 takes about 64 times a MiniLM token's work per picture
-SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
 DEFAULT_SIDE = 224
-PERCENT = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "\n", "%0D": "\r", "%20": " "}  # what encoders of URIs write
-FEW_PERCENT = 100  # other characters that nobody has to encode; with more, it is no base64
-
-
-class ImageConfig(ModelConfig):
-    """What ``config`` of an image model may say."""
-
-    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
-    patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
-    num_channels: Literal[3] = 3
-    shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
-    preparation: Preparation | None = None  # absent: CLIP's own for squares of ``image_size``
-
-    @model_validator(mode="after")
-    def _check_size(self) -> Self:
-        if self.preparation is not None and self.preparation.size != self.image_size:
-            raise ValueError(
-                f"image_size is {self.image_size}, and preparation makes squares of {self.preparation.size}"
-            )
-        return self
-
-
-class HeaderLimits(Protocol):
-    """The keys of ``limits`` that gateway and encoder have for pictures."""
-
-    @property
-    def image_formats(self) -> tuple[str, ...]:
-        """Accepted formats, by the names that Pillow gives them."""
-
-    @property
-    def image_pixels(self) -> int:
-        """Most pixels of a picture, width × height."""
-
-
-class DecodeLimits(HeaderLimits, Protocol):
-    """The keys of an encoder's ``limits`` that concern pictures."""
-
-    @property
-    def image_memory_bytes(self) -> int:
-        """Most bytes that all decodings of a process take together."""
-
-    @property
-    def image_s(self) -> float:
-        """Most seconds of a processor that one decoding takes."""
-
-
-class PictureLimits(HeaderLimits, Protocol):
-    """The keys of the gateway's ``limits`` that concern pictures."""
-
-    @property
-    def image_bytes(self) -> int:
-        """Most bytes of one encoded picture."""
 
 
 class Image(Modality):
@@ -251,88 +195,3 @@ class Decode:
 
 def _image_limits(limits: DecodeLimits) -> ImageLimits:
     return ImageLimits(limits.image_formats, limits.image_pixels, limits.image_memory_bytes, limits.image_s)
-
-
-def buckets(options: EngineOptions) -> Buckets:
-    """The fixed shapes of an image graph."""
-    return cut_image_buckets() if options.on_openvino else image_buckets(options.largest_run)
-
-
-def fixed_side(engine: Engine) -> int | None:
-    """The side of the pictures that a graph takes, where the graph fixes it."""
-    shape = next(iter(engine.shapes.values()))
-    side = shape[2] if len(shape) == 4 else None
-    return side if isinstance(side, int) else None
-
-
-def takes_pixels(engine: Engine) -> bool:
-    """Whether a graph takes uint8 pixels as they are, and so scales and normalises them itself."""
-    return next(iter(engine.inputs.values())) == np.uint8
-
-
-def values_of(engine: Engine, pixels: Pixels, preparation: Preparation) -> dict[str, NDArray[Any]]:
-    """The graph's input for uint8 pixels [n, h, w, 3]: as they are, or normalised where the graph does not do it."""
-    name, dtype = next(iter(engine.inputs.items()))
-    return {name: pixels if dtype == np.uint8 else preparation.values(pixels)}
-
-
-def run_pixels(engine: Engine, pixels: Pixels, preparation: Preparation) -> Vectors:
-    """Run an image graph once: uint8 pixels [n, h, w, 3] to unit vectors, float32 [n, d]."""
-    return engine.run(values_of(engine, pixels, preparation), lambda tokens: tokens[:, 0])
-
-
-def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:
-    """Decode a ``data:image/...;base64,`` URI or bare base64.
-
-    Raises:
-        InputError: it is neither.
-        LimitError: it is longer than the limit allows.
-    """
-    text = text.lstrip() if text[:1].isspace() else text
-    if text[:8].lower().startswith(("http://", "https://")):
-        raise InputError(
-            f"{where}: fetching images by URL is switched off here (fetch.hosts in the gateway's user_config would "
-            "allow it); send a data: URI or base64",
-            param=where,
-            code="url_not_allowed",
-        )
-    if text[:5].lower() == "data:":
-        text = _payload(text, where)
-    if len(text) * 3 // 4 > limits.image_bytes + 3:
-        size = (len(text) - text.count("\n") - text.count("\r")) * 3 // 4
-        if size > limits.image_bytes + 3:
-            raise LimitError(f"{where} has about {size} bytes, the limit is {limits.image_bytes}", param=where)
-    try:
-        data = from_base64(text)
-    except ValueError as error:
-        raise InputError(
-            f"{where} is no base64 of an image: {error}; send base64, or a data:image/...;base64, URI",
-            param=where,
-            code="invalid_image",
-        ) from error
-    if not data:
-        raise InputError(f"{where} is empty", param=where, code="empty_input")
-    return data
-
-
-def _payload(uri: str, where: str) -> str:
-    """The base64 of a data: URI, in which percent signs may stand for characters.
-
-    Raises:
-        InputError: it is of no image, or not in base64.
-    """
-    head, comma, payload = uri.partition(",")
-    if not comma or not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
-        raise InputError(
-            f"{where}: a data URI must begin with 'data:image/...;base64,', not with {head[:40]!r}",
-            param=where,
-            code="invalid_image",
-        )
-    return _without_percent_signs(payload) if "%" in payload else payload
-
-
-def _without_percent_signs(payload: str) -> str:
-    """Base64 as it was before a URI's percent signs came into it; all but a few by replacing, which is 300 times as fast."""
-    for code, character in PERCENT.items():
-        payload = payload.replace(code, character).replace(code.lower(), character)
-    return unquote(payload) if payload.count("%") <= FEW_PERCENT else payload

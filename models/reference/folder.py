@@ -9,10 +9,11 @@ from typing import Any
 from safetensors.numpy import save_file
 
 from models.catalog.artifact import Artifact
-from models.catalog.catalog import FileSource, SyntheticSource, resolve_path, store
 from models.catalog.download import Silent
+from models.catalog.paths import resolve_path, store
+from models.catalog.record import is_synthetic
+from models.catalog.source_entry import FileSource, SyntheticSource
 from models.catalog.sources import fetch
-from models.catalog.store import is_synthetic
 from models.errors import ArtifactError
 from models.graph import synthetic
 from models.graph.clip_text import ClipTextConfig

@@ -17,7 +17,7 @@ from deployments.http.openai.input import parse_input
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits, check_header
 from models.inputs.text import TextTokenizer
-from models.modalities.image import image_bytes
+from models.modalities.image_text import image_bytes
 from tests.costs.budget import DOCUMENT, EVENT_LOOP, LARGE_DOCUMENT, PICTURE, TOKENS, Budget
 from tests.models.loading import artifact_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.costs.budget import EVENT_LOOP
 from tests.costs.inputs import INPUTS, input_of
 from tests.costs.measure import cost_of

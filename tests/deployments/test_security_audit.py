@@ -11,7 +11,7 @@ import pytest
 
 from deployments.auth.api_keys import new_key
 from deployments.auth.authenticator import Held
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.redaction import SECRET_NAME
 
 FILES = sorted([*(ROOT / "deployments").rglob("*.py"), *(ROOT / "models").rglob("*.py")])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.integration.service import Service
 
 EXAMPLES = os.environ.get("EMBEDSERVE_EXAMPLES", "15")  # of each operation; `make faults` takes more

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 Document = dict[str, Any]
 

@@ -20,7 +20,7 @@ import yaml
 
 from deployments.serve_internals import haproxy_process
 from deployments.serve_internals.settings import SWITCHES
-from models.catalog.catalog import ROOT, store
+from models.catalog.paths import ROOT, store
 from tests.integration.machines import Machines
 from tests.integration.service import QUICK
 from tests.integration.waiting import wait

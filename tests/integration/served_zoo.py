@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deployments.config.names import application_name
-from models.catalog.catalog import ROOT, ModelSpec
 from models.catalog.custom import described
 from models.catalog.download import Silent
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT
 from models.company import pull_measured
 from models.errors import ArtifactError
 from models.verify import verify

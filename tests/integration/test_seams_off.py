@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from deployments.serve_internals.seams import ALL, VARIABLE
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.integration.as_shipped.test_clients import HELLO
 from tests.integration.service import QUICK, Service
 from tests.integration.waiting import wait

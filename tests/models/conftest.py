@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from models.catalog.artifact import Artifact
-from models.catalog.catalog import Catalog, SyntheticSource
-from models.catalog.store import is_synthetic, pull
+from models.catalog.catalog import Catalog
+from models.catalog.record import is_synthetic
+from models.catalog.source_entry import SyntheticSource
+from models.catalog.store import pull
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
 from tests.data.tiny import TinyModel, write

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.yaml_edit import edit
 
 FILE = """\

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from scripts.run_tests import FAILURE_CHARS, LANES, Run
 
 RUNS = [run for lane in LANES for run in lane]

@@ -50,10 +50,10 @@ def add_model(
     ] = False,
 ) -> None:
     """Build a model of one's own, verify it, print its card and add it to the catalogue."""
-    from models.catalog.catalog import catalog_path
     from models.catalog.custom import described, require_reference
     from models.catalog.entries import add_entry, require_new
     from models.catalog.folder import Wishes
+    from models.catalog.paths import catalog_path
     from models.catalog.undo import nothing_left
     from models.company import pull_measured
     from models.comparison import milliseconds, parameters

@@ -11,7 +11,8 @@ from deployments.cli.models.references import selected
 
 def list_models() -> None:
     """List every version, what it is, and whether its files are here."""
-    from models.catalog.store import is_synthetic, kept_artifact
+    from models.catalog.record import is_synthetic
+    from models.catalog.store import kept_artifact
     from models.catalog.undo import clear_interrupted
 
     clear_interrupted()

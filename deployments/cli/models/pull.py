@@ -38,7 +38,7 @@ def pull(
     ] = Profile.development,
 ) -> None:
     """Get or build what the store lacks; what is there and unchanged is left alone."""
-    from models.catalog import store
+    from models.catalog import record, store
 
     synthetic: list[str] = []
     failed = False
@@ -50,7 +50,7 @@ def pull(
                 print_error(str(error))
                 failed = True
                 continue
-            if store.is_synthetic(artifact):
+            if record.is_synthetic(artifact):
                 synthetic.append(spec.reference)
             reporter.note(f"{spec.reference}: ready, {artifact.graph.name}, hash {artifact.hash[:12]}")
     warn_pulled(Console(stderr=True), synthetic)

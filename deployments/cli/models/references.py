@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from models.catalog.catalog import ModelSpec
+    from models.catalog.model_spec import ModelSpec
 
 References = Annotated[
     list[str] | None, typer.Argument(help="NAME or NAME@VERSION, any number; every version when left out.")

@@ -9,7 +9,7 @@ from bench.ab.__main__ import main
 from bench.ab.points import OTHER, THIS, Point, summary
 from bench.ab.turns import served
 from deployments.cluster.serve_file_check import check
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 LOAD = "int8, text 1×13 c32"
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from bench.report.plots import draw
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 
 def test_the_published_run_draws_three_pictures(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import yaml
 from bench.systems.ours import bench_config, measured
 from bench.systems.targets import targets
 from deployments.cluster.serve_file_check import check
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.paths import ROOT
 
 
 def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.deployments.operator.documents import one_version
 from tests.k8s.tools import K8S, require
 

@@ -9,7 +9,8 @@ import pytest
 
 from deployments.cluster.precision_choice import VARIABLE, Choice, choose, tried
 from deployments.cluster.serve_file import ServeConfig
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 from models.trial_record import record_of
 

@@ -10,7 +10,7 @@ from ray.serve.schema import HTTPOptionsSchema
 
 from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.serve_file_check import check
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 
 SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from deployments.config.limits import Limits
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 
 def test_every_limit_stands_in_the_documentation() -> None:

@@ -12,7 +12,7 @@ import yaml
 from deployments.cluster.serve_file_check import check
 from deployments.config.old_import_paths import CALLBACK_VARIABLE, RENAMED, refuse_old_variable
 from deployments.serve_internals.settings import SWITCHES
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 
 OLD_BUILDERS = ("gateway", "text_encoder", "image_encoder")

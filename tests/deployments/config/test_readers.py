@@ -16,7 +16,7 @@ import models
 from deployments.config.base import Strict
 from deployments.config.internals import Internals
 from deployments.serve_internals.seams import ALL as SEAMS
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.deployments.config.reads import Reads
 
 # Rooms that check and change configurations; reading a key there makes nothing of it.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 FILES = sorted((ROOT / "deployments" / "config").glob("*.py"))
 

@@ -19,8 +19,9 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply
 from models.errors import InputError
+from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
-from models.modalities.image import Decode, ImageLimits
+from models.modalities.image import Decode
 from tests.deployments.http.service import HASH, NUMERICS, TEXT, application, serving
 from tests.faults.hostile.pictures import encoded, scene
 

@@ -13,7 +13,7 @@ from ray.util import metrics as rays
 
 from deployments.observability.encoder_metrics import EncoderMetrics
 from deployments.observability.gateway_metrics import GatewayMetrics
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "deployments").rglob("*.py"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
 TEXT = "text-embedding"

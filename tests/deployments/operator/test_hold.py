@@ -19,7 +19,7 @@ from ray.serve._private.common import DeploymentID, TargetCapacityDirection
 from ray.serve.config import AutoscalingConfig
 
 from deployments.operator.hold import hold, live_counts
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 
 FILE = ROOT / "serve_config.yaml"
 

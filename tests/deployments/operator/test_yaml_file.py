@@ -11,7 +11,7 @@ import yaml
 
 from deployments.operator.operations import add, remove, route, swap
 from deployments.operator.yaml_file import YamlFile
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 from tests.deployments.operator.documents import TEXT, one_version
 

@@ -19,7 +19,7 @@ from deployments.serve_internals import http_hook, log_folder, ray_version, sett
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.names import Seam
 from deployments.serve_internals.seams import ALL, SEAMS, VARIABLE, Seams, chosen
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from models.errors import ConfigError
 
 PINNED = ray_version.PINNED

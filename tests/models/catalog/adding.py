@@ -12,7 +12,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from models.catalog.catalog import Catalog, store
+from models.catalog.catalog import Catalog
+from models.catalog.paths import store
 
 LOADED = ["deployments.cli.main", "models.verify", "models.company", "models.comparison", "models.catalog.custom"]
 WRITES = (

@@ -14,10 +14,11 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from models.catalog.catalog import Catalog, ModelSpec
+from models.catalog.catalog import Catalog
 from models.catalog.custom import described
 from models.catalog.entries import add_entry
 from models.catalog.folder import Wishes
+from models.catalog.model_spec import ModelSpec
 from models.catalog.store import pull
 from models.catalog.undo import LOCK, nothing_left
 from models.embedder import open_embedder

@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from models.catalog.artifact import Artifact, content_hash, open_artifact, tokenizer_path
-from models.catalog.catalog import ROOT, Catalog, FileSource, ModelSpec, resolve_path
+from models.catalog.catalog import Catalog
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT, resolve_path
+from models.catalog.source_entry import FileSource
 from models.catalog.store import pull
 from models.errors import ArtifactError, CatalogError, ModelNotFoundError
 from tests.data.tiny import TinyModel

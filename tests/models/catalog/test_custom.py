@@ -17,9 +17,10 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from models.catalog.artifact import open_artifact
-from models.catalog.catalog import Catalog, resolve_path
+from models.catalog.catalog import Catalog
 from models.catalog.custom import describe_folder
 from models.catalog.entries import add_entry
+from models.catalog.paths import resolve_path
 from models.embedder import Embedder, open_embedder
 from models.engine.engine import Engine
 from models.errors import CatalogError

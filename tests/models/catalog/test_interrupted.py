@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.catalog import ROOT, Catalog
+from models.catalog.catalog import Catalog
+from models.catalog.paths import ROOT
 from models.catalog.store import kept_artifact
 from models.catalog.undo import clear_interrupted
 from tests.data.zoo.texts import case, pooling

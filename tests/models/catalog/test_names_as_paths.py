@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.catalog.catalog import Catalog, require_name, require_version, resolve_path, store
+from models.catalog.catalog import Catalog
 from models.catalog.custom import describe_folder
+from models.catalog.model_spec import require_name, require_version
+from models.catalog.paths import resolve_path, store
 from models.errors import ArtifactError, ConfigError, EmbedserveError
 from models.files import below, partial_path
 from models.graph.calibration import Calibration

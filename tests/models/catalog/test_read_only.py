@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from models.catalog.artifact import open_artifact
-from models.catalog.catalog import PRELOADED, ROOT, ModelSpec, found_path
 from models.catalog.custom import describe_folder
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import PRELOADED, ROOT, found_path
 from models.catalog.store import kept_artifact, pull
 from tests.data.tiny import TinyModel, write
 from tests.read_only import read_only, require_mounts
 
 PULL = """
 import json, sys
-from models.catalog.catalog import ModelSpec
+from models.catalog.model_spec import ModelSpec
 from models.catalog.store import pull
 spec = ModelSpec.model_validate_json(sys.argv[1])
 try:

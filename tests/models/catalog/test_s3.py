@@ -16,9 +16,10 @@ import pytest
 from numpy.random import Generator
 
 from models.catalog import retries
-from models.catalog.catalog import ROOT, S3Source
 from models.catalog.download import Silent, download
+from models.catalog.paths import ROOT
 from models.catalog.s3 import signed_url
+from models.catalog.source_entry import S3Source
 from models.catalog.sources import fetch, place
 from models.errors import SourceError, UnreachableError
 from tests.servers.s3_server import BUCKET, SECRET, Fault, S3Server, corrupt, cut, none, refuse, s3_server, truncate
@@ -210,7 +211,7 @@ MANY = """
 import os, sys
 from pathlib import Path
 from models.catalog import retries
-from models.catalog.catalog import S3Source
+from models.catalog.source_entry import S3Source
 from models.catalog.download import Silent
 from models.catalog.sources import fetch
 count, source, store = int(sys.argv[1]), S3Source.model_validate_json(sys.argv[2]), Path(sys.argv[3])

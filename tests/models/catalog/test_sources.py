@@ -26,11 +26,15 @@ import yaml
 
 from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
 from models.catalog.build import recipe
-from models.catalog.catalog import ROOT, Catalog, FileSource, ModelSpec, PackageSource, Source, SyntheticSource
+from models.catalog.catalog import Catalog
 from models.catalog.download import Silent, download
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT
+from models.catalog.record import is_synthetic
 from models.catalog.retries import Retries
+from models.catalog.source_entry import FileSource, PackageSource, Source, SyntheticSource
 from models.catalog.sources import fetch
-from models.catalog.store import is_synthetic, kept_artifact, pull
+from models.catalog.store import kept_artifact, pull
 from models.errors import ArtifactError, SourceError, StoreError
 from models.graph import synthetic, vision
 from models.graph.builder import save
@@ -731,7 +735,7 @@ def test_a_build_that_is_killed_leaves_no_graph_that_looks_like_a_strangers(
 ) -> None:
     spec = text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)])
     with monkeypatch.context() as patch:
-        patch.setattr("models.catalog.store.file_sha256", lambda _: os._exit(9))  # after the graph, before its record
+        patch.setattr("models.catalog.making.file_sha256", lambda _: os._exit(9))  # after the graph, before its record
         child = os.fork()
         if child == 0:
             pull(spec, allow_synthetic=False)

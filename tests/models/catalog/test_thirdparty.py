@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from models.catalog.artifact import open_artifact, tokenizer_path
-from models.catalog.catalog import Catalog, ModelSpec, PackageSource, store
+from models.catalog.catalog import Catalog
 from models.catalog.download import Silent
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import store
+from models.catalog.source_entry import PackageSource
 from models.catalog.sources import fetch
 from models.catalog.store import pull
 from models.embedder import open_embedder
@@ -22,7 +25,7 @@ from models.engine.engine import Engine
 from models.errors import ArtifactError
 from models.inputs.preparation import Preparation
 from models.modalities.base import require_modality
-from models.modalities.image import run_pixels
+from models.modalities.image_graph import run_pixels
 from models.modalities.text import TextEmbedder
 from models.verify import verify
 from tests.models.loading import artifact_of, embedder_of

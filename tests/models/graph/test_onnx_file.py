@@ -16,9 +16,11 @@ from onnx import TensorProto, helper
 
 from models.catalog.artifact import content_hash, file_sha256
 from models.catalog.build import load_weights
-from models.catalog.catalog import ROOT, FileSource, ModelSpec
 from models.catalog.custom import describe_folder
 from models.catalog.download import Silent
+from models.catalog.model_spec import ModelSpec
+from models.catalog.paths import ROOT
+from models.catalog.source_entry import FileSource
 from models.catalog.sources import fetch
 from models.catalog.store import pull
 from models.engine.engine import Engine
@@ -26,7 +28,7 @@ from models.engine.session import EngineOptions, shared_session
 from models.errors import ArtifactError
 from models.graph.onnx_file import check, contents, digest, load
 from models.inputs.preparation import Preparation
-from models.modalities.image import run_pixels
+from models.modalities.image_graph import run_pixels
 from tests.models.loading import artifact_of
 
 WEIGHT = np.arange(192, dtype=np.float32)

@@ -12,10 +12,11 @@ import skimage.data
 from PIL import Image
 
 from models.catalog.artifact import Artifact, with_shrinking
-from models.catalog.catalog import ModelSpec
+from models.catalog.model_spec import ModelSpec
 from models.errors import ArtifactError, CatalogError, InputError
 from models.inputs.image import Pixels, decode
-from models.modalities.image import SHRINK_MARGIN, ImageEmbedder
+from models.modalities.image import ImageEmbedder
+from models.modalities.image_config import SHRINK_MARGIN
 from tests.data.picture_cases import scene
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
