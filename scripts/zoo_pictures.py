@@ -24,7 +24,16 @@ from PIL import Image, ImageOps
 from transformers import AutoImageProcessor
 from transformers.utils import logging
 
-from tests.data.zoo.pictures import DIMENSIONS, SIDE, Case, combinations, mutations, open_clip_cases, projection
+from tests.data.zoo.pictures import (
+    DIMENSIONS,
+    SIDE,
+    Case,
+    combinations,
+    mutations,
+    oblongs,
+    open_clip_cases,
+    projection,
+)
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 Vectors = NDArray[np.float32]
@@ -39,6 +48,7 @@ def main() -> None:
         "combinations": vectors(combinations(), processor_of),
         "mutations": vectors(mutations(), processor_of),
         "open_clip": vectors(open_clip_cases(), transform_of),
+        "oblongs": vectors(oblongs(), processor_of),
     }
     for name, found in arrays.items():
         taken = np.isfinite(found).all(axis=2).any(axis=1)
@@ -58,7 +68,7 @@ def vectors_of(case: Case, open_folder: Callable[[Path], Prepare]) -> Vectors:
             prepare = open_folder(case.write(Path(folder) / "case"))
         except Exception:  # whatever a library raises: it does not take the folder
             return np.full((len(case.pictures), DIMENSIONS), np.nan, np.float32)
-        return np.stack([vector_of(prepare, name) for name in case.pictures])
+        return np.stack([vector_of(prepare, name, case.shape) for name in case.pictures])
 
 
 def processor_of(folder: Path) -> Prepare:
@@ -78,7 +88,7 @@ def transform_of(folder: Path) -> Prepare:
     return lambda image: transform(image).numpy()
 
 
-def vector_of(prepare: Prepare, name: str) -> Vectors:
+def vector_of(prepare: Prepare, name: str, shape: tuple[int, int]) -> Vectors:
     """The unit vector of a picture; not a number where there is none."""
     image = Image.open(io.BytesIO((DATA / "pictures" / name).read_bytes()))
     image.load()
@@ -86,9 +96,9 @@ def vector_of(prepare: Prepare, name: str) -> Vectors:
         values = np.asarray(prepare(ImageOps.exif_transpose(image)))
     except Exception:  # as above
         return np.full(DIMENSIONS, np.nan, np.float32)
-    if values.shape != (3, SIDE, SIDE) or not np.isfinite(values).all():
+    if values.shape != (3, *shape) or not np.isfinite(values).all():
         return np.full(DIMENSIONS, np.nan, np.float32)
-    vector = values.astype(np.float64).ravel() @ projection()
+    vector = values.astype(np.float64).ravel() @ projection(shape)
     with np.errstate(all="ignore"):
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 

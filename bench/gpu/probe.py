@@ -45,7 +45,7 @@ def batches(embedder: Embedder, tokens: int) -> Batch:
 
     def make(count: int) -> Callable[[], NDArray[np.float32]]:
         if isinstance(embedder, ImageEmbedder):
-            pixels = generator.integers(0, 256, (count, embedder.size, embedder.size, 3), np.uint8)
+            pixels = generator.integers(0, 256, (count, *embedder.shape), np.uint8)
             return lambda: embedder.run_pixels(pixels)
         assert isinstance(embedder, TextEmbedder)
         ids = generator.integers(1000, 20000, (count, tokens))
@@ -98,7 +98,7 @@ def invariance(embedder: Embedder, tokens: int, sizes: Sequence[int]) -> dict[in
     generator = np.random.default_rng(1)
     for size in sizes:
         if isinstance(embedder, ImageEmbedder):
-            pixels = generator.integers(0, 256, (size, embedder.size, embedder.size, 3), np.uint8)
+            pixels = generator.integers(0, 256, (size, *embedder.shape), np.uint8)
             together, alone = embedder.run_pixels(pixels), embedder.run_pixels(pixels[-1:])
         else:
             assert isinstance(embedder, TextEmbedder)

@@ -21,7 +21,7 @@ from models.engine.engine import Engine
 from models.engine.session import EngineOptions
 from models.inputs.preparation import Preparation
 from models.modalities.image import DEFAULT_SIDE, Image
-from models.modalities.image_graph import fixed_side, run_pixels
+from models.modalities.image_graph import fixed_shape, run_pixels
 from models.modalities.text import run_padded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def _resident() -> float:
 
 def _runs(engine: Engine) -> list[Callable[[], object]]:
     if Image().takes(frozenset(engine.inputs)):
-        size = fixed_side(engine) or DEFAULT_SIDE
+        size = (fixed_shape(engine) or (DEFAULT_SIDE,))[0]
         empty, prepared = np.zeros((4, size, size, 3), np.uint8), Preparation.clip(size)
         return [partial(run_pixels, engine, empty[:n], prepared) for n in (1, 4)]
     rows = [np.full((4, length), 2023) for length in (3, 60, 17)]

@@ -104,7 +104,7 @@ def _embed(model: Embedder, inputs: list[Any]) -> Any:
     assert isinstance(model, ImageEmbedder)
     if model.engine.options.threads == 1:
         return model.embed(inputs)
-    pixels = np.stack(list(DECODERS.map(lambda data: decode(data, model.size), inputs)))
+    pixels = np.stack(list(DECODERS.map(lambda data: decode(data, model.framing), inputs)))
     return model.embed_pixels(pixels)
 
 

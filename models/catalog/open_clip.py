@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.catalog.picture_files import channels, checked, refusal
+from models.catalog.picture_files import checked
+from models.catalog.picture_values import channels, refusal
 from models.errors import ArtifactError
 from models.graph.linear import Weights
 from models.inputs.preparation import CLIP_MEAN, CLIP_STD, Preparation

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from pydantic import ValidationError
 
 from models.catalog.fields import read_json
 from models.catalog.picture_processors import FORMATS, HARMLESS, OF_CLIP, OF_MODELS, OFF, OTHERS, PROCESSORS, SWITCHES
+from models.catalog.picture_values import channels, crop, number, pillow_filter, refusal, resizing
 from models.errors import ArtifactError
 from models.inputs.preparation import Preparation
 from models.validation import describe, one_of
@@ -27,13 +27,13 @@ class Found:
     origin: str  # where it was read, or what was assumed, as a card says it
 
 
-def preparation_in(folder: Path, config: dict[str, Any] | None, side: int | None) -> Found:
+def preparation_in(folder: Path, config: dict[str, Any] | None, shape: tuple[int, int] | None) -> Found:
     """The preparation that a folder's files ask for.
 
     Args:
         folder: it may hold processor_config.json or preprocessor_config.json.
         config: its config.json; None where there is none.
-        side: of the squares that its graph takes, in pixels; None if it takes any.
+        shape: height and width of the pictures that its graph takes; None if it takes any.
 
     Raises:
         ArtifactError: a key has a value that is not served, or is unknown; or pictures do not come out as the graph takes them.
@@ -41,7 +41,12 @@ def preparation_in(folder: Path, config: dict[str, Any] | None, side: int | None
     name, given = _settings(folder)
     if given is None:
         model_type = (config or {}).get("model_type")
-        size = side or OF_CLIP["crop_size"]
+        size, width = shape or (OF_CLIP["crop_size"],) * 2
+        if size != width:
+            raise ArtifactError(
+                f"the graph takes pictures of {size}×{width} pixels, and there is no preprocessor_config.json that says how "
+                "they become so"
+            )
         kind = OF_MODELS.get(str(model_type), "CLIPImageProcessor")
         sizes = {"size": dict.fromkeys(PROCESSORS[kind]["size"], size), "crop_size": size}
         assumed = _preparation("preprocessor_config.json", PROCESSORS[kind] | sizes)
@@ -49,10 +54,9 @@ def preparation_in(folder: Path, config: dict[str, Any] | None, side: int | None
     kind, origin = _processor(name, given, config)
     _require_known(name, kind, given)
     preparation = _preparation(name, PROCESSORS[kind] | given)
-    if side is not None and preparation.size != side:
-        raise ArtifactError(
-            f"{name} makes squares of {preparation.size} pixels (crop_size, size), and the model takes {side}"
-        )
+    if shape is not None and preparation.shape != shape:
+        made, taken = ("×".join(map(str, sides)) for sides in (preparation.shape, shape))
+        raise ArtifactError(f"{name} makes pictures of {made} pixels (crop_size, size), and the model takes {taken}")
     return Found(preparation, origin)
 
 
@@ -124,20 +128,20 @@ def _preparation(name: str, settings: dict[str, Any]) -> Preparation:
     fields: dict[str, Any] = {}
     for key in ("size", "crop_size"):  # also where it is not used, as the library does
         if settings[key] is not None:
-            _resizing(name, key, settings[key], square=True)
+            resizing(name, key, settings[key], square=True)
     if settings["do_resize"]:
-        fields = _resizing(name, "size", settings["size"], square=settings["default_to_square"])
-        fields["resample"] = _filter(name, settings["resample"])
+        fields = resizing(name, "size", settings["size"], square=settings["default_to_square"])
+        fields["resample"] = pillow_filter(name, settings["resample"])
     if settings["do_center_crop"]:
-        fields["crop"] = _crop(name, settings["crop_size"])
-    elif "exact" not in fields or len(set(fields["exact"])) > 1:
+        fields["crop"] = crop(name, settings["crop_size"])
+    elif "exact" not in fields:
         key = "size" if settings["do_resize"] else "do_resize"
         raise refusal(
-            name, key, f"is {settings[key]!r} without do_center_crop: pictures do not come out as squares of one size"
+            name, key, f"is {settings[key]!r} without do_center_crop: pictures do not come out as of one size"
         )
     if settings["do_flip_channel_order"]:
         fields["channels"] = "bgr"
-    fields["scale"] = _number(name, "rescale_factor", settings["rescale_factor"]) if settings["do_rescale"] else 1.0
+    fields["scale"] = number(name, "rescale_factor", settings["rescale_factor"]) if settings["do_rescale"] else 1.0
     if settings["do_normalize"]:
         fields["mean"] = channels(name, "image_mean", settings["image_mean"])
         fields["std"] = channels(name, "image_std", settings["image_std"])
@@ -154,66 +158,3 @@ def checked(name: str, fields: dict[str, Any]) -> Preparation:
         return Preparation.model_validate(fields)
     except ValidationError as error:
         raise ArtifactError(f"{name} asks for a preparation that is not served: {describe(error)}") from None
-
-
-def _resizing(name: str, key: str, size: Any, *, square: bool) -> dict[str, Any]:
-    if isinstance(size, int) and not isinstance(size, bool):
-        size = {"height": size, "width": size} if square else {"shortest_edge": size}
-    elif isinstance(size, list) and len(size) == 2:
-        size = dict(zip(("height", "width"), size, strict=True))
-    keys = set(size) if isinstance(size, dict) else set()
-    if keys in ({"height", "width"}, {"shortest_edge"}, {"shortest_edge", "longest_edge"}):
-        sides = {edge: _side(name, f"{key}.{edge}", value) for edge, value in size.items()}
-        if "height" in sides:
-            return {"exact": (sides["height"], sides["width"])}
-        return {"short_side": sides["shortest_edge"], "longest": sides.get("longest_edge")}
-    raise refusal(
-        name,
-        key,
-        f"is {size!r}; served are a number, {{height, width}}, {{shortest_edge}}, {{shortest_edge, longest_edge}}",
-    )
-
-
-def _crop(name: str, size: Any) -> int:
-    if isinstance(size, dict) and set(size) == {"height", "width"}:
-        size = [size["height"], size["width"]]
-    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
-    height, width = (_side(name, "crop_size", side) for side in sides)
-    if height != width:
-        raise refusal(name, "crop_size", f"is {height}×{width}; served are squares")
-    return height
-
-
-def _side(name: str, key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise refusal(name, key, f"is {value!r}, and has to be a whole number of pixels")
-    return value
-
-
-def _filter(name: str, value: Any) -> str:
-    if not isinstance(value, int) or isinstance(value, bool) or value not in list(Image.Resampling):
-        raise refusal(name, "resample", f"is {value!r}, and has to be one of Pillow's filters, 0 to 5")
-    return Image.Resampling(value).name.lower()
-
-
-def _number(name: str, key: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise refusal(name, key, f"is {value!r}, and has to be a number")
-    return float(value)
-
-
-def channels(name: str, key: str, value: Any) -> tuple[float, ...]:
-    """One number for each of three channels.
-
-    Raises:
-        ArtifactError: the file has something else.
-    """
-    values = list(value) if isinstance(value, list | tuple) else [value] * 3
-    if len(values) != 3:
-        raise refusal(name, key, f"has {len(values)} numbers, and needs one for each of 3 channels")
-    return tuple(_number(name, key, each) for each in values)
-
-
-def refusal(name: str, key: str, problem: str) -> ArtifactError:
-    """The error for one key of a file."""
-    return ArtifactError(f"{name}: {key} {problem}")

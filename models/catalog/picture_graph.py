@@ -29,9 +29,9 @@ def graph_entry(path: Path, engine: Engine, folder: ModelFolder) -> dict[str, An
     require_channels(path, engine)
     found = _found(path, engine)
     folder.note("pictures", found.preparation, found.origin)
-    size = found.preparation.size
-    vector = image_graph.run_pixels(engine, np.zeros((1, size, size, 3), np.uint8), found.preparation)
-    config = {"image_size": size, "preparation": found.preparation.entry}
+    pixels = np.zeros((1, *found.preparation.shape, 3), np.uint8)
+    vector = image_graph.run_pixels(engine, pixels, found.preparation)
+    config = {"image_size": found.preparation.size, "preparation": found.preparation.entry}
     return {"type": "image", "dimensions": vector.shape[1], "config": config}
 
 
@@ -52,8 +52,7 @@ def require_channels(path: Path, engine: Engine) -> None:
 
 def _found(path: Path, engine: Engine) -> Found:
     config = read_json(path.parent / "config.json") if (path.parent / "config.json").is_file() else None
-    side = image_graph.fixed_side(engine)
-    found = preparation_in(path.parent, config, side)
+    found = preparation_in(path.parent, config, image_graph.fixed_shape(engine))
     if not image_graph.takes_pixels(engine):
         return found
     if not found.origin.startswith("assumed") and not found.preparation.raw:

@@ -46,7 +46,7 @@ def decode(
             decodes every pixel.
 
     Returns:
-        uint8 [size, size, 3].
+        uint8 [height, width, 3].
 
     Raises:
         InputError: the bytes are no image of an accepted format, or are damaged.
@@ -97,7 +97,7 @@ def _shrink(image: Image.Image, framing: Framing, resized: tuple[int, int], marg
 
 
 def _crop(image: Image.Image, framing: Framing) -> Pixels:
-    """Turn a decoded picture upright, resize it and crop the model's square, uint8 [size, size, 3]."""
+    """Turn a decoded picture upright, resize it and crop what the model takes, uint8 [height, width, 3]."""
     ImageOps.exif_transpose(image, in_place=True)
     upright = image if framing.torchvision else to_rgb(image)
     wanted = framing.resized(*upright.size)
@@ -112,9 +112,9 @@ def _crop_shrunk(image: Image.Image, framing: Framing, resized: tuple[int, int],
 
 
 def _centre(image: Image.Image, framing: Framing) -> Pixels:
-    left, top = framing.offset(image.size[0]), framing.offset(image.size[1])
-    square = image.crop((left, top, left + framing.size, top + framing.size))
-    pixels = np.array(square.convert("RGB") if square.mode != "RGB" else square)
+    left, top = framing.offset(image.size[0], framing.width), framing.offset(image.size[1], framing.height)
+    kept = image.crop((left, top, left + framing.width, top + framing.height))
+    pixels = np.array(kept.convert("RGB") if kept.mode != "RGB" else kept)
     return np.ascontiguousarray(pixels[:, :, ::-1]) if framing.bgr else pixels
 
 

@@ -27,7 +27,8 @@ Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 class Framing:
     """The part that leaves uint8 pixels: what is done to a decoded picture of any size. Sent to decoders with the pictures."""
 
-    size: int = 224  # side of the square that comes out, in pixels
+    height: int = 224  # of what comes out, in pixels; so is the next
+    width: int = 224
     short_side: int | None = 224  # the short side after resizing, the other in proportion
     longest: int | None = None  # with ``short_side``: the long side stays below it, and the short one gets shorter
     exact: tuple[int, int] | None = None  # or height and width after resizing, whatever the proportions
@@ -39,7 +40,7 @@ class Framing:
     @classmethod
     def square(cls, size: int) -> Self:
         """CLIP's own: the short side resized to ``size``, and the centre cropped."""
-        return cls(size=size, short_side=size)
+        return cls(size, size, size)
 
     @property
     def shrinkable(self) -> bool:
@@ -70,9 +71,9 @@ class Framing:
             )
         return (side, longer) if width <= height else (longer, side)
 
-    def offset(self, length: int) -> int:
-        """Where the crop begins along a side of ``length`` pixels; negative where black is added around."""
-        spare = length - self.size
+    def offset(self, length: int, kept: int) -> int:
+        """Where a crop to ``kept`` pixels begins along a side of ``length``; negative where black is added around."""
+        spare = length - kept
         if not self.torchvision:
             return spare // 2
         return round(spare / 2) if spare > 0 else -(-spare // 2)
@@ -86,7 +87,9 @@ class Preparation(BaseModel):
     short_side: Side | None = None
     longest: Side | None = None
     exact: tuple[Side, Side] | None = None  # height, width
-    crop: Side | None = None  # the centre, black where the picture is smaller
+    crop: Side | tuple[Side, Side] | None = (
+        None  # the centre, of this side or height and width; black around smaller ones
+    )
     resample: Filter = "bicubic"
     scale: FiniteFloat = 1 / 255
     mean: Channels = (0.0, 0.0, 0.0)
@@ -100,8 +103,8 @@ class Preparation(BaseModel):
             raise ValueError("short_side and exact exclude each other")
         if self.longest is not None and self.short_side is None:
             raise ValueError("longest goes with short_side")
-        if self.crop is None and (self.exact is None or self.exact[0] != self.exact[1]):
-            raise ValueError("pictures of one square size need crop, or exact with two equal numbers")
+        if self.crop is None and self.exact is None:
+            raise ValueError("pictures of one size need crop or exact")
         if 0 in self.std or self.scale == 0:
             raise ValueError("std and scale must not be 0: no picture would be left")
         return self
@@ -127,9 +130,17 @@ class Preparation(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
-    def size(self) -> int:
-        """The side of the square that comes out, in pixels."""
-        return self.crop or (self.exact or (0, 0))[0]
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what comes out, in pixels."""
+        if self.crop is None:
+            return self.exact or (0, 0)
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+
+    @property
+    def size(self) -> int | list[int]:
+        """The same as ``image_size`` of a catalogue entry has it: one number for a square."""
+        height, width = self.shape
+        return height if height == width else [height, width]
 
     @property
     def raw(self) -> bool:
@@ -144,7 +155,7 @@ class Preparation(BaseModel):
     def framing(self) -> Framing:
         """The part that leaves uint8 pixels."""
         return Framing(
-            self.size,
+            *self.shape,
             self.short_side,
             self.longest,
             self.exact,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -109,9 +110,9 @@ class ImageEmbedder(Embedder):
         from models.engine.engine import Engine
 
         self.artifact = artifact
-        self.size: int = artifact.spec.config["image_size"]
         self.prepared = Preparation.of(artifact.spec.config)
         self.framing = self.prepared.framing
+        self.shape = (*self.prepared.shape, 3)  # of a decoded picture
         self.shrink_margin: int = artifact.spec.config.get("shrink_margin") or 0
         self.engine = Engine(artifact.graph, options, buckets=buckets)
         require_modality(self.engine, "image", artifact.graph)
@@ -126,11 +127,11 @@ class ImageEmbedder(Embedder):
         return self.embed_pixels(np.stack(pixels))
 
     def embed_rows(self, rows: Sequence[Row]) -> Vectors:
-        """Unit vectors of uint8 pixels [size, size, 3] each, float32 [n, d], in order."""
+        """Unit vectors of uint8 pixels [height, width, 3] each, float32 [n, d], in order."""
         return self.embed_pixels(np.stack(rows))
 
     def embed_pixels(self, pixels: Pixels) -> Vectors:
-        """Unit vectors of uint8 pixels [n, size, size, 3], float32 [n, d], in order."""
+        """Unit vectors of uint8 pixels [n, height, width, 3], float32 [n, d], in order."""
         ends = list(accumulate(self.engine.parts(len(pixels), BATCH_IMAGES)))
         pieces = [pixels[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         return stacked(self.engine.map(self.run_pixels, pieces))
@@ -140,7 +141,7 @@ class ImageEmbedder(Embedder):
         return run_pixels(self.engine, pixels, self.prepared)
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
-        """Encoded pictures → uint8 [size, size, 3]."""
+        """Encoded pictures → uint8 [height, width, 3]."""
         accepted = ImageLimits() if limits is None else _image_limits(limits)
         return Decode(self.framing, accepted, self.shrink_margin)
 
@@ -150,17 +151,17 @@ class ImageEmbedder(Embedder):
 
     def probe_row(self) -> Row:
         """A fixed pattern of pixel values."""
-        ramp = np.arange(self.size * self.size * 3, dtype=np.uint32) % 251
-        return ramp.astype(np.uint8).reshape(self.size, self.size, 3)
+        ramp = np.arange(math.prod(self.shape), dtype=np.uint32) % 251
+        return ramp.astype(np.uint8).reshape(self.shape)
 
     def warm_up_batches(self) -> Iterator[list[Row]]:
         """One picture and several."""
         for count in WARM_UP:
-            yield [np.zeros((self.size, self.size, 3), np.uint8)] * count
+            yield [np.zeros(self.shape, np.uint8)] * count
 
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
         """One black picture."""
-        return values_of(self.engine, np.zeros((1, self.size, self.size, 3), np.uint8), self.prepared)
+        return values_of(self.engine, np.zeros((1, *self.shape), np.uint8), self.prepared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class Decode:
         return False
 
     def __call__(self, items: Sequence[Item]) -> list[Prepared]:
-        """For each item uint8 [size, size, 3], or the error that explains why there is none."""
+        """For each item uint8 [height, width, 3], or the error that explains why there is none."""
         return [self._decoded(item) for item in items]
 
     def _decoded(self, item: Item) -> Prepared:

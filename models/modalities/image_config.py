@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol, Self
 
 from pydantic import Field, StrictInt, model_validator
 
-from models.inputs.preparation import Preparation
+from models.inputs.preparation import Preparation, Side
 from models.modalities.base import ModelConfig
 
 SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
@@ -15,7 +15,7 @@ SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; doc
 class ImageConfig(ModelConfig):
     """What ``config`` of an image model may say."""
 
-    image_size: Annotated[StrictInt, Field(ge=1, le=8192)]
+    image_size: Side | tuple[Side, Side]  # of squares, or height and width
     patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
     num_channels: Literal[3] = 3
     shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded
@@ -23,9 +23,12 @@ class ImageConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
-        if self.preparation is not None and self.preparation.size != self.image_size:
+        size = self.image_size if isinstance(self.image_size, int) else list(self.image_size)
+        if self.preparation is None and not isinstance(size, int):
+            raise ValueError("image_size is of no square; preparation has to say how pictures become so")
+        if self.preparation is not None and self.preparation.size != size:
             raise ValueError(
-                f"image_size is {self.image_size}, and preparation makes squares of {self.preparation.size}"
+                f"image_size is {self.image_size}, and preparation makes pictures of {self.preparation.size}"
             )
         return self
 

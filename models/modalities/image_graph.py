@@ -22,11 +22,13 @@ def buckets(options: EngineOptions) -> Buckets:
     return cut_image_buckets() if options.on_openvino else image_buckets(options.largest_run)
 
 
-def fixed_side(engine: Engine) -> int | None:
-    """The side of the pictures that a graph takes, where the graph fixes it."""
+def fixed_shape(engine: Engine) -> tuple[int, int] | None:
+    """Height and width of the pictures that a graph takes, where the graph fixes them."""
     shape = next(iter(engine.shapes.values()))
-    side = shape[2] if len(shape) == 4 else None
-    return side if isinstance(side, int) else None
+    if len(shape) != 4:
+        return None
+    height, width = shape[1:3] if takes_pixels(engine) else shape[2:4]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
 def takes_pixels(engine: Engine) -> bool:

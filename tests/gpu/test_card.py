@@ -47,7 +47,7 @@ def vectors(embedder: Embedder, count: int = len(TEXTS)) -> np.ndarray:
     if isinstance(embedder, TextEmbedder):
         return embedder.embed(TEXTS[:count])
     assert isinstance(embedder, ImageEmbedder)
-    pixels = np.random.default_rng(0).integers(0, 256, (len(TEXTS), embedder.size, embedder.size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(TEXTS), *embedder.shape), np.uint8)
     return embedder.embed_pixels(pixels[:count])
 
 
@@ -104,7 +104,7 @@ def test_neighbours_in_a_bucket_leave_an_input_its_bits(kind: str) -> None:
 def test_pictures_differ_little_between_buckets() -> None:
     embedder = opened(FP16["image"])
     assert isinstance(embedder, ImageEmbedder)
-    pixels = np.random.default_rng(0).integers(0, 256, (64, embedder.size, embedder.size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, *embedder.shape), np.uint8)
     alone = embedder.embed_pixels(pixels[:1])
     for rows in image_buckets(64).rows:
         assert cosines(embedder.embed_pixels(pixels[:rows])[:1], alone)[0] >= 0.99999

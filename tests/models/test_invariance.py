@@ -84,7 +84,7 @@ def test_image_bits_do_not_depend_on_company_or_position(version: str) -> None:
     @settings(RELAXED, max_examples=3)
     @given(seed=st.integers(0, 2**31), count=st.integers(1, 9), data=st.data())
     def check(seed: int, count: int, data: st.DataObject) -> None:
-        pixels = np.random.default_rng(seed).integers(0, 256, (count, model.size, model.size, 3), np.uint8)
+        pixels = np.random.default_rng(seed).integers(0, 256, (count, *model.shape), np.uint8)
         position = data.draw(st.integers(0, count - 1))
         together = model.run_pixels(pixels)
         np.testing.assert_array_equal(model.run_pixels(pixels[position : position + 1])[0], together[position])
@@ -97,7 +97,7 @@ def test_image_bits_do_not_depend_on_company_or_position(version: str) -> None:
 def test_every_image_of_a_batch_of_64_has_the_bits_it_has_alone(version: str) -> None:
     model = embedder_of(version)
     assert isinstance(model, ImageEmbedder)
-    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, model.size, model.size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *model.shape), np.uint8)
     together = model.run_pixels(pixels)
     for index, vector in enumerate(together):
         np.testing.assert_array_equal(model.run_pixels(pixels[index : index + 1])[0], vector)

@@ -32,7 +32,7 @@ class ClipVision(Family):
         if "model_type" in config:
             require_tower(config, "image")
         side = ClipVisionConfig.from_json(tower_of(config, "image")).image
-        found = preparation_in(tower_folder(folder).path, config, side)
+        found = preparation_in(tower_folder(folder).path, config, (side, side))
         folder.note("pictures", found.preparation, found.origin)
         return {"image_size": side, "preparation": found.preparation.entry}
 

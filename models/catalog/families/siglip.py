@@ -38,7 +38,7 @@ class SiglipVision(Family):
                 f"config.json: vision_use_head is {head!r:.60}; served are towers with their pooling head"
             )
         side = SiglipConfig.vision(tower_of(config, "image")).image
-        found = preparation_in(tower_folder(folder).path, config, side)
+        found = preparation_in(tower_folder(folder).path, config, (side, side))
         folder.note("pictures", found.preparation, found.origin)
         return {"image_size": side, "preparation": found.preparation.entry}
 

@@ -28,6 +28,7 @@ class Case:
     name: str
     files: dict[str, Any]
     pictures: tuple[str, ...] = PICTURES
+    shape: tuple[int, int] = (SIDE, SIDE)  # height and width that the model takes
 
     def write(self, folder: Path) -> Path:
         """Write the files into a folder, which is made."""
@@ -37,9 +38,9 @@ class Case:
         return folder
 
 
-def projection() -> NDArray[np.float64]:
-    """What the zoo's finished graph multiplies pixel values [3 · SIDE · SIDE] by, to [DIMENSIONS]."""
-    count = 3 * SIDE * SIDE
+def projection(shape: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.float64]:
+    """What the zoo's finished graph multiplies pixel values [3 · height · width] by, to [DIMENSIONS]."""
+    count = 3 * shape[0] * shape[1]
     angles = np.arange(1, count * DIMENSIONS + 1, dtype=np.float64) ** 2 * 0.37
     return np.cos(angles).reshape(count, DIMENSIONS)
 
@@ -225,6 +226,42 @@ def combinations() -> Iterator[Case]:
     yield of_clip("a crop wider than what is left", {"size": {"shortest_edge": 11}})
     yield of_clip("a crop and no resizing", {"do_resize": False})
     yield of_clip("a long side that is limited", {"size": {"shortest_edge": SIDE, "longest_edge": 40}})
+
+
+OBLONGS = ((20, 28), (28, 20), (24, 40))
+
+
+def oblongs() -> Iterator[Case]:
+    """Models that take pictures of other shapes than squares."""
+    for height, width in OBLONGS:
+        box = {"height": height, "width": width}
+        for filter_ in (0, 2, 3):
+            resized = {"size": box, "resample": filter_, "do_center_crop": False}
+            yield _oblong(f"resized with filter {filter_}", resized, box)
+            for size in (
+                {"shortest_edge": 31},
+                {"height": 40, "width": 31},
+                {"shortest_edge": 11},
+                {"shortest_edge": SIDE},
+            ):
+                yield _oblong(
+                    f"{size}, cropped, filter {filter_}", {"size": size, "crop_size": box, "resample": filter_}, box
+                )
+        yield _oblong("given as a list", {"size": [height, width], "do_center_crop": False}, box)
+        yield _oblong("cropped to a list", {"crop_size": [height, width]}, box)
+        yield _oblong(
+            "neither scaled nor normalised", {"crop_size": box, "do_rescale": False, "do_normalize": False}, box
+        )
+        yield _oblong("not resized", {"crop_size": box, "do_resize": False}, box)
+        for base in ("siglip", "vit", "blip", "deit", "mobilevit"):
+            file = {**BASES[base][1], ("crop_size" if "crop_size" in BASES[base][1] else "size"): box}
+            yield _oblong(f"of {base}", file, box, base)
+
+
+def _oblong(name: str, changes: dict[str, Any], box: dict[str, int], base: str = "clip") -> Case:
+    model, file = BASES[base]
+    files = {"config.json": {"model_type": model}, "preprocessor_config.json": {**file, **changes}}
+    return Case(f"{box['height']}×{box['width']}: {name}", files, PICTURES, (box["height"], box["width"]))
 
 
 def of_clip(name: str, changes: dict[str, Any]) -> Case:

@@ -199,7 +199,7 @@ def test_an_image_graph_says_its_size_and_dimensions_itself(bench: Bench, monkey
     bench.add("pictures@1", path)
     model = bench.embedder("pictures@1", monkeypatch)
     assert isinstance(model, ImageEmbedder)
-    assert (model.size, model.artifact.spec.dimensions) == (32, 24)
+    assert (model.shape, model.artifact.spec.dimensions) == ((32, 32, 3), 24)
 
 
 def no_weights(folder: Path) -> None:

@@ -22,7 +22,16 @@ from models.errors import ArtifactError
 from models.inputs.image import decode
 from models.inputs.preparation import Framing, Preparation
 from models.modalities.image import ImageEmbedder
-from tests.data.zoo.pictures import SIDE, Case, combinations, mutations, open_clip_cases, projection
+from tests.data.zoo.pictures import (
+    DIMENSIONS,
+    SIDE,
+    Case,
+    combinations,
+    mutations,
+    oblongs,
+    open_clip_cases,
+    projection,
+)
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 LIBRARY = np.load(DATA / "zoo" / "pictures.npz")
@@ -30,15 +39,15 @@ CLOSE = 0.99999
 T = TypeVar("T")
 
 
-def write_graph(path: Path) -> None:
+def write_graph(path: Path, shape: tuple[int, int]) -> None:
     """A finished graph whose vector is the projection of its pixel values."""
     nodes = [
         helper.make_node("Flatten", ["pixel_values"], ["flat"]),
         helper.make_node("MatMul", ["flat", "projection"], ["image_embeds"]),
     ]
-    pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
-    output = helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", projection().shape[1]])
-    weights = [numpy_helper.from_array(projection().astype(np.float32), "projection")]
+    pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, *shape])
+    output = helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", DIMENSIONS])
+    weights = [numpy_helper.from_array(projection(shape).astype(np.float32), "projection")]
     graph = helper.make_graph(nodes, "zoo", [pixels], [output], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
 
@@ -59,15 +68,15 @@ def taken_or_refused(folder: Path, read: Callable[[], T]) -> T | None:
 
 @pytest.mark.parametrize(
     ("case", "expected"),
-    list(zip(combinations(), LIBRARY["combinations"], strict=True)),
-    ids=[case.name for case in combinations()],
+    [*zip(combinations(), LIBRARY["combinations"], strict=True), *zip(oblongs(), LIBRARY["oblongs"], strict=True)],
+    ids=[case.name for case in (*combinations(), *oblongs())],
 )
 def test_a_finished_graph_gets_the_pixel_values_of_the_library(
     case: Case, expected: NDArray[np.float32], tmp_path: Path
 ) -> None:
     folder = case.write(tmp_path / "model")
     graph = folder / "model.onnx"
-    write_graph(graph)
+    write_graph(graph, case.shape)
     taken = np.isfinite(expected).all(axis=1)
     spec = taken_or_refused(folder, lambda: describe_folder("zoo@1", graph))
     if spec is None:
@@ -86,7 +95,7 @@ def pixels_of(name: str, framing: Framing) -> NDArray[np.uint8]:
 
 
 def of_transformers(folder: Path, case: Case) -> Preparation:
-    return preparation_in(folder, case.files["config.json"], SIDE).preparation
+    return preparation_in(folder, case.files["config.json"], (SIDE, SIDE)).preparation
 
 
 def of_open_clip(folder: Path, case: Case) -> Preparation:
