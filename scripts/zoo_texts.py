@@ -20,7 +20,9 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging
 
-from tests.data.zoo.texts import TEXTS, Case, combinations, mutations
+from tests.data.zoo.text_combinations import combinations
+from tests.data.zoo.text_mutations import mutations
+from tests.data.zoo.texts import TEXTS, Case
 
 TARGET = Path(__file__).resolve().parent.parent / "tests" / "data" / "zoo" / "texts.npz"
 

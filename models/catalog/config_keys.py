@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.errors import ArtifactError
+from models.validation import one_of
 
 # Read by transformers for training, for other heads, or for describing the model; or ways to compute the same.
 NEUTRAL = frozenset(
@@ -87,6 +88,15 @@ WHOLE = frozenset(
         *("n_layer", "n_head", "n_embd", "n_inner", "n_positions"),  # of NomicBERT
     }
 )
+# Of training, so that no vector depends on them; transformers refuses a file in which they have other types.
+TYPES: dict[str, tuple[type, ...]] = {
+    "hidden_dropout_prob": (float, int),
+    "attention_probs_dropout_prob": (float, int),
+    "initializer_range": (float,),
+    "use_cache": (bool,),
+}
+SHARES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
 NUMBERS = frozenset({"layer_norm_eps", "layer_norm_epsilon", "norm_eps"})
 
 
@@ -117,9 +127,27 @@ def require_known(config: dict[str, Any], read: frozenset[str], place: str = "")
             raise ArtifactError(
                 f"{place}{key} must be a number with a point or an exponent, such as 1e-12, not {config[key]!r:.80}"
             )
+    _require_types(config, place)
     unknown = sorted(set(config) - read - NEUTRAL - set(ONLY))
     if unknown:
         raise ArtifactError(
             f"{place}{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known here, and might change "
             "vectors; if not, remove from the file"
         )
+
+
+def _require_types(config: dict[str, Any], place: str) -> None:
+    """Refuse what the library cannot read, also where nothing here reads it: such a file is damaged."""
+    for key, kinds in TYPES.items():
+        if key in config and type(config[key]) not in kinds:
+            names = " or ".join(
+                {float: "a number with a point", int: "0 or 1", bool: "true or false"}[k] for k in kinds
+            )
+            raise ArtifactError(f"{place}{key} must be {names}, not {config[key]!r:.80}")
+    for key in SHARES:
+        if not 0 <= config.get(key, 0) <= 1:
+            raise ArtifactError(f"{place}{key} must be from 0 to 1, not {config[key]!r:.80}")
+    for key in ("torch_dtype", "dtype"):
+        value = config.get(key)
+        if value is not None and value not in DTYPES:
+            raise ArtifactError(f"{place}{key} is {value!r:.80}, and must be {one_of(DTYPES)}")

@@ -74,6 +74,18 @@ class Fields:
         """Whether the object has the key, and a value that is not null."""
         return self._values.get(key) is not None
 
+    def refuse_null(self, *keys: str) -> None:
+        """Refuse null for keys that may be missing, where Python's libraries fail at it.
+
+        Raises:
+            ArtifactError: one of them is null.
+        """
+        for key in keys:
+            if key in self._values and self._values[key] is None:
+                raise ArtifactError(
+                    f"{self.where}: {key} is null, which the library does not take; remove the key, or say it"
+                )
+
     def take(self, key: str, kind: type[T], default: T, *, nullable: bool = False) -> T:
         """The value of a key; the default where it is missing, or null and ``nullable``.
 

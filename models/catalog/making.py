@@ -11,12 +11,12 @@ import onnx
 from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
 from models.catalog.build import build_random, build_weights, dense_weights, recipe
 from models.catalog.download import Reporter
+from models.catalog.head_weights import head_of
 from models.catalog.model_spec import ModelSpec
 from models.catalog.paths import store
 from models.catalog.record import begin, record_path
 from models.catalog.source_entry import Source, SyntheticSource
 from models.catalog.sources import fetch
-from models.catalog.text_folder import head_of
 from models.errors import ArtifactError
 from models.files import replacing, write_whole
 from models.graph.append import append_head

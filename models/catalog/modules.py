@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from models.catalog.dense_config import read_dense
 from models.catalog.fields import Fields, read_document
 from models.catalog.folder import ASKED, ASSUMED, ModelFolder
 from models.errors import ArtifactError, ConfigError
 from models.files import below
-from models.graph.steps import Activation, Pooling
+from models.graph.steps import Pooling
 from models.validation import one_of
 
 FILE = "modules.json"
@@ -24,14 +25,6 @@ OLD_POOLINGS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
-}
-ACTIVATIONS: dict[str, Activation] = {
-    "torch.nn.modules.linear.Identity": "identity",
-    "torch.nn.modules.activation.Tanh": "tanh",
-    "torch.nn.modules.activation.ReLU": "relu",
-    "torch.nn.modules.activation.GELU": "gelu",
-    "torch.nn.modules.activation.Sigmoid": "sigmoid",
-    "torch.nn.modules.activation.SiLU": "silu",
 }
 
 
@@ -81,7 +74,7 @@ def read_modules(folder: ModelFolder) -> Modules:
         paths["Transformer"],
         pooling,
         include,
-        tuple(_dense(folder, path) for kind, path in steps if kind == "Dense"),
+        tuple(read_dense(folder, path) for kind, path in steps if kind == "Dense"),
         "Normalize" in kinds,
     )
 
@@ -121,6 +114,7 @@ def _step(folder: ModelFolder, fields: Fields, index: int) -> tuple[str, str]:
             f"{fields.where}: type is {full!r:.120}; served are {', '.join(SERVED)} of sentence_transformers. Export the "
             "whole model to ONNX with what it does, and add that file"
         )
+    _require_name(fields)
     path = fields.take("path", str, "")
     if path:
         try:
@@ -128,7 +122,7 @@ def _step(folder: ModelFolder, fields: Fields, index: int) -> tuple[str, str]:
         except ConfigError as error:
             raise ArtifactError(f"{fields.where}: {error}") from None
     fields.require_empty("kwargs")
-    fields.ignore(("idx", "name"))
+    fields.ignore(("idx",))
     fields.end()
     if kind == "Normalize" and path:
         settings = folder.fields(f"{path}/config.json")
@@ -139,6 +133,15 @@ def _step(folder: ModelFolder, fields: Fields, index: int) -> tuple[str, str]:
         raise ArtifactError(f"{fields.where}: there is no folder {path}")
     folder.note(f"module {index}", kind, FILE)
     return kind, "" if path == "." else str(PurePosixPath(path)) if path else ""
+
+
+def _require_name(fields: Fields) -> None:
+    """Refuse a module that the library cannot load: it looks for a name, which may hold no point, and a path."""
+    name = fields.take("name", str, "")
+    if not name or "." in name:
+        raise ArtifactError(f'{fields.where}: name must be a text without a point, such as "0", not {name!r:.60}')
+    if "path" not in fields:
+        raise ArtifactError(f'{fields.where}: path is missing; it is the folder of the module, "" for that of {FILE}')
 
 
 def _pooling(folder: ModelFolder, path: str) -> tuple[tuple[str, ...], bool]:
@@ -183,38 +186,3 @@ def chosen_pooling(folder: ModelFolder, modules: Modules) -> tuple[str, ...]:
         )
     folder.note("pooling", " + ".join(wished), ASKED)
     return wished
-
-
-def _dense(folder: ModelFolder, path: str) -> dict[str, Any]:
-    name = f"{path}/config.json"
-    if not path or not folder.has(name):
-        raise ArtifactError(f"{FILE} lists Dense, and {name.lstrip('/')} does not exist")
-    if not folder.has(f"{path}/model.safetensors"):
-        raise ArtifactError(
-            f"{path} lacks model.safetensors; pickled weights (.bin) are not loaded: save the model anew"
-        )
-    fields = folder.fields(name)
-    activation = fields.take("activation_function", str, "torch.nn.modules.activation.Tanh")
-    if activation not in ACTIVATIONS:
-        raise ArtifactError(f"{name}: activation_function is {activation!r:.80}; served are {one_of(ACTIVATIONS)}")
-    fields.require("module_input_name", "sentence_embedding")
-    fields.require("module_output_name", "sentence_embedding")
-    layer: dict[str, Any] = {
-        "weights": path,
-        "activation": ACTIVATIONS[activation],
-        "inputs": _size(fields, "in_features"),
-        "outputs": _size(fields, "out_features"),
-        "bias": fields.take("bias", bool, True),
-    }
-    if fields.take("use_residual", bool, False):
-        layer["residual"] = True
-    fields.end()
-    folder.note(f"dense layer {path}", f"{layer['inputs']} to {layer['outputs']}, {layer['activation']}", name)
-    return layer
-
-
-def _size(fields: Fields, key: str) -> int:
-    size = fields.take(key, int, 0)
-    if size < 1:
-        raise ArtifactError(f"{fields.where}: {key} must be a whole number from 1")
-    return size

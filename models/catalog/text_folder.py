@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from models.catalog.fields import Fields
 from models.catalog.folder import ASKED, ASSUMED, ModelFolder
 from models.catalog.modules import Modules, chosen_pooling, read_modules
-from models.catalog.tokenizer_config import TokenizerReading, read_tokenizer
+from models.catalog.sentence_config import require_plain, sentence_config
+from models.catalog.tokenizer_config import UNLIMITED, TokenizerReading, read_tokenizer
 from models.errors import ArtifactError
-from models.graph.head import Dense, Head
-from models.graph.linear import Weights
-from models.modalities.text_config import LONGEST, TextConfig
+from models.modalities.text_config import LONGEST
 from models.validation import one_of
 
-SENTENCE_CONFIGS = tuple(
-    f"sentence_{name}_config.json"
-    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)  # the first of them that there is counts
 MODEL_CONFIG = "config_sentence_transformers.json"
+# As PEP 440 has them, for which the library looks.
+VERSION = re.compile(
+    r"v?(\d+!)?\d+(\.\d+)*([._-]?(a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[._-]?\d*)*(\+[a-z0-9._-]+)?", re.I
+)
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
-UNLIMITED = 10**20  # transformers takes a longer ``model_max_length`` as none
 
 
 def text_settings(folder: ModelFolder, config: dict[str, Any], positions: int | None) -> dict[str, Any]:
@@ -37,11 +36,11 @@ def text_settings(folder: ModelFolder, config: dict[str, Any], positions: int | 
     modules = read_modules(folder)
     pooling = chosen_pooling(folder, modules)
     encoder = ModelFolder(folder.path / modules.transformer, folder.wishes, folder.facts)
-    sentence, name = _sentence_config(encoder, modules)
+    sentence, name = sentence_config(encoder, modules)
     length, lower = sentence.take("max_seq_length", int, 0, nullable=True), sentence.take("do_lower_case", bool, False)
     if not length:
         sentence.require("max_seq_length")
-    _require_plain(sentence)
+    require_plain(sentence)
     tokenizer = read_tokenizer(encoder, config, lower_case=_lower_case(folder, name, lower))
     settings: dict[str, Any] = {
         "max_sequence_length": _length(folder, (name, length), tokenizer, positions),
@@ -55,29 +54,6 @@ def text_settings(folder: ModelFolder, config: dict[str, Any], positions: int | 
         settings["include_prompt"] = False
     settings |= _model_config(folder, modules, tokenizer, settings)
     return settings
-
-
-def _sentence_config(encoder: ModelFolder, modules: Modules) -> tuple[Fields, str]:
-    found = next((name for name in SENTENCE_CONFIGS if (encoder.path / name).exists() and encoder.json(name)), None)
-    if found is None:
-        return Fields({}, SENTENCE_CONFIGS[0]), SENTENCE_CONFIGS[0]
-    if not modules.listed:
-        if encoder.wishes.max_length is None:
-            raise ArtifactError(f"{found} is there, and no modules.json makes it count; add that, or say --max-length")
-        return Fields({}, found), found
-    return encoder.fields(found), found
-
-
-def _require_plain(sentence: Fields) -> None:
-    """Refuse what makes more of the encoder than token vectors of texts."""
-    sentence.require("transformer_task", "feature-extraction")
-    sentence.require("module_output_name", "token_embeddings")
-    sentence.require("modality_config", {"text": {"method": "forward", "method_output_name": "last_hidden_state"}})
-    sentence.require_empty("processing_kwargs", "query_expansion", "query_length", "document_length")
-    sentence.require_empty("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args")
-    sentence.require_empty("config_kwargs", "tokenizer_name_or_path")
-    sentence.ignore(("unpad_inputs",))  # a way to compute the same
-    sentence.end()
 
 
 def _lower_case(folder: ModelFolder, name: str, said: bool) -> bool:
@@ -126,7 +102,8 @@ def _model_config(
         fields.require_empty("truncate_dim", "default_prompt_name")
         return _norm(folder, modules, "cosine", None)
     fields.require("model_type", "SentenceTransformer")
-    fields.ignore(("__version__", "requirements"))
+    _require_versions(fields)
+    fields.ignore(("requirements",))
     prompts = _prompts(fields)
     default = fields.take("default_prompt_name", str, "", nullable=True)
     if not default:
@@ -155,6 +132,16 @@ def _model_config(
             folder.note("prompt before every text", repr(prompts[default]), MODEL_CONFIG)
             found |= _prompt_tokens(modules, tokenizer, prompts[default], settings["max_sequence_length"])
     return found
+
+
+def _require_versions(fields: Fields) -> None:
+    """Refuse a version of its library that this library cannot read; nothing depends on what it is."""
+    versions = fields.take("__version__", dict, {})
+    said = versions.get("sentence_transformers", "0")
+    if not isinstance(said, str) or not VERSION.fullmatch(said):
+        raise ArtifactError(
+            f'{fields.where}: __version__.sentence_transformers is {said!r:.60}, and must be a version such as "5.4.0"'
+        )
 
 
 def _prompts(fields: Fields) -> dict[str, str]:
@@ -196,33 +183,3 @@ def _norm(folder: ModelFolder, modules: Modules, similarity: str, truncated: int
         source = "modules.json" if modules.normalized else f"{ASSUMED}: cosine does not depend on it"
         folder.note("vectors have length 1", "no" if raw else "yes", MODEL_CONFIG if raw else source)
     return found
-
-
-def head_of(settings: dict[str, Any], weights: Weights) -> Head:
-    """What follows the encoder, with the weights of its dense layers.
-
-    Raises:
-        ArtifactError: ``settings`` are no configuration of a text model, or weights do not fit them.
-        KeyError: a weight is missing.
-    """
-    config = TextConfig.model_validate({"max_sequence_length": 1, **settings})
-    layers = [_layer(layer.model_dump(), weights) for layer in config.dense]
-    return Head(config.poolings, config.prompt_tokens, tuple(layers), config.truncate_dim, config.normalize)
-
-
-def _layer(layer: dict[str, Any], weights: Weights) -> Dense:
-    place = layer["weights"]
-    weight = weights[f"{place}/linear.weight"]
-    bias = weights[f"{place}/linear.bias"] if layer["bias"] else None
-    shape = (layer["outputs"], layer["inputs"])
-    if weight.shape != shape or (bias is not None and bias.shape != shape[:1]):
-        raise ArtifactError(f"{place}: its weights are {weight.shape}, its config.json says {shape}")
-    own = bool(layer["residual"]) and shape[0] != shape[1]
-    wanted = {"linear.weight", *(["linear.bias"] if layer["bias"] else []), *(["residual.weight"] if own else [])}
-    found = {name.removeprefix(f"{place}/") for name in weights if name.startswith(f"{place}/")}
-    if found != wanted:
-        raise ArtifactError(f"{place}: its weights are {sorted(found)}, its config.json asks for {sorted(wanted)}")
-    residual: Any = layer["residual"]
-    if own:
-        residual = weights[f"{place}/residual.weight"]
-    return Dense(weight, bias, layer["activation"], residual)

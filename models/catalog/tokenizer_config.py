@@ -10,39 +10,12 @@ from tokenizers import Tokenizer
 
 from models.catalog.fields import Fields, read_json
 from models.catalog.folder import ASSUMED, ModelFolder
+from models.catalog.tokenizer_classes import require_model, rules_of
 from models.catalog.tokenizer_words import CONFIG, FILE, named_words, unlisted_words
 from models.errors import ArtifactError
-from models.inputs.tokenizer_rewrite import Rules, TokenizerChanges, rewritten
+from models.inputs.tokenizer_rewrite import TokenizerChanges, rewritten
 
-AS_THEY_ARE = ("TokenizersBackend", "PreTrainedTokenizer", "CLIPTokenizer")  # without the word Fast at the end
-BERT_WORDS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
-ROBERTA_WORDS = {
-    "bos": "<s>",
-    "eos": "</s>",
-    "sep": "</s>",
-    "cls": "<s>",
-    "unk": "<unk>",
-    "pad": "<pad>",
-    "mask": "<mask>",
-}
-MPNET_WORDS = {**ROBERTA_WORDS, "unk": "[UNK]"}
-RULES: dict[str, tuple[Rules, dict[str, str]]] = {
-    "BertTokenizer": ("bert", BERT_WORDS),
-    "DistilBertTokenizer": ("bert", BERT_WORDS),
-    "MPNetTokenizer": ("bert", MPNET_WORDS),
-    "RobertaTokenizer": ("roberta", ROBERTA_WORDS),
-    "XLMRobertaTokenizer": ("xlm-roberta", ROBERTA_WORDS),
-}
-BY_MODEL = {
-    "bert": "BertTokenizer",
-    "distilbert": "BertTokenizer",
-    "nomic_bert": "BertTokenizer",
-    "mpnet": "MPNetTokenizer",
-    "roberta": "RobertaTokenizer",
-    "xlm-roberta": "XLMRobertaTokenizer",
-}
-FOR_ALL = {"modernbert"}  # transformers takes tokenizer.json as it is, whatever class is named
-MODELS = {"bert": "WordPiece", "roberta": "BPE", "xlm-roberta": "Unigram"}
+UNLIMITED = 10**20  # transformers takes a longer ``model_max_length`` as none
 NEUTRAL = frozenset(
     {
         "clean_up_tokenization_spaces",  # of decoding
@@ -103,7 +76,7 @@ def read_tokenizer(folder: ModelFolder, config: dict[str, Any], *, lower_case: b
     """
     document = _document(folder)
     fields = folder.fields(CONFIG)
-    rules, words = _rules(folder, fields, config)
+    rules, words = rules_of(folder, fields, config)
     named = named_words(folder, fields, document)
     changes = TokenizerChanges(
         rules=rules,
@@ -121,12 +94,13 @@ def read_tokenizer(folder: ModelFolder, config: dict[str, Any], *, lower_case: b
     fields.ignore(NEUTRAL)
     fields.end()
     try:
+        Tokenizer.from_str(json.dumps(document))  # as it is: transformers reads it before it replaces parts of it
         result = rewritten(document, changes)
         tokenizer = Tokenizer.from_str(json.dumps(result))
     except Exception as error:  # the bindings raise bare Exception
         raise ArtifactError(f"{FILE} is no tokenizer: {error}") from error
     if rules is not None:
-        _require_model(document, rules, {**words, **named}, tokenizer)
+        require_model(document, rules, {**words, **named}, tokenizer)
     _note(folder, document, result, changes)
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -146,31 +120,8 @@ def _document(folder: ModelFolder) -> dict[str, Any]:
     return document
 
 
-def _rules(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tuple[Rules | None, dict[str, str]]:
-    """Whose rules build the tokenizer anew, and the words that it looks for unless told otherwise."""
-    fields.require_empty("auto_map")
-    model_type = config.get("model_type")
-    said = fields.take("tokenizer_class", str, "", nullable=True) or config.get("tokenizer_class") or ""
-    if not isinstance(said, str):
-        raise ArtifactError(f"config.json: tokenizer_class must be a text, not {said!r:.60}")
-    name = said.removesuffix("Fast")
-    source = CONFIG if said else ASSUMED
-    if model_type in FOR_ALL:
-        name = "TokenizersBackend"
-    elif not name:
-        name = BY_MODEL.get(str(model_type), "TokenizersBackend")
-    if name in AS_THEY_ARE:
-        return None, {}
-    if name not in RULES:
-        known = ", ".join((*RULES, "TokenizersBackend"))
-        raise ArtifactError(
-            f"{CONFIG}: tokenizer_class is {said!r:.80}; known are {known}. If {FILE} says all, write TokenizersBackend"
-        )
-    folder.note("tokenizer", name, source)
-    return RULES[name]
-
-
 def _require_usual(fields: Fields) -> None:
+    fields.refuse_null("padding_side", "truncation_side", "model_input_names")
     fields.require("padding_side", "right")
     fields.require("truncation_side", "right")
     fields.require("split_special_tokens", False)
@@ -190,34 +141,11 @@ def _max_length(fields: Fields) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1 or value != int(value):
         raise ArtifactError(f"{fields.where}: model_max_length must be a whole number from 1, not {value!r:.60}")
-    return int(value)
-
-
-def _require_model(document: dict[str, Any], rules: str, named: dict[str, str], tokenizer: Tokenizer) -> None:
-    """Refuse a model of words that transformers would build with other settings, and other ends of a text."""
-    model = document["model"]
-    usual: dict[str, Any] = {"type": MODELS[rules], "unk_token": named["unk"]}
-    if rules == "bert":
-        usual |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
-    elif rules == "roberta":
-        usual = {"type": "BPE", "dropout": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False}
-        usual |= {"unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": ""}
-    else:
-        usual = {"type": "Unigram", "unk_id": 3, "byte_fallback": False}
-    for key, value in usual.items():
-        if model.get(key, value) not in (value, None if value == "" else value):
-            raise ArtifactError(
-                f"{FILE}: model.{key} is {model[key]!r:.60}, and transformers would use {value!r} for this class; write "
-                f"TokenizersBackend as tokenizer_class in {CONFIG} if {FILE} is right"
-            )
-    start, end = ("bos", "eos") if rules == "xlm-roberta" else ("cls", "sep")
-    wanted = [tokenizer.token_to_id(named[start]), tokenizer.token_to_id(named[end])]
-    found = tokenizer.encode("").ids
-    if found != wanted:
+    if isinstance(value, float) and value <= UNLIMITED:
         raise ArtifactError(
-            f"{FILE}: an empty text becomes {found}, and transformers would make {wanted} of it ({named[start]}, "
-            f"{named[end]}); correct {start}_token and {end}_token in {CONFIG}, or post_processor in {FILE}"
+            f"{fields.where}: model_max_length is {value!r}; write it without a point, as the library needs it"
         )
+    return int(value)
 
 
 def _note(folder: ModelFolder, document: dict[str, Any], result: dict[str, Any], changes: TokenizerChanges) -> None:

@@ -11,22 +11,25 @@ from models.inputs.tokenizer_rewrite import vocabulary_of
 
 FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 MAP, ADDED = "special_tokens_map.json", "added_tokens.json"
+ABSENT: dict[str, Any] = {}
 NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 def named_words(folder: ModelFolder, fields: Fields, document: dict[str, Any]) -> dict[str, str]:
     """The special words that files name, by what they are for; all must be known to tokenizer.json."""
-    decoder = fields.raw("added_tokens_decoder")
-    if decoder is not None:
+    decoder = fields.take("added_tokens_decoder", dict, ABSENT)
+    listed = decoder is not ABSENT
+    if listed:
         _require_same_added(decoder, document)
+    fields.refuse_null("pad_token")
     named = {key: fields.raw(f"{key}_token") for key in NAMED}
     extra = [fields.raw("additional_special_tokens"), fields.raw("extra_special_tokens")]
-    if decoder is None and folder.has(MAP):
+    if not listed and folder.has(MAP):
         others = folder.fields(MAP)
         named |= {key: others.raw(f"{key}_token") for key in NAMED if f"{key}_token" in others}
         extra += [others.raw("additional_special_tokens"), others.raw("extra_special_tokens")]
         others.end()
-    if decoder is None:
+    if not listed:
         _require_known_ids(folder, document)
     found = {key: _word(value, f"{key}_token") for key, value in named.items() if value is not None}
     more = [_word(word, "extra_special_tokens") for group in extra if group for word in _list(group)]
@@ -48,18 +51,18 @@ def _word(value: Any, key: str) -> str:
     return content
 
 
-def _require_same_added(decoder: Any, document: dict[str, Any]) -> None:
+def _require_same_added(decoder: dict[str, Any], document: dict[str, Any]) -> None:
     listed = {str(token["id"]): _flags(token) for token in document.get("added_tokens", []) if "id" in token}
-    ours = {str(key): _flags(token) for key, token in decoder.items()} if isinstance(decoder, dict) else None
-    if ours != listed:
+    if {str(key): _flags(token) for key, token in decoder.items()} != listed:
         raise ArtifactError(
             f"{CONFIG}: added_tokens_decoder is not the same as added_tokens in {FILE}; save the tokenizer anew"
         )
 
 
 def _flags(token: Any) -> Any:
+    """What decides how an added word is found; as text, since in Python 1 equals true."""
     keys = ("content", "lstrip", "rstrip", "single_word", "normalized", "special")
-    return tuple(token.get(key, False) for key in keys) if isinstance(token, dict) else token
+    return tuple(repr(token.get(key, False)) for key in keys) if isinstance(token, dict) else token
 
 
 def _require_known_ids(folder: ModelFolder, document: dict[str, Any]) -> None:

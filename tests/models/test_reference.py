@@ -17,7 +17,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.reference.compare import reference_check
 from tests.data.zoo.families import PICTURE_CASES, TEXT_CASES, write_picture, write_text, write_whole
-from tests.data.zoo.texts import rich
+from tests.data.zoo.text_mutations import rich
 
 VARIABLE = "EMBEDSERVE_REFERENCE_PYTHON"
 PYTHON = os.environ.get(VARIABLE)

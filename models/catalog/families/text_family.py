@@ -9,7 +9,8 @@ import onnx
 
 from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
-from models.catalog.text_folder import head_of, text_settings
+from models.catalog.head_weights import head_of
+from models.catalog.text_folder import text_settings
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Weights

@@ -25,7 +25,8 @@ from models.embedder import open_embedder
 from models.errors import ArtifactError
 from models.modalities.text import TextEmbedder
 from tests.data.tiny import TinyModel
-from tests.data.zoo.texts import HIDDEN, case, dense, modules, numbers, rich, tokenizer, vocabulary
+from tests.data.zoo.text_mutations import rich
+from tests.data.zoo.texts import HIDDEN, case, dense, modules, numbers, tokenizer, vocabulary
 from tests.models.catalog.test_custom import ROOT, Bench, bench  # noqa: F401 - a fixture
 from tests.models.catalog.zoo import Zoo
 
