@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from models.catalog.families.mpnet import bert_name
+from models.catalog.families.nomic_hub import KEYS, READ, in_transformers_spelling
 from models.catalog.families.text_family import TextFamily
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder, Value
@@ -15,15 +16,6 @@ from models.graph.linear import Linear, Weights
 from models.graph.rotary_bert import Attention, Layer, RotaryConfig, tokens
 
 THETA = 1000.0
-# As the hub's older files have it, whose code is not transformers' own, and as transformers has it.
-KEYS = {
-    "n_embd": "hidden_size",
-    "n_layer": "num_hidden_layers",
-    "n_head": "num_attention_heads",
-    "n_inner": "intermediate_size",
-    "n_positions": "max_position_embeddings",
-    "layer_norm_epsilon": "layer_norm_eps",
-}
 NAMES = {
     "encoder.layers.": "layers.",
     "emb_ln.": "embeddings.LayerNorm.",
@@ -34,43 +26,6 @@ NAMES = {
     "norm1.": "post_attention_layernorm.",
     "norm2.": "post_mlp_layernorm.",
 }
-# Values of the older file that the graph computes; others are refused.
-OLDER: dict[str, tuple[Any, ...]] = {
-    "activation_function": ("swiglu",),
-    "rotary_emb_fraction": (1, 1.0),
-    "rotary_emb_interleaved": (False,),
-    "rotary_emb_scale_base": (None,),
-    "rotary_scaling_factor": (None,),
-    "prenorm": (False,),
-    "parallel_block": (False,),
-    "causal": (False,),
-    "qkv_proj_bias": (False,),
-    "mlp_fc1_bias": (False,),
-    "mlp_fc2_bias": (False,),
-    "use_rms_norm": (False, None),
-    "hidden_act": ("silu",),
-    "num_experts": (0, None),
-    "parallel_block_tied_norm": (False,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "scale_attn_weights": (True,),
-    "rotary_emb_base": (),
-}
-# Of training, and of ways to compute the same; auto_map names the code whose architecture this graph computes.
-NEUTRAL = {
-    "attn_pdrop",
-    "auto_map",
-    "dense_seq_output",
-    "embd_pdrop",
-    "fused_bias_fc",
-    "fused_dropout_add_ln",
-    "max_trained_positions",
-    "pad_token_id",
-    "pad_vocab_size_multiple",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "use_flash_attn",
-    "use_xentropy",
-}
 
 
 class NomicBert(TextFamily):
@@ -79,10 +34,8 @@ class NomicBert(TextFamily):
     model_types = ("nomic_bert",)
     config_keys = frozenset(
         {
-            *KEYS,
+            *READ,
             *KEYS.values(),
-            *OLDER,
-            *NEUTRAL,
             "vocab_size",
             "type_vocab_size",
             "rope_parameters",
@@ -144,12 +97,9 @@ def _layer(name: str, attention: Attention, weights: Weights) -> Layer:
 
 
 def _renamed(config: dict[str, Any]) -> dict[str, Any]:
-    for key, values in OLDER.items():
-        if values and key in config and config[key] not in values:
-            raise ArtifactError(f"config.json: {key} is {config[key]!r}; computed is {values[0]!r}")
     whole(config, "pad_token_id", 0, least=0)
     require_padding(config)
-    read = {KEYS.get(key, key): value for key, value in config.items()}
+    read = in_transformers_spelling(config)
     if read.get("head_dim") not in (None, whole(read, "hidden_size") // whole(read, "num_attention_heads")):
         raise ArtifactError(f"config.json: head_dim is {read['head_dim']!r}; computed is hidden_size / heads")
     return read
