@@ -173,9 +173,10 @@ def _weights_entry(folder: ModelFolder, tower: Tower) -> dict[str, Any]:
         require_known(config, family.config_keys)
     names = [*weights, name]
     if MODALITIES[family.modality].has_tokenizer:
-        if not (encoder / "tokenizer.json").is_file():
-            raise ArtifactError(f"{encoder} lacks tokenizer.json")
-        names.append("tokenizer.json")
+        tokenizer = family.tokenizer_file(ModelFolder(encoder))
+        if not (encoder / tokenizer).is_file():
+            raise ArtifactError(f"{encoder} lacks {tokenizer}")
+        names.append(tokenizer)
     names = [str(PurePosixPath(place) / name) for name in names]
     try:
         settings = family.settings(config, folder)

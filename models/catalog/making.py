@@ -23,8 +23,12 @@ from models.graph.append import append_head
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
 from models.graph.precision import precision_of
+from models.inputs.siglip_words import FILE as SIGLIP_WORDS
+from models.inputs.siglip_words import siglip_tokenizer
 from models.inputs.tokenizer_file import clip_tokenizer
 from models.inputs.tokenizer_rewrite import TokenizerChanges, rewritten_bytes
+
+TOKENIZERS = ("tokenizer.json", SIGLIP_WORDS)
 
 
 def make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
@@ -64,7 +68,7 @@ def make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
 
 def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
     target = spec.graph
-    tokenizer = next((path for name, path in files.items() if PurePosixPath(name).name == "tokenizer.json"), None)
+    tokenizer = next((path for name, path in files.items() if PurePosixPath(name).name in TOKENIZERS), None)
     if tokenizer is not None:
         _write_tokenizer(spec, tokenizer, tokenizer_path(target))
     ready = next((path for name, path in files.items() if name.endswith(".onnx")), None)
@@ -100,6 +104,9 @@ def finished(spec: ModelSpec, model: onnx.ModelProto, files: dict[str, Path], re
 
 def _write_tokenizer(spec: ModelSpec, source: Path, target: Path) -> None:
     """The tokenizer as the entry says it is used."""
+    if spec.config.get("siglip_words"):
+        write_whole(target, siglip_tokenizer(source.read_bytes()).encode())
+        return
     changes = spec.config.get("tokenizer")
     if changes is None:
         _copy(source, target)

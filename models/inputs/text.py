@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,15 @@ GROWTH = 4  # of the part that is tried next, where the first brought too few to
 class TextTokenizer:
     """Turns texts into token ids, truncated but not padded, and completes ready-made ids."""
 
-    def __init__(self, path: Path, max_length: int, *, lower_case: bool | None = None, prompt: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_length: int,
+        *,
+        lower_case: bool | None = None,
+        prompt: str = "",
+        words: Callable[[str], str] | None = None,
+    ) -> None:
         """Load a tokenizer.json.
 
         Args:
@@ -29,6 +37,7 @@ class TextTokenizer:
             max_length: tokens per text, special tokens included.
             lower_case: replaces the setting of a BERT normaliser; None keeps it.
             prompt: what stands before every text, and before ready-made ids.
+            words: what is done to every text before the tokenizer gets it; such tokenizers need no start token.
 
         Raises:
             ArtifactError: the file is missing, or is no tokenizer with start and end tokens.
@@ -45,9 +54,10 @@ class TextTokenizer:
         self.max_length = max_length
         self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
         empty = self._tokenizer.encode("").ids
-        if len(empty) < 2:
+        if len(empty) < (2 if words is None else 1):
             raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
-        self._start, self._end = empty[0], empty[-1]
+        self._start, self._end = empty[:-1][:1], empty[-1]
+        self._words = words
         self._prompt = prompt
         self._prompt_ids = self._tokenizer.encode(prompt).ids[1:-1] if prompt else []
         self._cut = TextCut(self._tokenizer)
@@ -61,6 +71,8 @@ class TextTokenizer:
         """
         if self._prompt:
             texts = [self._prompt + text for text in texts]
+        if self._words is not None:
+            texts = [self._words(text) for text in texts]
         if all(len(text) <= self._enough for text in texts):
             return self._ids(texts)
         for text in texts:
@@ -98,12 +110,12 @@ class TextTokenizer:
                 code="token_out_of_vocabulary",
             )
         inner = list(ids)
-        if inner and inner[0] == self._start:
-            inner = inner[1:]
+        if inner[:1] == self._start:
+            inner = inner[len(self._start) :]
         if inner and inner[-1] == self._end:
             inner = inner[:-1]
-        inner = [*self._prompt_ids, *inner][: self.max_length - 2]
-        return np.array([self._start, *inner, self._end], np.int32)
+        inner = [*self._prompt_ids, *inner][: self.max_length - 1 - len(self._start)]
+        return np.array([*self._start, *inner, self._end], np.int32)
 
 
 def _require_unicode(text: str) -> None:

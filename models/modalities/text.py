@@ -14,6 +14,7 @@ from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
 from models.graph.steps import Pooling
+from models.inputs.siglip_words import SiglipWords
 from models.inputs.text import Ids, TextTokenizer, pad
 from models.modalities.base import (
     Embedder,
@@ -122,7 +123,11 @@ class TextEmbedder(Embedder):
         self.pooling = config.poolings[0]
         self.unit = config.normalize
         self.tokenizer = TextTokenizer(
-            artifact.tokenizer, config.max_sequence_length, lower_case=config.do_lower_case, prompt=config.prompt
+            artifact.tokenizer,
+            config.max_sequence_length,
+            lower_case=config.do_lower_case,
+            prompt=config.prompt,
+            words=SiglipWords(lower_case=config.siglip_words == "lower") if config.siglip_words else None,
         )
 
     def embed(self, texts: Sequence[str]) -> Vectors:

@@ -51,6 +51,9 @@ class TextConfig(ModelConfig):
     default_prompt: str | None = None  # which of them stands before every text
     in_graph: StrictBool = False  # pooling and all that follows is appended to a finished graph
     fill: Annotated[StrictInt, Field(ge=0)] | None = None  # the token that SigLIP's texts are filled up with
+    siglip_words: Literal["lower", "cased"] | None = (
+        None  # its tokenizer takes texts without punctuation, in lower case or not
+    )
     end: Annotated[StrictInt, Field(ge=0)] | None = None  # the token whose first place CLIP takes the vector of
     batch_dependent: StrictBool = False  # its vectors depend on the other inputs of a batch
 

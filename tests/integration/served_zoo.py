@@ -24,7 +24,7 @@ from models.catalog.paths import ROOT
 from models.company import pull_measured
 from models.errors import ArtifactError
 from models.verify import verify
-from tests.data.zoo import families, pictures, texts
+from tests.data.zoo import families, nomic, pictures, siglip, text_combinations, texts
 from tests.integration.documents import Document, shipped
 from tests.models.catalog.test_zoo_pictures import write_graph
 from tests.models.catalog.zoo import finished_graph
@@ -57,7 +57,7 @@ class Kept:
 def wild_texts(place: Path, *, finished: bool) -> Iterator[Wild]:
     """Every combination of text settings, from weights or with a finished graph in their place."""
     library = np.load(DATA / "zoo" / "texts.npz")
-    for index, case in enumerate(texts.combinations()):
+    for index, case in enumerate(text_combinations.combinations()):
         folder = case.write(place / f"text-{index}")
         if finished:
             (folder / "model.safetensors").unlink()
@@ -70,10 +70,11 @@ def wild_texts(place: Path, *, finished: bool) -> Iterator[Wild]:
 
 def wild_pictures(place: Path) -> Iterator[Wild]:
     """A finished graph with every preparation of pictures."""
-    library = np.load(DATA / "zoo" / "pictures.npz")["combinations"]
-    for index, (case, expected) in enumerate(zip(pictures.combinations(), library, strict=True)):
+    library = np.load(DATA / "zoo" / "pictures.npz")
+    squares = zip(pictures.combinations(), library["combinations"], strict=True)
+    for index, (case, expected) in enumerate([*squares, *zip(pictures.oblongs(), library["oblongs"], strict=True)]):
         folder = case.write(place / f"picture-{index}")
-        write_graph(folder / "model.onnx")
+        write_graph(folder / "model.onnx", case.shape)
         yield Wild(case.name, folder, _encoded(case.pictures), 0, expected, "image")
 
 
@@ -83,6 +84,15 @@ def wild_families(place: Path) -> Iterator[Wild]:
     for index, case in enumerate([*families.TEXT_CASES, *families.TOWER_CASES]):
         folder = families.write_text(case, place / f"family-{index}")
         yield Wild(case.name, folder, tuple(families.TEXTS), _longest(families.TEXTS), library[case.name])
+    hub = next(nomic.mutations()).write(place / "nomic")
+    plain = tuple(families.TEXTS)
+    yield Wild("nomic in the hub's spelling", hub, plain, _longest(plain), np.load(DATA / "zoo" / "nomic.npz")["whole"])
+    spelled = np.load(DATA / "zoo" / "siglip.npz")
+    said = [i for i, text in enumerate(siglip.TEXTS) if text]
+    inputs = tuple(siglip.TEXTS[i] for i in said)
+    for index, words in enumerate(siglip.CASES):
+        folder = words.write(place / f"siglip-{index}")
+        yield Wild(f"siglip {words.name}", folder, inputs, _longest(inputs), spelled[words.name][said])
     for index, shown in enumerate(families.PICTURE_CASES):
         folder = families.write_picture(shown, place / f"tower-{index}")
         yield Wild(shown.name, folder, _encoded(families.PICTURES), 0, library[shown.name], "image")

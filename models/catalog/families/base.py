@@ -29,6 +29,10 @@ class Family(ABC):
             settings: what ``settings`` returned.
         """
 
+    def tokenizer_file(self, folder: ModelFolder) -> str:  # noqa: ARG002 - other families look at it
+        """The file that turns texts into token ids, of those that lie beside config.json in ``folder``."""
+        return "tokenizer.json"
+
     @abstractmethod
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """``config`` of the catalogue entry, read from the files of ``folder``.

@@ -9,6 +9,7 @@ import onnx
 from models.catalog.families.base import Family
 from models.catalog.folder import ModelFolder
 from models.catalog.picture_files import preparation_in
+from models.catalog.siglip_words import FILE, siglip_words
 from models.catalog.special_tokens import padding_token
 from models.catalog.tower_config import require_tower, tower_of
 from models.catalog.towers import tower_folder
@@ -16,8 +17,10 @@ from models.errors import ArtifactError
 from models.graph.linear import Linear, Weights
 from models.graph.siglip import SiglipConfig, build_text, build_vision
 from models.inputs.preparation import Preparation
+from models.inputs.siglip_words import FILE as WORDS
 
 PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
+OWN = "SiglipTokenizer"
 
 
 class SiglipVision(Family):
@@ -59,23 +62,46 @@ class SiglipText(Family):
         """The dimensions of the space that both towers share."""
         return SiglipConfig.text(tower_of(config, "text")).projection
 
+    def tokenizer_file(self, folder: ModelFolder) -> str:
+        """SentencePiece's file for SigLIP's own class, which reads no other."""
+        if _tokenizer_class(folder) != OWN:
+            return "tokenizer.json"
+        if not folder.has(WORDS):
+            raise ArtifactError(
+                f"{folder.path} lacks {WORDS}, from which {OWN} reads its words. Put it there; or, if tokenizer.json makes "
+                f"lower case of texts and takes out punctuation itself, set tokenizer_class to {PLAIN[0]!r} in {FILE}"
+            )
+        return WORDS
+
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
         """The longest input, in tokens, and what shorter ones are filled up with."""
         require_tower(config, "text")
         folder = tower_folder(folder)
-        kind = folder.json("tokenizer_config.json").get("tokenizer_class")
-        if kind not in PLAIN:
-            raise ArtifactError(
-                f"tokenizer_config.json: tokenizer_class is {kind!r}; SigLIP's own classes lower-case texts and take out "
-                "punctuation before tokenizer.json sees them. Put that into the normalizer of tokenizer.json, and set "
-                f"tokenizer_class to {PLAIN[0]!r}"
-            )
+        longest = SiglipConfig.text(tower_of(config, "text")).positions
+        if _tokenizer_class(folder) == OWN:
+            return {"max_sequence_length": longest, **siglip_words(folder, longest)}
         fill = padding_token(folder)
         folder.note("filled up with", fill, "tokenizer_config.json")
-        return {"max_sequence_length": SiglipConfig.text(tower_of(config, "text")).positions, "fill": fill}
+        return {"max_sequence_length": longest, "fill": fill}
 
     def build(
         self, config: dict[str, Any], weights: Weights, linear: Linear, settings: dict[str, Any]
     ) -> onnx.ModelProto:
         """From token ids to the unit vector."""
         return build_text(SiglipConfig.text(tower_of(config, "text")), weights, linear, settings["fill"])
+
+
+def _tokenizer_class(folder: ModelFolder) -> str:
+    """The class by which transformers would read the folder's tokenizer.
+
+    Raises:
+        ArtifactError: it is one that is not served.
+    """
+    said = folder.json(FILE).get("tokenizer_class")
+    kind = OWN if said is None and folder.json("config.json").get("model_type") == "siglip" else said
+    if kind not in (*PLAIN, OWN):
+        raise ArtifactError(
+            f"{FILE}: tokenizer_class is {said!r:.80}, which may change texts before tokenizer.json sees them; served are "
+            f"{OWN} with its {WORDS}, and {' and '.join(PLAIN)}. If tokenizer.json says all, set {PLAIN[0]!r}"
+        )
+    return str(kind)
