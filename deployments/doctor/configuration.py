@@ -14,7 +14,8 @@ from deployments.cluster.ports import holder, port_taken
 from deployments.cluster.serve_file import ServeConfig
 from deployments.doctor.finding import Check, Finding
 from models.catalog.catalog import Catalog
-from models.catalog.store import is_synthetic, kept_artifact
+from models.catalog.record import is_synthetic
+from models.catalog.store import kept_artifact
 from models.http_client import outward
 
 HUB = "https://huggingface.co"

@@ -16,7 +16,7 @@ from deployments.cluster.start_environment import own_token
 from deployments.doctor.finding import Check, Finding
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.ray_version import PINNED
-from models.catalog.catalog import store
+from models.catalog.paths import store
 from models.engine.openvino import bf16_refusal
 from models.engine.saturation import saturates
 

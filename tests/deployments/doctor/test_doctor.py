@@ -19,7 +19,7 @@ from deployments.auth.api_keys import new_key
 from deployments.auth.key_file import FILE_VARIABLE, changing
 from deployments.cli.main import app
 from deployments.cluster.ports import free_port
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.deployments.http.service import application, serving
 
 Findings = list[dict[str, str]]
