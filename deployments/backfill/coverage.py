@@ -124,7 +124,7 @@ def hash_of(reference: str, url: str | None) -> str:
         from deployments.backfill.model import Wanted, artifact_of
 
         return artifact_of(Wanted(reference, "development")).hash
-    from deployments.operator.service import served_versions
+    from deployments.operator.served import served_versions
 
     entries = {entry["id"]: entry for entry in served_versions(url)}
     Catalog.load().find(reference)

@@ -10,7 +10,7 @@ import numpy as np
 
 from deployments.backfill.expectation import Expectation, golden_items
 from deployments.backfill.identity import Identity
-from deployments.operator.service import Entry, credentials, served_versions
+from deployments.operator.served import Entry, credentials, served_versions
 from models.catalog.model_spec import ModelSpec
 from models.errors import JobError
 from models.http_client import direct

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from deployments.doctor.finding import Check
 
 MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("wrong", "bold red")}
 
@@ -20,10 +24,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="the findings as one JSON document")] = False,
 ) -> None:
     """Look at this machine and a configuration, or at a running service, and say what is wrong and what to do."""
-    from deployments.doctor import configuration, machine, service
     from deployments.doctor.finding import looked
 
-    checks = service.checks(url) if url else {**machine.CHECKS, **configuration.checks(config)}
+    checks = _of_service(url) if url else _of_this_machine(config)
     console, found = Console(), []
     for about, check in checks.items():
         for finding in looked(about, check):
@@ -36,3 +39,15 @@ def doctor(
         print(json.dumps([asdict(finding) for finding in found], indent=1))
     if any(finding.level == "wrong" for finding in found):
         raise typer.Exit(1)
+
+
+def _of_service(url: str) -> Mapping[str, Check]:
+    from deployments.doctor import service
+
+    return service.checks(url)
+
+
+def _of_this_machine(config: Path | None) -> Mapping[str, Check]:
+    from deployments.doctor import configuration, machine
+
+    return {**machine.CHECKS, **configuration.checks(config)}

@@ -35,7 +35,7 @@ def status(
 ) -> None:
     """Show what a running service serves: versions, states, hashes, shares, replicas, rates, latencies, errors."""
     from deployments.cli.status_table import table
-    from deployments.operator.service import served_versions, traffic_stats
+    from deployments.operator.served import served_versions, traffic_stats
 
     console = Console()
     if not console.is_terminal:
@@ -70,7 +70,7 @@ def status(
 def _look(url: str, looks: deque[tuple[float, Mapping[str, TrafficStats]]]) -> RenderableType:
     """One more table, with rates over the last ``WINDOW_S`` seconds; a line that says so where nothing answers."""
     from deployments.cli.status_table import table
-    from deployments.operator.service import served_versions, traffic_stats
+    from deployments.operator.served import served_versions, traffic_stats
     from deployments.operator.traffic_stats import TrafficStats
 
     try:

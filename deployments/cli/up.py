@@ -80,7 +80,7 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float)
     The Ray's nodes get the models; this machine may lack their files and never needs them.
     """
     from deployments.cluster.serve_api import ClusterError, ServeApi
-    from deployments.operator.service import served_versions
+    from deployments.operator.served import served_versions
 
     if not address.startswith(("http://", "https://")):
         raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from deployments.doctor.finding import Check, Finding
-from deployments.operator.service import served_versions
+from deployments.operator.served import served_versions
 
 ROLLBACK = "`embedserve rollback` undoes the change; the replica's log says more"
 

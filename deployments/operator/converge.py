@@ -14,7 +14,7 @@ from deployments.config.routes import shares
 from deployments.contract.reason import ReasonCode
 from deployments.operator.document import Document, gateway, gateway_name, split
 from deployments.operator.lock import SETTLE_S, Claim, require_ours
-from deployments.operator.service import Entry
+from deployments.operator.served import Entry
 from deployments.operator.target import Target
 from models.errors import EmbedserveError, UnavailableError
 

@@ -11,7 +11,7 @@ import yaml
 from deployments.config.routes import shares
 from deployments.operator.document import Document, encoders, gateway, user_config
 from deployments.operator.plan import visible
-from deployments.operator.service import Entry
+from deployments.operator.served import Entry
 
 
 def drift(manifest: Document, running: Document) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from deployments.operator.service import Entry
+from deployments.operator.served import Entry
 from models.catalog.artifact import Artifact, open_artifact, with_shrinking
 from models.catalog.catalog import Catalog
 from models.catalog.download import Reporter

@@ -1,30 +1,23 @@
-"""A running service as commands see it: through Serve's REST API, and through its own API."""
+"""A running service as commands change it, through Serve's REST API."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx2
-
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from deployments.config.old_import_paths import refuse_old_paths
 from deployments.operator import lock
 from deployments.operator.document import Document, from_details
-from deployments.operator.traffic_stats import TrafficStats, parse
-from models.errors import ForbiddenError, UnavailableError
-from models.http_client import direct
+from deployments.operator.served import Entry, served_versions
+from models.errors import UnavailableError
 
-TIMEOUT_S = 15.0
-KEY_VARIABLE = "EMBEDSERVE_API_KEY"  # and no option: every user of the machine can read command lines
 RETRY_S = 0.5
 T = TypeVar("T")
-Entry = dict[str, Any]  # a version as /v1/models describes it
 
 
 class RunningService:
@@ -107,41 +100,3 @@ def _patiently(step: Callable[[], T], patience_s: float) -> T:
             if time.monotonic() >= deadline:
                 raise
         time.sleep(RETRY_S)
-
-
-def credentials() -> dict[str, str]:
-    """The header with the operator's API key; none where the environment has no key."""
-    key = os.environ.get(KEY_VARIABLE)
-    return {"authorization": f"Bearer {key}"} if key else {}
-
-
-def served_versions(url: str) -> list[Entry]:
-    """The entries of ``/v1/models``. A new connection each time, so that the replicas take turns.
-
-    Raises:
-        ForbiddenError: the service asks for an API key, and the one in the environment does not do.
-        UnavailableError: nothing answers at ``url``, or something else than this service.
-    """
-    try:
-        with direct(timeout=TIMEOUT_S) as client:
-            answer = client.get(f"{url.rstrip('/')}/v1/models", headers=credentials())
-        if answer.status_code in (401, 403):
-            raise ForbiddenError(f"{url} asks for an API key; {KEY_VARIABLE} must hold one", code="invalid_api_key")
-        answer.raise_for_status()
-        entries: list[Entry] = answer.json()["data"]
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise UnavailableError(
-            f"no service answers at {url}: {error}; --url says where it is, `make run` starts one"
-        ) from error
-    return entries
-
-
-def traffic_stats(url: str) -> dict[str, TrafficStats]:
-    """What each version counted; empty when the service exports nothing of the kind, or not to this API key."""
-    try:
-        with direct(timeout=TIMEOUT_S) as client:
-            answer = client.get(f"{url.rstrip('/')}/metrics", headers=credentials())
-        answer.raise_for_status()
-        return parse(answer.text)
-    except (httpx2.HTTPError, ValueError):
-        return {}

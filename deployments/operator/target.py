@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from deployments.operator.document import Document
 from deployments.operator.lock import Claim
-from deployments.operator.service import Entry
+from deployments.operator.served import Entry
 
 
 class Target(Protocol):

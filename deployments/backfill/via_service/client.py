@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.live_service import written
 from deployments.backfill.via_service.lane import Lane
-from deployments.operator.service import credentials
+from deployments.operator.served import credentials
 from models.errors import ForbiddenError, InputError, JobError
 from models.http_client import direct
 from models.modalities.base import Item

@@ -23,7 +23,7 @@ from deployments.operator.kube.events import announce
 from deployments.operator.kube.history import ELSEWHERE, History, Revision
 from deployments.operator.lock import Claim, OvertakenError
 from deployments.operator.plan import BOOKKEEPING
-from deployments.operator.service import Entry, served_versions
+from deployments.operator.served import Entry, served_versions
 from models.errors import ConfigError, EmbedserveError, UnavailableError
 from models.yaml_edit import edit
 

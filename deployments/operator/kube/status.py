@@ -9,7 +9,7 @@ from deployments.cluster.applications import main_deployments
 from deployments.config.names import application_name
 from deployments.config.routes import shares
 from deployments.operator.document import Document, gateway
-from deployments.operator.service import Entry
+from deployments.operator.served import Entry
 
 
 def obstacle(service: Mapping[str, Any]) -> str:

@@ -20,6 +20,17 @@ def test_help_waits_for_nothing_that_only_a_command_needs() -> None:
     assert {name for name in json.loads(done.stdout) if name in SLOW} == set()
 
 
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_a_command_that_only_asks_the_service_does_without_ray_whose_import_takes_seconds(command: str) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from deployments.cli.main import app; "
+        "CliRunner().invoke(app, sys.argv[1:]); print('ray' in sys.modules, 'httpx2' in sys.modules)"
+    )
+    words = [*command.split(), "--url", "http://127.0.0.1:9"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "False True"
+
+
 @pytest.mark.parametrize(
     ("room", "commands"),
     [("cli", SERVICE), ("cli.models", MODELS), ("cli.keys", KEYS)],

@@ -53,7 +53,7 @@ def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
         with httpx2.Client(base_url=url, timeout=10, trust_env=False) as client:
             yield client
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True  # nobody waits for what is still open
         thread.join()
 
 
