@@ -17,7 +17,7 @@ const CHARTS = [
   ["p99", (point) => point.p99, milliseconds],
   ["errors/s", (point) => point.errors, (value) => value.toFixed(1)],
   ["refused/s", (point) => point.refused, (value) => value.toFixed(1)],
-  ["from the cache", (point) => point.hits, percent],
+  ["cached", (point) => point.hits, percent],
   ["waiting inputs", (point) => point.queue, (value) => String(Math.round(value))],
 ];
 
