@@ -30,7 +30,7 @@ class MediaTypeError(InputError):
 
 
 class ContentEncodingError(MediaTypeError):
-    """The request's body is compressed, which no route accepts."""
+    """The request's body is compressed in a way that no route accepts."""
 
 
 class AuthenticationError(EmbedserveError):
@@ -54,7 +54,7 @@ class ModelNotFoundError(EmbedserveError):
 class UnavailableError(EmbedserveError):
     """No capacity, or no replica of the version is ready; the caller may try again after ``retry_after_s`` seconds."""
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: float = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -23,7 +23,7 @@ from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCa
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.numerics_agreement import Agreement
 from deployments.encoder.prepare_pool import PreparePool
-from deployments.encoder.preparing import Decoders, prepare_here
+from deployments.encoder.preparing import Decoders, cut_of, prepare_here
 from deployments.observability import tracing
 from deployments.observability.encoder_metrics import EncoderMetrics
 from deployments.rpc.server import CALLS, Endpoint, Server
@@ -116,6 +116,7 @@ class Encoder:
             max_tokens=embedder.max_tokens,
             swap_error=self._slot.swap_error,
             mixed=loaded.mixed,
+            prompts=embedder.prompts,
         )
 
     async def check_health(self) -> None:
@@ -163,6 +164,7 @@ class Encoder:
         errors = {i: _item_error(row) for i, row in enumerate(prepared) if isinstance(row, InputError)}
         rows = [row for row in prepared if not isinstance(row, InputError)]
         embedder = loaded.embedder
+        cut = await cut_of(self._threads, embedder, items, prepared)
         tokens = [0 if isinstance(row, InputError) else embedder.tokens(row) for row in prepared]
         vectors = np.zeros((len(items), self._spec.dimensions), np.float32)
         if rows:
@@ -173,7 +175,7 @@ class Encoder:
             vectors[good] = await self._batcher.embed(call)
             errors.update((good[row], why) for row, why in call.failed.items())
         return EncodeReply(
-            loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s)
+            loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s, cut)
         )
 
     def _note(self, run: Run) -> None:

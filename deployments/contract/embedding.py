@@ -44,6 +44,8 @@ class Embedding:
     vector: NDArray[np.float32]  # [dimensions], of unit length; may be a row of its batch
     tokens: int  # of the item; 0 for images
     label: Label
+    # Characters of its text, or ids of its list, that lie behind where the model stops reading; None: nobody said.
+    cut: int | None = 0
 
 
 Outcome = Embedding | ItemError  # what one item came to

@@ -24,6 +24,7 @@ class ModelInfo:
     max_tokens: int | None = None
     swap_error: str | None = None  # why the last asked-for artifact does not serve, for everybody: no paths
     mixed: bool = False  # replicas of several numerics classes may serve it
+    prompts: tuple[str, ...] = ()  # names of those that its configuration has
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Take what another process pickled; one of an earlier release knows the first fields alone."""

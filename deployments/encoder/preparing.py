@@ -14,7 +14,7 @@ from deployments.contract.items import Item
 from deployments.encoder.prepare_pool import PreparePool
 from deployments.observability.logging import logger
 from models.errors import LimitError, UnavailableError
-from models.modalities.base import Preparation, Prepared
+from models.modalities.base import Embedder, Preparation, Prepared
 
 GROUP = 2  # pictures in one call: half as many calls as with one each, and a picture waits behind at most one other
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
@@ -29,6 +29,18 @@ async def prepare_here(pool: PreparePool, prepare: Preparation, items: Sequence[
         return await pool.prepare(prepare, items)
     parts = await asyncio.gather(*(pool.prepare(prepare, [item]) for item in items))
     return [prepared for part in parts for prepared in part]
+
+
+async def cut_of(
+    pool: PreparePool, embedder: Embedder, items: Sequence[Item], rows: Sequence[Prepared]
+) -> tuple[tuple[int, int], ...]:
+    """Each item that is longer than the model reads, with how much of it lies behind: characters of a text, ids of a list."""
+    full = embedder.full(rows)
+    if not full:
+        return ()
+    suspects = [items[i] for i in full]
+    amounts = await asyncio.wrap_future(pool.submit(lambda: embedder.behind(suspects)))
+    return tuple((i, amount) for i, amount in zip(full, amounts, strict=True) if amount)
 
 
 class Decoders:

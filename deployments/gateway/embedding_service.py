@@ -19,7 +19,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.image_fetch.fetcher import Fetcher
-from deployments.gateway.input_validation import checked_dimensions, checked_items
+from deployments.gateway.input_validation import check_prompt, checked_dimensions, checked_items, refuse_cut
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.rate_limit import RateLimiter
@@ -29,11 +29,12 @@ from deployments.gateway.turns import SLICE, Turns
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD
-from models.errors import DeadlineError
+from models.errors import DeadlineError, InputError
 from models.modalities import MODALITIES
 
 CacheState = Literal["hit", "miss", "partial"]
 ITEM_BYTES = 1024  # of an item on its way: itself, its key, whoever waits for it, its part of a call
+UNIT = 1e-3  # that a length may be off 1
 DIMENSION_BYTES = 16  # of a vector until it is part of an answer: as a number, as a row, as base64 twice or as digits
 
 
@@ -50,6 +51,12 @@ class EmbedRequest:
     client: str | None = None  # the name of its API key: whose rate it counts against
     bulk: bool = False  # nobody waits for it: it lets others pass
     param: str = "input"  # the field that errors name
+    truncate: bool = True  # False: what is longer than the model reads is refused
+    normalize: bool | None = (
+        None  # whether vectors must have length 1, or must be as the model makes them; None: they need not
+    )
+    prompt: str | None = None  # a named prompt, or what kind of input it is
+    modality: str | None = None  # of the items, where the request says it; None: whatever the model takes
     vocabulary: TokenVocabulary | None = None  # whose token ids the items are; None: as the configuration says
     # Told how many bytes a long list takes until its answer is made; raises UnavailableError where there is no room for them.
     room: Callable[[int], None] | None = None
@@ -63,6 +70,8 @@ class EmbedResult:
     vectors: NDArray[np.float32]  # [n, dimensions]
     tokens: int
     cache: CacheState
+    cut: int = 0  # items of which the model did not read everything
+    behind: int = 0  # characters of them, or ids, that it did not read
 
 
 class EmbeddingService:
@@ -93,6 +102,12 @@ class EmbeddingService:
         version = self.registry.resolve(request.model, request.key, request.headers)
         labels = (version.model, version.version)
         start = time.perf_counter()
+        if request.modality is not None and request.modality != version.modality:
+            raise InputError(
+                f"{version.reference} embeds {MODALITIES[version.modality].noun}; it takes no inputs of {request.modality!r:.40}",
+                param=request.param,
+                code="wrong_modality",
+            )
         record = RECORD.get()
         if record is not None:
             record.model, record.version, record.items, record.bulk = *labels, len(request.items), request.bulk
@@ -118,9 +133,12 @@ class EmbeddingService:
                 sent = await self._own_items(request, info)
                 items = checked_items(sent, request.param, info, limits)
                 dimensions = checked_dimensions(request.dimensions, info.dimensions)
+                check_prompt(request.prompt, info)
                 found, cached = await self._source.find(
                     version, info, items, limits, param=request.param, bulk=request.bulk
                 )
+                if not request.truncate:
+                    refuse_cut(found, request.param, info)
                 vectors = await self._stacked(found)
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
@@ -128,11 +146,15 @@ class EmbeddingService:
         self._copy_to_shadows(request, version, items, vectors)
         if dimensions < info.dimensions:
             vectors = _shortened(vectors, dimensions)
+        if request.normalize is not None:
+            vectors = of_length_one(vectors, wanted=request.normalize)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
         label = found[0].label if not info.mixed else _of_all(found)
         if label.model != version.reference:  # another version that serves the same artifact computed it
             label = replace(label, model=version.reference)
-        return EmbedResult(label, vectors, sum(one.tokens for one in found), state)
+        result = EmbedResult(label, vectors, sum(one.tokens for one in found), state)
+        cut = [one.cut for one in found if one.cut]
+        return replace(result, cut=len(cut), behind=sum(cut)) if cut else result
 
     async def _own_items(self, request: EmbedRequest, info: ModelInfo) -> Sequence[Item]:
         """The items as the model takes them: pictures that are named by URL are fetched, foreign token ids become texts."""
@@ -192,6 +214,18 @@ def _of_all(found: Sequence[Embedding]) -> Label:
     """The label of vectors of one artifact, whose numerics classes may differ: it names all of them."""
     classes = sorted({one.label.numerics for one in found})
     return replace(found[0].label, numerics=", ".join(classes)) if len(classes) > 1 else found[0].label
+
+
+def of_length_one(vectors: NDArray[np.float32], *, wanted: bool) -> NDArray[np.float32]:
+    """Vectors of length 1 where a request wants that.
+
+    Raises:
+        InputError: it wants them as they are before, and the model makes none such.
+    """
+    unit = bool(np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT))
+    if unit and not wanted:
+        raise InputError("normalize: this model's vectors have length 1; leave it out, or say true", param="normalize")
+    return vectors if unit or not wanted else _shortened(vectors, vectors.shape[1])
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployments.config.limits import Limits
+from deployments.contract.embedding import Embedding
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from models.errors import InputError, LimitError
@@ -50,6 +51,41 @@ def refusal(item: Item, modality: str, limits: Limits) -> ItemError | None:
     """
     error = MODALITIES[modality].refusal(item, limits)
     return None if error is None else ItemError(str(error), error.code, limit=isinstance(error, LimitError))
+
+
+def check_prompt(prompt: str | None, info: ModelInfo) -> None:
+    """Refuse a named prompt, or a kind of input, that would have to change the vectors and does not.
+
+    A model whose configuration has no prompts embeds every kind of input alike.
+
+    Raises:
+        InputError: the model has prompts.
+    """
+    if prompt is not None and info.prompts:
+        raise InputError(
+            f"input_type and prompt_name are not offered for this model yet, whose prompts are {', '.join(info.prompts)}; "
+            "write the prompt before each text",
+            param="input_type",
+        )
+
+
+def refuse_cut(found: Sequence[Embedding], param: str, info: ModelInfo) -> None:
+    """Refuse a request that may not be cut and was.
+
+    Raises:
+        InputError: names the first item that is longer than the model reads, and by how much.
+    """
+    for index, one in enumerate(found):
+        unknown = one.cut is None and one.tokens >= (info.max_tokens or 0)  # an encoder of an earlier release
+        if one.cut or unknown:
+            where = f"{param}[{index}]" if len(found) > 1 else param
+            behind = f"{one.cut} characters (or token ids)" if one.cut else "something"
+            raise InputError(
+                f"{where} is too long: this model reads {info.max_tokens} tokens, and {behind} of it would not be read; shorten it, "
+                "or let it be cut with truncate: true",
+                param=where,
+                code="input_too_long",
+            )
 
 
 def checked_dimensions(dimensions: int | None, full: int) -> int:

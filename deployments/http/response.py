@@ -18,6 +18,22 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Response(_json(body), status, headers, "application/json")
 
 
+async def rows_json(entries: Callable[[NDArray[Any], int], Any], vectors: NDArray[Any], turns: Turns) -> Any:
+    """Something for each vector as a value in a body, made a slice at a time where they are many.
+
+    Args:
+        entries: makes it of vectors [n, dimensions], of which the first is the ``start``-th: a list or an array.
+        vectors: of a result.
+        turns: of long lists.
+    """
+    if len(vectors) <= SLICE:
+        return entries(vectors, 0)
+    parts = []
+    async for part in turns.slices(len(vectors)):
+        parts.append(_json(entries(vectors[part], part.start))[1:-1])
+    return orjson.Fragment(b"".join((b"[", b",".join(parts), b"]")))
+
+
 async def list_response(
     body: dict[str, Any],
     into: dict[str, Any],
@@ -34,17 +50,8 @@ async def list_response(
         result: the vectors.
         turns: of long lists.
     """
-    headers, vectors = origin_headers(result), result.vectors
-    if len(vectors) <= SLICE:
-        into["data"] = entries(vectors, 0)
-        return json_response(body, headers=headers)
-    into["data"] = []
-    before, after = _json(body).split(b'"data":[]')  # in strings, quotes stand behind backslashes
-    parts = []
-    async for part in turns.slices(len(vectors)):
-        parts.append(_json(entries(vectors[part], part.start))[1:-1])
-    content = b"".join((before, b'"data":[', b",".join(parts), b"]", after))
-    return Response(content, 200, headers, "application/json")
+    into["data"] = await rows_json(entries, result.vectors, turns)
+    return json_response(body, headers=origin_headers(result))
 
 
 def _json(body: Any) -> bytes:
@@ -54,6 +61,9 @@ def _json(body: Any) -> bytes:
 def origin_headers(result: EmbedResult) -> dict[str, str]:
     """What every answer that carries vectors says of their origin."""
     headers = {"x-model": result.label.model, "x-model-hash": result.label.hash, "x-cache": result.cache}
+    if result.cut:
+        headers["x-truncated"] = str(result.cut)
+        headers["x-truncated-by"] = str(result.behind)
     if result.label.numerics:
         headers["x-model-numerics"] = result.label.numerics
     if result.label.synthetic:

@@ -14,7 +14,7 @@ from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 
-FORMAT: Final = 5  # gateways call only encoders of the same format, others through Serve's handle
+FORMAT: Final = 6  # gateways call only encoders of the same format, others through Serve's handle
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
 

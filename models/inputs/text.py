@@ -57,6 +57,7 @@ class TextTokenizer:
         if len(empty) < (2 if words is None else 1):
             raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
         self._start, self._end = empty[:-1][:1], empty[-1]
+        self._added = len(self._start) + 1
         self._words = words
         self._prompt = prompt
         self._prompt_ids = self._tokenizer.encode(prompt).ids[1:-1] if prompt else []
@@ -86,6 +87,33 @@ class TextTokenizer:
             left, length = [i for i in left if i not in rows], length * GROWTH
         return [rows[i] for i in range(len(texts))]
 
+    def behind(self, item: str | Sequence[int]) -> int:
+        """How much of an item lies behind its last token that is kept: characters of a text, ids of a list.
+
+        Only as much of a text is read as is needed, however long it is. What has no tokens, such as spaces at its end, is not
+        missing.
+        """
+        if not isinstance(item, str):
+            return max(0, len(self._prompt_ids) + len(self._inner(item)) - (self.max_length - self._added))
+        text, length = self._prompt + item, self._enough
+        if self._words is not None:
+            text = self._words(text)
+        while True:
+            part = self._cut.beginning(text, length)
+            encoding = self._tokenizer.encode(part)
+            if len(encoding.ids) == self.max_length or len(part) == len(text):
+                break
+            length *= GROWTH
+        read = max((end for _, end in encoding.offsets), default=0)
+        rest = text[read:]
+        if not encoding.overflowing and not self._holds_tokens(rest):
+            return 0
+        return min(len(rest), len(item))
+
+    def _holds_tokens(self, text: str) -> bool:
+        text = text.strip()
+        return bool(text) and len(self._tokenizer.encode(text[: self._enough]).ids) > self._added
+
     def _ids(self, texts: Sequence[str]) -> list[Ids]:
         try:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
@@ -109,13 +137,17 @@ class TextTokenizer:
                 f"{self.vocabulary - 1}); send text, or ids made by this model's own tokenizer",
                 code="token_out_of_vocabulary",
             )
+        inner = [*self._prompt_ids, *self._inner(ids)][: self.max_length - self._added]
+        return np.array([*self._start, *inner, self._end], np.int32)
+
+    def _inner(self, ids: Sequence[int]) -> list[int]:
+        """Ids without start and end tokens, where they have them."""
         inner = list(ids)
         if inner[:1] == self._start:
             inner = inner[len(self._start) :]
         if inner and inner[-1] == self._end:
             inner = inner[:-1]
-        inner = [*self._prompt_ids, *inner][: self.max_length - 1 - len(self._start)]
-        return np.array([*self._start, *inner, self._end], np.int32)
+        return inner
 
 
 def _require_unicode(text: str) -> None:

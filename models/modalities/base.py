@@ -130,6 +130,22 @@ class Embedder(ABC):
         """The share of padding, 0 to 1, when these rows run together; None for a modality that pads nothing."""
         return None
 
+    def full(self, rows: Sequence[Prepared]) -> list[int]:  # noqa: ARG002 - for modalities that cut what is too long
+        """Which rows hold as much as one can, so that something of their items may be missing."""
+        return []
+
+    def behind(self, items: Sequence[Item]) -> list[int]:
+        """How much of each item lies behind where the model stops reading: characters of a text, ids of a list.
+
+        Asked only for items whose rows are full.
+        """
+        return [0] * len(items)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Names of the prompts that its configuration has."""
+        return ()
+
     @property
     def vocabulary(self) -> int | None:
         """Number of token ids that the model knows; None for a model without token ids."""

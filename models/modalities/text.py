@@ -121,6 +121,7 @@ class TextEmbedder(Embedder):
         self.engine = Engine(artifact.graph, options, buckets=partial(buckets, longest=config.max_sequence_length))
         require_modality(self.engine, "text", artifact.graph)
         self.pooling = config.poolings[0]
+        self._prompts = tuple(name for name, text in config.prompts.items() if text)
         self.unit = config.normalize
         self.tokenizer = TextTokenizer(
             artifact.tokenizer,
@@ -167,6 +168,20 @@ class TextEmbedder(Embedder):
     def padding(self, rows: Sequence[Row]) -> float | None:
         """The share of padding in a batch, 0 to 1."""
         return padding([len(row) for row in rows])
+
+    def full(self, rows: Sequence[Prepared]) -> list[int]:
+        """Those with as many tokens as the model reads."""
+        most = self.tokenizer.max_length
+        return [i for i, row in enumerate(rows) if not isinstance(row, InputError) and len(row) == most]
+
+    def behind(self, items: Sequence[Item]) -> list[int]:
+        """Characters of texts and ids of lists behind the last token that the model reads."""
+        return [self.tokenizer.behind(item) for item in items if not isinstance(item, bytes)]
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Names of the prompts of its configuration that say something."""
+        return self._prompts
 
     @property
     def vocabulary(self) -> int | None:

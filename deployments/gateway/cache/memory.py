@@ -52,7 +52,7 @@ class MemoryCache:
             return
         label = self._labels.setdefault(embedding.label, embedding.label)
         # A row of a batch would keep the whole batch alive.
-        self._embeddings[key] = Embedding(embedding.vector.copy(), embedding.tokens, label)
+        self._embeddings[key] = Embedding(embedding.vector.copy(), embedding.tokens, label, embedding.cut)
         self._used_bytes += size
         self._trim()
 

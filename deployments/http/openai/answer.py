@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.requests import Request
 from starlette.responses import Response
 
-from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbedResult
 from deployments.gateway.turns import Turns
-from deployments.http.response import list_response
-from models.errors import InputError
+from deployments.http.fields import Wanted
+from deployments.http.headers import header_of
+from deployments.http.outputs import as_asked, rows_of
+from deployments.http.response import list_response, origin_headers
 
-Encoding = Literal["float", "base64"]
-
-
-def encoding_of(value: Any) -> Encoding:
-    """Check ``encoding_format``.
-
-    Raises:
-        InputError: neither float nor base64.
-    """
-    if value is None or value == "float":
-        return "float"
-    if value == "base64":
-        return "base64"
-    raise InputError(f"encoding_format must be 'float' or 'base64', not {short_repr(value)}", param="encoding_format")
+RAW = "application/octet-stream"
 
 
-async def embedding_response(result: EmbedResult, encoding: Encoding, turns: Turns) -> Response:
-    """The answer to ``POST /v1/embeddings``."""
+async def embedding_response(request: Request, result: EmbedResult, wanted: Wanted, turns: Turns) -> Response:
+    """The answer to ``POST /v1/embeddings``: JSON, or the bytes alone where the request accepts those."""
+    if (header_of(request, b"accept") or "").partition(";")[0].strip().lower() == RAW:
+        return raw_response(result, wanted)
 
     def entries(vectors: NDArray[np.float32], start: int) -> list[Any]:
-        rows: list[Any] = _base64(vectors) if encoding == "base64" else list(vectors)
+        rows = rows_of(vectors, wanted.dtype, wanted.encoding)
         return [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows, start)]
 
     body = {
         "object": "list",
+        # Mistral's client demands one. The artifact's, so that equal requests have equal answers; x-request-id names the request.
+        "id": f"embd-{result.label.hash[:24]}",
         "model": result.label.model,
         "data": None,
         "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
@@ -47,5 +39,8 @@ async def embedding_response(result: EmbedResult, encoding: Encoding, turns: Tur
     return await list_response(body, body, entries, result, turns)
 
 
-def _base64(vectors: NDArray[np.float32]) -> list[str]:
-    return [base64.b64encode(row.astype("<f4", copy=False).tobytes()).decode("ascii") for row in vectors]
+def raw_response(result: EmbedResult, wanted: Wanted) -> Response:
+    """The numbers alone, row by row, little-endian; headers say how many a row has and what they are."""
+    numbers = as_asked(result.vectors, wanted.dtype)
+    headers = {"x-dimensions": str(numbers.shape[1]), "x-output-dtype": wanted.dtype, **origin_headers(result)}
+    return Response(numbers.tobytes(), 200, headers, RAW)

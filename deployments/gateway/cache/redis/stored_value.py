@@ -11,15 +11,21 @@ import numpy as np
 from deployments.contract.embedding import Embedding, Label
 
 HEADER = struct.Struct("<III")  # CRC-32 of the key and all that follows, tokens, flags
-PREFIX = b"embedserve:1:"  # counted up whenever the bytes of a value change their meaning
+PREFIX = b"embedserve:2:"  # counted up whenever the bytes of a value change their meaning
 CRC_BYTES = 4
 SYNTHETIC = 1  # flag: the weights were random
+SAID = 2  # flag: it is known what of the input lies behind the cut, which then stands in the other bits
+CUT_BITS = 2
+MOST_CUT = 2**30 - 1
 
 
 def packed(key: bytes, embedding: Embedding) -> bytes:
     """Header, then the vector as little-endian float32."""
     vector = embedding.vector.astype("<f4", copy=False).tobytes()
-    body = HEADER.pack(0, embedding.tokens, SYNTHETIC * embedding.label.synthetic)[CRC_BYTES:] + vector
+    flags = SYNTHETIC * embedding.label.synthetic
+    if embedding.cut is not None:
+        flags |= SAID | min(embedding.cut, MOST_CUT) << CUT_BITS
+    body = HEADER.pack(0, embedding.tokens, flags)[CRC_BYTES:] + vector
     return zlib.crc32(key + body).to_bytes(CRC_BYTES, "little") + body
 
 
@@ -42,7 +48,10 @@ def unpacked(key: bytes, value: bytes, label: Label, dimensions: int) -> Embeddi
         return None
     vector = np.frombuffer(value, "<f4", offset=HEADER.size).astype(np.float32, copy=False)
     synthetic = bool(flags & SYNTHETIC)
-    return Embedding(vector, tokens, label if label.synthetic == synthetic else replace(label, synthetic=synthetic))
+    cut = flags >> CUT_BITS if flags & SAID else None
+    return Embedding(
+        vector, tokens, label if label.synthetic == synthetic else replace(label, synthetic=synthetic), cut
+    )
 
 
 def server_key(key: bytes) -> bytes:

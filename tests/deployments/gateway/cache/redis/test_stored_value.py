@@ -58,3 +58,14 @@ def test_damaged_bytes_are_no_embedding(value: bytes) -> None:
 def test_a_vector_of_other_dimensions_is_no_embedding() -> None:
     assert unpacked(KEY, VALUE, LABEL, 7) is None
     assert unpacked(KEY, VALUE, LABEL, 9) is None
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(None, None), (0, 0), (1, 1), (200_000, 200_000), (2**40, 2**30 - 1)])
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_what_the_model_did_not_read_is_kept_beside_the_vector(
+    cut: int | None, kept: int | None, synthetic: bool
+) -> None:
+    label = Label("m@1", "h", synthetic)
+    found = unpacked(b"key", packed(b"key", Embedding(np.ones(4, np.float32), 5, label, cut)), label, 4)
+    assert found is not None
+    assert (found.cut, found.tokens, found.label.synthetic) == (kept, 5, synthetic)

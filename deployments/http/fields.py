@@ -1,0 +1,205 @@
+"""Fields of requests that change what an answer means: each is honoured or refused, whichever neighbour's protocol it is from.
+
+Clients send what their own service knows. Voyage's read what they asked for as ``int8`` out of whatever bytes come back; a field
+that was dropped is a wrong vector with status 200. Names that no such protocol has are ignored, as OpenAI does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast, get_args
+
+from deployments.contract.short_repr import short_repr
+from models.errors import InputError
+from models.validation import one_of
+
+Encoding = Literal["float", "base64"]
+Dtype = Literal["float", "int8", "uint8", "binary", "ubinary"]
+PLAIN: Final = frozenset({"model", "input", "user", "encoding_format", "dimensions"})  # nothing else to look at
+
+# What a service like this one does anyway, by field; every other value is refused.
+AS_IT_IS: Final[Mapping[str, tuple[tuple[Any, ...], str]]] = {
+    "late_chunking": ((False,), "each input gets a vector of its own"),
+    "return_multivector": ((False,), "each input gets one vector"),
+    "add_special_tokens": ((True,), "the model's own start and end tokens are added"),
+    "truncation_direction": (("right", "Right"), "what is too long is cut at its end"),
+    "truncate_prompt_tokens": ((-1,), "what is too long is cut where the model ends; send shorter texts"),
+    "messages": ((), "send texts as 'input'"),
+    "instruction": (("",), "write it before the text"),
+    "prompt": (("",), "write it before the text"),
+    "task_instruction": (("",), "write it before the text"),
+    "embedding_types": (("float", ["float"]), "say output_dtype, or use /v2/embed"),
+    "pooling": ((), "the model's own pooling counts"),
+    "mrl": ((), "say dimensions"),
+    "endianness": (("native", "little"), "bytes are little-endian"),
+    "embed_dtype": (("float32",), "say output_dtype"),
+    "truncation_strategy": ((), "say truncate"),
+}
+PROMPTS: Final = ("input_type", "task", "task_type", "prompt_name")
+MEANT: Final = (
+    frozenset(AS_IT_IS)
+    | frozenset(PROMPTS)
+    | {
+        "modality",
+        "output_dimension",
+        "output_dtype",
+        "embedding_type",
+        "truncate",
+        "truncation",
+        "normalize",
+        "normalized",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request says of its vectors, beside the inputs."""
+
+    dimensions: int | None = None  # None: all that the model has
+    encoding: Encoding = "float"
+    dtype: Dtype = "float"
+    truncate: bool | None = None  # None: not said
+    normalize: bool | None = None
+    prompt: str | None = None  # the named prompt, or the kind of input
+    modality: str | None = None  # of the inputs, where the request says it
+
+
+AS_USUAL: Final = Wanted()
+
+
+def wanted_of(body: Mapping[str, Any]) -> Wanted:
+    """Read the fields of a JSON body.
+
+    Raises:
+        InputError: a value is wrong, two fields contradict each other, or nothing here can do what one asks for.
+    """
+    encoding, dimensions = encoding_of(body.get("encoding_format")), dimensions_of(body.get("dimensions"))
+    if body.keys() <= PLAIN or MEANT.isdisjoint(body):
+        return Wanted(dimensions, encoding)
+    for name, (values, instead) in AS_IT_IS.items():
+        value = body.get(name)
+        if value is not None and value not in values:
+            raise InputError(f"{name}: {short_repr(value)} is not offered: {instead}", param=name)
+    dtype = body.get("embedding_type")
+    if dtype in ("base64", ["base64"]):
+        encoding, dtype = "base64", None
+    dtypes = {"output_dtype": body.get("output_dtype"), "embedding_type": dtype}
+    return Wanted(
+        _the_one(
+            {
+                "dimensions": dimensions,
+                "output_dimension": dimensions_of(body.get("output_dimension"), "output_dimension"),
+            }
+        ),
+        encoding,
+        _the_one({name: dtype_of(value, name) for name, value in dtypes.items()}) or "float",
+        _the_one({name: truncate_of(body.get(name), name) for name in ("truncate", "truncation")}),
+        _the_one({name: flag_of(body.get(name), name) for name in ("normalize", "normalized")}),
+        _the_one({name: text_of(body.get(name), name) for name in PROMPTS}),
+        text_of(body.get("modality"), "modality"),
+    )
+
+
+def wanted_of_query(query: Mapping[str, str]) -> Wanted:
+    """The same of a query, whose values are all text.
+
+    Raises:
+        InputError: as of a body.
+    """
+    body: dict[str, Any] = dict(query)
+    for name in ("dimensions", "output_dimension"):
+        body[name] = dimensions_of(body.get(name), name, text=True)
+    for name, value in body.items():
+        body[name] = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    return wanted_of(body)
+
+
+def _the_one(given: Mapping[str, Any]) -> Any:
+    """The value of fields that mean the same."""
+    said = {name: value for name, value in given.items() if value is not None}
+    if len(set(said.values())) > 1:
+        raise InputError(f"{' and '.join(said)} contradict each other; send one of them", param=next(iter(said)))
+    return next(iter(said.values()), None)
+
+
+def encoding_of(value: Any) -> Encoding:
+    """Check ``encoding_format``.
+
+    Raises:
+        InputError: neither float nor base64.
+    """
+    if value is None or value == "float":
+        return "float"
+    if value == "base64":
+        return "base64"
+    raise InputError(f"encoding_format must be 'float' or 'base64', not {short_repr(value)}", param="encoding_format")
+
+
+def dimensions_of(value: Any, name: str = "dimensions", *, text: bool = False) -> int | None:
+    """The number of dimensions that a request asks for; ``text`` where the number stands in a query.
+
+    Raises:
+        InputError: not an integer.
+    """
+    if value is None:
+        return None
+    if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
+        return int(value)
+    if type(value) is not int:
+        raise InputError(f"{name} must be an integer, not {short_repr(value)}", param=name)
+    return value
+
+
+def dtype_of(value: Any, name: str = "output_dtype") -> Dtype | None:
+    """What the numbers of a vector are to be.
+
+    Raises:
+        InputError: none of those there are.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in get_args(Dtype):
+        raise InputError(f"{name} must be {one_of(get_args(Dtype))}, not {short_repr(value)}", param=name)
+    return cast(Dtype, value)
+
+
+def truncate_of(value: Any, name: str = "truncate") -> bool | None:
+    """Whether what is too long may be cut; also as other services say it.
+
+    Raises:
+        InputError: something else, or to be cut at its beginning.
+    """
+    known = {None: None, True: True, False: False, "END": True, "NONE": False, "end": True, "none": False}
+    if not isinstance(value, bool | str | None) or value not in known:
+        raise InputError(
+            f"{name} must be true ('END': what is too long is cut at its end) or false ('NONE': it is refused), not "
+            f"{short_repr(value)}",
+            param=name,
+        )
+    return known[value]
+
+
+def flag_of(value: Any, name: str) -> bool | None:
+    """A yes or no.
+
+    Raises:
+        InputError: neither.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false, not {short_repr(value)}", param=name)
+    return value
+
+
+def text_of(value: Any, name: str) -> str | None:
+    """A word.
+
+    Raises:
+        InputError: something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} must be a string, not {short_repr(value)}", param=name)
+    return value or None
