@@ -13,9 +13,9 @@ INSTEAD = {
     "a JPEG": "; a picture goes to /v1/embeddings/image",
     "a WebP": "; a picture goes to /v1/embeddings/image",
     "a GIF": "; a picture goes to /v1/embeddings/image",
-    "gzip": "; send it uncompressed",
-    "zlib (deflate)": "; send it uncompressed",
-    "Zstandard": "; send it uncompressed",
+    "gzip": "; say content-encoding: gzip, or send it uncompressed",
+    "zlib (deflate)": "; say content-encoding: deflate, or send it uncompressed",
+    "Zstandard": "; say content-encoding: zstd, or send it uncompressed",
 }
 
 

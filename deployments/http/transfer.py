@@ -112,6 +112,14 @@ class Transfer:
             self._long = True
         self._all.hold(self, self._all.at_most(size), READING)
 
+    def unpacked(self, size: int) -> None:
+        """Count what a compressed body became.
+
+        Raises:
+            UnavailableError: there is no room for it.
+        """
+        self._all.hold(self, size, math.inf)
+
     async def send(self, message: Message) -> None:
         """Pass on a part of the answer. Its head waits for the first of its body, so that there still may be another.
 

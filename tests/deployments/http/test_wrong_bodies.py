@@ -34,22 +34,17 @@ ROUTES = {
     "/v1/embeddings/image": (PNG, "image/png"),
     "/v2/models/m/infer": (INFER, "application/json"),
 }
-CODINGS = {  # names of HTTP's registry of content codings, and the bodies where the standard library has the coding
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
-    "deflate": zlib.compress,
-    "br": bytes,
-    "zstd": lambda body: b"\x28\xb5\x2f\xfd" + body,
-    "compress": bytes,
-    "dcb": bytes,
-    "dcz": bytes,
-    "exi": bytes,
-    "pack200-gzip": bytes,
-    "aes128gcm": bytes,
-    "gzip, identity": gzip.compress,
-    "GZIP": gzip.compress,
-    "a coding that nobody knows": bytes,
-}
+CODINGS = [  # names of HTTP's registry of content codings, without those that are unpacked here
+    "br",
+    "compress",
+    "dcb",
+    "dcz",
+    "exi",
+    "pack200-gzip",
+    "aes128gcm",
+    "gzip, identity",
+    "a coding that nobody knows",
+]
 
 
 async def decoded(items: list[Item], *_: object) -> EncodeReply:
@@ -74,7 +69,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
 
 def error_of(answer: httpx2.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
-    error: dict[str, Any] = answer.json()["error"]
+    found = answer.json()["error"]
+    error: dict[str, Any] = {"message": found, "code": None} if isinstance(found, str) else found  # a sentence on /v2
     assert not any(word in error["message"] for word in ("Traceback", "0x7f", ".py", "surrogates")), error["message"]
     return error
 
@@ -86,11 +82,11 @@ def test_a_compressed_body_is_refused_with_the_encodings_that_are_accepted(
 ) -> None:
     body, kind = ROUTES[path]
     headers = {"content-type": kind, "content-encoding": coding}
-    answer = client.post(path, content=CODINGS[coding](body), headers=headers)
+    answer = client.post(path, content=body, headers=headers)
     error = error_of(answer, 415)
-    assert answer.headers["accept-encoding"] == "identity"
-    assert error["code"] == "unsupported_content_encoding"
-    assert "send the body uncompressed" in error["message"]
+    assert answer.headers["accept-encoding"] == "gzip, deflate, zstd, identity"
+    assert error["code"] in (None, "unsupported_content_encoding")
+    assert "accepted is one of gzip, deflate, zstd, identity" in error["message"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
