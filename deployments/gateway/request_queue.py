@@ -103,7 +103,7 @@ class RequestQueue:
         reason = self._settings.refusal(len(items), self._backlog.items, wait_s, bulk=bulk)
         if reason is not None:
             self._refused_cost += sum(costs)
-            raise UnavailableError(f"the service is at capacity: {reason}")
+            raise UnavailableError(f"the service is at capacity: {reason}", retry_after_s=wait_s)
         self._add(WaitingRequest(items, costs, flights, arrived, hash_, bulk, record, time.monotonic()))
         self._pump_soon()
 
@@ -174,7 +174,7 @@ class RequestQueue:
             _trace(batch, began)
         try:
             reply = await self._send(batch.items, batch.cost, batch.hash, batch.alone)
-            outcomes = [reply.outcome(row) for row in range(len(batch.rows))]
+            outcomes = reply.outcomes(len(batch.rows))
         except asyncio.CancelledError:  # Serve's, or of this task: whoever waits must hear of it
             self._failed(batch, UnavailableError("the call was given up; try again"))
             raise

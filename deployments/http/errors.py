@@ -1,4 +1,4 @@
-"""Exceptions as answers, in the one shape that all errors have."""
+"""Exceptions as answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from deployments.contract.short_repr import short_repr
+from deployments.http.error_shapes import body_of
+from deployments.http.inflate import ACCEPTED
 from deployments.http.places import UNREAD
+from deployments.http.retry import retry_headers
 from deployments.http.status import status_of
 from deployments.observability.logging import logger
 from deployments.observability.request_record import RECORD
@@ -23,10 +26,12 @@ from models.errors import (
 )
 from models.redaction import for_everybody
 
+KNOWN = 1.2
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "unavailable", 504: "deadline_exceeded"}
 
 
 def error_response(
+    scope: Scope,
     status: int,
     message: str,
     kind: str,
@@ -35,9 +40,11 @@ def error_response(
     code: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """An error in OpenAI's shape."""
-    body = {"error": {"message": message, "type": kind, "param": param, "code": code or CODES.get(status)}}
-    return Response(orjson.dumps(body), status, headers, "application/json")
+    """An error in the shape that the request's protocol has."""
+    error = {"message": message, "type": kind, "param": param, "code": code or CODES.get(status)}
+    return Response(
+        orjson.dumps(body_of(scope.get("method", ""), scope["path"], error)), status, headers, "application/json"
+    )
 
 
 def respond(error: Exception, scope: Scope) -> Response:
@@ -57,18 +64,20 @@ def respond(error: Exception, scope: Scope) -> Response:
         headers = _headers(cause, scope)
         param, code = getattr(cause, "param", None), getattr(cause, "code", None)
         message = str(cause) if status < 500 else for_everybody(cause)  # below 500 it speaks of the caller's own input
-        return error_response(status, message, kind, param=param, code=code, headers=headers)
+        return error_response(scope, status, message, kind, param=param, code=code, headers=headers)
     logger.error("a request failed by a defect of ours", exc_info=error)
-    return error_response(500, "an internal error; it has been logged", "server_error", code="internal_error")
+    return error_response(scope, 500, "an internal error; it has been logged", "server_error", code="internal_error")
 
 
 def _headers(error: EmbedserveError, scope: Scope) -> dict[str, str]:
     """What an answer says beside its body: when to try again, how to authenticate, that the connection ends."""
     headers = {"connection": "close", LAST: "1"} if scope.get(UNREAD) else {}  # the rest of the body may never come
-    if isinstance(error, UnavailableError | RateLimitError):
-        headers["retry-after"] = str(error.retry_after_s)
+    if isinstance(error, UnavailableError):
+        headers |= retry_headers(error.retry_after_s)
+    if isinstance(error, RateLimitError):
+        headers |= retry_headers(error.retry_after_s, KNOWN)  # when its allowance is there is known
     if isinstance(error, ContentEncodingError):
-        headers["accept-encoding"] = "identity"  # RFC 9110, 12.5.3: the codings that would have been accepted
+        headers["accept-encoding"] = ACCEPTED  # RFC 9110, 12.5.3: the codings that would have been accepted
     if isinstance(error, AuthenticationError):
         headers["www-authenticate"] = 'Bearer realm="embedserve"'
     return headers
@@ -84,4 +93,4 @@ def _unrouted(error: HTTPException, scope: Scope) -> Response:
         message = f"{scope['method']} is not allowed on {short_repr(scope['path'])}; allowed: {allowed}"
     else:
         message = error.detail or "the request could not be read"
-    return error_response(status, message, "invalid_request_error", headers=headers)
+    return error_response(scope, status, message, "invalid_request_error", headers=headers)

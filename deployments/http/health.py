@@ -10,6 +10,7 @@ from deployments.auth.authenticator import Authenticator
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.readiness import unready
 from deployments.http.response import json_response
+from deployments.http.retry import retry_headers
 
 KEYS_UNREADABLE = "API keys cannot be checked, and no request that needs one is answered; the gateway's log says why"
 
@@ -23,12 +24,24 @@ def routes(registry: ModelRegistry, auth: Authenticator) -> list[Route]:
     async def ready(_: Request) -> Response:
         reasons = [KEYS_UNREADABLE] if auth.refuses_all else await unready(registry)
         body = {"status": "unready" if reasons else "ready", "reasons": reasons}
-        headers = {"retry-after": "1"} if reasons else None
+        headers = retry_headers(1) if reasons else None
         return json_response(body, 503 if reasons else 200, headers)
+
+    async def server_live(_: Request) -> Response:
+        return json_response({"live": True})
+
+    async def server_ready(request: Request) -> Response:
+        answer = await ready(request)
+        return json_response({"ready": answer.status_code == 200}, answer.status_code, retry_of(answer))
 
     return [
         Route("/health/live", live),
         Route("/health/ready", ready),
-        Route("/v2/health/live", live),
-        Route("/v2/health/ready", ready),
+        Route("/v2/health/live", server_live),
+        Route("/v2/health/ready", server_ready),
     ]
+
+
+def retry_of(answer: Response) -> dict[str, str]:
+    """The headers of an answer that say when to come again."""
+    return {name: value for name, value in answer.headers.items() if name.startswith("retry-after")}

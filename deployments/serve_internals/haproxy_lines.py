@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 ALGORITHM: Final = "leastconn"  # Ray's own default
+# Those who were refused come again after 1 to 3 s, each at another time (`deployments/http/retry.py`).
+RETRY: Final = "hdr retry-after %[rand(3),add(1)] hdr retry-after-ms %[rand(2000),add(1000)]"
 LINES: Final = (
     "timeout http-request 10s",  # in which a request's headers must arrive; Ray waits for an hour
     # As many requests as a gateway takes (`queue.open_requests`). Refusing one costs the gateway a quarter of a millisecond,
@@ -15,7 +17,7 @@ LINES: Final = (
     # 1,045 with 512 or 1,024. Without a bound it was 352: HAProxy ran out of connections and took the gateway for dead.
     "default-server maxconn 256",
     "timeout queue 50ms",  # how long a request may wait for one of them; then 503. `haproxy_rules` refuses it at once
-    "http-error status 503 content-type application/json hdr retry-after 1 string "
+    f"http-error status 503 content-type application/json {RETRY} string "
     """'{"error":{"message":"the service is at capacity, or no gateway is ready","type":"server_error","""
     """"param":null,"code":"unavailable"}}'""",
 )

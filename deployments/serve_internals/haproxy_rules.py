@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deployments.observability import request_id
+from deployments.serve_internals.haproxy_lines import RETRY
 from models.errors import ConfigError
 
 SHARE_VARIABLE: Final = "EMBEDSERVE_CLIENT_SHARE"  # empty: the rules are off
@@ -162,7 +163,7 @@ def _crowded_lines(rules: Rules) -> list[str]:
 
 def _refusals(condition: str, message: str) -> list[str]:
     """Rules that refuse a request under the name that its client gave it, where it gave it one."""
-    answer = "http-request deny status 503 content-type application/json hdr retry-after 1 hdr x-request-id"
+    answer = f"http-request deny status 503 content-type application/json {RETRY} hdr x-request-id"
     body = error_body(message, "unavailable")
     return [
         f"{answer} %[req.hdr(x-request-id)] string {body} if {condition} {{ req.hdr(x-request-id) -m reg {VALID_ID} }}",

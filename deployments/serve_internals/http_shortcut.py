@@ -11,7 +11,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Scope, Send
 
-from deployments.contract.paths import VECTOR_PATHS
+from deployments.contract.paths import takes_vectors
 from deployments.observability import request_id
 from deployments.serve_internals.seams import SEAMS
 from deployments.serve_internals.single_write import Gathering, gather
@@ -35,7 +35,7 @@ class Shortcut:
 
     def app_for(self, path: str, loop: asyncio.AbstractEventLoop) -> ASGIApp | None:
         """The application, for requests that may go there directly from the event loop that they are in."""
-        return self._app if self._loop is loop and path.startswith(VECTOR_PATHS) else None
+        return self._app if self._loop is loop and takes_vectors(path) else None
 
 
 SHORTCUT = Shortcut()

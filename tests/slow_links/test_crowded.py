@@ -105,7 +105,8 @@ def refused(front: Front, teller: Teller, count: int) -> int:
                 with contextlib.suppress(TimeoutError):
                     answer = receive(connection)
                     assert answer is not None
-                    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                    assert answer.status == 503
+                    assert answer.headers["retry-after"] in "123"
                     opened.remove(connection)
                     refusals += 1
             return refusals + teller.waiting == count
