@@ -15,6 +15,7 @@ from deployments.config.queue import Queue
 from deployments.config.routes import ModelRoutes
 from models.catalog.model_spec import require_name
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s*]+)$")]
 TokenVocabulary = Literal["model", "cl100k_base"]
 
 
@@ -34,6 +35,9 @@ class GatewayConfig(Strict):
     limits: Limits = Limits()
     queue: Queue = Queue()
     rate: Rate = Rate()
+    # Whose pages may call this service from a browser: origins such as https://shop.example, or '*' for every one's. None: nobody's
+    # pages can read an answer, as where a visitor's browser stands inside the network and the page comes from outside.
+    cors_origins: tuple[Origin, ...] = ()
     fetch: Fetch | None = None  # off: fetching where clients say can open a private network to them
     cache: Cache = Cache()
     internals: Internals = Internals()

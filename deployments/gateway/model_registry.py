@@ -108,6 +108,17 @@ class ModelRegistry:
         said, target = self.config.token_vocabulary, self.config.aliases.get(name, name)
         return said.get(name) or said.get(target.partition("@")[0])
 
+    def first(self, modality: str) -> str:
+        """The model that requests of protocols without model names go to: the configuration's first of a modality.
+
+        Raises:
+            ModelNotFoundError: it has none.
+        """
+        found = next((name for name, routes in self.config.models.items() if routes.type == modality), None)
+        if found is None:
+            raise ModelNotFoundError(f"no model here embeds {modality}")
+        return found
+
     def of_model(self, model: str) -> list[ModelVersion]:
         """All versions of a model name."""
         return [version for version in self.versions.values() if version.model == model]

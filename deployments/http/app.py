@@ -11,10 +11,13 @@ from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http import health, metrics, models
 from deployments.http.console import routes as console
+from deployments.http.dialects import cohere, ollama, tei
 from deployments.http.kserve_v2 import routes as kserve_v2
 from deployments.http.middleware.admission import Admission
 from deployments.http.middleware.auth import Authentication
+from deployments.http.middleware.cors import Cors
 from deployments.http.middleware.error_handler import ErrorHandler
+from deployments.http.middleware.plain_paths import PlainPaths
 from deployments.http.middleware.request_id import RequestId
 from deployments.http.middleware.request_log import RequestLog
 from deployments.http.middleware.security_headers import SecurityHeaders
@@ -37,9 +40,11 @@ def middleware(embeddings: EmbeddingService, auth: Authenticator, log: AccessLog
     places = Places(lambda: registry.config.queue.open_requests, lambda: registry.config.queue.crowded_s)
     transfers = Transfers(lambda: registry.config.limits, lambda why: slow.add((why,)))
     return [
+        Middleware(PlainPaths),  # a slash at the end means nothing
         Middleware(RequestId),  # names the request
         Middleware(RequestLog, log, embeddings.metrics),  # its line in the access log, its count, its span
         Middleware(SecurityHeaders),  # on every answer
+        Middleware(Cors, lambda: registry.config.cors_origins),  # which pages of others may call
         Middleware(ErrorHandler),  # exceptions of the layers below become answers
         Middleware(Admission, places, transfers),  # 503 when too many are open, 408 when they come too slowly
         Middleware(Authentication, auth),  # 401 and 403; 503 while keys cannot be checked
@@ -52,6 +57,9 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
         [
             *openai.routes(embeddings),
             *kserve_v2.routes(embeddings),
+            *tei.routes(embeddings),
+            *ollama.routes(embeddings),
+            *cohere.routes(embeddings),
             *models.routes(embeddings.registry),
             *health.routes(embeddings.registry, auth),
             *metrics.routes(),

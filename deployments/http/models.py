@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
-from deployments.http.response import json_response
+from deployments.http.headers import header_of
 
 
 def routes(registry: ModelRegistry) -> list[Route]:
     """The routes of this adapter."""
 
-    async def every(_: Request) -> Response:
-        data = [entry(registry, version) for version in registry.versions.values()]
-        return json_response({"object": "list", "data": data})
+    async def every(request: Request) -> Response:
+        names = [named(registry, name) for name in (*registry.config.models, *registry.config.aliases)]
+        data = [*names, *(entry(registry, version) for version in registry.versions.values())]
+        return tagged(request, {"object": "list", "data": data})
 
     async def one(request: Request) -> Response:
         name: str = request.path_params["model"]
-        model, _, pinned = registry.config.aliases.get(name, name).partition("@")
-        versions = registry.of_model(model)
-        if pinned or not versions:
-            version = registry.resolve(name)
-            return json_response(entry(registry, version))
-        main = max(versions, key=registry.share)
-        document = entry(registry, main)
-        document["versions"] = [entry(registry, version) for version in versions]
-        return json_response(document)
+        if "@" in registry.config.aliases.get(name, name) or not registry.of_model(
+            registry.config.aliases.get(name, name)
+        ):
+            return tagged(request, entry(registry, registry.resolve(name)))
+        return tagged(request, named(registry, name) | {"id": main_of(registry, name).reference})
 
-    return [Route("/v1/models", every), Route("/v1/models/{model:path}", one)]
+    return [
+        Route("/v1/models", every),
+        Route("/v1/models/{model:path}", one),
+        Route("/models", every, include_in_schema=False),
+        Route("/models/{model:path}", one, include_in_schema=False),
+    ]
+
+
+def main_of(registry: ModelRegistry, name: str) -> ModelVersion:
+    """The version that most requests for a name or alias go to."""
+    target = registry.config.aliases.get(name, name)
+    if "@" in target:
+        return registry.versions[target]
+    return max(registry.of_model(target), key=registry.share)
+
+
+def named(registry: ModelRegistry, name: str) -> dict[str, Any]:
+    """A name that requests may use, as its main version describes it; ``versions`` are all that it may lead to."""
+    target = registry.config.aliases.get(name, name)
+    document = entry(registry, main_of(registry, name)) | {"id": name, "routes_to": target}
+    if "@" not in target:
+        document["versions"] = [entry(registry, version) for version in registry.of_model(target)]
+    return document
+
+
+def tagged(request: Request, document: dict[str, Any]) -> Response:
+    """JSON that a client need not read again as long as it is the same."""
+    content = orjson.dumps(document)
+    tag = f'"{blake2b(content, digest_size=16).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    known = header_of(request, b"if-none-match") or ""
+    if known.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(",")):
+        return Response(None, 304, headers)
+    return Response(content, 200, headers, "application/json")
 
 
 def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:

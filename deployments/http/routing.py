@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -38,5 +39,22 @@ class Routing:
             response = await endpoint(Request(scope, receive))
             await response(scope, receive, send)
             return
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            await self._options(scope, receive, send)
+            return
         scope["app"] = self  # without it, the router answers 404 and 405 itself, as plain text
         await self._by_path(scope, receive, send)
+
+    async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say which methods a path takes.
+
+        Raises:
+            HTTPException: no route has this path.
+        """
+        found = {
+            method for route in self.routes if route.matches(scope)[0] != Match.NONE for method in route.methods or ()
+        }
+        if not found:
+            raise HTTPException(404)
+        response = Response(status_code=204, headers={"allow": ", ".join(sorted({*found, "OPTIONS"}))})
+        await response(scope, receive, send)

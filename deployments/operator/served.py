@@ -35,7 +35,8 @@ def served_versions(url: str) -> list[Entry]:
         if answer.status_code in (401, 403):
             raise ForbiddenError(f"{url} asks for an API key; {KEY_VARIABLE} must hold one", code="invalid_api_key")
         answer.raise_for_status()
-        entries: list[Entry] = answer.json()["data"]
+        # Names that route are listed too; they have no version of their own.
+        entries: list[Entry] = [entry for entry in answer.json()["data"] if "@" in entry["id"]]
     except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
             f"no service answers at {url}: {error}; --url says where it is, `make run` starts one"

@@ -25,9 +25,12 @@ class Answer:
         if self.headers.get("content-type") != "application/json":
             return f"content type {self.headers.get('content-type')}"
         document = orjson.loads(self.body)
-        if set(document) != {"error"} or set(document["error"]) != {"message", "type", "param", "code"}:
+        error = document.get("error")
+        if set(document) != {"error"} or not (
+            isinstance(error, str) or set(error) == {"message", "type", "param", "code"}
+        ):
             return f"another shape: {self.body[:200]!r}"
-        message = document["error"]["message"]
+        message = error if isinstance(error, str) else error["message"]  # a sentence on /v2
         if not message or "Traceback" in message or ".py" in message or len(message) > 2000:
             return f"a message that is not fit to be shown: {message[:200]!r}"
         return None

@@ -8,9 +8,11 @@ from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_version import ModelVersion
+from deployments.http.fields import wanted_of
+from deployments.http.headers import routing_key_of
 from deployments.http.kserve_v2.answer import OUTPUT, infer_response
-from deployments.http.kserve_v2.tensors import items_of, split
-from deployments.http.request import embed_request, read_body, routing_key_of
+from deployments.http.kserve_v2.tensors import items_of, parameters_of, split
+from deployments.http.request import embed_request, read_body
 from deployments.http.response import json_response
 
 
@@ -47,7 +49,8 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         document, binary = split(request, await read_body(request, limits), limits)
         modality = registry.resolve(reference).modality
         items = items_of(document, binary, modality)
-        asked = embed_request(request, reference, items, key=routing_key_of(request), param=modality)
+        wanted = wanted_of(parameters_of(document))
+        asked = embed_request(request, reference, items, wanted, key=routing_key_of(request), param=modality)
         return await infer_response(document, await embeddings.embed(asked), embeddings.turns)
 
     paths = ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"]

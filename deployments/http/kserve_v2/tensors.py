@@ -12,7 +12,8 @@ from deployments.config.limits import Limits
 from deployments.contract.header_number import whole_number
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
-from deployments.http.request import header_of, parse_json
+from deployments.http.headers import header_of
+from deployments.http.request import parse_json
 from models.errors import InputError
 from models.modalities import MODALITIES
 
@@ -37,6 +38,24 @@ def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any]
             param=HEADER_LENGTH,
         )
     return parse_json(body[:length], limits), body[length:]
+
+
+def parameters_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a request, among which may be fields that change the vectors.
+
+    Raises:
+        InputError: data lie in shared memory, or an output is to be classified.
+    """
+    tensors = [document.get("inputs"), document.get("outputs")]
+    for tensor in (one for part in tensors if isinstance(part, list) for one in part if isinstance(one, dict)):
+        given = tensor.get("parameters")
+        for name in given if isinstance(given, dict) else ():
+            if name.startswith("shared_memory") or name == "classification":
+                raise InputError(
+                    f"{name} is not offered; send tensors in the request, and read them in the answer", param=name
+                )
+    given = document.get("parameters")
+    return given if isinstance(given, dict) else {}
 
 
 def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:

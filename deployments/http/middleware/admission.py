@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.contract.paths import VECTOR_PATHS
+from deployments.contract.paths import takes_vectors
 from deployments.http.places import UNREAD, Places
 from deployments.http.transfer import TRANSFER, Transfer
 from deployments.http.transfers import Transfers
@@ -33,7 +33,7 @@ class Admission:
         Raises:
             UnavailableError: as many are open as may be.
         """
-        if scope["type"] != "http" or not scope["path"].startswith(VECTOR_PATHS):
+        if scope["type"] != "http" or not takes_vectors(scope["path"]):
             await self._app(scope, receive, send)
             return
         self._places.heed(scope["headers"])

@@ -13,7 +13,7 @@ CLIENT = "embedserve.client"  # where the name of a request's key stands in its 
 PROBED = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 OPEN = PROBED | {"/docs", "/openapi.json"} | CONSOLE
 ADMIN = frozenset({"/metrics"})  # load, errors and addresses of every node
-READING = frozenset({"GET", "HEAD"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def needed(method: str, path: str) -> Needed | None:
@@ -44,5 +44,9 @@ class Authentication:
             wanted = needed(scope.get("method", "GET"), scope["path"].removeprefix(scope.get("root_path", "")))
             if wanted is not None:
                 values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+                # As Azure's clients send it.
+                values += [
+                    f"Bearer {value.decode('latin-1')}" for name, value in scope["headers"] if name == b"api-key"
+                ]
                 scope[CLIENT] = self._auth.authenticate(values, wanted)
         await self._app(scope, receive, send)

@@ -8,10 +8,11 @@ from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from models.errors import InputError, LimitError
 
+TAGS = ("text", "image")
 MAX_ID = 2**31 - 1
 
 
-def parse_input(value: Any, limit: int) -> list[Item]:
+def parse_input(value: Any, limit: int, name: str = "input") -> list[Item]:
     """The items of OpenAI's ``input``, which has four forms: a string, strings, token ids, lists of token ids.
 
     Raises:
@@ -23,31 +24,31 @@ def parse_input(value: Any, limit: int) -> list[Item]:
     if not isinstance(value, list):
         given = "missing" if value is None else f"of type {type(value).__name__}"
         raise InputError(
-            f"input is {given}; send a string, a list of strings, a list of token ids or a list of such lists",
-            param="input",
+            f"{name} is {given}; send a string, a list of strings, a list of token ids or a list of such lists",
+            param=name,
         )
     if not value:
-        raise InputError("input is an empty list; send at least one item", param="input", code="empty_input")
+        raise InputError(f"{name} is an empty list; send at least one item", param=name, code="empty_input")
     if isinstance(value[0], int) and not isinstance(value[0], bool):
-        return [_token_ids(value, "input")]
+        return [_token_ids(value, name)]
     if len(value) > limit:
-        raise LimitError(f"input has {len(value)} items, the limit is {limit}", param="input")
+        raise LimitError(f"{name} has {len(value)} items, the limit is {limit}", param=name)
     if isinstance(value[0], str):
         for index, item in enumerate(value):
             if not isinstance(item, str):
-                raise _mixed(index, item, "a string")
+                raise _mixed(name, index, item, "a string")
         return value
     if isinstance(value[0], list):
-        return [_token_list(index, item) for index, item in enumerate(value)]
-    raise _mixed(0, value[0], "a string or a list of token ids")
+        return [_token_list(name, index, item) for index, item in enumerate(value)]
+    raise _mixed(name, 0, value[0], "a string or a list of token ids")
 
 
-def _token_list(index: int, item: Any) -> Item:
+def _token_list(name: str, index: int, item: Any) -> Item:
     if not isinstance(item, list):
-        raise _mixed(index, item, "a list of token ids")
+        raise _mixed(name, index, item, "a list of token ids")
     if not item:
-        raise InputError(f"input[{index}] is empty", param=f"input[{index}]", code="empty_input")
-    return _token_ids(item, f"input[{index}]")
+        raise InputError(f"{name}[{index}] is empty", param=f"{name}[{index}]", code="empty_input")
+    return _token_ids(item, f"{name}[{index}]")
 
 
 def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
@@ -57,9 +58,30 @@ def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _mixed(index: int, item: Any, wanted: str) -> InputError:
-    where = f"input[{index}]"
+def _mixed(name: str, index: int, item: Any, wanted: str) -> InputError:
+    where = f"{name}[{index}]"
     return InputError(f"{where} is of type {type(item).__name__}; {wanted} is expected", param=where)
+
+
+def tagged_input(value: Any) -> tuple[Any, str | None]:
+    """Jina's form, ``[{"text": ...}]`` or ``[{"image": ...}]``: the strings, and the modality that they say; else what came.
+
+    Raises:
+        InputError: an item has another form, or texts and pictures are mixed.
+    """
+    if type(value) is not list or not value or type(value[0]) is not dict:
+        return value, None
+    kinds, strings = set(), []
+    for index, item in enumerate(value):
+        ((kind, content),) = item.items() if isinstance(item, dict) and len(item) == 1 else ((None, None),)
+        if kind not in TAGS or not isinstance(content, str):
+            where = f"input[{index}]"
+            raise InputError(f"{where} must be a string, or {{'text': a string}} or {{'image': base64}}", param=where)
+        kinds.add(kind)
+        strings.append(content)
+    if len(kinds) > 1:
+        raise InputError("input holds texts and pictures; send them in requests of their own", param="input")
+    return strings, kinds.pop()
 
 
 def model_of(body: dict[str, Any]) -> str:
@@ -71,21 +93,6 @@ def model_of(body: dict[str, Any]) -> str:
     value = body.get("model")
     if not isinstance(value, str) or not value:
         raise InputError("model must be a string that names a model; GET /v1/models lists them", param="model")
-    return value
-
-
-def dimensions_of(value: Any, *, text: bool = False) -> int | None:
-    """The number of dimensions that a request asks for; ``text`` where the number stands in a query.
-
-    Raises:
-        InputError: not an integer.
-    """
-    if value is None:
-        return None
-    if text and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9:
-        return int(value)
-    if type(value) is not int:
-        raise InputError(f"dimensions must be an integer, not {short_repr(value)}", param="dimensions")
     return value
 
 

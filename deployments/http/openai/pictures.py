@@ -7,8 +7,9 @@ from starlette.requests import Request
 from deployments.config.limits import Limits
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
+from deployments.http.headers import header_of
 from deployments.http.multipart import boundary_of, parts_of
-from deployments.http.request import header_of, media_type, read_body
+from deployments.http.request import media_type, read_body
 from models.errors import InputError, MediaTypeError
 
 FIELD = b"file"  # of a form, whose parts are pictures

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http.openai.answer import embedding_response, encoding_of
-from deployments.http.openai.input import dimensions_of, model_of, parse_input, user_of
+from deployments.http.fields import wanted_of, wanted_of_query
+from deployments.http.headers import routing_key_of
+from deployments.http.openai.answer import embedding_response
+from deployments.http.openai.input import model_of, parse_input, tagged_input, user_of
 from deployments.http.openai.pictures import pictures_of
-from deployments.http.request import embed_request, read_json, routing_key_of
+from deployments.http.request import embed_request, read_json
 
 DEFAULT_IMAGE_MODEL = "image-embedding"
+# Of clients whose base URL has no /v1 (infinity's), and Azure's.
+OTHER_PATHS = ("/embeddings", "/openai/deployments/{deployment}/embeddings")
 
 
 def routes(embeddings: EmbeddingService) -> list[Route]:
@@ -21,25 +27,27 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
     async def embed(request: Request) -> Response:
         limits = embeddings.registry.config.limits
         body = await read_json(request, limits)
-        encoding = encoding_of(body.get("encoding_format"))
-        model = model_of(body)
-        items = parse_input(body.get("input"), limits.items)
-        dimensions = dimensions_of(body.get("dimensions"))
+        wanted = wanted_of(body)
+        model = request.path_params.get("deployment") or model_of(body)  # Azure's path names it
+        value, modality = tagged_input(body.get("input"))
+        if modality is not None:
+            wanted = replace(wanted, modality=modality)
+        items = parse_input(value, limits.items)
         key = routing_key_of(request) or user_of(body)
-        asked = embed_request(request, model, items, key=key, dimensions=dimensions)
-        return await embedding_response(await embeddings.embed(asked), encoding, embeddings.turns)
+        asked = embed_request(request, model, items, wanted, key=key)
+        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)
 
     async def embed_image(request: Request) -> Response:
         query = request.query_params
-        encoding = encoding_of(query.get("encoding_format"))
+        wanted = wanted_of_query(query)
         items, param = await pictures_of(request, embeddings.registry.config.limits)
-        dimensions = dimensions_of(query.get("dimensions"), text=True)
         model = query.get("model", DEFAULT_IMAGE_MODEL)
         key = routing_key_of(request)
-        asked = embed_request(request, model, items, key=key, dimensions=dimensions, param=param)
-        return await embedding_response(await embeddings.embed(asked), encoding, embeddings.turns)
+        asked = embed_request(request, model, items, wanted, key=key, param=param)
+        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)
 
     return [
         Route("/v1/embeddings", embed, methods=["POST"]),
+        *(Route(path, embed, methods=["POST"], include_in_schema=False) for path in OTHER_PATHS),
         Route("/v1/embeddings/image", embed_image, methods=["POST"]),
     ]

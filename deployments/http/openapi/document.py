@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.auth.authenticator import Needed
+from deployments.http.error_shapes import has_openai_shape
 from deployments.http.middleware.auth import needed
 from deployments.http.openapi.operations import (
     FILE,
@@ -21,12 +22,17 @@ from deployments.http.openapi.operations import (
 )
 from deployments.http.openapi.schemas import components
 
+DESCRIPTION = (
+    "Text and image embeddings as unit vectors. Paths of neighbours' protocols (/embed, /api/embed, /v2/embed, ...) are described where "
+    "those are: docs/clients.md lists them."
+)
+
 
 def document(*, keys: bool = False) -> dict[str, Any]:
     """The document of a service that asks for API keys, or of one that does not."""
     described: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": "embedserve", "version": "1", "description": "Text and image embeddings as unit vectors."},
+        "info": {"title": "embedserve", "version": "1", "description": DESCRIPTION},
         "paths": {**_openai(), **_service(), **_kserve()},
         "components": {"schemas": components()},
     }
@@ -35,6 +41,10 @@ def document(*, keys: bool = False) -> dict[str, Any]:
         for path, methods in described["paths"].items():
             for method, operation in methods.items():
                 _ask_for_key(operation, needed(method.upper(), path))
+    for path, methods in described["paths"].items():
+        if not has_openai_shape(path):
+            for operation in methods.values():
+                _shape_errors(operation)
     return described
 
 
@@ -77,6 +87,13 @@ def _kserve() -> dict[str, Any]:
         paths[f"{path}/ready"] = {"get": reading("Model readiness", errors=[404, 503], parameters=named)}
         paths[f"{path}/infer"] = {"post": embedding("Infer (KServe v2)", "Any", json_body("InferRequest"), named)}
     return paths
+
+
+def _shape_errors(operation: dict[str, Any]) -> None:
+    """Promise nothing of the shape of errors, where it is that of another protocol than OpenAI's."""
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            response["content"] = json_body("Any")
 
 
 def _ask_for_key(operation: dict[str, Any], scope: Needed | None) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.config.gateway import TokenVocabulary
-from deployments.http.openapi.schemas import Dimensions, Encoding, Priority, Reference, reference_to, schema_of
+from deployments.http.fields import Dtype, Encoding
+from deployments.http.openapi.schemas import Dimensions, Priority, Reference, reference_to, schema_of
 
 JSON = "application/json"
 ERRORS = {
@@ -16,7 +17,7 @@ ERRORS = {
     404: "unknown model, version or route",
     408: "the body did not arrive in time",
     413: "larger than a limit, which the message names",
-    415: "content type not accepted, or the body is compressed",
+    415: "content type or content encoding not accepted",
     429: "over the rate limit of this API key; see Retry-After",
     503: "at capacity, or no replica is ready; see Retry-After",
     504: "the deadline passed",
@@ -34,10 +35,17 @@ VOCABULARY: dict[str, Any] = {
     "description": "whose token ids the input holds; where it is not said, the configuration says it, or they are OpenAI's",
     "schema": schema_of(TokenVocabulary),
 }
+TRUNCATE: dict[str, Any] = {
+    "name": "x-truncate",
+    "in": "header",
+    "description": "false refuses what is longer than the model reads; otherwise x-truncated counts what was cut",
+    "schema": {"type": "string", "enum": ["true", "false"]},
+}
 QUERY: list[dict[str, Any]] = [
     {"name": "model", "in": "query", "schema": schema_of(Reference)},
     {"name": "encoding_format", "in": "query", "schema": schema_of(Encoding)},
     {"name": "dimensions", "in": "query", "schema": schema_of(Dimensions)},
+    {"name": "output_dtype", "in": "query", "schema": schema_of(Dtype)},
 ]
 FILE, MODEL, VERSION = (
     {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -48,6 +56,8 @@ ORIGIN_HEADERS = {
     "x-model-hash": "content hash of the artifact that computed the vectors",
     "x-model-numerics": "numerics class that computed them: provider/precision/instructions/runtime",
     "x-cache": "hit, miss or partial",
+    "x-truncated": "how many inputs were cut; absent when none",
+    "x-truncated-by": "characters of them, or token ids, behind the cut",
     "x-request-id": "the caller's when valid, else a new one",
     "x-model-weights": "'synthetic' when the weights are random; absent otherwise",
     "x-model-batch-dependent": "'true' when a vector depends on the other inputs of its batch; absent otherwise",
@@ -100,7 +110,7 @@ def embedding(
     return {
         "summary": summary,
         "responses": {"200": success, **{str(status): error(status) for status in EMBEDDING_ERRORS}},
-        "parameters": [*parameters, PRIORITY],
+        "parameters": [*parameters, PRIORITY, TRUNCATE],
         "requestBody": {"required": True, "content": takes},
     }
 

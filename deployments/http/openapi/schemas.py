@@ -11,12 +11,12 @@ from pydantic_core import core_schema
 from deployments.config.base import ModalityName
 from deployments.contract.reason import ReasonCode
 from deployments.gateway.model_version import State
+from deployments.http.fields import Dtype, Encoding
 
 COMPONENTS = "#/components/schemas/{model}"
 Reference = Annotated[str, Field(min_length=1, description="name, name@version, or an alias")]
 Text = Annotated[str, Field(min_length=1)]
 TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1)]
-Encoding = Literal["float", "base64"]
 Dimensions = Annotated[int, Field(ge=1)]
 Priority = Literal["interactive", "bulk"]
 
@@ -48,6 +48,10 @@ class EmbeddingRequest(BaseModel):
     )
     encoding_format: Encoding | None = "float"
     dimensions: Dimensions | None = None
+    output_dtype: Dtype | None = Field(
+        None, description="int8: round(127 x); uint8: the same + 128; binary, ubinary: signs, packed"
+    )
+    truncate: bool | None = Field(None, description="false: what is longer than the model reads is refused")
     user: str | None = Field(None, description="routing key when no x-routing-key header is sent")
 
 
@@ -56,7 +60,9 @@ class Embedding(BaseModel):
 
     object: Literal["embedding"]
     index: int
-    embedding: list[float] | str = Field(description="unit vector: numbers, or base64 of little-endian float32")
+    embedding: list[float] | str = Field(
+        description="unit vector: numbers, or base64 of little-endian float32 or output_dtype"
+    )
 
 
 class Usage(BaseModel):
@@ -70,6 +76,7 @@ class EmbeddingResponse(BaseModel):
     """Vectors in the order of the inputs, all by one artifact."""
 
     object: Literal["list"]
+    id: str
     model: str = Field(description="name@version that computed the vectors")
     data: list[Embedding]
     usage: Usage

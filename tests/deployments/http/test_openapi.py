@@ -19,6 +19,14 @@ from deployments.http.openapi.schemas import EmbeddingRequest, EmbeddingResponse
 from tests.deployments.http.service import TEXT, application, serving
 
 INPUTS = [TEXT, [TEXT, "b"], [1, 2], [[1, 2], [3]]]
+
+
+class Sentence(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str
+
+
 TENSOR = {"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}
 
 
@@ -31,7 +39,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
 def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
     embeddings = application(tmp_path).embeddings
     routes = [
-        route for route in routing(embeddings, Authenticator("development", {})).routes if isinstance(route, Route)
+        route
+        for route in routing(embeddings, Authenticator("development", {})).routes
+        if isinstance(route, Route) and route.include_in_schema  # neighbours' protocols are described by themselves
     ]
     served = {(route.path.replace(":path", ""), method) for route in routes for method in route.methods or ()}
     described = {(path, method.upper()) for path, methods in document()["paths"].items() for method in methods}
@@ -64,7 +74,7 @@ def test_a_described_request_is_one_that_is_read(client: httpx2.Client, value: A
             EmbeddingResponse,
         ),
         ("POST", "/v1/embeddings", EmbeddingRequest(model="nothing", input=TEXT), Error),
-        ("POST", "/v2/models/nothing/infer", InferRequest.model_validate({"inputs": [TENSOR]}), Error),
+        ("POST", "/v2/models/nothing/infer", InferRequest.model_validate({"inputs": [TENSOR]}), Sentence),
         ("GET", "/v1/models/m", None, Model),
         ("GET", "/v1/models/nothing", None, Error),
     ],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections import Counter
 
+import httpx
 import httpx2
 import numpy as np
 import openai
 import pytest
 import tritonclient.http
+import tritonclient.utils
 from langchain_openai import OpenAIEmbeddings
 
 from tests.integration.service import Service
@@ -65,7 +69,10 @@ def test_openai_sdk_embeds_images(sdk: openai.OpenAI, jpeg: bytes) -> None:
 
 
 def test_openai_sdk_lists_models(sdk: openai.OpenAI) -> None:
-    assert {model.id for model in sdk.models.list()} == {"text-embedding@1.0.0", "image-embedding@1.0.0"}
+    listed = [model.id for model in sdk.models.list()]
+    assert listed[:2] == ["text-embedding", "image-embedding"]  # the names that route, for tools' menus
+    assert "text-embedding-3-small" in listed
+    assert listed[-2:] == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
     assert sdk.models.retrieve("text-embedding").id == "text-embedding@1.0.0"
 
 
@@ -83,6 +90,48 @@ def test_langchain_embeds_documents_and_queries(service: Service, cl100k: object
     )
     np.testing.assert_allclose(langchain.embed_query("hello world")[:5], HELLO, atol=1e-4)
     assert len(langchain.embed_documents(["a", "b"])) == 2
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_at_once_are_all_answered_in_the_end(service: Service) -> None:
+    """By OpenAI's client as it is, which tries twice again when it is told to come back."""
+
+    async def ask(client: openai.AsyncOpenAI, number: int) -> str:
+        answer = await client.embeddings.create(model="text-embedding", input=f"one of a thousand: {number}")
+        return answer.model
+
+    async def all_of_them() -> list[str | BaseException]:
+        connections = httpx.Limits(max_connections=1000)
+        transport = httpx.AsyncClient(limits=connections, timeout=120)
+        async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="unused", http_client=transport) as client:
+            return await asyncio.gather(*(ask(client, number) for number in range(1000)), return_exceptions=True)
+
+    for _ in range(3):
+        found = Counter(one if isinstance(one, str) else type(one).__name__ for one in asyncio.run(all_of_them()))
+        assert found == {"text-embedding@1.0.0": 1000}
+
+
+@pytest.mark.parametrize("packing", [None, "gzip", "deflate"], ids=["as it is", "in gzip", "in deflate"])
+def test_triton_client_sends_compressed_requests(service: Service, packing: str | None) -> None:
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{service.port}") as triton:
+        given = tritonclient.http.InferInput("text", [1], "BYTES")
+        given.set_data_from_numpy(np.array([b"hello world"], dtype=object))
+        answer = triton.infer("text-embedding", [given], request_compression_algorithm=packing)
+        np.testing.assert_allclose(answer.as_numpy("embedding")[0, :5], HELLO, atol=1e-4)
+        with pytest.raises(tritonclient.utils.InferenceServerException, match="there are"):
+            triton.infer("nothing", [given])
+
+
+def test_what_is_too_long_is_counted_or_refused(service: Service, client: httpx2.Client) -> None:
+    texts = ["short", "word " * 300, "word " * 254]
+    answer = client.post("/v1/embeddings", json={"model": "text-embedding", "input": texts})
+    again = client.post("/v1/embeddings", json={"model": "text-embedding", "input": texts})
+    for one in (answer, again):  # computed, and out of the cache
+        assert (one.headers["x-truncated"], one.headers["x-truncated-by"]) == ("1", str(46 * 5 + 1))
+    refused = client.post("/v1/embeddings", json={"model": "text-embedding", "input": texts, "truncate": False})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "input[1]"
+    assert "256 tokens" in refused.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("binary", [True, False], ids=["binary tensors", "JSON tensors"])

@@ -50,7 +50,7 @@ class Running:
 
     def models(self) -> dict[str, dict[str, Any]]:
         answer = httpx2.get(f"{self.service.url}/v1/models", timeout=30, trust_env=False)
-        return {entry["id"]: entry for entry in answer.json()["data"]}
+        return {entry["id"]: entry for entry in answer.json()["data"] if "@" in entry["id"]}
 
     def shares(self) -> dict[str, float]:
         return {name: entry["share"] for name, entry in self.models().items() if name.startswith(TEXT)}

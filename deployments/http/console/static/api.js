@@ -29,7 +29,8 @@ async function ask(path, options = {}) {
 }
 
 export async function models() {
-  return (await (await ask("v1/models")).json()).data;
+  const listed = (await (await ask("v1/models")).json()).data;
+  return listed.filter((one) => one.id.includes("@")); // the names that route are listed too
 }
 
 export async function exposition() {

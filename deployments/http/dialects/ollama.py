@@ -1,0 +1,152 @@
+"""Ollama: what its own SDKs and langchain-ollama send."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deployments.contract.short_repr import short_repr
+from deployments.gateway.embedding_service import EmbeddingService, EmbedResult
+from deployments.gateway.model_registry import ModelRegistry
+from deployments.http.fields import wanted_of
+from deployments.http.headers import routing_key_of
+from deployments.http.openai.input import model_of, parse_input
+from deployments.http.outputs import rows_of
+from deployments.http.request import embed_request, read_json
+from deployments.http.response import json_response, origin_headers, rows_json
+from models.errors import InputError
+
+LATEST: Final = ":latest"  # what its clients put behind a name without a tag
+# Of ``options``: how its own engine computes and samples. None changes a vector here.
+ENGINE: Final = frozenset(
+    [
+        "numa",
+        "num_batch",
+        "num_gpu",
+        "main_gpu",
+        "low_vram",
+        "f16_kv",
+        "logits_all",
+        "vocab_only",
+        "use_mmap",
+        "use_mlock",
+        "num_thread",
+        "num_keep",
+        "seed",
+        "num_predict",
+        "top_k",
+        "top_p",
+        "min_p",
+        "tfs_z",
+        "typical_p",
+        "repeat_last_n",
+        "temperature",
+        "repeat_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "mirostat",
+        "mirostat_tau",
+        "mirostat_eta",
+        "penalize_newline",
+        "stop",
+    ]
+)
+
+
+def routes(embeddings: EmbeddingService) -> list[Route]:
+    """The routes of this adapter."""
+    registry = embeddings.registry
+
+    async def run(request: Request, field: str) -> tuple[dict[str, Any], EmbedResult, Any]:
+        limits = registry.config.limits
+        body = await read_json(request, limits)
+        given = body.pop(field, None)
+        wanted = wanted_of(body)
+        model = model_of(body).removesuffix(LATEST)
+        check_options(body.get("options"), registry, model)
+        items = parse_input(given, limits.items, field)
+        asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
+        result = await embeddings.embed(asked)
+        rows = await rows_json(
+            lambda vectors, _: rows_of(vectors, wanted.dtype, wanted.encoding), result.vectors, embeddings.turns
+        )
+        return body, result, rows
+
+    async def embed(request: Request) -> Response:
+        began = time.perf_counter_ns()
+        body, result, rows = await run(request, "input")
+        answer = {
+            "model": body["model"],
+            "embeddings": rows,
+            "total_duration": time.perf_counter_ns() - began,
+            "load_duration": 0,
+            "prompt_eval_count": result.tokens,
+        }
+        return json_response(answer, headers=origin_headers(result))
+
+    async def embed_one(request: Request) -> Response:
+        _, result, rows = await run(request, "prompt")
+        return json_response({"embedding": rows[0]}, headers=origin_headers(result))
+
+    async def tags(_: Request) -> Response:
+        names = (*registry.config.models, *registry.config.aliases)
+        return json_response({"models": [tag(registry, name) for name in names]})
+
+    async def version(_: Request) -> Response:
+        return json_response({"version": "0.0.0-embedserve"})
+
+    return [
+        Route("/api/embed", embed, methods=["POST"], include_in_schema=False),
+        Route("/api/embeddings", embed_one, methods=["POST"], include_in_schema=False),
+        Route("/api/tags", tags, include_in_schema=False),
+        Route("/api/version", version, include_in_schema=False),
+    ]
+
+
+def check_options(options: Any, registry: ModelRegistry, model: str) -> None:
+    """Refuse an option that would have to change the vectors.
+
+    Raises:
+        InputError: it is none of those of Ollama's engine, or a shorter context than the model's own.
+    """
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise InputError(f"options must be an object, not {short_repr(options)}", param="options")
+    for name, value in options.items():
+        if value is None or name in ENGINE:
+            continue
+        info = registry.resolve(model).info
+        most = info.max_tokens if info else None
+        if name == "num_ctx" and type(value) is int and (most is None or value >= most):
+            continue
+        raise InputError(
+            f"options.{name[:40]}: {short_repr(value)} is not offered; this model reads {most} tokens of each text, and has no "
+            "other options",
+            param=f"options.{name[:40]}",
+        )
+
+
+def tag(registry: ModelRegistry, name: str) -> dict[str, Any]:
+    """A name that requests may use, as Ollama lists it."""
+    version = registry.resolve(name)
+    info = version.info
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": "1970-01-01T00:00:00Z",
+        "size": 0,
+        "digest": info.label.hash if info else "",
+        "details": {
+            "format": "onnx",
+            "family": version.modality,
+            "families": [version.modality],
+            "parameter_size": "",
+            "quantization_level": info.precision if info else "",
+        },
+    }

@@ -1,0 +1,1 @@
+"""Neighbours' client libraries, unchanged, in an environment of their own."""

@@ -1,0 +1,176 @@
+"""Neighbours' protocols give the vectors of ``/v1/embeddings``, and errors as their clients print them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from tests.deployments.http.service import TEXT, application, serving
+
+RIGHT = [1.0, 0.0, 0.0, 0.0]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    with serving(application(tmp_path_factory.mktemp("dialects"), aliases={"embed": "m"}).app) as running:
+        yield running
+
+
+def post(client: httpx2.Client, path: str, **body: Any) -> Any:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-model"] == "m@1"
+    return answer.json()
+
+
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_text_embeddings_inference(client: httpx2.Client, path: str) -> None:
+    assert post(client, path, inputs=TEXT) == [RIGHT]
+    assert post(client, path, inputs=[TEXT, TEXT], truncate=True, normalize=True) == [RIGHT, RIGHT]
+    assert post(client, path, inputs=TEXT, dimensions=2) == [[1.0, 0.0]]
+    many = post(client, path, inputs=[TEXT] * 100)
+    assert many == [RIGHT] * 100
+    assert post(client, path, inputs=TEXT, parameters={"dimensions": 1}) == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"truncation_direction": "Left"},
+        {"normalize": False},
+        {"parameters": {"normalize": False}},
+        {"inputs": ""},
+        {"inputs": [["a", "b"]]},
+        {"model": "nothing"},
+    ],
+)
+def test_text_embeddings_inference_says_what_is_wrong_in_its_own_shape(client: httpx2.Client, wrong: Any) -> None:
+    answer = client.post("/embed", json={"inputs": TEXT, **wrong})
+    assert answer.status_code in (400, 404)
+    assert isinstance(answer.json()["error"], str)
+    assert answer.json()["error_type"] == "Validation"
+
+
+def test_text_embeddings_inference_tells_its_limits(client: httpx2.Client) -> None:
+    info = client.get("/info").json()
+    assert info["model_id"] == "m@1"
+    assert info["max_client_batch_size"] == 2048
+
+
+def test_ollama(client: httpx2.Client) -> None:
+    for name in ("m", "m:latest", "m@1", "embed"):
+        answer = post(client, "/api/embed", model=name, input=[TEXT, TEXT])
+        assert answer["embeddings"] == [RIGHT, RIGHT]
+        assert (answer["model"], answer["prompt_eval_count"]) == (name, 10)
+    assert post(client, "/api/embed", model="m", input=TEXT, options={"temperature": 0, "num_ctx": None})[
+        "embeddings"
+    ] == [RIGHT]
+    assert post(client, "/api/embeddings", model="m", prompt=TEXT)["embedding"] == RIGHT
+    assert [one["name"] for one in client.get("/api/tags").json()["models"]] == ["m", "image-embedding", "embed"]
+    assert client.get("/api/version").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"model": "nothing"}, {"options": {"embedding_only": 1}}, {"options": 3}, {"input": ""}, {"dimensions": 9}],
+)
+def test_ollama_says_what_is_wrong_in_its_own_shape(client: httpx2.Client, wrong: Any) -> None:
+    answer = client.post("/api/embed", json={"model": "m", "input": TEXT, **wrong})
+    assert answer.status_code in (400, 404)
+    assert isinstance(answer.json()["error"], str)
+
+
+def test_cohere(client: httpx2.Client) -> None:
+    types = ["float", "int8", "uint8", "base64"]
+    common = {"model": "m", "input_type": "search_query"}
+    answer = post(client, "/v2/embed", **common, texts=[TEXT, TEXT], embedding_types=types)
+    found = answer["embeddings"]
+    assert list(found) == types
+    assert found["float"] == [RIGHT, RIGHT]
+    assert found["int8"][0] == [127, 0, 0, 0]
+    assert found["uint8"][0] == [255, 128, 128, 128]
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(found["base64"][1]), "<f4"), np.float32(RIGHT))
+    assert answer["texts"] == [TEXT, TEXT]
+    assert answer["meta"]["billed_units"]["input_tokens"] == 10
+    inputs = [{"content": [{"type": "text", "text": TEXT}]}]
+    assert post(client, "/v2/embed", **common, inputs=inputs, truncate="END")["embeddings"] == {"float": [RIGHT]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"embedding_types": ["int4"]},
+        {"embedding_types": "float"},
+        {"truncate": "START"},
+        {"max_tokens": 5},
+        {"images": ["data:image/png;base64,AA=="]},
+        {"texts": None, "images": ["data:image/png;base64,AA=="]},
+        {"texts": None, "inputs": [{"content": [{"text": "a"}, {"text": "b"}]}]},
+        {"texts": [""]},
+        {"output_dimension": 5},
+        {"model": "nothing"},
+    ],
+)
+def test_cohere_says_what_is_wrong_in_its_own_shape(client: httpx2.Client, wrong: Any) -> None:
+    answer = client.post("/v2/embed", json={"model": "m", "input_type": "search_query", "texts": [TEXT], **wrong})
+    assert answer.status_code in (400, 404), answer.text
+    assert isinstance(answer.json()["message"], str)
+
+
+def test_paths_of_azure_and_of_clients_without_a_version(client: httpx2.Client) -> None:
+    for path, body in (
+        ("/embeddings", {"model": "m"}),
+        ("/openai/deployments/m/embeddings?api-version=2024-10-21", {}),
+    ):
+        assert post(client, path, input=TEXT, **body)["data"][0]["embedding"] == RIGHT
+    assert client.get("/models").json() == client.get("/v1/models").json()
+    assert isinstance(client.post("/openai/deployments/x/embeddings", json={"input": "a"}).json()["error"], dict)
+
+
+def test_jinas_form_says_what_the_inputs_are(client: httpx2.Client) -> None:
+    assert post(client, "/v1/embeddings", model="m", input=[{"text": TEXT}])["data"][0]["embedding"] == RIGHT
+    pictures = [{"image": TEXT}]
+    for wrong in (
+        pictures,
+        [{"text": TEXT}, *pictures],
+        [{"text": 1}],
+        [{"text": "a", "image": "b"}],
+        [{"text": "a"}, "b"],
+    ):
+        answer = client.post("/v1/embeddings", json={"model": "m", "input": wrong})
+        assert answer.status_code == 400, answer.text
+    answer = client.post("/v1/embeddings", json={"model": "m", "input": TEXT, "modality": "image"})
+    assert answer.json()["error"]["code"] == "wrong_modality"
+
+
+def test_an_answer_has_an_id_as_mistrals_client_demands_and_equal_requests_have_equal_answers(
+    client: httpx2.Client,
+) -> None:
+    first, second = (client.post("/v1/embeddings", json={"model": "m", "input": TEXT}) for _ in range(2))
+    assert first.json()["id"] == "embd-0123"
+    assert first.content == second.content
+
+
+def test_open_inference_says_what_is_wrong_as_a_sentence(client: httpx2.Client) -> None:
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}
+    shared = {**tensor, "parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 8}}
+    for body, words in (
+        ({"inputs": []}, "one tensor"),
+        ({"inputs": [shared]}, "shared_memory"),
+        (
+            {"inputs": [tensor], "outputs": [{"name": "embedding", "parameters": {"classification": 3}}]},
+            "classification",
+        ),
+        ({"inputs": [tensor], "parameters": {"normalize": False}}, "normalize"),
+    ):
+        answer = client.post("/v2/models/m/infer", json=body)
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert "ready" in client.get("/v2/health/ready").json()
+    assert isinstance(client.get("/v2/nothing").json()["error"], str)
