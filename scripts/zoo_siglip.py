@@ -4,7 +4,7 @@ Runs in the environment of the reference libraries, with ``sentencepiece`` besid
 
     .env-reference/bin/python -m scripts.zoo_siglip
 
-Writes ``tests/data/zoo/siglip.spiece.model``, unless it is there, and ``siglip.npz``: for each case unit vectors of its
+Writes ``tests/data/zoo/siglip.spiece.model`` and ``siglip-bytes.spiece.model``, unless they are there, and ``siglip.npz``: for each case unit vectors of its
 texts, and their token ids, filled up.
 """
 
@@ -24,7 +24,7 @@ from transformers.utils import logging
 from scripts.zoo_families import unit
 from scripts.zoo_texts import packed
 from tests.data.zoo.families import DATA
-from tests.data.zoo.siglip import CASES, FEW, PIECES, TEXTS, Siglip, mutations, pieces
+from tests.data.zoo.siglip import CASES, FEW, IN_BYTES, PIECES, TEXTS, Siglip, mutations
 
 SENTENCES = [
     "a photo of a cat",
@@ -43,8 +43,9 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     warnings.simplefilter("ignore")
-    if not PIECES.exists():
-        PIECES.write_bytes(trained())
+    for path, size, in_bytes in ((PIECES, 160, False), (IN_BYTES, 380, True)):
+        if not path.exists():
+            path.write_bytes(trained(size, in_bytes=in_bytes))
     vectors: dict[str, np.ndarray] = {}
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,7 @@ def main() -> None:
     np.savez_compressed(DATA / "siglip.npz", **vectors, **packed("mutations", changed))
 
 
-def trained() -> bytes:
+def trained(size: int, *, in_bytes: bool) -> bytes:
     """A small file of SentencePiece."""
     model = io.BytesIO()
     with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as rules:
@@ -67,7 +68,8 @@ def trained() -> bytes:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(SENTENCES),
             model_writer=model,
-            vocab_size=pieces(),
+            vocab_size=size,
+            byte_fallback=in_bytes,
             model_type="unigram",
             normalization_rule_tsv=rules.name,
             pad_id=0,

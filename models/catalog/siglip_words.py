@@ -75,8 +75,9 @@ def _require_words(fields: Fields) -> None:
     fields.refuse_null(*NAMED, "added_tokens_decoder", "model_input_names")
     fields.require("additional_special_tokens", [])
     for key, word in NAMED.items():
-        if _content(fields.raw(key)) not in (None, word):
-            raise ArtifactError(f"{fields.where}: {key} is {fields.raw(key)!r:.80}; SigLIP's is {word!r}")
+        value = fields.raw(key)
+        if value is not None and _content(value) != word:
+            raise ArtifactError(f"{fields.where}: {key} is {value!r:.80}; SigLIP's is {word!r}")
     for key in (
         "extra_special_tokens",
         "bos_token",

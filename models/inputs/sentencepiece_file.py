@@ -26,6 +26,7 @@ class SentencePieces:
     pieces: list[tuple[str, float]]  # each with its score, in the order of their ids
     unknown: int
     characters: bytes  # the compiled table of characters that are replaced; empty for none
+    in_bytes: bool  # what no piece covers is written in the pieces of its bytes
 
 
 def read_sentencepiece(content: bytes) -> SentencePieces:
@@ -60,7 +61,6 @@ def _read(content: bytes) -> SentencePieces:
     usual = {
         "model_type": _number(training, 3, UNIGRAM) == UNIGRAM,
         "treat_whitespace_as_suffix": not _number(training, 24, 0),
-        "byte_fallback": not _number(training, 35, 0),
         "remove_extra_whitespaces": bool(_number(normalizing, 4, 1)),
         "escape_whitespaces": bool(_number(normalizing, 5, 1)),
     }
@@ -69,7 +69,8 @@ def _read(content: bytes) -> SentencePieces:
             raise ArtifactError(
                 f"its {name} is not as that of the models that are served (unigram, with SentencePiece's defaults)"
             )
-    return SentencePieces(pieces, types.index(UNKNOWN), _message(normalizing.get(2, b"")))
+    in_bytes = bool(_number(training, 35, 0))
+    return SentencePieces(pieces, types.index(UNKNOWN), _message(normalizing.get(2, b"")), in_bytes)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Value]]:

@@ -74,6 +74,6 @@ def siglip_tokenizer(content: bytes) -> str:
             "special_tokens": {END: {"id": END, "ids": [end], "tokens": [END]}},
         },
         "decoder": None,
-        "model": {"type": "Unigram", "unk_id": found.unknown, "vocab": found.pieces, "byte_fallback": False},
+        "model": {"type": "Unigram", "unk_id": found.unknown, "vocab": found.pieces, "byte_fallback": found.in_bytes},
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

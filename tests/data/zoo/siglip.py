@@ -15,6 +15,7 @@ from tests.data.zoo.families import shapes as of_families
 from tests.data.zoo.text_mutations import mutated
 
 PIECES = DATA / "siglip.spiece.model"
+IN_BYTES = DATA / "siglip-bytes.spiece.model"  # as multilingual ones are: what no piece covers is written in bytes
 LONGEST = 16
 TEXTS = [
     "a photo of a cat",
@@ -66,17 +67,18 @@ WORDS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Siglip:
-    """A folder with both towers and this tokenizer_config.json."""
+    """A folder with both towers, this tokenizer_config.json and this file of SentencePiece."""
 
     name: str
     words: dict[str, Any] = field(default_factory=lambda: WORDS)
+    pieces: Path = PIECES
 
     def write(self, folder: Path) -> Path:
         """The folder."""
         folder.mkdir(parents=True)
         dump(folder, "config.json", config())
         dump(folder, "tokenizer_config.json", self.words)
-        copyfile(PIECES, folder / "spiece.model")
+        copyfile(self.pieces, folder / "spiece.model")
         save_file({name: weight(name, shape) for name, shape in shapes().items()}, folder / "model.safetensors")
         return folder
 
@@ -87,6 +89,7 @@ CASES = [
     Siglip("with little said", {"tokenizer_class": "SiglipTokenizer", "model_max_length": LONGEST}),
     Siglip("with no class named", {"model_input_names": ["input_ids"], "model_max_length": LONGEST}),
     Siglip("saved by an older library", {**WORDS, "legacy": False, "added_tokens_decoder": {}}),
+    Siglip("that knows bytes", pieces=IN_BYTES),
 ]
 
 
@@ -100,8 +103,8 @@ def mutations() -> Iterator[Siglip]:
 
 
 def pieces() -> int:
-    """How many there are, as many rows as the table of words has."""
-    return 160
+    """Rows of the table of words, as many as the largest file has pieces and more."""
+    return 400
 
 
 def config() -> dict[str, Any]:
