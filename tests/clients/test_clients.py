@@ -12,7 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from models.catalog.catalog import ROOT
+from models.catalog.paths import ROOT
 from tests.deployments.http.service import TEXT, application, serving
 from tests.deployments.http.test_fields import CLIENTS
 
