@@ -26,11 +26,10 @@ class Answer:
             return f"content type {self.headers.get('content-type')}"
         document = orjson.loads(self.body)
         error = document.get("error")
-        if set(document) != {"error"} or not (
-            isinstance(error, str) or set(error) == {"message", "type", "param", "code"}
-        ):
+        sentence = isinstance(error, str) and set(document) <= {"error", "param", "code", "error_type"}
+        if not sentence and (set(document) != {"error"} or set(error) != {"message", "type", "param", "code"}):
             return f"another shape: {self.body[:200]!r}"
-        message = error if isinstance(error, str) else error["message"]  # a sentence on /v2
+        message = error if isinstance(error, str) else error["message"]  # a sentence in neighbours' protocols
         if not message or "Traceback" in message or ".py" in message or len(message) > 2000:
             return f"a message that is not fit to be shown: {message[:200]!r}"
         return None
