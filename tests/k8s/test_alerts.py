@@ -49,12 +49,26 @@ def test_each_alert_fires_and_stays_silent_on_the_series_that_say_so(tmp_path):
 @pytest.mark.parametrize("alert", ALERTS)
 def test_the_series_notice_that_an_alert_can_no_longer_fire(alert, tmp_path):
     rules = yaml.safe_load(yaml.safe_dump(RULES))
-    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
-        if rule.get("alert") == alert:
+    for group in rules["groups"]:
+        group["rules"] = [rule for rule in group["rules"] if rule.get("alert", alert) == alert]  # and what is recorded
+        for rule in (rule for rule in group["rules"] if "alert" in rule):
             rule["expr"] = f"({rule['expr']}) and on() vector(1) == 2"
-    tested = run_cases(tmp_path, rules, cases_of(alert))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
+    files = [about(alert, file, tmp_path) for file in cases_of(alert)]
+    tested = promtool(tmp_path, "test", "rules", *(file.name for file in files))
     assert tested.returncode != 0
     assert alert in tested.stdout + tested.stderr
+
+
+def about(alert, file, folder):
+    """A copy of a file of series with what it says of one alert: all of them take promtool ten times as long."""
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for case in document["tests"]:
+        case["alert_rule_test"] = [step for step in case["alert_rule_test"] if step["alertname"] == alert]
+    document["tests"] = [case for case in document["tests"] if case["alert_rule_test"]]
+    copy = folder / file.name
+    copy.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return copy
 
 
 @pytest.mark.parametrize("alert", ALERTS)

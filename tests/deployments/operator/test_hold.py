@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +15,9 @@ import yaml
 from ray.serve._private.autoscaling_state import DeploymentAutoscalingState
 from ray.serve._private.common import DeploymentID, TargetCapacityDirection
 from ray.serve.config import AutoscalingConfig
+from typer.testing import CliRunner
 
+from deployments.cli import main as cli
 from deployments.operator.hold import hold, live_counts
 from models.catalog.paths import ROOT
 
@@ -108,19 +108,18 @@ def dashboard() -> Iterator[str]:
 def test_the_command_writes_the_file_of_the_new_cluster_and_keeps_its_comments(dashboard: str, tmp_path: Path) -> None:
     file = tmp_path / "serve_config.yaml"
     file.write_text(FILE.read_text())
-    program = str(Path(sys.executable).with_name("embedserve"))
-    command = [program, "hold-replicas", str(file), "--dashboard", dashboard]
-    shown = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
+    command = ["hold-replicas", str(file), "--dashboard", dashboard]
+    shown = CliRunner().invoke(cli.app, [*command, "--dry-run"])
+    assert shown.exit_code == 0, shown.output
     assert "initial_replicas: 3" in shown.stdout
     assert file.read_text() == FILE.read_text()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 0, done.output
     held = scaling(yaml.safe_load(file.read_text()))
     assert held["TextEncoder"]["min_replicas"] == held["TextEncoder"]["initial_replicas"] == 3
     comments = [line for line in FILE.read_text().splitlines() if line.lstrip().startswith("#")]
     assert [line for line in file.read_text().splitlines() if line.lstrip().startswith("#")] == comments
-    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    again = CliRunner().invoke(cli.app, command)
     assert "nothing to change" in again.stdout
 
 
@@ -129,15 +128,8 @@ def test_a_kustomize_folder_is_held_in_its_patch_and_the_rest_of_that_stays(dash
     shutil.copytree(ROOT / "k8s" / "overlays" / "ha", overlay)
     patch = overlay / "serve-config.yaml"
     before = list(yaml.safe_load_all(patch.read_text()))
-    command = [
-        str(Path(sys.executable).with_name("embedserve")),
-        "hold-replicas",
-        str(overlay),
-        "--dashboard",
-        dashboard,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli.app, ["hold-replicas", str(overlay), "--dashboard", dashboard])
+    assert done.exit_code == 0, done.output
     after = list(yaml.safe_load_all(patch.read_text()))
     held = scaling(yaml.safe_load(after[0]["spec"]["serveConfigV2"]))
     assert held["TextEncoder"]["min_replicas"] == held["TextEncoder"]["initial_replicas"] == 3
