@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,6 +16,7 @@ from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Embedding, Label
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.key import cache_key
+from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.token_ids import PACKAGE, _load
 from tests.deployments.http.service import HASH, NUMERICS, TEXT, Application, application, serving
 from tests.faults.hostile.json_bodies import TEXTS
@@ -33,10 +33,12 @@ QUERIES = [
 VOCABULARY = 30522
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Application:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Application:
     """A gateway that holds the vector of each query, and one of the ids (1, 2) of the model's own vocabulary."""
-    built = application(tmp_path, aliases={"own": "m", "theirs": "m"}, token_vocabulary={"own": "model"})
+    built = application(
+        tmp_path_factory.mktemp("tokens"), aliases={"own": "m", "theirs": "m"}, token_vocabulary={"own": "model"}
+    )
     label = Label("m@1", HASH, numerics=NUMERICS)
     version = built.embeddings.registry.versions["m@1"]
     version.info = ModelInfo(label, "m", "text", 4, "fp32", "CPU", vocabulary=VOCABULARY)
@@ -48,7 +50,7 @@ def running(tmp_path: Path) -> Application:
     return built
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(running: Application) -> Iterator[httpx2.Client]:
     with serving(running.app) as found:
         yield found
@@ -87,12 +89,12 @@ def test_the_header_the_alias_and_the_model_say_whose_ids_they_are(client: httpx
     assert vectors(ask(client, [15339, 1917], "own", **{"x-token-vocabulary": "cl100k_base"})) == theirs
 
 
-def test_the_model_says_it_for_its_pinned_versions_and_its_aliases_too(running: Application) -> None:
-    registry = running.embeddings.registry
-    document = registry.config.model_dump()
-    registry.configure(
-        GatewayConfig.model_validate({**document, "token_vocabulary": {"m": "model", "theirs": "cl100k_base"}})
-    )
+def test_the_model_says_it_for_its_pinned_versions_and_its_aliases_too() -> None:
+    registry = ModelRegistry()
+    models = {"m": {"type": "text", "versions": {"1": 1}}, "image-embedding": {"type": "image", "versions": {"1": 1}}}
+    said = {"m": "model", "theirs": "cl100k_base"}
+    document = {"models": models, "aliases": {"own": "m", "theirs": "m"}, "token_vocabulary": said}
+    registry.configure(GatewayConfig.model_validate(document))
     found = [registry.token_vocabulary(name) for name in ("m", "m@1", "own", "theirs", "image-embedding", "nothing")]
     assert found == ["model", "model", "model", "cl100k_base", None, None]
 
