@@ -36,6 +36,7 @@ from deployments.cli.status import status
 from deployments.cli.swap import swap
 from deployments.cli.up import up
 from deployments.cli.validate import validate
+from deployments.cli.watch_drift import watch_drift
 from models.errors import EmbedserveError
 
 # A command's file imports Ray, ONNX Runtime and the like inside its function: `embedserve --help` must not wait for them.
@@ -54,6 +55,7 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "history": history,
     "scale": scale,
     "validate": validate,
+    "watch-drift": watch_drift,
     "backfill": backfill,
     "coverage": coverage,
     "audit": audit,

@@ -33,6 +33,9 @@ def up(
     ] = None,
     beside: Annotated[bool, typer.Option("--beside", help="start a Ray of our own beside one that runs")] = False,
     timeout: Annotated[float, typer.Option(help="seconds to wait until the service is ready")] = 300,
+    no_kube: Annotated[
+        bool, typer.Option("--no-kube", help="with --address: deploy although a RayService keeps that Serve to its own")
+    ] = False,
     ready_file: Annotated[
         Path | None,
         typer.Option(help="write url and dashboard here, as JSON, once it is ready: for programs that wait"),
@@ -52,7 +55,7 @@ def up(
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
-        write_ready_file(ready_file, _join(console, address, wanted, timeout), address)
+        write_ready_file(ready_file, _join(console, address, wanted, timeout, no_kube), address)
         return
     refuse_old_variable()
     require_ray_token()
@@ -74,17 +77,25 @@ def up(
     LocalService(console, deploy, served, asks_for_keys, ready_file).run()
 
 
-def _join(console: Console, address: str, config: ServeConfig, timeout_s: float) -> str:
+def _join(console: Console, address: str, config: ServeConfig, timeout_s: float, no_kube: bool) -> str:
     """Deploy onto a Ray that runs, and return the service's URL.
 
     The Ray's nodes get the models; this machine may lack their files and never needs them.
+
+    Raises:
+        ConfigError: its Serve belongs to a RayService, and ``no_kube`` was not said.
     """
     from deployments.cluster.serve_api import ClusterError, ServeApi
+    from deployments.operator.kuberay import require_ours
     from deployments.operator.served import served_versions
 
     if not address.startswith(("http://", "https://")):
         raise ClusterError(f"--address is the URL of Ray's dashboard, such as http://127.0.0.1:8265, not {address!r}")
     api = ServeApi(address)
+    if not no_kube:
+        require_ours(
+            api.details(), instead="apply a manifest with this configuration, or change it by the commands with --kube"
+        )
     if not api.asks_for_token():
         console.print(
             f"warning: the Ray at {address} asks for no token: whoever reaches its ports runs code there. Start its nodes "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from models.errors import ConfigError
 
 KEY = "serveConfigV2"
+PRELOAD = "EMBEDSERVE_PRELOAD"  # of a ConfigMap: what new workers download before their replicas start
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
@@ -25,7 +27,7 @@ class Embedded:
     start: int  # characters
     end: int
     indent: int  # columns of its lines
-    spec: dict[str, Any]  # the RayService's, as far as the file has it
+    resource: dict[str, Any]  # the RayService, as far as the file has it
 
     def replaced(self, text: str, config: str) -> str:
         """The file's text with another configuration in this one's place."""
@@ -44,6 +46,16 @@ def find(text: str, where: str) -> list[Embedded]:
         return [found for node in yaml.compose_all(text, yaml.SafeLoader) for found in _in(node, text)]
     except yaml.YAMLError as error:
         raise ConfigError(f"cannot read {where}: {error}") from error
+
+
+def with_preload(text: str, change: Callable[[list[str]], list[str]]) -> str:
+    """The text with the lists of its ConfigMaps changed: of what new workers download before their replicas start."""
+    for node in reversed(list(yaml.compose_all(text, yaml.SafeLoader))):
+        found = _entries(_entries(node).get("data")).get(PRELOAD)
+        if found is not None and (wanted := change(found.value.split())) != found.value.split():
+            start, end = found.start_mark.index, found.end_mark.index
+            text = f"{text[:start]}{json.dumps(' '.join(wanted)) if found.style else ' '.join(wanted)}{text[end:]}"
+    return text
 
 
 def patch_of(folder: Path) -> Path:
@@ -85,11 +97,11 @@ def _in(node: yaml.Node | None, text: str) -> Iterator[Embedded]:
     spec = _entries(entries["spec"])
     if KEY in spec:
         name = _entries(entries.get("metadata")).get("name")
-        whole = yaml.SafeLoader("").construct_document(entries["spec"])
+        whole = yaml.SafeLoader("").construct_document(node)
         yield _embedded(name.value if name else "", spec[KEY], entries["spec"], text, whole)
 
 
-def _embedded(service: str, value: yaml.Node, around: yaml.Node, text: str, spec: dict[str, Any]) -> Embedded:
+def _embedded(service: str, value: yaml.Node, around: yaml.Node, text: str, resource: dict[str, Any]) -> Embedded:
     column = around.start_mark.column
     lines = text[value.start_mark.index : value.end_mark.index].splitlines()[1:]
     first = next((line for line in lines if line.strip()), "")
@@ -97,7 +109,7 @@ def _embedded(service: str, value: yaml.Node, around: yaml.Node, text: str, spec
     end = value.end_mark.index
     if getattr(value, "style", None) not in ("|", ">"):
         end += text[end:].startswith("\n")
-    return Embedded(service, str(value.value), value.start_mark.index, end, indent, spec)
+    return Embedded(service, str(value.value), value.start_mark.index, end, indent, resource)
 
 
 def _entries(node: yaml.Node | None) -> dict[str, Any]:

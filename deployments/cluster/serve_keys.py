@@ -22,6 +22,7 @@ from ray.serve.schema import (
 from deployments.autoscaling.policies import POLICIES
 from deployments.cluster.hosts import check_host
 from models.errors import ConfigError
+from models.validation import unknown_key
 
 Role = Literal["gateway", "encoder", "decoder"]
 SERVES_POLICY = str(AutoscalingPolicy.model_fields["policy_function"].default)
@@ -135,7 +136,7 @@ def _known_keys(mapping: Any, schema: type[BaseModel], where: str) -> None:
         raise ConfigError(f"{where} must be a mapping")
     unknown = sorted(set(mapping) - set(schema.model_fields))
     if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(schema.model_fields))}")
+        raise ConfigError(f"{where}: {unknown_key(unknown[0], unknown[0], schema.model_fields)}")
 
 
 def _refuse_idle(mapping: dict[str, Any], idle: Mapping[str, str], where: str) -> None:

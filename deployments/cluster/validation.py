@@ -12,29 +12,15 @@ from typing import Any
 import yaml
 
 from deployments.cluster.applications import GATEWAY_PATH, encoders, gateways, main_deployments
-from deployments.cluster.embedded import KUSTOMIZATIONS, Embedded, find
+from deployments.cluster.embedded import KEY, KUSTOMIZATIONS, Embedded, find
 from deployments.cluster.hosts import LOOPBACK
+from deployments.cluster.rayservice_check import check_rayservice
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import Catalog
 from models.errors import ConfigError, EmbedserveError
 
 LONGEST_NAME = 47  # characters; KubeRay refuses a longer name of a RayService
 BUILD_S = 60
-# Of KubeRay 1.7. The API server drops what it does not know, often without a word.
-SPEC_KEYS = frozenset(
-    {
-        "deploymentUnhealthySecondThreshold",
-        "excludeHeadPodFromServeSvc",
-        "managedBy",
-        "rayClusterConfig",
-        "rayClusterDeletionDelaySeconds",
-        "serveConfigV2",
-        "serveService",
-        "serviceUnhealthySecondThreshold",
-        "suspend",
-        "upgradeStrategy",
-    }
-)
 
 
 def text_of(path: Path) -> str:
@@ -88,9 +74,10 @@ def validate(text: str, where: str) -> list[str]:
         ConfigError: names what is wrong, or says that there is none.
     """
     said = [_rayservice(embedded, where) for embedded in find(text, where)]
+    documents = [document for document in _documents(text, where) if document is not None]
+    said += [_unfilled(d, where) for d in documents if _is_rayservice(d) and KEY not in (d.get("spec") or {})]
     if said:
         return said
-    documents = [document for document in _documents(text, where) if document is not None]
     if len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]:
         return [f"{where}: {_config(documents[0], where)}"]
     raise ConfigError(
@@ -109,8 +96,8 @@ def _rayservice(embedded: Embedded, where: str) -> str:
     name = f"{where}: RayService {embedded.service}".rstrip()
     if len(embedded.service) > LONGEST_NAME:
         raise ConfigError(f"{name}: a name has at most {LONGEST_NAME} characters, this one {len(embedded.service)}")
-    if unknown := sorted(embedded.spec.keys() - SPEC_KEYS):
-        raise ConfigError(f"{name}: unknown key spec.{unknown[0]}; allowed: {', '.join(sorted(SPEC_KEYS))}")
+    if embedded.resource:  # a JSON patch has none
+        check_rayservice(embedded.resource, name)
     place = f"{name}: serveConfigV2"
     documents = list(_documents(embedded.config, place))
     if len(documents) != 1:
@@ -120,6 +107,17 @@ def _rayservice(embedded: Embedded, where: str) -> str:
     if host in LOOPBACK:
         raise ConfigError(f"{place}: http_options.host is {host}: no Service reaches it there; write 0.0.0.0 or '::'")
     return f"{name}: {said}"
+
+
+def _is_rayservice(document: Any) -> bool:
+    return isinstance(document, dict) and document.get("kind") == "RayService"
+
+
+def _unfilled(resource: dict[str, Any], where: str) -> str:
+    """A RayService whose Serve configuration stands in another file."""
+    name = f"{where}: RayService {(resource.get('metadata') or {}).get('name', '')}".rstrip()
+    check_rayservice(resource, name)
+    return f"{name}: no {KEY} here, the rest is valid"
 
 
 def _config(document: Any, where: str) -> str:

@@ -37,4 +37,4 @@ def parse(schema: type[T], document: Any, where: str) -> T:
     try:
         return schema.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(f"{where} is invalid: {describe(error)}") from error
+        raise ConfigError(f"{where} is invalid: {describe(error, schema=schema)}") from error

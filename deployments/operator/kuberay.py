@@ -38,15 +38,23 @@ def owner(details: Mapping[str, Any], environment: Mapping[str, str] = os.enviro
     return found["service"] if found else environment.get("RAY_CLUSTER_NAME", "embedserve")
 
 
-def require_ours(details: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
+def require_ours(
+    details: Mapping[str, Any], environment: Mapping[str, str] = os.environ, instead: str | None = None
+) -> None:
     """Refuse to change a Serve that KubeRay would change back.
+
+    Args:
+        details: what Serve's REST API reports.
+        environment: of this process.
+        instead: what to do, where it is not the same command with ``--kube``.
 
     Raises:
         ConfigError: names the RayService and ``--kube``.
     """
     if name := owner(details, environment):
+        instead = instead or f"`--kube --rayservice {name}` changes the RayService"
         raise ConfigError(
             f"this Serve belongs to the RayService {name!r}: KubeRay submits that object's configuration again whenever "
-            f"its operator restarts, and a change made here would be gone. `--kube --rayservice {name}` changes the "
-            "RayService; --no-kube changes Serve all the same, until KubeRay next looks"
+            f"its operator restarts, and a change made here would be gone. {instead[0].upper()}{instead[1:]}; --no-kube "
+            "changes Serve all the same, until KubeRay next looks"
         )

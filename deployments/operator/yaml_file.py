@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 
-from deployments.cluster.embedded import find, patch_of
+from deployments.cluster.embedded import find, patch_of, with_preload
 from deployments.cluster.serve_file_check import check
+from deployments.operator.kube.preload import following, served
 from deployments.operator.operations import Operation
 from models.errors import ConfigError, EmbedserveError
 from models.files import FileChangedError, require_replaceable, write_whole
@@ -46,7 +48,9 @@ class YamlFile:
             raise ConfigError(f"{path} holds {len(found)} RayServices; --write takes a file with one")
         if found:
             config, note = _changed(found[0].config, path, operation)
-            return cls(path, read, found[0].replaced(text, config), note)
+            before, after = (served(yaml.safe_load(one)) for one in (found[0].config, config))
+            whole = with_preload(found[0].replaced(text, config), partial(following, before=before, now=after))
+            return cls(path, read, whole, note)
         config, note = _changed(text, path, operation)
         return cls(path, read, config, note)
 

@@ -39,7 +39,7 @@ def of_prometheus(resources):
 def test_an_operators_release_runbooks_and_kuberay_reach_every_object(tmp_path):
     resources = operators_folder(tmp_path)
     assert {r["metadata"]["labels"]["release"] for r in of_prometheus(resources)} == {OWN["release"]}
-    assert len(of_prometheus(resources)) == 4
+    assert len(of_prometheus(resources)) == 5
     assert {rule["annotations"]["runbook_url"].split("#")[0] for rule in alerts(resources)} == {OWN["runbooks"]}
     (operator,) = [r for r in resources if r["metadata"]["name"] == "kuberay-operator"]
     assert operator["spec"]["namespaceSelector"]["matchNames"] == [OWN["kuberay"]]

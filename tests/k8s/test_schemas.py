@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from deployments.cluster.rayservice_check import SCHEMA
+from scripts.kuberay_schema import schema_of
 from tests.k8s import operator_kinds
 from tests.k8s.tools import (
+    CRDS,
     K8S,
     KUBERNETES,
     OVERLAYS,
@@ -95,6 +101,15 @@ def test_monitoring_builds_and_every_field_is_known():
             operator_kinds.check(resource)
         else:
             assert builtin_problem(resource, KUBERNETES[0]) is None
+
+
+def test_the_schema_that_is_shipped_is_made_of_kuberays_definition():
+    file = CRDS / "ray.io_rayservices.yaml"
+    if not file.is_file():
+        pytest.skip(f"no {file.name} in {CRDS} (KUBERAY_CRDS names another folder): nothing to compare with")
+    definition = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    assert schema_of(definition) == json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 BROKEN = {

@@ -21,7 +21,7 @@ def test_the_head_runs_no_replicas_gets_no_requests_and_asks_for_a_token(folder)
 @everywhere
 def test_every_container_meets_the_restricted_pod_security_standard(folder):
     templates = [*pods(service(folder)).values()]
-    templates += [r["spec"]["template"] for r in built(folder) if r["kind"] == "StatefulSet"]
+    templates += [r["spec"]["template"] for r in built(folder) if r["kind"] in ("StatefulSet", "Deployment")]
     for template in templates:
         context = template["spec"]["securityContext"]
         assert context["runAsNonRoot"] is True
@@ -37,7 +37,7 @@ def test_every_container_meets_the_restricted_pod_security_standard(folder):
 @everywhere
 def test_images_of_others_are_pinned_by_digest(folder):
     templates = [*pods(service(folder)).values()]
-    templates += [r["spec"]["template"] for r in built(folder) if r["kind"] == "StatefulSet"]
+    templates += [r["spec"]["template"] for r in built(folder) if r["kind"] in ("StatefulSet", "Deployment")]
     images = {container["image"] for template in templates for container in containers(template)}
     assert not [i for i in images if not i.startswith("embedserve") and not re.search(r":.+@sha256:[0-9a-f]{64}$", i)]
 
@@ -46,6 +46,34 @@ def test_images_of_others_are_pinned_by_digest(folder):
 def test_only_the_head_may_talk_to_kubernetes(folder):
     for name, template in pods(service(folder)).items():
         assert template["spec"].get("automountServiceAccountToken", True) == (name == "head")
+
+
+@everywhere
+def test_who_watches_for_drift_may_read_one_object_and_nothing_else(folder):
+    resources = built(folder)
+    roles = [r for r in resources if r["kind"] in ("Role", "ClusterRole")]
+    if "ha" not in folder:
+        assert roles == []
+        return
+    (role,), binding = roles, only(resources, "RoleBinding")
+    assert role["rules"] == [
+        {
+            "apiGroups": ["ray.io"],
+            "resources": ["rayservices"],
+            "resourceNames": [service(folder)["metadata"]["name"]],
+            "verbs": ["get"],
+        }
+    ]
+    account, pod = only(resources, "ServiceAccount"), only(resources, "Deployment")["spec"]["template"]
+    assert account["automountServiceAccountToken"] is False
+    assert pod["spec"]["serviceAccountName"] == account["metadata"]["name"]
+    subject = {
+        "kind": "ServiceAccount",
+        "name": account["metadata"]["name"],
+        "namespace": role["metadata"]["namespace"],
+    }
+    assert (binding["roleRef"]["name"], binding["subjects"]) == (role["metadata"]["name"], [subject])
+    assert "app.kubernetes.io/part-of" not in pod["metadata"]["labels"], "Ray's own ports would be open to it"
 
 
 @everywhere

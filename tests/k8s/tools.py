@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
+from deployments.cluster.rayservice_check import problems
 from deployments.cluster.serve_file import ServeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,36 +75,9 @@ def pods(service: Manifest) -> dict[str, Manifest]:
     return {"head": cluster["headGroupSpec"]["template"], **workers}
 
 
-def closed(schema: Any) -> Any:
-    """An OpenAPI schema in which every field that it does not name is an error."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    strict = {key: closed(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict):
-        strict["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
-        if "additionalProperties" not in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
-            strict["additionalProperties"] = False
-    return strict
-
-
-@functools.cache
-def _rayservice_schema(file: Path) -> Manifest:
-    definition = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    version = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")
-    schema = closed(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return schema
-
-
 def rayservice_problems(service: Manifest) -> list[str]:
     """What KubeRay's definition has against a RayService."""
-    file = CRDS / "ray.io_rayservices.yaml"
-    if not file.is_file():
-        pytest.skip(f"no {file.name} in {CRDS} (KUBERAY_CRDS names another folder): RayService was not checked")
-    validator = jsonschema.Draft202012Validator(_rayservice_schema(file))
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(service)]
+    return list(problems(service))
 
 
 def builtin_problem(resource: Manifest, version: str) -> str | None:

@@ -18,7 +18,7 @@ import httpx2
 import yaml
 
 from models.http_client import direct
-from tests.servers.kubernetes import TOKEN, ApiServer
+from tests.servers.kubernetes import ADMIN_TOKEN, ApiServer
 from tests.servers.serve_rest import ServeRest
 
 REQUEUE_S = 0.03  # 2 s in KubeRay
@@ -35,6 +35,14 @@ class KubeRay:
     cache: dict[str, str] = field(default_factory=dict)  # cluster → serveConfigV2 that was submitted last
     passes: int = 0
     held: threading.Event = field(default_factory=threading.Event)  # cleared: the operator pod is down
+
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def pause(self) -> None:
+        """Take the pod away, once its pass is over."""
+        self.held.clear()
+        with self.busy:
+            return
 
     def restart(self) -> None:
         """Another pod takes over: memory is gone, the next passes follow."""
@@ -85,12 +93,14 @@ def kuberay(api: ApiServer, serve: ServeRest) -> Iterator[KubeRay]:
     ends = threading.Event()
 
     def work() -> None:
-        with direct(base_url=api.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=10) as client:
+        with direct(base_url=api.url, headers={"authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=10) as client:
             while not ends.is_set():
                 operator.held.wait(1)
-                if operator.held.is_set():
-                    operator.reconcile(client)
-                    operator.passes += 1
+                with operator.busy:
+                    if operator.held.is_set():
+                        with contextlib.suppress(httpx2.TransportError):  # the API server restarts
+                            operator.reconcile(client)
+                        operator.passes += 1
                 ends.wait(REQUEUE_S)
 
     thread = threading.Thread(target=work, daemon=True)

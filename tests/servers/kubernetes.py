@@ -41,7 +41,8 @@ REASONS = {
     503: "ServiceUnavailable",
 }
 MOST_BYTES = 1 << 20  # of a ConfigMap
-TOKEN = "operator-token"
+TOKEN, ADMIN_TOKEN = "operator-token", "kuberay-token"  # who may what `rules` say, and everything
+VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update"}
 Object = dict[str, Any]
 
 
@@ -73,11 +74,13 @@ class ApiServer:
     """The objects of a cluster, and what was asked of them."""
 
     url: str = ""
+    up: bool = True  # else connections end without an answer
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)  # plural, namespace, name
     events: list[tuple[int, str, tuple[str, str], Object]] = field(default_factory=list)
     oldest: int = 0  # watches from before this version are refused with 410
     version: int = 100
     denied: set[tuple[str, str]] = field(default_factory=set)  # method, plural
+    rules: list[Object] | None = None  # of a Role, which all requests but an administrator's must be allowed by
     faults: list[Fault] = field(default_factory=list)
     before_patch: Callable[[Object], None] | None = None  # called once, between a client's read and its patch
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -150,10 +153,7 @@ class ApiServer:
         with self.changed:
             self.requests.append((method, plural))
             if (method, plural) in self.denied:
-                verb = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update"}[method]
-                raise RefusedError(
-                    403, f'{plural} "{name}" is forbidden: User "operator" cannot {verb} resource "{plural}"'
-                )
+                raise _forbidden(VERBS[method], plural, name)
             fault = next((f for f in self.faults if (f.method, f.plural) == (method, plural)), None)
             if fault:
                 self.faults.remove(fault)
@@ -163,6 +163,20 @@ class ApiServer:
             if fault:
                 self._fail(fault)
             return done
+
+    def require_allowed(self, verb: str, plural: str, name: str) -> None:
+        """Refuse what no rule allows."""
+        group = KINDS[plural][0].rpartition("/")[0]
+        for rule in self.rules if self.rules is not None else [{}]:
+            named = rule.get("resourceNames")
+            if (
+                group in rule.get("apiGroups", [group])
+                and plural in rule.get("resources", [plural])
+                and verb in rule.get("verbs", [verb])
+                and (not named or name in named)
+            ):
+                return
+        raise _forbidden(verb, plural, name)
 
     def _fail(self, fault: Fault) -> None:
         if fault.code is None:
@@ -267,8 +281,14 @@ class _Handler(BaseHTTPRequestHandler):
         namespace, plural, name, sub = [*way[1:], "", "", ""][:4]
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or "null")
         try:
-            if self.headers.get("authorization") != f"Bearer {TOKEN}":
+            if not self.api.up:
+                raise CutError
+            token = self.headers.get("authorization", "").removeprefix("Bearer ")
+            if token not in (TOKEN, ADMIN_TOKEN):
                 raise RefusedError(401, "Unauthorized")
+            verb = "watch" if "watch" in query else VERBS[self.command]
+            if token != ADMIN_TOKEN:
+                self.api.require_allowed("list" if (verb, name) == ("get", "") else verb, plural, name)
             if "watch" in query:
                 self._watch(plural, namespace, int(query.get("resourceVersion", ["0"])[0]))
                 return
@@ -309,6 +329,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.api.changed.wait(0.2)
 
 
+def _forbidden(verb: str, plural: str, name: str) -> RefusedError:
+    return RefusedError(403, f'{plural} "{name}" is forbidden: User "operator" cannot {verb} resource "{plural}"')
+
+
 def _status(refusal: RefusedError) -> Object:
     return {
         "kind": "Status",
@@ -322,8 +346,8 @@ def _status(refusal: RefusedError) -> Object:
 
 
 @contextlib.contextmanager
-def api_server() -> Iterator[ApiServer]:
-    """An API server on a free port of this machine."""
-    api = ApiServer()
-    with listening(type("Handler", (_Handler,), {"api": api})) as api.url:
-        yield api
+def serving(api: ApiServer) -> Iterator[None]:
+    """An API server's process, on a free port of this machine; the next one has the same port, as after a restart."""
+    port = urlsplit(api.url).port or 0
+    with listening(type("Handler", (_Handler,), {"api": api}), port) as api.url:
+        yield

@@ -128,7 +128,7 @@ def _pause(error: httpx2.HTTPStatusError, what: str) -> float:
         raise MissingError(f"Kubernetes has no {what}: {said}") from error
     if status == 409:
         raise ChangedError(said) from error
-    if status == 429 or status >= 500:
+    if status in (410, 429) or status >= 500:  # 410: the server's cache lags behind, as after its restart
         try:
             wished = float(error.response.headers.get("retry-after", RETRY_S))
         except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
-from deployments.operator.kube.api import MANAGER, KubeApi, Resource
+from deployments.operator.kube.api import MANAGER, ChangedError, KubeApi, Resource
 
 LONGEST = 1000  # characters; Kubernetes takes 1024 of a message
 
@@ -36,4 +36,7 @@ def announce(api: KubeApi, resource: Resource, message: str, *, failed: bool) ->
         "lastTimestamp": now,
         "count": 1,
     }
-    api.create("Event", event)
+    try:
+        api.create("Event", event)
+    except ChangedError:  # of this name only ours can be there: the answer to its first try was lost
+        return

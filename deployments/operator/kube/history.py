@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import yaml
@@ -53,11 +53,14 @@ class History:
         Raises:
             UnavailableError: others kept on writing.
         """
+        tried: Revision | None = None
         for _ in range(ATTEMPTS):
             held = self._read()
             kept = _parse(held)
-            number = max([revision.number, *(old.number + 1 for old in kept)])
-            added = {_key(number): _text({**asdict(revision), "number": number})}
+            if tried in kept:
+                return revision.number  # the answer to its write was lost
+            revision = tried = replace(revision, number=max([revision.number, *(old.number + 1 for old in kept)]))
+            added = {_key(revision.number): _text(asdict(revision))}
             try:
                 if held is None:
                     self._api.create("ConfigMap", self._new(added))
@@ -67,7 +70,7 @@ class History:
                     self._api.merge("ConfigMap", self.name, {"metadata": version, "data": {**gone, **added}})
             except ChangedError:
                 continue
-            return number
+            return revision.number
         raise UnavailableError(f"the ConfigMap {self.name} is written by others all the time; try again")
 
     def _read(self) -> Resource | None:

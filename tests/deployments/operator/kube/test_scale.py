@@ -39,6 +39,20 @@ def test_a_cluster_that_refuses_leaves_the_rayservice_as_it_was(cluster: Cluster
     assert bounds(cluster) == before
 
 
+@pytest.mark.parametrize("plural", ["rayservices", "rayclusters"])
+def test_a_change_whose_answer_was_lost_stands(cluster: Cluster, plural: str) -> None:
+    cluster.api.faults.append(Fault("PATCH", plural, None, applied=True))
+    scale("cpu=2:12")
+    assert bounds(cluster) == ([(2, 12), (0, 4)], [(2, 12), (0, 4)])
+
+
+def test_what_could_not_be_changed_back_is_named(cluster: Cluster) -> None:
+    cluster.api.faults.append(Fault("PATCH", "rayclusters", 403))
+    cluster.api.before_patch = lambda _: cluster.api.denied.add(("PATCH", "rayservices"))
+    with pytest.raises(EmbedserveError, match="RayService embedserve may have the new bounds, and could not be"):
+        scale("cpu=2:12")
+
+
 @pytest.mark.parametrize(
     ("pair", "told"),
     [("cpu=3:2", "MIN up to MAX"), ("cpu=3", "GROUP=MIN:MAX"), ("tpu=1:2", "there are: cpu, gpu")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -12,11 +13,13 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from deployments.operator import operations
 from deployments.operator.execute import Change, Execution, Options
+from deployments.operator.kube import api as kube_api
 from deployments.operator.kube.api import KubeApi
 from deployments.operator.kube.change_note import ANNOTATION
 from deployments.operator.kube.service import KubeService
 from models.errors import EmbedserveError
 from tests.deployments.operator.kube.conftest import COMMENT, Cluster, original
+from tests.integration.waiting import wait
 from tests.servers.kubernetes import Fault
 
 TEXT = "text-embedding"
@@ -62,6 +65,17 @@ def test_without_kube_every_command_is_refused_where_serve_belongs_to_a_rayservi
         assert "--kube --rayservice embedserve" in said
         assert "--no-kube" in said
     assert len(cluster.serve.submitted) == before
+
+
+def test_up_deploys_over_no_rayservice_unless_it_is_told_to(cluster: Cluster) -> None:
+    before = len(cluster.serve.submitted)
+    words = ["up", "--address", cluster.serve.url, "--timeout", "1"]
+    said = error(CliRunner().invoke(app, words))
+    assert "RayService 'embedserve'" in said
+    assert "Apply a manifest with this configuration" in said
+    assert len(cluster.serve.submitted) == before
+    CliRunner().invoke(app, [*words, "--no-kube"])
+    assert len(cluster.serve.submitted) > before
 
 
 def test_no_kube_changes_serve_all_the_same(cluster: Cluster) -> None:
@@ -216,6 +230,41 @@ def test_a_change_of_two_steps_whose_second_patch_fails_goes_back_to_the_old_tex
     assert cluster.text == original()
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("GET", "rayservices", 429, retry_after=1),
+        Fault("GET", "rayservices", 410),
+        Fault("GET", "rayservices", None),
+    ],
+    ids=["throttled", "expired", "cut"],
+)
+def test_what_an_api_server_refuses_for_now_is_waited_for_and_asked_again(cluster: Cluster, fault: Fault) -> None:
+    cluster.operator.pause()  # it asks too
+    cluster.api.faults.append(fault)
+    before = time.monotonic()
+    assert KubeService(KubeApi(), "embedserve").read()["applications"]
+    assert cluster.api.faults == []
+    assert time.monotonic() - before >= (fault.retry_after or 0), "as long as it asked for"
+
+
+def test_a_change_outlives_an_api_server_that_is_away_longer_than_a_request_is_tried_again(cluster: Cluster) -> None:
+    cluster.operator.pause()
+
+    def restart() -> None:
+        wait("the patch", lambda: cluster.text != original())
+        cluster.api_is_away(kube_api.PATIENCE_S + 0.5)
+        cluster.operator.held.set()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    done = cluster.run(*CANARY)
+    thread.join()
+    assert done.exit_code == 0, done.output
+    assert cluster.serve.share(f"{TEXT}@1.1.0") == pytest.approx(0.1)
+    assert [entry["result"] for entry in cluster.history()] == ["found", "done"]
+
+
 def test_an_api_server_that_stays_away_is_named_and_nothing_is_changed(cluster: Cluster) -> None:
     cluster.api.faults += [Fault("PATCH", "rayservices", 503) for _ in range(100)]
     said = error(cluster.run(*CANARY))
@@ -224,7 +273,7 @@ def test_an_api_server_that_stays_away_is_named_and_nothing_is_changed(cluster: 
 
 
 def test_while_kuberay_upgrades_to_a_new_cluster_no_change_is_taken(cluster: Cluster) -> None:
-    cluster.operator.held.clear()
+    cluster.operator.pause()
     upgrading = {"type": "UpgradeInProgress", "status": "True", "reason": "BothActivePendingClustersExist"}
     cluster.api.update("rayservices", "embedserve", lambda r: r["status"].update(conditions=[upgrading]))
     assert "UpgradeInProgress" in error(cluster.run(*CANARY))
@@ -236,7 +285,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(cluster: Cluster) -> None:
     assert done.exit_code == 0, done.output
     assert "dry run: nothing was changed" in done.output
     assert cluster.text == original()
-    assert not cluster.api.all("configmaps")
+    assert [held["metadata"]["name"] for held in cluster.api.all("configmaps")] == ["embedserve-preload"]
 
 
 def test_an_event_says_who_did_what(cluster: Cluster) -> None:
@@ -259,4 +308,4 @@ def test_status_says_who_changed_what_last_and_where_serve_differs(cluster: Clus
     assert "drift: none" in said
     cluster.serve.deploy(operations.route(cluster.document, TEXT, {"1.0.0": 90, "1.1.0": 10}, {}))
     assert "1.1.0: 10" in status("--dashboard", cluster.serve.url)
-    assert "drift: not known here" in status()
+    assert "drift: not known" in status()

@@ -1,0 +1,81 @@
+"""The check of a RayService against KubeRay's own definition: the API server drops what that does not know, often without a word."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from models.errors import ConfigError
+from models.redaction import redacted
+from models.validation import unknown_key
+
+SCHEMA = Path(__file__).with_name("rayservice.schema.json")  # by scripts/kuberay_schema.py, of KubeRay 1.7
+MOST = 5  # problems that one message names
+DIRECTIVE = "$"  # begins keys of strategic merge patches
+
+
+@functools.cache
+def validator() -> Draft202012Validator:
+    """The strict schema."""
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def check_rayservice(resource: dict[str, Any], where: str) -> None:
+    """Check every key of a RayService, or of a patch for one, which may leave out what is required.
+
+    Raises:
+        ConfigError: names each wrong key with its path, and the nearest that is allowed.
+    """
+    if found := list(problems(resource)):
+        more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
+        raise ConfigError(f"{where}: {'; '.join(found[:MOST])}{more}")
+
+
+def problems(resource: dict[str, Any]) -> Iterator[str]:
+    """What KubeRay's definition has against a RayService, each problem with its path."""
+    patch = not whole(resource)
+    for error in sorted(validator().iter_errors(resource), key=lambda error: list(map(str, error.absolute_path))):
+        if patch and (error.validator == "required" or error.instance is None):
+            continue
+        yield from _told(error, patch)
+
+
+def whole(resource: dict[str, Any]) -> bool:
+    """Whether it is a manifest, and no patch, which leaves the head to the one that it changes."""
+    cluster = (resource.get("spec") or {}).get("rayClusterConfig")
+    return isinstance(cluster, dict) and "headGroupSpec" in cluster and "apiVersion" in resource
+
+
+def _told(error: ValidationError, patch: bool) -> Iterator[str]:
+    place = _path(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        for name in sorted(set(error.instance) - set(known)):
+            if not (patch and str(name).startswith(DIRECTIVE)):
+                yield unknown_key(_path([*error.absolute_path, name]), str(name), known)
+    elif error.validator == "anyOf":
+        yield f"{place} must be a whole number or text, not {_shown(error.instance)}"
+    elif error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        yield f"{place} must be of type {wanted}, not {_shown(error.instance)}"
+    elif error.validator in ("enum", "const"):
+        allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+        yield f"{place} must be {' or '.join(map(repr, allowed))}, not {_shown(error.instance)}"
+    else:
+        yield f"{place}: {redacted(error.message)[:200]}"
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    """As kubectl writes it: ``spec.rayClusterConfig.workerGroupSpecs[0].groupName``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "the document"
+
+
+def _shown(value: Any) -> str:
+    return f"{redacted(repr(value)):.80}"
