@@ -36,17 +36,24 @@ BARE_ITEMS = 256  # prepared and embedded at a time by the bare engine
 
 
 class Times:
-    """When blocks came back."""
+    """When blocks came back, and with how many rows."""
 
     def __init__(self) -> None:
         self.seen: list[float] = []
+        self.rows: list[int] = []
+
+    @property
+    def steady(self) -> float:
+        """Rows a second from the first block to the last: without starting engines."""
+        return sum(self.rows[1:]) / max(self.seen[-1] - self.seen[0], 1e-9)
 
     def begin(self, total: int, done: int, bad: int, engines: int) -> None:
         """Nothing to show."""
 
-    def note(self, block: Block) -> None:  # noqa: ARG002 - only when, not which
+    def note(self, block: Block) -> None:
         """One more."""
         self.seen.append(time.perf_counter())
+        self.rows.append(block.rows)
 
 
 def bare(reference: str, items: list[Item], threads: int) -> tuple[float, float]:
@@ -77,11 +84,13 @@ def rate(folder: Path, counts: dict[str, int]) -> dict[str, Any]:
         )
         items = _items(source, name)
         with_preparation, engine = bare(reference, items, CORES)
-        summary = backfill(job, connected, Times())
+        times = Times()
+        summary = backfill(job, connected, times)
         ours = summary["this_start"]["rows_per_second"]
         found[name] = {
             "rows": len(items),
             "command": ours,
+            "command_without_its_start": round(times.steady, 2),
             "bare_engine_with_preparation": round(with_preparation, 2),
             "bare_engine_alone": round(engine, 2),
             "ratio_to_bare_with_preparation": round(ours / with_preparation, 3),
