@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 import uuid
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +73,17 @@ def beside(folder: Path, seconds: float, rows: int) -> dict[str, Any]:
         ]
         command += ["--id", "sku", "--column", "title", "--to", str(folder / "sink"), "--via-service", server.url]
         job = subprocess.run(command, capture_output=True, text=True, check=False)
-        marks.append(time.perf_counter())
+        ended = time.perf_counter()
         time.sleep(seconds)
-        marks.append(time.perf_counter())
+        last = time.perf_counter()
         clients.end()
     finally:
         server.stop()
     if job.returncode:
         raise RuntimeError(job.stderr)
-    before, during, after = (clients.p99_ms(*pair) for pair in pairwise(marks))
+    began = ended - orjson.loads(job.stdout)["this_start"]["seconds"]
+    spans = ((marks[0], marks[1]), (began, ended), (ended, last))
+    before, during, after = (clients.p99_ms(*span) for span in spans)
     return {
         "clients": CLIENTS,
         "p99_ms": {"before": before, "beside_the_job": during, "after": after},

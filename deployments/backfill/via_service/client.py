@@ -46,16 +46,23 @@ class ServiceClient:
             JobError: the service does not answer for long, or with other vectors than it began with.
             ForbiddenError: it asks for another API key.
         """
-        answer = self._answered(items, lane)
+        found: list[Vector | InputError] = []
+        while len(found) < len(items):
+            found += self._some(items[len(found) :], lane)
+        return found
+
+    def _some(self, items: Sequence[Item], lane: Lane) -> list[Vector | InputError]:
+        """The same for the first of them, as many as the lane has places."""
+        answer, count = self._answered(items, lane)
         if answer.status_code == 200:
-            return list(self._vectors(answer, len(items)))
+            return list(self._vectors(answer, count))
         if answer.status_code not in WRONG:
             raise JobError(f"{self._url} answers {answer.status_code}: {_said(answer)[0]}")
-        if len(items) == 1:
+        if count == 1:
             reason, code = _said(answer)
             return [InputError(reason, code=code)]
-        middle = len(items) // 2
-        return [*self.embed(items[:middle], lane), *self.embed(items[middle:], lane)]
+        middle = count // 2
+        return [*self.embed(items[:middle], lane), *self.embed(items[middle:count], lane)]
 
     def post(self, items: Sequence[Item], *, bulk: bool) -> httpx2.Response | None:
         """One request; None where nothing answers.
@@ -75,17 +82,19 @@ class ServiceClient:
             )
         return answer
 
-    def _answered(self, items: Sequence[Item], lane: Lane) -> httpx2.Response:
-        """The first answer that is no refusal; the lane learns of each."""
+    def _answered(self, items: Sequence[Item], lane: Lane) -> tuple[httpx2.Response, int]:
+        """The first answer that is no refusal, and to how many of the inputs; the lane learns of each."""
         deadline = time.monotonic() + PATIENCE_S
         pause = 0.5
         while True:
-            with lane.place():
-                answer = self.post(items, bulk=True)
-            if answer is not None and answer.status_code not in BUSY:
-                lane.saw("answered")
-                return answer
-            lane.saw("refused")
+            count, answer = lane.take(len(items)), None
+            try:
+                answer = self.post(items[:count], bulk=True)
+            finally:
+                good = answer is not None and answer.status_code not in BUSY
+                lane.leave(count, answered=good)
+            if answer is not None and good:
+                return answer, count
             if time.monotonic() > deadline:
                 what = "nothing answers" if answer is None else f"it answers {answer.status_code}: {_said(answer)[0]}"
                 raise JobError(f"{self._url}: {what}, for {PATIENCE_S:.0f} s; the same command goes on later")

@@ -19,11 +19,11 @@ from deployments.backfill.preparing import Checked, Work, bad_row, modality_of
 from deployments.backfill.via_service.client import ServiceClient, Vector
 from deployments.backfill.via_service.lane import Lane
 from deployments.backfill.via_service.probe import Probe
-from deployments.backfill.via_service.window import MOST
 from models.errors import EmbedserveError, InputError
 from models.modalities.base import Item
 
-REQUEST_ITEMS = {"text": 32, "image": 4}  # of one request: an engine's batch, which ends soon when others come
+REQUEST_ITEMS = {"text": 32, "image": 4}  # of one request, at most: the lane has fewer places while others are slowed
+CONNECTIONS = 32  # the gateway makes one call of what waits
 BLOCKS_AHEAD = 2  # whose requests are under way while the oldest ends
 Parts = list[Future[list[Vector | InputError]]]
 
@@ -48,7 +48,7 @@ class ServiceExecutor(Executor):
         lane = Lane()
         with (
             _client(self._url, stages) as client,
-            ThreadPoolExecutor(MOST) as pool,
+            ThreadPoolExecutor(CONNECTIONS) as pool,
             Probe(client, modality, lane),
         ):
             waiting: deque[tuple[Checked, Parts]] = deque()
@@ -71,7 +71,7 @@ class ServiceExecutor(Executor):
 
 @contextmanager
 def _client(url: str, stages: Stages) -> Iterator[ServiceClient]:
-    client = ServiceClient(url, stages.wanted.reference, stages.expected, MOST + 1)
+    client = ServiceClient(url, stages.wanted.reference, stages.expected, CONNECTIONS + 1)
     try:
         yield client
     finally:

@@ -1,11 +1,9 @@
-"""The places of requests under way, as many as the window has."""
+"""The inputs under way, as many as the window has."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from deployments.backfill.via_service.window import Seen, Window
 from models.errors import JobError
@@ -15,31 +13,19 @@ class Lane:
     """A semaphore whose size follows what is seen; shared by threads."""
 
     def __init__(self) -> None:
-        """Begin with one request at a time."""
+        """Begin with one input at a time."""
         self._window = Window()
         self._under_way = 0
         self._changed = threading.Condition()
         self._closed = False
-
-    def close(self) -> None:
-        """The job ends: whoever waits gives up."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, as long as the job goes on."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
 
     @property
     def window(self) -> Window:
         """As it is now."""
         return self._window
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Wait for a place, and leave it.
+    def take(self, most: int) -> int:
+        """Wait for places; how many of them this caller has now, from 1 to ``most``.
 
         Raises:
             JobError: the job ends.
@@ -48,16 +34,30 @@ class Lane:
             self._changed.wait_for(lambda: self._closed or self._under_way < self._window.places)
             if self._closed:
                 raise JobError("the job ended")
-            self._under_way += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify()
+            count = min(most, self._window.places - self._under_way)
+            self._under_way += count
+            return count
+
+    def leave(self, count: int, *, answered: bool) -> None:
+        """Give places back, after an answer or a refusal."""
+        with self._changed:
+            self._under_way -= count
+            now = time.monotonic()
+            self._window = self._window.answered(count, now) if answered else self._window.after("refused", now)
+            self._changed.notify_all()
 
     def saw(self, seen: Seen) -> None:
         """Let the window follow."""
         with self._changed:
             self._window = self._window.after(seen, time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Wait, as long as the job goes on."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    def close(self) -> None:
+        """The job ends: whoever waits gives up."""
+        with self._changed:
+            self._closed = True
             self._changed.notify_all()

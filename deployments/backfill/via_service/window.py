@@ -1,4 +1,8 @@
-"""How many requests are under way: one more for each round that went well, half of them when the service has enough."""
+"""How many inputs are under way: one more for each round that went well, half of them when the service has enough.
+
+Inputs and not requests are counted, as the gateway makes one call of what waits: their number is how long an engine is busy
+with them, and that is what an interactive request may have to wait.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +10,64 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Seen = Literal["answered", "refused", "slowed"]
-MOST = 64  # bulk's share of a gateway's queue; more would only wait there
+Seen = Literal["refused", "slowed"]
+MOST = 512  # about a second of an engine's work: more would only wait in the gateway
 CALM_S = 1.0  # after a reduction: what was sent before it says nothing about it
-RISE = 1.2  # of the interactive p99 before the job, which counts as slower
+CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly
+RETURN_S = 60.0  # in which it grows from there to that size, so that others notice one more try a minute
+RISE = 1.2  # of the interactive p99 before the job, which counts as late
 LEAST_RISE_S = 0.002  # what a busy machine's clock and scheduler add by chance
-RECENT = 20  # probes by which it is told; with the usual ten a second the last two seconds
-RECENT_SHARE = 0.9  # of them: one late answer among 20 is chance, three are not
+RECENT = 100  # probes among which late ones are counted
+LATE = 3  # of them: more than the one in a hundred that is late by chance
 
 
 @dataclass(frozen=True)
 class Window:
-    """The number of requests that may be under way."""
+    """The number of inputs that may be under way, at least one."""
 
     size: float = 1.0
+    ceiling: float = float(MOST)  # where others waited longer
     reduced_at: float = float("-inf")
-    most: int = MOST
+    grown_at: float = float("-inf")
 
     @property
     def places(self) -> int:
-        """In whole requests, at least one."""
+        """In whole inputs."""
         return max(1, int(self.size))
 
-    def after(self, seen: Seen, now: float) -> Window:
-        """The window when something was seen.
+    def answered(self, items: int, now: float) -> Window:
+        """The window when so many inputs were answered.
 
         Args:
-            seen: an answer; a refusal (429, 503, no answer); or that other callers wait longer.
+            items: how many.
             now: seconds of a clock that only goes forward.
         """
-        if seen == "answered":
-            return replace(self, size=min(float(self.most), self.size + 1 / self.size))
+        more = items / self.size
+        if self.size >= CAREFUL * self.ceiling and self.ceiling < MOST:
+            since = min(max(now - self.grown_at, 0.0), CALM_S)
+            more = min(more, (1 - CAREFUL) * self.ceiling * since / RETURN_S)
+        grown = min(float(MOST), self.size + more)
+        return replace(self, size=grown, ceiling=max(self.ceiling, grown), grown_at=now)
+
+    def after(self, seen: Seen, now: float) -> Window:
+        """The window after a refusal (429, 503, no answer), or when other callers wait longer."""
         if now - self.reduced_at < CALM_S:
             return self
-        return replace(self, size=max(1.0, self.size / 2), reduced_at=now)
+        ceiling = self.size if seen == "slowed" else self.ceiling
+        return replace(self, size=max(1.0, self.size / 2), ceiling=max(1.0, ceiling), reduced_at=now)
 
 
-def slowed(before: Sequence[float], recent: Sequence[float]) -> bool:
-    """Whether interactive requests take longer than before the job.
+def limit_of(before: Sequence[float]) -> float:
+    """Seconds from which an interactive request counts as late, by those without the job."""
+    usual = sorted(before)[min(len(before) - 1, int(0.99 * len(before)))] if before else float("inf")
+    return max(RISE * usual, usual + LEAST_RISE_S)
+
+
+def slowed(limit: float, recent: Sequence[float]) -> bool:
+    """Whether interactive requests are late more often than by chance.
 
     Args:
-        before: seconds of each, without the job.
-        recent: seconds of each, with it.
+        limit: seconds, as ``limit_of`` gives them.
+        recent: seconds of each since the window was last made smaller.
     """
-    last = sorted(recent[-RECENT:])
-    if len(last) < RECENT or not before:
-        return False
-    usual = sorted(before)[min(len(before) - 1, int(0.99 * len(before)))]
-    return last[int(RECENT_SHARE * RECENT) - 1] > max(RISE * usual, usual + LEAST_RISE_S)
+    return sum(seconds > limit for seconds in recent[-RECENT:]) >= LATE
