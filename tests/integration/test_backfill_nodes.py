@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.catalog import store
+from models.catalog.paths import store
 from tests.deployments.backfill.conftest import MODEL, rows_in, titles, write_rows
 from tests.integration.nodes import MOUNTED, Nodes
 from tests.integration.waiting import wait
