@@ -87,11 +87,12 @@ class ServiceClient:
         deadline = time.monotonic() + PATIENCE_S
         pause = 0.5
         while True:
-            count, answer = lane.take(len(items)), None
+            count, answer, start = lane.take(len(items)), None, time.monotonic()
             try:
                 answer = self.post(items[:count], bulk=True)
             finally:
                 good = answer is not None and answer.status_code not in BUSY
+                lane.pause(lane.window.rest(time.monotonic() - start))
                 lane.leave(count, answered=good)
             if answer is not None and good:
                 return answer, count

@@ -12,8 +12,10 @@ from typing import Literal
 
 Seen = Literal["refused", "slowed"]
 MOST = 512  # about a second of an engine's work: more would only wait in the gateway
+LEAST = 1 / 16  # one input at a time, and 15 times as long nothing as its answer took
+STEP = 0.1  # of the size, by which it grows at most with an answer
 CALM_S = 1.0  # after a reduction: what was sent before it says nothing about it
-CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly
+CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly, and then as ever
 RETURN_S = 60.0  # in which it grows from there to that size, so that others notice one more try a minute
 RISE = 1.2  # of the interactive p99 before the job, which counts as late
 LEAST_RISE_S = 0.002  # what a busy machine's clock and scheduler add by chance
@@ -23,7 +25,7 @@ LATE = 3  # of them: more than the one in a hundred that is late by chance
 
 @dataclass(frozen=True)
 class Window:
-    """The number of inputs that may be under way, at least one."""
+    """The number of inputs that may be under way; less than one is one with rests between."""
 
     size: float = 1.0
     ceiling: float = float(MOST)  # where others waited longer
@@ -35,6 +37,10 @@ class Window:
         """In whole inputs."""
         return max(1, int(self.size))
 
+    def rest(self, seconds: float) -> float:
+        """How long the place of an input stays empty after an answer that took so many seconds."""
+        return max(0.0, seconds * (1 / self.size - 1))
+
     def answered(self, items: int, now: float) -> Window:
         """The window when so many inputs were answered.
 
@@ -42,8 +48,8 @@ class Window:
             items: how many.
             now: seconds of a clock that only goes forward.
         """
-        more = items / self.size
-        if self.size >= CAREFUL * self.ceiling and self.ceiling < MOST:
+        more = min(items / self.size, STEP * self.size)
+        if CAREFUL * self.ceiling <= self.size < self.ceiling < MOST:
             since = min(max(now - self.grown_at, 0.0), CALM_S)
             more = min(more, (1 - CAREFUL) * self.ceiling * since / RETURN_S)
         grown = min(float(MOST), self.size + more)
@@ -54,7 +60,7 @@ class Window:
         if now - self.reduced_at < CALM_S:
             return self
         ceiling = self.size if seen == "slowed" else self.ceiling
-        return replace(self, size=max(1.0, self.size / 2), ceiling=max(1.0, ceiling), reduced_at=now)
+        return replace(self, size=max(LEAST, self.size / 2), ceiling=max(LEAST, ceiling), reduced_at=now)
 
 
 def limit_of(before: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ def rounds(window: Window, count: int, start: float = 0.0, each_s: float = 0.1) 
 
 
 def test_a_window_grows_by_about_one_input_for_each_round_of_answers_up_to_its_most() -> None:
-    assert 35 <= rounds(Window(), 40).places <= 41
+    assert 25 <= rounds(Window(), 40).places <= 41
     assert rounds(Window(), 10 * MOST).places == MOST
 
 
@@ -39,6 +39,8 @@ def test_a_service_that_refuses_everything_is_asked_one_input_at_a_time() -> Non
     for i in range(20):
         window = window.after("refused", i * 2 * CALM_S)
     assert window.places == 1
+    assert window.rest(0.01) > 0.1
+    assert rounds(window, 60, start=100.0).rest(0.01) == 0
 
 
 def test_where_others_waited_longer_it_comes_back_slowly_and_tries_more_after_a_minute() -> None:
@@ -46,8 +48,9 @@ def test_where_others_waited_longer_it_comes_back_slowly_and_tries_more_after_a_
     assert window.places == 50
     soon = rounds(window, 100, start=0.1, each_s=0.1)
     assert 74 <= soon.places <= 82
-    later = rounds(soon, int(2 * RETURN_S / 0.1), start=10.1, each_s=0.1)
-    assert later.places > 100
+    later = rounds(soon, int(RETURN_S / 0.1) - 120, start=10.1, each_s=0.1)
+    assert 90 <= later.places < 100
+    assert rounds(later, 200, start=60.0).places > 150  # nobody noticed: as ever from there on
 
 
 @given(st.lists(st.sampled_from(["answered", "refused", "slowed"]), max_size=300), st.floats(0, 3))
