@@ -8,34 +8,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli import operator_options as options
 from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.operator_options import (
-    DASHBOARD,
-    TIMEOUT_S,
-    Dashboard,
-    DryRun,
-    Kube,
-    Namespace,
-    NoCheck,
-    RayService,
-    Timeout,
-    Url,
-    Write,
-)
 
 
 def add(
     reference: Annotated[str, typer.Argument(help="name@version of the catalogue")],
-    no_check: NoCheck = False,
-    dashboard: Dashboard = DASHBOARD,
-    url: Url = None,
-    dry_run: DryRun = False,
-    write: Write = None,
-    timeout: Timeout = TIMEOUT_S,
-    kube: Kube = None,
-    namespace: Namespace = None,
-    rayservice: RayService = None,
+    no_check: options.NoCheck = False,
+    dashboard: options.Dashboard = options.DASHBOARD,
+    url: options.Url = None,
+    dry_run: options.DryRun = False,
+    write: options.Write = None,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    kube: options.Kube = None,
+    namespace: options.Namespace = None,
+    rayservice: options.RayService = None,
 ) -> None:
     """Deploy one more version of a model beside the others, with weight 0."""
     from deployments.operator import operations

@@ -8,31 +8,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli import operator_options as options
 from deployments.cli.connect import connect
-from deployments.cli.operator_options import (
-    DASHBOARD,
-    TIMEOUT_S,
-    Dashboard,
-    DryRun,
-    Kube,
-    Namespace,
-    RayService,
-    Timeout,
-    Url,
-    Write,
-)
 
 
 def promote(
     reference: Annotated[str, typer.Argument(help="name@version")],
-    dashboard: Dashboard = DASHBOARD,
-    url: Url = None,
-    dry_run: DryRun = False,
-    write: Write = None,
-    timeout: Timeout = TIMEOUT_S,
-    kube: Kube = None,
-    namespace: Namespace = None,
-    rayservice: RayService = None,
+    dashboard: options.Dashboard = options.DASHBOARD,
+    url: options.Url = None,
+    dry_run: options.DryRun = False,
+    write: options.Write = None,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    kube: options.Kube = None,
+    namespace: options.Namespace = None,
+    rayservice: options.RayService = None,
     require_coverage: Annotated[
         str | None,
         typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),

@@ -8,37 +8,25 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli import operator_options as options
 from deployments.cli.connect import connect, connect_kube
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.operator_options import (
-    DASHBOARD,
-    TIMEOUT_S,
-    Dashboard,
-    DryRun,
-    Kube,
-    Namespace,
-    NoCheck,
-    RayService,
-    Timeout,
-    Url,
-    Write,
-)
 from models.errors import ConfigError
 
 
 def rollback(
     model: Annotated[str, typer.Argument(help="whose routing and artifacts go back to before the last change")],
-    no_check: NoCheck = False,
+    no_check: options.NoCheck = False,
     steps: Annotated[int | None, typer.Option(min=1, help="so many changes of the model back; with --kube")] = None,
     to: Annotated[int | None, typer.Option(help="as in this revision of `embedserve history`; with --kube")] = None,
-    dashboard: Dashboard = DASHBOARD,
-    url: Url = None,
-    dry_run: DryRun = False,
-    write: Write = None,
-    timeout: Timeout = TIMEOUT_S,
-    kube: Kube = None,
-    namespace: Namespace = None,
-    rayservice: RayService = None,
+    dashboard: options.Dashboard = options.DASHBOARD,
+    url: options.Url = None,
+    dry_run: options.DryRun = False,
+    write: options.Write = None,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    kube: options.Kube = None,
+    namespace: options.Namespace = None,
+    rayservice: options.RayService = None,
 ) -> None:
     """Undo the last change of a model; a second time undoes that."""
     from deployments.operator import operations

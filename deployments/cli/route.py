@@ -8,19 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli import operator_options as options
 from deployments.cli.connect import connect
-from deployments.cli.operator_options import (
-    DASHBOARD,
-    TIMEOUT_S,
-    Dashboard,
-    DryRun,
-    Kube,
-    Namespace,
-    RayService,
-    Timeout,
-    Url,
-    Write,
-)
 from models.errors import ConfigError
 
 
@@ -28,14 +17,14 @@ def route(
     model: Annotated[str, typer.Argument(help="whose traffic")],
     weights: Annotated[list[str] | None, typer.Argument(help="VERSION=WEIGHT ...; the others get 0")] = None,
     shadow: Annotated[list[str] | None, typer.Option(help="VERSION=PERCENT of requests also copied to it")] = None,
-    dashboard: Dashboard = DASHBOARD,
-    url: Url = None,
-    dry_run: DryRun = False,
-    write: Write = None,
-    timeout: Timeout = TIMEOUT_S,
-    kube: Kube = None,
-    namespace: Namespace = None,
-    rayservice: RayService = None,
+    dashboard: options.Dashboard = options.DASHBOARD,
+    url: options.Url = None,
+    dry_run: options.DryRun = False,
+    write: options.Write = None,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    kube: options.Kube = None,
+    namespace: options.Namespace = None,
+    rayservice: options.RayService = None,
 ) -> None:
     """Share a model's traffic between its versions."""
     from deployments.operator import operations

@@ -8,38 +8,26 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli import operator_options as options
 from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.operator_options import (
-    DASHBOARD,
-    TIMEOUT_S,
-    Dashboard,
-    DryRun,
-    Kube,
-    Namespace,
-    NoCheck,
-    RayService,
-    Timeout,
-    Url,
-    Write,
-)
 
 
 def swap(
     reference: Annotated[str, typer.Argument(help="the version that changes, name@version; its label stays")],
     to: Annotated[str, typer.Option(help="a version of the same model, name@version, or the path of a graph")],
-    no_check: NoCheck = False,
+    no_check: options.NoCheck = False,
     hash_: Annotated[
         str | None, typer.Option("--hash", help="the artifact's content hash, where --no-check leaves it unknown")
     ] = None,
-    dashboard: Dashboard = DASHBOARD,
-    url: Url = None,
-    dry_run: DryRun = False,
-    write: Write = None,
-    timeout: Timeout = TIMEOUT_S,
-    kube: Kube = None,
-    namespace: Namespace = None,
-    rayservice: RayService = None,
+    dashboard: options.Dashboard = options.DASHBOARD,
+    url: options.Url = None,
+    dry_run: options.DryRun = False,
+    write: options.Write = None,
+    timeout: options.Timeout = options.TIMEOUT_S,
+    kube: options.Kube = None,
+    namespace: options.Namespace = None,
+    rayservice: options.RayService = None,
 ) -> None:
     """Let a version load another artifact while it serves."""
     from deployments.operator import operations
