@@ -17,6 +17,7 @@ from deployments.config.gateway import GatewayConfig
 from deployments.config.internals import Internals
 from deployments.gateway import collector
 from deployments.gateway.embedding_service import EmbeddingService
+from deployments.gateway.exposures import read_secret
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
 from deployments.observability import tracing
@@ -72,6 +73,8 @@ class Gateway:
         """
         try:
             config = parse(GatewayConfig, user_config, "user_config of the gateway")
+            exposures = config.experiments.exposures
+            secret = read_secret(exposures) if exposures is not None else None
             self._embeddings.cache.configure(config.cache)
             # Last, so that a refused configuration does not change who is let in.
             self._auth.configure(config.auth, config.auth_grace_s)
@@ -81,7 +84,7 @@ class Gateway:
             logger.error("configuration refused, the old one stays in force: %s", error)
             return
         self._registry.configure(config)
-        self._access_log.on = config.access_log
+        self._access_log.on, self._embeddings.exposure_secret = config.access_log, secret
         self._metrics.keep_old_names(config.old_metric_names)
         self._configured = True
         self._use(config.internals)

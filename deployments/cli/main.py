@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from deployments.cli.add import add
+from deployments.cli.assign import assign
 from deployments.cli.audit import audit
 from deployments.cli.backfill import backfill
 from deployments.cli.coverage import coverage
@@ -30,6 +31,7 @@ from deployments.cli.models.verify import verify
 from deployments.cli.promote import promote
 from deployments.cli.remove import remove
 from deployments.cli.rollback import rollback
+from deployments.cli.rollout import rollout
 from deployments.cli.route import route
 from deployments.cli.scale import scale
 from deployments.cli.status import status
@@ -51,6 +53,7 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "remove": remove,
     "promote": promote,
     "rollback": rollback,
+    "rollout": rollout,
     "hold-replicas": hold_replicas,
     "history": history,
     "scale": scale,
@@ -59,6 +62,7 @@ SERVICE: Mapping[str, Callable[..., None]] = {
     "backfill": backfill,
     "coverage": coverage,
     "audit": audit,
+    "assign": assign,
 }
 MODELS: Mapping[str, Callable[..., None]] = {
     "list": list_models,

@@ -65,6 +65,7 @@ def up(
     for line in prepare(wanted.host, wanted.port, os.environ):
         console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
     asks_for_keys = _require_keys(wanted)
+    _require_secret(wanted)
     wanted, precisions = wanted.with_cores(cores_of(os.environ) or usable_cores()).with_precisions(os.environ)
     for line in precisions:
         console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
@@ -153,6 +154,20 @@ def _require_keys(config: ServeConfig) -> bool:
     auth = Authenticator("production" if "production" in config.profiles else "development")
     auth.configure(config.auth)
     return auth.required
+
+
+def _require_secret(config: ServeConfig) -> None:
+    """Say before anything starts that the gateway would refuse to: exposures need a secret.
+
+    Raises:
+        ConfigError: they are configured, and the secret cannot be read.
+    """
+    from deployments.gateway.assignment import Assignments
+    from deployments.gateway.exposures import read_secret
+
+    exposures = Assignments.of(config.document, "the configuration").config.experiments.exposures
+    if exposures is not None:
+        read_secret(exposures)
 
 
 def _pull(console: Console, config: ServeConfig) -> list[Artifact]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from deployments.config.base import Strict
 from deployments.config.cache import Cache
+from deployments.config.experiments import Experiments
 from deployments.config.fetch import Fetch
 from deployments.config.internals import Internals
 from deployments.config.limits import Limits, Rate
@@ -40,18 +41,22 @@ class GatewayConfig(Strict):
     cors_origins: tuple[Origin, ...] = ()
     fetch: Fetch | None = None  # off: fetching where clients say can open a private network to them
     cache: Cache = Cache()
+    experiments: Experiments = Experiments()
     internals: Internals = Internals()
     access_log: bool = True  # a line for each request costs 10 µs; without it no request can be looked up
     # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
     # go on working until they read the new ones. The next release has neither the old names nor this key.
     old_metric_names: bool = True
     revision: int = 0  # raised by each of the operators' commands, so that two at once notice each other
-    previous: dict[str, Any] = {}  # by model, what `embedserve rollback` restores; `@last` marks a change under way
+    # By model, what `embedserve rollback` restores; `@last` marks a change under way, `@rollouts` says where rollouts stand.
+    previous: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.models:
             require_name(name)
+        if self.experiments.exposures and not self.access_log:
+            raise ValueError("experiments.exposures are written to the access log: access_log must be true")
         for alias, target in self.aliases.items():
             name, _, version = target.partition("@")
             if name not in self.models or (version and version not in self.models[name].versions):

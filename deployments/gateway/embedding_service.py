@@ -18,6 +18,7 @@ from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
+from deployments.gateway.exposures import key_hash
 from deployments.gateway.image_fetch.fetcher import Fetcher
 from deployments.gateway.input_validation import check_prompt, checked_dimensions, checked_items, refuse_cut
 from deployments.gateway.model_registry import ModelRegistry
@@ -28,7 +29,7 @@ from deployments.gateway.token_ids import without_foreign_ids
 from deployments.gateway.turns import SLICE, Turns
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
-from deployments.observability.request_record import RECORD
+from deployments.observability.request_record import RECORD, Exposure
 from models.errors import DeadlineError, InputError
 from models.modalities import MODALITIES
 
@@ -88,6 +89,7 @@ class EmbeddingService:
         self.turns = Turns()
         self._source = EmbeddingSource(self.cache, self.turns)
         self._gauges = VersionGauges(metrics)
+        self.exposure_secret: bytes | None = None  # exposures are noted where there is one
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
         """Embed the items of a request, all by one artifact.
@@ -99,7 +101,7 @@ class EmbeddingService:
             DeadlineError: the deadline passed.
             RateLimitError: the client is over its rate.
         """
-        version = self.registry.resolve(request.model, request.key, request.headers)
+        version, how = self.registry.choose(request.model, request.key, request.headers)
         labels = (version.model, version.version)
         start = time.perf_counter()
         if request.modality is not None and request.modality != version.modality:
@@ -112,6 +114,9 @@ class EmbeddingService:
         if record is not None:
             record.model, record.version, record.items, record.bulk = *labels, len(request.items), request.bulk
             record.modality = version.modality
+            if self.exposure_secret is not None:
+                hashed = key_hash(self.exposure_secret, request.key) if request.key is not None else None
+                record.exposure = Exposure(self.registry.experiments[version.model], how, hashed)
         self._rates.take(request.client, len(request.items), self.registry.config.rate)
         result = await self._embed(request, version)
         if record is not None:
@@ -119,7 +124,7 @@ class EmbeddingService:
             record.numerics = result.label.numerics
         self.metrics.items.add(labels, len(result.vectors))
         self.metrics.tokens.add(labels, result.tokens)
-        self.metrics.latency.observe((*labels, version.modality), time.perf_counter() - start)
+        self.metrics.latency.observe((*labels, version.modality, result.cache), time.perf_counter() - start)
         return result
 
     async def _embed(self, request: EmbedRequest, version: ModelVersion) -> EmbedResult:

@@ -15,7 +15,7 @@ from deployments.config.routes import ModelRoutes
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.model_version import ModelVersion
-from deployments.gateway.traffic_split import route
+from deployments.gateway.traffic_split import How, experiment, route
 from deployments.observability.logging import logger
 from models.errors import ModelNotFoundError
 
@@ -34,6 +34,7 @@ class ModelRegistry:
         self.config = GatewayConfig(models={})
         self.versions: dict[str, ModelVersion] = {}
         self.routes: dict[str, ModelRoutes] = {}  # in force; behind the configuration while a version gets ready
+        self.experiments: dict[str, str] = {}  # by model, the name of those routes
         self.waiting: dict[str, Reason] = {}  # why a model's configured routes are not in force yet
         self._awaited: set[str] = set()  # versions that routes wait for
         self._rounds = COUNT_QUIET  # since the replicas were counted
@@ -73,6 +74,7 @@ class ModelRegistry:
                 self.waiting[model] = Reason(ReasonCode.WAITING_FOR_REPLICA, text)
             if routes != current:
                 self.routes[model] = routes
+                self.experiments[model] = experiment(model, routes)
                 logger.info("routes of %s: %s", model, dict(routes.versions))
 
     def _unready(self, model: str, wanted: ModelRoutes, current: ModelRoutes) -> list[str]:
@@ -86,6 +88,12 @@ class ModelRegistry:
         Raises:
             ModelNotFoundError: the message lists what there is.
         """
+        return self.choose(name, key, headers)[0]
+
+    def choose(
+        self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelVersion, How]:
+        """As ``resolve``, and why that version."""
         target = self.config.aliases.get(name, name)
         model, _, version = target.partition("@")
         routes = self.routes.get(model)
@@ -97,11 +105,12 @@ class ModelRegistry:
             if pinned is None:
                 there = ", ".join(self.config.models[model].versions)
                 raise ModelNotFoundError(f"no version {short_repr(version)} of {model} here; there are: {there}")
-            return pinned
-        chosen = self.versions[f"{model}@{route(routes, key, headers or {})}"]
+            return pinned, "pin"
+        choice = route(routes, key, headers or {})
+        chosen = self.versions[f"{model}@{choice.version}"]
         if routes.fallback and not chosen.takes_requests:
-            return self.versions[f"{model}@{routes.fallback}"]
-        return chosen
+            return self.versions[f"{model}@{routes.fallback}"], "fallback"
+        return chosen, choice.how
 
     def token_vocabulary(self, name: str) -> TokenVocabulary | None:
         """Whose token ids requests for a name, alias or ``name@version`` hold, where the configuration says it."""

@@ -1,13 +1,26 @@
-"""Which version answers a request: pure functions of weights and keys."""
+"""Which version answers a request: pure functions of weights and keys, the same in a gateway, a command and a notebook."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from deployments.config.routes import ModelRoutes
+
+How = Literal["weight", "override", "pin", "fallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A version of a model, and why that one."""
+
+    version: str
+    how: How  # pin: the request named the version; fallback: the chosen one took no requests
 
 
 def choose(weights: Mapping[str, float], key: str | None = None) -> str:
@@ -35,12 +48,22 @@ def _score(key: str, version: str, weight: float) -> float:
     return weight / -math.log(uniform)
 
 
-def route(routes: ModelRoutes, key: str | None, headers: Mapping[str, str]) -> str:
+def route(routes: ModelRoutes, key: str | None, headers: Mapping[str, str]) -> Choice:
     """The version that answers a request which pinned none: an override that matches, else by weight."""
     for override in routes.overrides:
         if override.header is None:
             if key is not None and override.key == key:
-                return override.version
+                return Choice(override.version, "override")
         elif headers.get(override.header) == override.value:
-            return override.version
-    return choose(routes.versions, key)
+            return Choice(override.version, "override")
+    return Choice(choose(routes.versions, key), "weight")
+
+
+def experiment(model: str, routes: ModelRoutes) -> str:
+    """The name of what splits a model's traffic now: another one after any change of weights or overrides."""
+    weighed = {version: weight for version, weight in sorted(routes.versions.items()) if weight > 0}
+    total = sum(weighed.values())
+    split = [(version, round(weight / total, 9)) for version, weight in weighed.items()]
+    overrides = [override.model_dump() for override in routes.overrides]
+    text = json.dumps([split, overrides], sort_keys=True)
+    return f"{model}/{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"

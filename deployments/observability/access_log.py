@@ -69,6 +69,8 @@ class AccessLog:
             "inference_ms": _ms(record.inference_s),
             "total_ms": _ms(total_s),
         }
+        if record.exposure is not None:
+            line |= record.exposure._asdict()
         self._lines.append(orjson.dumps(line))
 
     def write(self) -> None:

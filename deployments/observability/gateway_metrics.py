@@ -28,7 +28,7 @@ class GatewayMetrics:
         self.cut_off = Counters("embedserve_cut_off", "clients cut off, or refused for want of memory", ("reason",))
         self.calls = Counters("embedserve_calls", "calls to encoders", (*VERSION, "way"))
         before = OldHistogram("embedserve_request_latency_ms", VERSION)
-        timed = (*VERSION, "modality")
+        timed = (*VERSION, "modality", "cache")
         self.latency = Histogram("embedserve_request_duration_seconds", "body read to answer", SECONDS, timed, before)
         self.shadow = Histogram(
             "embedserve_shadow_cosine", "cosine of shadow to primary", COSINES, (*VERSION, "shadow")

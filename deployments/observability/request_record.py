@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from deployments.contract.reply import Stages
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+
+class Exposure(NamedTuple):
+    """Which version of an experiment a request saw."""
+
+    experiment: str
+    chosen: str  # how: weight, override, pin or fallback
+    key_hash: str | None  # of the routing key; None where the request had none
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +34,7 @@ class Record:
     items: int | None = None
     tokens: int | None = None
     bulk: bool = False
+    exposure: Exposure | None = None  # where the configuration asks for it
     error: str | None = None  # the class of the exception that was answered
     queue_s: float | None = None  # waiting in the gateway and in the encoder; None where nothing had to be computed
     preprocess_s: float | None = None

@@ -22,6 +22,7 @@ from deployments.operator.plan import visible
 from models.errors import EmbedserveError
 
 KEY = "@last"  # in `previous`, beside names of models, none of which holds an '@'
+ROLLOUTS = "@rollouts"  # in `previous` too: each model's last rollout
 SETTLE_S = 1.0  # more than another command needs from its last read to its write
 State = Literal["running", "done", "went back"]
 

@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 PREFIX = "ray_"  # Ray's own exporter puts it before every name
 REQUESTS = "embedserve_requests_total"
 LATENCY = "embedserve_request_duration_seconds_bucket"
+SHADOW = "embedserve_shadow_cosine"
+COSINE, COSINE_SUM = f"{SHADOW}_bucket", f"{SHADOW}_sum"
 
 
 @dataclass
@@ -22,12 +24,31 @@ class TrafficStats:
     buckets: dict[float, float] = field(
         default_factory=lambda: defaultdict(float)
     )  # upper bound in seconds → cumulative
+    # The same of requests of which nothing was cached: a new version's cache is empty, an old one's is not.
+    computed: dict[float, float] = field(default_factory=lambda: defaultdict(float))
+    cosines: dict[float, float] = field(default_factory=lambda: defaultdict(float))  # of its shadow copies
+    cosine_sum: float = 0
+
+    def __add__(self, other: TrafficStats) -> TrafficStats:
+        """What two versions counted."""
+        result = TrafficStats(self.answered + other.answered, self.failed + other.failed)
+        for one in (self, other):
+            for bound, count in one.buckets.items():
+                result.buckets[bound] += count
+            for bound, count in one.computed.items():
+                result.computed[bound] += count
+        return result
 
     def since(self, earlier: TrafficStats) -> TrafficStats:
         """What was counted in between; a replica that stopped takes its counts along, which shows as 0."""
         difference = TrafficStats(max(self.answered - earlier.answered, 0), max(self.failed - earlier.failed, 0))
         for bound, count in self.buckets.items():
             difference.buckets[bound] = max(count - earlier.buckets.get(bound, 0), 0)
+        for bound, count in self.computed.items():
+            difference.computed[bound] = max(count - earlier.computed.get(bound, 0), 0)
+        for bound, count in self.cosines.items():
+            difference.cosines[bound] = max(count - earlier.cosines.get(bound, 0), 0)
+        difference.cosine_sum = max(self.cosine_sum - earlier.cosine_sum, 0)
         return difference
 
     def quantile_ms(self, part: float) -> float | None:
@@ -63,6 +84,9 @@ def parse(exposition: str) -> dict[str, TrafficStats]:
             name = sample.name.removeprefix(PREFIX)
             if name in (REQUESTS, LATENCY) and "version" in sample.labels:
                 _add(result[_reference(sample.labels)], name, sample.labels, sample.value)
+            elif name in (COSINE, COSINE_SUM) and "shadow" in sample.labels:
+                candidate = result[f"{sample.labels.get('model', '')}@{sample.labels['shadow']}"]
+                _add_cosine(candidate, name, sample.labels, sample.value)
     return dict(result)
 
 
@@ -78,3 +102,12 @@ def _add(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float
             stats.failed += value
     else:
         stats.buckets[float(labels["le"])] += value
+        if labels.get("cache", "miss") == "miss":  # a gateway of the release before does not say
+            stats.computed[float(labels["le"])] += value
+
+
+def _add_cosine(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float) -> None:
+    if name == COSINE:
+        stats.cosines[float(labels["le"])] += value
+    else:
+        stats.cosine_sum += value

@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -40,6 +40,7 @@ class ServeRest:
     submitted: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     served: dict[str, str] = field(default_factory=dict)  # application → artifact that it really has
+    metrics: Callable[[], str] = str  # what its exporter says
 
     def deploy(self, document: dict[str, Any]) -> None:
         """What a PUT does."""
@@ -118,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.serve.deploy(json.loads(body))
         routes = {"/v1/models": lambda: {"data": self.serve.models()}, "/api/serve/applications/": self.serve.details}
         data = json.dumps(routes.get(self.path, dict)()).encode()
+        if self.path == "/metrics":
+            data = self.serve.metrics().encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))

@@ -77,7 +77,9 @@ class RequestLog:
 
 
 def _attributes(request_id: str, path: str, status: int, record: Record) -> dict[str, Any]:
+    exposure = record.exposure._asdict() if record.exposure is not None else {}
     return {
+        **{f"embedserve.{name}": value for name, value in exposure.items()},
         "url.path": path,
         "http.response.status_code": status,
         "error.type": record.error,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deployments.operator.lock import Claim
@@ -23,11 +23,12 @@ class ChangeNote:
     revision: int
     claim: dict[str, Any]
     fingerprint: str  # of the text
+    rollouts: dict[str, Any] = field(default_factory=dict)  # by model
 
     @classmethod
-    def of(cls, revision: int, claim: Claim, text: str) -> ChangeNote:
+    def of(cls, revision: int, claim: Claim, text: str, rollouts: dict[str, Any] | None = None) -> ChangeNote:
         """The note for a text."""
-        return cls(revision, asdict(claim), fingerprint(text))
+        return cls(revision, asdict(claim), fingerprint(text), rollouts or {})
 
     @classmethod
     def read(cls, annotations: dict[str, str] | None) -> ChangeNote | None:
@@ -39,7 +40,10 @@ class ChangeNote:
 
     def write(self) -> str:
         """The annotation's value."""
-        return json.dumps(asdict(self))
+        written = asdict(self)
+        if not self.rollouts:  # commands of the release before do not know them, and would take the note for no note
+            del written["rollouts"]
+        return json.dumps(written)
 
     def fits(self, text: str) -> bool:
         """Whether the text is the one that was written with this note."""

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from deployments.operator import lock
-from deployments.operator.document import Document
+from deployments.operator.document import Document, gateway
 from deployments.operator.kube import preload, status
 from deployments.operator.kube.api import ChangedError, KubeApi, MissingError, Resource
 from deployments.operator.kube.change_note import ChangeNote
@@ -128,7 +128,8 @@ class KubeService:
         text = as_text(document, expected, self._original)
         claim = lock.last_claim(document)
         assert claim is not None, "every command writes its claim"
-        wanted = Standing(text, ChangeNote.of(lock.revision(document), claim, text))
+        rollouts = gateway(document).get("previous", {}).get(lock.ROLLOUTS)
+        wanted = Standing(text, ChangeNote.of(lock.revision(document), claim, text, rollouts))
         for _ in range(ATTEMPTS):
             resource = self.resource()
             standing = Standing.of(resource)

@@ -49,6 +49,8 @@ class Standing:
         notes["revision"] = self.note.revision if self.note else 0
         if self.note and self.note.fits(self.text):
             notes["previous"] = {lock.KEY: self.note.claim}
+            if self.note.rollouts:
+                notes["previous"][lock.ROLLOUTS] = self.note.rollouts
         return document
 
     def patch(self, resource: Resource) -> Resource:

@@ -34,7 +34,7 @@ def gateway(keep: bool) -> None:
     metrics.keep_old_names(keep)
     metrics.keys_age.set(2.0)
     for seconds in TIMED:
-        metrics.latency.observe(("m", "1", "text"), seconds)
+        metrics.latency.observe(("m", "1", "text", "miss"), seconds)
     metrics.flush()
 
 
@@ -51,7 +51,7 @@ def test_the_old_histogram_counts_in_milliseconds_what_the_new_one_counts_in_sec
 
 def test_the_old_histogram_is_told_again_without_new_requests_because_ray_forgets_gauges(told: Told) -> None:
     metrics = GatewayMetrics()
-    metrics.latency.observe(("m", "1", "text"), 0.4)
+    metrics.latency.observe(("m", "1", "text", "miss"), 0.4)
     metrics.flush()
     told.clear()
     metrics.flush()

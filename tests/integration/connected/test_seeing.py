@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from tests.integration.waiting import wait
 from tests.servers.otlp import Collector
 
 SECRET = "boots that nobody may read about"
+KEY_SECRET, KEY = b"the secret of the exposure log", "a customer whom no log names"
 REFERENCE = "text-embedding@1.0.0"
 MANY = 32
 
@@ -45,7 +48,10 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(connected: Connected) -> Iterator[Seen]:
-    connected.configure(cache={"bytes": 0})  # so that every request reaches the encoder
+    secret = connected.running.folder / "exposures"
+    secret.write_bytes(KEY_SECRET)
+    exposures = {"exposures": {"secret_file": str(secret.absolute())}}
+    connected.configure(cache={"bytes": 0}, experiments=exposures)  # no cache: every request reaches the encoder
     with connected.running.client() as client:
         yield Seen(connected.running, connected.collector, client)
 
@@ -174,6 +180,19 @@ def test_nobody_learns_what_was_embedded(seen: Seen) -> None:
     assert len(said) > MANY
     assert not [text for text in said if SECRET in text]
     assert SECRET not in seen.service.logs()
+
+
+def test_line_and_span_know_a_routing_key_by_its_hash_alone(seen: Seen) -> None:
+    trace, _, traceparent = new_trace()
+    answer = seen.embed(**{"x-routing-key": KEY, "traceparent": traceparent})
+    line = seen.line(answer.headers["x-request-id"])
+    hashed = hmac.new(KEY_SECRET, KEY.encode(), hashlib.sha256).hexdigest()
+    assert (line["key_hash"], line["chosen"], line["version"]) == (hashed, "weight", "1.0.0")
+    wait("the span", lambda: "POST /v1/embeddings" in seen.collector.of(trace))
+    (span,) = seen.collector.of(trace)["POST /v1/embeddings"]
+    noted = {name: span.attributes[f"embedserve.{name}"] for name in ("experiment", "chosen", "key_hash")}
+    assert noted == {name: line[name] for name in noted}
+    assert KEY not in seen.service.logs()
 
 
 def test_the_access_log_can_be_switched_off_while_the_service_runs(seen: Seen, connected: Connected) -> None:

@@ -1,0 +1,99 @@
+"""Whether a candidate's answers are worse than the incumbents', from what both counted in the same time. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from deployments.operator.rollout.intervals import quantile, share
+from deployments.operator.traffic_stats import TrafficStats
+
+Verdict = Literal["go", "hold", "stop"]
+# Standard deviations on both sides of both figures, whose intervals must lie apart: a rollout is judged at each look, some
+# hundreds of times, and simulated ones of an identical candidate are stopped in fewer than 5 of 100 (tests/…/test_guards.py).
+Z = 2.5
+SLACK_S = 0.001  # the narrowest bucket: what lies closer together, the histogram does not tell apart
+QUANTILES = (0.5, 0.99)
+FEW = 3  # failures that may be chance whatever the arithmetic says: one of the first ten requests is 10 percent
+TIMED = 100  # computed requests without which a latency is not judged, if fewer than ``min_requests``
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse is too much."""
+
+    slower: float = 1.2  # times the incumbents' latency: batches of another size alone make 10 percent
+    errors: float = 0.001  # more of the requests than with the incumbents: an objective of 99.9 percent
+    min_cosine: float | None = None  # of shadow copies, on average; None: another space is not compared
+    min_requests: int = 500  # of the candidate in each step; p99 of fewer is one of its five slowest
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one guard says."""
+
+    guard: str
+    verdict: Verdict
+    text: str
+
+
+def judge(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits) -> list[Finding]:
+    """What each guard says of what was counted since a step began."""
+    found = [_evidence(candidate, limits), _errors(candidate, incumbents, limits)]
+    found += [_latency(candidate, incumbents, limits, part) for part in QUANTILES]
+    if limits.min_cosine is not None:
+        found.append(_cosine(candidate, limits.min_cosine))
+    return found
+
+
+def verdict(findings: list[Finding]) -> Verdict:
+    """The gravest of what the guards say."""
+    said = {finding.verdict for finding in findings}
+    return "stop" if "stop" in said else "hold" if "hold" in said else "go"
+
+
+def _evidence(candidate: TrafficStats, limits: Limits) -> Finding:
+    enough = candidate.answered >= limits.min_requests
+    text = f"{candidate.answered:.0f} of {limits.min_requests} requests"
+    return Finding("traffic", "go" if enough else "hold", text)
+
+
+def _errors(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits) -> Finding:
+    low, _ = share(candidate.failed, candidate.answered, Z)
+    _, high = share(incumbents.failed, incumbents.answered, Z)
+    if incumbents.answered <= 0:
+        return Finding("errors", "hold", "no request of the incumbents to compare with")
+    most = incumbents.failed / incumbents.answered + limits.errors
+    worse = candidate.failed >= FEW and low > max(high, most)
+    rates = [one.failed / one.answered if one.answered else 0.0 for one in (candidate, incumbents)]
+    text = f"{rates[0]:.2%} against {rates[1]:.2%}"
+    return Finding("errors", "stop" if worse else "go", text)
+
+
+def _latency(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits, part: float) -> Finding:
+    name = f"p{part * 100:g}"
+    needed = min(limits.min_requests, TIMED)
+    counts = [max(one.computed.values(), default=0.0) for one in (candidate, incumbents)]
+    if min(counts) < needed:
+        text = f"{counts[0]:.0f} and {counts[1]:.0f} computed requests, {needed} of each needed"
+        return Finding(name, "hold", text)
+    low, high = quantile(candidate.computed, part, Z)
+    its_low, its_high = quantile(incumbents.computed, part, Z)
+    slow = low > its_high * limits.slower + SLACK_S
+    text = f"{_ms(low)} to {_ms(high)} ms against {_ms(its_low)} to {_ms(its_high)}"
+    return Finding(name, "stop" if slow else "go", text)
+
+
+def _cosine(candidate: TrafficStats, least: float) -> Finding:
+    count = max(candidate.cosines.values(), default=0.0)
+    needed = TIMED
+    if count < needed:
+        return Finding("cosine", "hold", f"{count:.0f} of {needed} shadow copies")
+    mean = candidate.cosine_sum / count
+    far = max(0.0, 1 - mean) / count  # variance of the mean, at most: values lie between 0 and 1
+    high = mean + Z * far**0.5
+    return Finding("cosine", "stop" if high < least else "go", f"{mean:.4f} on average, at least {least:g} is wanted")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.3g}"
