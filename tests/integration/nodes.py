@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,22 @@ class Nodes:
     """The head, which runs no replicas, on the first machine and workers on the others."""
 
     def __init__(
-        self, workers: int, cpus: int, redis: RedisServer | None = None, labels: Mapping[int, str] | None = None
+        self,
+        workers: int,
+        cpus: int,
+        redis: RedisServer | None = None,
+        labels: Mapping[int, str] | None = None,
+        cards: Collection[int] = (),
     ) -> None:
-        """Start the cluster. ``labels`` are those of some machines, as ``ray start`` takes them.
+        """Start the cluster. ``labels`` are those of some machines, as ``ray start`` takes them; on the machines ``cards``
+        Ray is told of a card, whether there is one or not.
 
         What the head knows is kept in ``redis``, which is started where all nodes reach it, and so it may be lost and join
         again; ids of processes are then their machines' own.
         """
         self._apart = APART if redis is not None else []
         self._labels = labels or {}
+        self._cards = cards
         require_mounts()
         self.machines = Machines(workers + 1)
         self.folder = Path(tempfile.mkdtemp(prefix="es", dir="/tmp"))  # short: Ray's sockets end at 107 characters
@@ -115,7 +122,11 @@ class Nodes:
             *([*joining, f"--node-ip-address={address}"] for address in self.workers),
         ]
         self.commands = [
-            [*command, *([f"--labels={self._labels[number]}"] if number in self._labels else [])]
+            [
+                *command,
+                *([f"--labels={self._labels[number]}"] if number in self._labels else []),
+                *(["--num-gpus=1"] if number in self._cards else []),
+            ]
             for number, command in enumerate(self.commands)
         ]
         self.join(0)
