@@ -49,14 +49,20 @@ def sockets(pid: int) -> set[str]:
     return {file.removeprefix("socket:[").removesuffix("]") for file in open_files(pid)}
 
 
+def _lines(table: Path) -> list[str]:
+    """What stands below a table's head; nothing of a process that has ended meanwhile."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return table.read_text().splitlines()[1:]
+    return []
+
+
 def open_ports(pids: Collection[int]) -> dict[int, str]:
     """Ports that the processes have on other addresses than loopback, and who."""
     found = {}
     for pid in pids:
         own = sockets(pid)
         for table in ("tcp", "tcp6"):
-            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-                fields = line.split()
+            for fields in map(str.split, _lines(Path(f"/proc/{pid}/net/{table}"))):
                 address, port = fields[1].rsplit(":", 1)
                 if fields[3] == LISTEN and fields[9] in own and address not in LOOPBACK:
                     found[int(port, 16)] = name(pid)
