@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import ArtifactError
-from models.graph.linear import Linear, Weights
+from models.graph.linear import Weights
 
 
 def whole(config: dict[str, Any], key: str, default: int | None = None, *, least: int = 1) -> int:
@@ -46,16 +46,6 @@ def require_padding(config: dict[str, Any], default: int = 0) -> None:
         padding, words = whole(config, "pad_token_id", default, least=0), config.get("vocab_size")
         if isinstance(words, int) and padding >= words:
             raise ArtifactError(f"config.json: pad_token_id is {padding}, and vocab_size {words}")
-
-
-def require_fused(linear: Linear, architecture: str) -> None:
-    """Refuse a precision that cannot compute an architecture's operators.
-
-    Raises:
-        ArtifactError: it cannot.
-    """
-    if linear.standard:
-        raise ArtifactError(f"there is no graph of {architecture} in {linear.precision}; fp32, fp16 and int8 are built")
 
 
 def plain_object(config: dict[str, Any], key: str, known: set[str]) -> dict[str, Any]:

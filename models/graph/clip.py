@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from models.graph.attention import output_bias, self_attention
 from models.graph.builder import GraphBuilder, Value
-from models.graph.layers import activate, layer_norm, output_bias, self_attention
+from models.graph.layers import activate, layer_norm
 from models.graph.linear import Linear, Origin, Weights
 
 

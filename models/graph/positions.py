@@ -58,6 +58,27 @@ def rotations(theta: float, width: int, positions: int) -> tuple[Table, Table]:
     return cosines.astype(np.float32), sines.astype(np.float32)
 
 
+def rotated(graph: GraphBuilder, x: Value, tables: tuple[Value, Value], at: Value, heads: int) -> Value:
+    """``x`` [n, t, h], each head's halves turned by the angles of their positions, in standard operators.
+
+    Args:
+        graph: where the nodes go.
+        x: queries or keys.
+        tables: cosines and sines, [positions, h / heads / 2] each.
+        at: int64 [n, t], the position of each token.
+        heads: number of attention heads.
+    """
+    turns = [
+        graph.op("Unsqueeze", [graph.op("Gather", [table, at]), graph.ints(2)]) for table in tables
+    ]  # [n, t, 1, ...]
+    cosines, sines = turns
+    by_head = graph.op("Reshape", [x, graph.ints(0, 0, heads, -1)])
+    left, right = graph.ops("Split", [by_head], 2, axis=-1, num_outputs=2)
+    one = graph.op("Sub", [graph.op("Mul", [left, cosines]), graph.op("Mul", [right, sines])])
+    other = graph.op("Add", [graph.op("Mul", [right, cosines]), graph.op("Mul", [left, sines])])
+    return graph.op("Reshape", [graph.op("Concat", [one, other], axis=-1), graph.ints(0, 0, -1)])
+
+
 def _distances(graph: GraphBuilder, ids: Value) -> Value:
     """Key minus query position, int64 [t, t]."""
     steps = _range(graph, ids)

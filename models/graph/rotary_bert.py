@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from models.graph.attention import added_mask, attend
 from models.graph.builder import GraphBuilder, Value
-from models.graph.checks import require_fused
 from models.graph.embeddings import embedding_rows
-from models.graph.layers import activate, arrangement, attend, layer_norm
+from models.graph.layers import activate, arrangement, layer_norm
 from models.graph.linear import Linear, Origin, Weights
-from models.graph.positions import places, rotations, window
+from models.graph.positions import places, rotated, rotations, window
 
 Matrix = NDArray[np.float32]
 
@@ -61,7 +61,6 @@ class RotaryConfig:
 
 def tokens(graph: GraphBuilder, config: RotaryConfig, layers: list[Layer], weights: Weights, linear: Linear) -> Value:
     """Add the nodes from ``input_ids`` int64 [n, t] and ``attention_mask`` int64 [n, t] to token vectors [n, t, hidden]."""
-    require_fused(linear, "rotary embeddings")
     lengths = graph.op("ReduceSum", ["attention_mask", graph.ints(1)], keepdims=0)
     shape = arrangement(graph, "input_ids")
     norm = partial(_norm, graph, weights, config)
@@ -95,7 +94,8 @@ class _Masks:
         if reach is None or reach >= self._config.positions:
             return None
         if reach not in self._windows:
-            self._windows[reach] = window(self._graph, "input_ids", reach)
+            seen = window(self._graph, "input_ids", reach)
+            self._windows[reach] = added_mask(self._graph, seen) if self._graph.standard else seen
         return self._windows[reach]
 
     def rotate(self, theta: float) -> Callable[[Value], Value]:
@@ -103,6 +103,8 @@ class _Masks:
         if theta not in self._tables:
             cosines, sines = rotations(theta, config.hidden // config.heads, config.positions)
             self._tables[theta] = graph.weight(f"cos_{theta:g}", cosines), graph.weight(f"sin_{theta:g}", sines)
+        if graph.standard:
+            return lambda x: rotated(graph, x, self._tables[theta], self._places, config.heads)
         return lambda x: graph.op("RotaryEmbedding", [x, *self._tables[theta], self._places], num_heads=config.heads)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from models.graph.attention import standard_attention
 from models.graph.builder import GraphBuilder, Value
-from models.graph.checks import require_fused, require_heads, require_shapes
+from models.graph.checks import require_heads, require_shapes
 from models.graph.clip import clip_layer
 from models.graph.embeddings import embedding_rows
 from models.graph.layers import activate, arrangement, first_row, layer_norm, unit_rows
@@ -73,7 +74,6 @@ def build_vision(config: SiglipConfig, weights: Weights, linear: Linear, prepara
 
     Computes the same as ``SiglipVisionModel``'s pooled output in inference, then normalises.
     """
-    require_fused(linear, "SigLIP")
     patch_shape = (config.hidden, 3, config.patch, config.patch)
     rows = {
         f"{VISION}.embeddings.patch_embedding.weight": patch_shape,
@@ -81,7 +81,7 @@ def build_vision(config: SiglipConfig, weights: Weights, linear: Linear, prepara
         f"{HEAD}.mlp.fc1.weight": (config.inner, config.hidden),
     }
     _require_sizes(config, weights, VISION, rows)
-    graph = GraphBuilder("siglip_vision_encoder", linear.dtype)
+    graph = GraphBuilder("siglip_vision_encoder", linear.dtype, standard=linear.standard)
     stem = f"{VISION}.embeddings"
     x, offset = patch_rows(graph, weights[f"{stem}.patch_embedding.weight"], config.image, linear, preparation)
     offset = offset + weights[f"{stem}.patch_embedding.bias"]
@@ -105,14 +105,13 @@ def build_text(config: SiglipConfig, weights: Weights, linear: Linear, padding: 
     SigLIP was trained on texts that are filled up with the token ``padding`` to all positions, and sees that filling; its
     vector is that of the last position. Computes the same as ``SiglipTextModel``'s pooled output, then normalises.
     """
-    require_fused(linear, "SigLIP")
     rows = {
         f"{TEXT}.embeddings.token_embedding.weight": (config.vocabulary, config.hidden),
         f"{TEXT}.embeddings.position_embedding.weight": (config.positions, config.hidden),
         f"{TEXT}.head.weight": (config.projection, config.hidden),
     }
     _require_sizes(config, weights, TEXT, rows)
-    graph = GraphBuilder("siglip_text_encoder", linear.dtype)
+    graph = GraphBuilder("siglip_text_encoder", linear.dtype, standard=linear.standard)
     ids = _filled(graph, config.positions, padding)
     words = embedding_rows(graph, "words", weights[f"{TEXT}.embeddings.token_embedding.weight"], ids, linear)
     table = weights[f"{TEXT}.embeddings.position_embedding.weight"]
@@ -181,8 +180,11 @@ def _attention_pooling(
     count = graph.op("Shape", ["pixels"], start=0, end=1)
     queries = graph.op("Concat", [count, graph.ints(2, hidden)], axis=0)
     asked = graph.op("Expand", [graph.weight(f"{HEAD}.query", query[None, None]), queries])
-    context = graph.op("Attention", [asked, keys, values], q_num_heads=config.heads, kv_num_heads=config.heads)
-    pair = graph.op("Reshape", [context, graph.ints(-1, hidden)])
+    if graph.standard:
+        pair = standard_attention(graph, [asked, keys, values], hidden, config.heads)
+    else:
+        context = graph.op("Attention", [asked, keys, values], q_num_heads=config.heads, kv_num_heads=config.heads)
+        pair = graph.op("Reshape", [context, graph.ints(-1, hidden)])
     linear = linear.apart()
     whole = weights[f"{HEAD}.attention.out_proj.bias"] + ordered_product(bias[2 * hidden :], output)
     pair = linear(graph, pair, f"{HEAD}.attention.out_proj", output, bias=whole)

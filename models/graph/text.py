@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from models.errors import ArtifactError
+from models.graph.attention import output_bias, self_attention
 from models.graph.builder import GraphBuilder, Value
 from models.graph.checks import number, require_heads, require_padding, require_shapes, whole
 from models.graph.embeddings import embedding_rows, leading_rows
-from models.graph.layers import arrangement, layer_norm, output_bias, self_attention
+from models.graph.layers import arrangement, layer_norm
 from models.graph.linear import Linear, Origin, Vector, Weights
 from models.graph.positions import counted_rows, relative_bias
 

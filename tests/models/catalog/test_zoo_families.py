@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from models.catalog.custom import describe_folder
 from models.catalog.store import pull
 from models.embedder import open_embedder
+from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError
 from models.inputs.text import pad
 from models.modalities.image import ImageEmbedder
@@ -61,6 +62,8 @@ def picture(name: str) -> bytes:
 
 
 ALL_TEXTS = [*TEXT_CASES, *TOWER_CASES]
+BF16 = pytest.mark.skipif(bf16_refusal() is not None, reason=str(bf16_refusal()))
+IN_BF16 = 0.9995  # tiny models of random weights: 0.99982 at the lowest here, real ones lie closer
 
 
 @pytest.mark.parametrize("case", ALL_TEXTS, ids=[case.name for case in ALL_TEXTS])
@@ -207,3 +210,22 @@ def test_what_stands_behind_towers_is_refused_by_name(tower: str, tmp_path: Path
     folder = as_a_module(write_picture(PICTURE_CASES[0], tmp_path / "model"), "Dense")
     with pytest.raises(ArtifactError, match=r"modules\.json lists CLIPModel, Dense"):
         describe_folder("zoo@1", folder, "fp32", tower)  # type: ignore[arg-type]
+
+
+@BF16
+@pytest.mark.parametrize("case", ALL_TEXTS, ids=[case.name for case in ALL_TEXTS])
+def test_texts_in_bf16_lie_close_and_have_the_same_bits_alone(case: Text, tmp_path: Path) -> None:
+    model = text_model(write_text(case, tmp_path / "model"), "bf16")
+    vectors = model.embed(TEXTS)
+    assert cosines(vectors, LIBRARY[case.name]).min() > IN_BF16
+    np.testing.assert_array_equal(np.concatenate([model.embed([text]) for text in TEXTS]), vectors)
+
+
+@BF16
+@pytest.mark.parametrize("case", PICTURE_CASES, ids=[case.name for case in PICTURE_CASES])
+def test_pictures_in_bf16_lie_close_and_have_the_same_bits_alone(case: Picture, tmp_path: Path) -> None:
+    model = image_model(write_picture(case, tmp_path / "model"), "bf16")
+    inputs = [picture(name) for name in PICTURES]
+    vectors = model.embed(inputs)
+    assert cosines(vectors, LIBRARY[case.name]).min() > IN_BF16
+    np.testing.assert_array_equal(np.concatenate([model.embed([one]) for one in inputs]), vectors)
