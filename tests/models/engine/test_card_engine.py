@@ -64,7 +64,7 @@ def test_pictures_have_the_bits_of_the_plain_path() -> None:
     bucketed = open_embedder(artifact_of("image-embedding@1.0.0"), BUCKETED_PICTURES)
     assert isinstance(plain, ImageEmbedder)
     assert isinstance(bucketed, ImageEmbedder)
-    pixels = np.random.default_rng(0).integers(0, 256, (11, plain.size, plain.size, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (11, *plain.shape), np.uint8)
     expected = plain.embed_pixels(pixels)
     for count in (1, 3, 8, 11):
         np.testing.assert_array_equal(bucketed.embed_pixels(pixels[:count]), expected[:count])
