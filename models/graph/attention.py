@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.linear import Linear, Origin, Vector, Weights
 from models.graph.ordered_product import ordered_product
 
+Mask = Callable[[], Value]
 HIDDEN = -1e9  # added to a score, leaves 0 of it after the softmax; finite, so that no provider makes it not a number
 
 
@@ -85,9 +87,13 @@ def attend(
     if rotate is not None:
         parts = [rotate(parts[0]), rotate(parts[1]), parts[2]]
     if graph.standard:
-        masks = [mask] if mask is not None else []
-        masks += [_hidden_padding(graph, parts[0], lengths)] if lengths is not None else []
-        masks += [_hidden_future(graph, parts[0])] if causal else []
+        masks: list[Mask] = []
+        if mask is not None:
+            masks.append(lambda: mask)
+        if lengths is not None:
+            masks.append(partial(_hidden_padding, graph, parts[0], lengths))
+        if causal:
+            masks.append(partial(_hidden_future, graph, parts[0]))
         return standard_attention(graph, parts, hidden, heads, masks)
     optional = [] if lengths is None else ["", "", "", lengths]
     if mask is not None:
@@ -97,7 +103,7 @@ def attend(
 
 
 def standard_attention(
-    graph: GraphBuilder, parts: list[Value], hidden: int, heads: int, masks: Sequence[Value] = ()
+    graph: GraphBuilder, parts: list[Value], hidden: int, heads: int, masks: Sequence[Mask] = ()
 ) -> Value:
     """Attention in products, sums and a softmax.
 
@@ -106,7 +112,8 @@ def standard_attention(
         parts: queries, keys and values, [n, t, hidden] each; queries may be fewer than the others.
         hidden: the width of each.
         heads: number of attention heads.
-        masks: added to the scores, each of a shape that fits [n, heads, t, t].
+        masks: added to the scores, each of a shape that fits [n, heads, t, t]; made where they are added, so that the
+            bytes of graphs stay as they are.
 
     Returns:
         [rows of the queries, hidden].
@@ -118,7 +125,7 @@ def standard_attention(
     query = graph.op("Mul", [query, graph.constant("attention_scale", np.array((hidden // heads) ** -0.5, np.float32))])
     scores = graph.op("MatMul", [query, key])
     for mask in masks:
-        scores = graph.op("Add", [scores, mask])
+        scores = graph.op("Add", [scores, mask()])
     context = graph.op("MatMul", [graph.op("Softmax", [scores], axis=-1), value])
     context = graph.op("Transpose", [context], perm=[0, 2, 1, 3])
     return graph.op("Reshape", [context, graph.ints(-1, hidden)])

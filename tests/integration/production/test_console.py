@@ -22,7 +22,7 @@ def test_the_console_asks_for_a_key_and_shows_what_it_may(running: Isolated) -> 
 
         use(EMBED[0])
         page.wait_for_selector("#models article")
-        page.wait_for_function("document.getElementById('traffic-note').textContent.includes('admin')")
+        page.locator("#traffic-note", has_text="admin").wait_for()
 
         use(ADMIN[0])
         page.wait_for_selector("#charts figure", timeout=60_000)
