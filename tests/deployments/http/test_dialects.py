@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import numpy as np
+import orjson
 import pytest
 
 from tests.deployments.http.service import TEXT, application, serving
@@ -83,6 +84,12 @@ def test_ollama_says_what_is_wrong_in_its_own_shape(client: httpx2.Client, wrong
     answer = client.post("/api/embed", json={"model": "m", "input": TEXT, **wrong})
     assert answer.status_code in (400, 404)
     assert isinstance(answer.json()["error"], str)
+
+
+def test_ollama_takes_what_curl_sends_without_a_content_type(client: httpx2.Client) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}  # curl's own for -d
+    answer = client.post("/api/embed", content=orjson.dumps({"model": "m", "input": TEXT}), headers=form)
+    assert answer.json()["embeddings"] == [RIGHT]
 
 
 def test_cohere(client: httpx2.Client) -> None:
