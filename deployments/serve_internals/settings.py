@@ -15,8 +15,8 @@ ALWAYS: Final = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between replicas, one event loop, buffered logs
     # Pictures exceed the 4 MiB that gRPC allows. Undocumented, but the mode above refuses them without it.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 << 20),
-    # HAProxy is started anew after three of them, and its socket is away while it reloads: with 1, a change of everything on a
-    # machine without a free core once ended an HAProxy that was well. 10 by default.
+    # HAProxy is started anew after three of them, and its socket is away while it reloads. With 1, one was ended during a change
+    # of everything on a machine without a free core, most likely for that. 10 by default.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
     # glibc's default of 8 heaps per core keeps holes in each: 12 swaps left a replica 22 % larger, with 2 heaps 3 %.
     # The engine alone pays 0 to 3 % for it.
