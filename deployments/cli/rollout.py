@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -81,14 +82,12 @@ def rollout(
     if pause or resume or abort:
         words = "pause" if pause else "resume" if resume else "abort"
         standing = _standing(state.of(current, model), reference, words)
-        taken = replace(standing, driver=standing.driver if pause else uuid.uuid4().hex)
-        noted = state.with_phase(taken, "paused" if pause else "running", "by hand" if pause else "")
-        if not dry_run:
-            write_note(target, current, noted, f"rollout {reference} --{words}")
-        if abort:
-            driver.undo(noted, "aborted", "by hand")
-        elif resume:
-            _drive(driver, noted)
+
+        def write(noted: Rollout) -> None:
+            if not dry_run:
+                write_note(target, current, noted, f"rollout {reference} --{words}")
+
+        _by_hand(driver, standing, words, write)
         return
     if require_coverage is not None:
         from deployments.backfill import coverage
@@ -97,6 +96,21 @@ def rollout(
     limits = Limits(slower, errors / 100, min_cosine, min_requests)
     begun = state.begun(current, reference, parse_steps(steps), parse_duration(every), uuid.uuid4().hex, limits)
     _drive(driver, begun if len(begun.steps) > 1 else state.with_phase(begun, "done"))
+
+
+def _by_hand(driver: Driver, standing: Rollout, words: str, write: Callable[[Rollout], object]) -> None:
+    """Pause, resume or abort. Who pauses a rollout leaves it to its driver; anybody else takes it over."""
+    from deployments.operator.rollout import state
+
+    if words == "pause":
+        write(state.with_phase(standing, "paused", "by hand"))
+        return
+    taken = state.with_phase(replace(standing, driver=uuid.uuid4().hex), "running", "")
+    write(taken)
+    if words == "abort":
+        driver.undo(taken, "aborted", "by hand")
+    else:
+        _drive(driver, taken)
 
 
 def _drive(driver: Driver, rollout: Rollout) -> None:

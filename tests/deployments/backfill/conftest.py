@@ -11,29 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.backfill.catalogue import WORDS
 from deployments.backfill.executor import Executor, HereExecutor
 from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
 from deployments.backfill.ledger import Block
 from deployments.backfill.run import backfill
 
 MODEL = "text-embedding@1.0.0"
-WORDS = [
-    "red",
-    "blue",
-    "shoe",
-    "jacket",
-    "waterproof",
-    "running",
-    "cotton",
-    "large",
-    "small",
-    "wooden",
-    "table",
-    "lamp",
-    "phone",
-    "battery",
-    "wireless",
-]
 
 
 def titles(count: int, seed: int = 0) -> list[str]:
