@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 os.environ.setdefault("EMBEDSERVE_PRECISION", "fp32")
 
 
+def _refuse() -> int:
+    raise AssertionError(
+        "this process has threads of libraries whose locks a forked one would wait for: start a program by subprocess"
+    )
+
+
+os.fork = _refuse
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Coroutines of tests run on asyncio, as the service does."""

@@ -103,6 +103,7 @@ def test_damaged_requests_are_refused_and_harm_nobody(
     assert client.get("/health/ready").status_code == 200
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # hundreds of lines about damaged tags
 @pytest.mark.parametrize(
     ("seed", "count"),
     [

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from models.catalog.paths import ROOT
+from scripts import run_tests
 from scripts.run_tests import FAILURE_CHARS, LANES, Run
 
 RUNS = [run for lane in LANES for run in lane]
@@ -29,19 +33,58 @@ def test_what_a_run_names_exists(run: Run) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """The run of one test module, given as its text."""
+
+    def started(text: str, limit_s: float = 60) -> Run:
+        folder = tmp_path / "tests"
+        folder.mkdir()
+        (folder / "test_it.py").write_text(text)
+        found = Run("some", ["tests", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null"])
+        monkeypatch.chdir(tmp_path)
+        found.run(time.monotonic() + limit_s)
+        return found
+
+    return started
+
+
 def test_the_end_of_the_log_names_each_failed_test_and_its_reason(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: Callable[..., Run], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "tests"
-    folder.mkdir()
-    (folder / "test_it.py").write_text(
+    said = (
         "def test_that_fails():\n    print('ERROR of a service')\n    assert 1 == 2, 'one is ' + 100 * 'not ' + 'two'\n"
     )
-    run = Run("some", ["tests", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null"])
-    with pytest.MonkeyPatch.context() as moved:
-        moved.chdir(tmp_path)
-        run.run()
+    done = run(said)
     reason = f"AssertionError: one is {100 * 'not '}two"
-    assert run.failures == [f"FAILED tests/test_it.py::test_that_fails - {reason}"[:FAILURE_CHARS]]
-    assert run.status == 1
+    assert done.failures == [f"FAILED tests/test_it.py::test_that_fails - {reason}"[:FAILURE_CHARS]]
+    assert done.status == 1
     assert "some    | ERROR of a service" in capfd.readouterr().out
+
+
+def test_a_test_that_stands_still_outside_python_is_ended_and_its_line_is_shown(
+    run: Callable[..., Run], capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = run("import ctypes\ndef test_that_hangs():\n    ctypes.CDLL(None).pause()\n", limit_s=5)
+    assert done.status == -signal.SIGABRT
+    assert done.failures == ["STOOD STILL; its stacks are above"]
+    assert "in test_that_hangs" in capfd.readouterr().out
+
+
+def test_a_run_that_does_not_end_after_its_last_test_keeps_their_verdict_and_is_told(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_tests, "FAREWELL_S", 1)
+    done = run("import threading\ndef test_it():\n    threading.Thread(target=threading.Event().wait).start()\n")
+    assert done.status == 0
+    assert done.failures == ["STOOD STILL after its last test; its stacks are above"]
+    assert "1 passed" in done.closing
+    assert "in wait" in capfd.readouterr().out
+
+
+def test_a_forked_process_that_outlives_its_run_is_named_and_ended(run: Callable[..., Run]) -> None:
+    begin = time.monotonic()
+    done = run("import os, time\ndef test_it():\n    if os.fork() == 0:\n        time.sleep(1000)\n")
+    assert (done.status, time.monotonic() - begin < 60) == (0, True)
+    assert [line[:20] for line in done.failures] == ["LEFT BEHIND process "]
+    assert "1 passed" in done.closing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -16,7 +15,8 @@ from deployments.cluster.serve_api import ClusterError, ray_token
 from deployments.cluster.start_environment import own_token, prepare
 
 PROGRAM = """
-import os, sys
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (int(sys.argv[2]),))
 from deployments.cluster.start_environment import prepare
 from models.errors import EmbedserveError
 try:
@@ -29,8 +29,7 @@ except EmbedserveError as error:
 def prepared(files: int) -> str:
     """What a process says that may open so many files."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(free_port())],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+        [sys.executable, "-c", PROGRAM, str(free_port()), str(files)],
         env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,23 +92,23 @@ def second_has_the_socket(manager: Manager, pid: int) -> bool:
     return False
 
 
-def as_nobody(do: Callable[[], object]) -> str:
-    """What happens when another user does it: the name of the error, or nothing."""
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            do()
-        except BaseException as error:
-            os.write(write, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    os.waitpid(child, 0)
-    with os.fdopen(read) as said:
-        return said.read()
+CONNECT = """
+import os, socket, sys
+if sys.argv[2] != "owner":
+    os.setgroups([])
+    os.setresgid(*3 * [int(sys.argv[2])])
+    os.setresuid(*3 * [int(sys.argv[2])])
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def connecting(manager: Manager, user: int | str) -> str:
+    """What happens when a user connects to the admin socket: the name of the error, or nothing."""
+    command = [sys.executable, "-c", CONNECT, str(manager.folder / "s"), str(user)]
+    return subprocess.check_output(command, text=True, timeout=60).strip()
 
 
 @pytest.fixture
@@ -196,13 +196,8 @@ def test_its_folder_is_closed_whatever_the_umask_was(manager: Manager) -> None:
 def test_another_user_does_not_reach_its_admin_socket_and_its_owner_does(manager: Manager) -> None:
     manager.haproxy()
     wait("HAProxy to answer", manager.answers, 10)
-
-    def call() -> None:
-        with socket.socket(socket.AF_UNIX) as admin:
-            admin.connect(str(manager.folder / "s"))
-
-    call()
-    assert as_nobody(call) == "PermissionError"
+    assert connecting(manager, "owner") == ""
+    assert connecting(manager, NOBODY) == "PermissionError"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of another user")

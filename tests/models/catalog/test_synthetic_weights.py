@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -163,16 +165,19 @@ def test_a_graph_with_another_hash_than_the_catalogues_is_neither_kept_nor_made(
     assert not right.graph.exists(), "what must not be served does not lie in the store"
 
 
-def test_a_build_that_is_killed_leaves_no_graph_that_looks_like_a_strangers(
-    tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+KILLED = """
+import os, sys
+from models.catalog import making, store
+from models.catalog.model_spec import ModelSpec
+making.file_sha256 = lambda _: os._exit(9)  # after the graph, before its record
+store.pull(ModelSpec.model_validate_json(sys.argv[1]), allow_synthetic=False)
+"""
+
+
+def test_a_build_that_is_killed_leaves_no_graph_that_looks_like_a_strangers(tiny: TinyModel) -> None:
     spec = text_spec([FileSource(folder=str(tiny.folder), files=tiny.files)])
-    with monkeypatch.context() as patch:
-        patch.setattr("models.catalog.making.file_sha256", lambda _: os._exit(9))  # after the graph, before its record
-        child = os.fork()
-        if child == 0:
-            pull(spec, allow_synthetic=False)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    done = subprocess.run([sys.executable, "-c", KILLED, spec.model_dump_json()], timeout=120, check=False)
+    assert done.returncode == 9
     assert spec.graph.is_file()
     assert pull(spec, allow_synthetic=False).graph == spec.graph
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +20,6 @@ from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from deployments.cluster.embedded import PRELOAD
-from deployments.operator import converge
-from deployments.operator.kube import api as kube_api
-from deployments.operator.kube import service as kube_service
 from models.catalog.paths import ROOT
 from tests.deployments.operator.documents import two_versions
 from tests.servers.kuberay import KubeRay, kuberay
@@ -34,6 +34,25 @@ GROUPS = [
     {"groupName": "cpu", "replicas": 1, "minReplicas": 1, "maxReplicas": 8, "template": POD},
     {"groupName": "gpu", "replicas": 0, "minReplicas": 0, "maxReplicas": 4, "template": POD},
 ]
+HASTE = {  # what commands wait for, in s (ASKS: how often), as tests can bear it
+    "deployments.operator.converge.SETTLE_S": 0.1,
+    "deployments.operator.converge.POLL_S": 0.02,
+    "deployments.operator.converge.ASKS": 1,
+    "deployments.operator.converge.REFRESH_S": 0.05,
+    "deployments.operator.converge.STALE_S": 0.15,
+    "deployments.operator.kube.service.FRESH_S": 0.5,
+    "deployments.operator.kube.service.LOOK_S": 0.02,
+    "deployments.operator.kube.api.RETRY_S": 0.05,
+    "deployments.operator.kube.api.PATIENCE_S": 1.5,
+}
+HASTY = """
+import json, pkgutil, sys
+from deployments.cli.main import app
+for name, value in json.loads(sys.argv.pop(1)).items():
+    module, _, constant = name.rpartition(".")
+    setattr(pkgutil.resolve_name(module), constant, value)
+app()
+"""
 ROLE = re.compile(r"An operator's role:\n\n```yaml\n(.+?)```", re.DOTALL)  # in docs/operations.md
 
 
@@ -57,12 +76,24 @@ class Cluster:
 
     def run(self, *words: str, url: bool = True) -> Result:
         """A command with ``--kube``, from a machine that reaches the gateway or not."""
-        place = ["--url", self.serve.url] if url else []
-        return CliRunner().invoke(app, [*words, *([] if words[0] == "history" else ["--kube", *place])])
+        return CliRunner().invoke(app, self.with_kube(*words, url=url))
 
     def plain(self, *words: str) -> Result:
         """A command without it."""
-        return CliRunner().invoke(app, [*words, "--dashboard", self.serve.url, "--url", self.serve.url])
+        return CliRunner().invoke(app, self.without_kube(*words))
+
+    def with_kube(self, *words: str, url: bool = True) -> list[str]:
+        """The whole line of a command with ``--kube``."""
+        place = ["--url", self.serve.url] if url else []
+        return [*words, *([] if words[0] == "history" else ["--kube", *place])]
+
+    def without_kube(self, *words: str) -> list[str]:
+        """The whole line of a command without it."""
+        return [*words, "--dashboard", self.serve.url, "--url", self.serve.url]
+
+    def apart(self, words: list[str]) -> subprocess.Popen[bytes]:
+        """A command in a process of its own, as hasty as those in this one."""
+        return subprocess.Popen([sys.executable, "-c", HASTY, json.dumps(HASTE), *words], stdout=subprocess.DEVNULL)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -109,18 +140,8 @@ def rayservice(text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for module, name, value in (
-        (converge, "SETTLE_S", 0.1),
-        (converge, "POLL_S", 0.02),
-        (converge, "ASKS", 1),
-        (converge, "REFRESH_S", 0.05),
-        (converge, "STALE_S", 0.15),
-        (kube_service, "FRESH_S", 0.5),
-        (kube_service, "LOOK_S", 0.02),
-        (kube_api, "RETRY_S", 0.05),
-        (kube_api, "PATIENCE_S", 1.5),
-    ):
-        monkeypatch.setattr(module, name, value)
+    for name, value in HASTE.items():
+        monkeypatch.setattr(name, value)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("COLUMNS", "400")
     with contextlib.ExitStack() as server, serve_rest() as serve:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
+import subprocess
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -57,14 +55,29 @@ def clients(cluster: Cluster) -> Clients:
     return counting
 
 
+@dataclass
+class Terminal:
+    """Where somebody types commands, with or without ``--kube``."""
+
+    cluster: Cluster
+    kube: bool
+
+    def __call__(self, *words: str) -> Result:
+        return self.cluster.run(*words) if self.kube else self.cluster.plain(*words, "--no-kube")
+
+    def apart(self, *words: str) -> subprocess.Popen[bytes]:
+        line = self.cluster.with_kube(*words) if self.kube else self.cluster.without_kube(*words, "--no-kube")
+        return self.cluster.apart(line)
+
+
 @pytest.fixture(
     params=[
-        pytest.param("kube", id="a RayService", marks=pytest.mark.slow),
-        pytest.param("plain", id="Serve's REST API"),
+        pytest.param(True, id="a RayService", marks=pytest.mark.slow),
+        pytest.param(False, id="Serve's REST API"),
     ]
 )
-def run(cluster: Cluster, clients: Clients, request: pytest.FixtureRequest) -> Callable[..., Result]:
-    return cluster.run if request.param == "kube" else lambda *words: cluster.plain(*words, "--no-kube")
+def run(cluster: Cluster, clients: Clients, request: pytest.FixtureRequest) -> Terminal:
+    return Terminal(cluster, kube=request.param)
 
 
 def share(cluster: Cluster) -> float:
@@ -86,7 +99,7 @@ def shares_of(cluster: Cluster) -> list[float]:
     return found
 
 
-def test_a_good_candidate_gets_all_traffic_step_by_step(run: Callable[..., Result], cluster: Cluster) -> None:
+def test_a_good_candidate_gets_all_traffic_step_by_step(run: Terminal, cluster: Cluster) -> None:
     said = done(run("rollout", NEW, *QUICK))
     assert shares_of(cluster)[-3:] == [0.05, 0.5, 1.0]
     assert said.count("passed:") == 2
@@ -94,7 +107,7 @@ def test_a_good_candidate_gets_all_traffic_step_by_step(run: Callable[..., Resul
 
 @pytest.mark.parametrize("fault", ["slow", "failing"])
 def test_a_bad_candidate_is_undone_at_its_first_step(
-    run: Callable[..., Result], cluster: Cluster, clients: Clients, fault: str
+    run: Terminal, cluster: Cluster, clients: Clients, fault: str
 ) -> None:
     getattr(clients, fault).add(NEW)
     result = run("rollout", NEW, *QUICK)
@@ -104,7 +117,7 @@ def test_a_bad_candidate_is_undone_at_its_first_step(
 
 
 @pytest.mark.slow
-def test_too_few_requests_or_no_metrics_hold_a_step(run: Callable[..., Result], cluster: Cluster) -> None:
+def test_too_few_requests_or_no_metrics_hold_a_step(run: Terminal, cluster: Cluster) -> None:
     cluster.serve.metrics = str
     threading.Timer(2, lambda: setattr(cluster.serve, "metrics", Clients(cluster).exposition)).start()
     began = time.monotonic()
@@ -113,32 +126,22 @@ def test_too_few_requests_or_no_metrics_hold_a_step(run: Callable[..., Result], 
     assert time.monotonic() - began > 2
 
 
-def forked(run: Callable[..., Result], *words: str) -> int:
-    """A command in a process of its own, which stands on the same fast settings; its id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            run(*words)
-        finally:
-            os._exit(0)
-    return child
-
-
-def killed_at(cluster: Cluster, run: Callable[..., Result], wanted: float) -> None:
+def killed_at(cluster: Cluster, run: Terminal, wanted: float) -> None:
     """A rollout whose process is killed as soon as Serve was asked for a share."""
-    child = forked(run, "rollout", NEW, *QUICK)
-    deadline = time.monotonic() + 60
-    while shares_of(cluster)[-1:] != [wanted]:
-        assert time.monotonic() < deadline, shares_of(cluster)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    with run.apart("rollout", NEW, *QUICK) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while shares_of(cluster)[-1:] != [wanted]:
+                assert time.monotonic() < deadline, shares_of(cluster)
+                time.sleep(0.002)
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("wanted", [0.05, pytest.param(0.5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["--resume", pytest.param("--abort", marks=pytest.mark.slow)])
 def test_another_process_goes_on_with_or_undoes_a_rollout_whose_process_was_killed(
-    run: Callable[..., Result], cluster: Cluster, wanted: float, how: str
+    run: Terminal, cluster: Cluster, wanted: float, how: str
 ) -> None:
     killed_at(cluster, run, wanted)
     done(run("rollout", NEW, how))
@@ -148,7 +151,7 @@ def test_another_process_goes_on_with_or_undoes_a_rollout_whose_process_was_kill
 
 
 @pytest.mark.slow
-def test_a_paused_rollout_stays_until_it_is_resumed(run: Callable[..., Result], cluster: Cluster) -> None:
+def test_a_paused_rollout_stays_until_it_is_resumed(run: Terminal, cluster: Cluster) -> None:
     killed_at(cluster, run, 0.05)
     done(run("rollout", NEW, "--pause"))
     with pytest.raises(EmbedserveError, match=r"a rollout stands there: .*paused at step 1 of 3"):
@@ -158,7 +161,7 @@ def test_a_paused_rollout_stays_until_it_is_resumed(run: Callable[..., Result], 
     assert share(cluster) == 1
 
 
-def test_a_dry_run_shows_the_first_step_and_changes_nothing(run: Callable[..., Result], cluster: Cluster) -> None:
+def test_a_dry_run_shows_the_first_step_and_changes_nothing(run: Terminal, cluster: Cluster) -> None:
     before = len(cluster.serve.submitted)
     assert "nothing was changed" in done(run("rollout", NEW, "--dry-run"))
     assert (len(cluster.serve.submitted), share(cluster)) == (before, 0)
