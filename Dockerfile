@@ -3,6 +3,7 @@
 #   docker build --target cpu -t embedserve:0.1.0-cpu .
 #   docker build --target gpu -t embedserve-gpu:0.1.0-gpu .
 # Models are fetched by the pods; `--build-arg BAKE="text-embedding@1.0.0 image-embedding@1.0.0"` puts them inside.
+# The gpu overlays serve the fp16 versions: image-embedding@1.2.0, text-embedding@1.2.0.
 # The base is pinned by digest, of all its architectures. Renew both together: --build-arg BASE=python:...@sha256:...
 ARG BASE=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
@@ -49,8 +50,13 @@ FROM runtime AS gpu
 COPY --from=install-gpu /opt/embedserve /opt/embedserve
 # CUDA and cuDNN come from the locked wheels; the driver comes from the node, by NVIDIA's container runtime, which starts no
 # container on a driver that is older than the wheels' CUDA needs (docs/gpu.md, "Drivers").
-RUN find /opt/embedserve -type d -path '*/nvidia/*/lib' > /etc/ld.so.conf.d/embedserve-cuda.conf && ldconfig
-ENV NVIDIA_VISIBLE_DEVICES=all \
+# Google's nodes mount driver and nvidia-smi at /usr/local/nvidia instead, which is on no search path.
+# hadolint ignore=SC2016
+RUN find /opt/embedserve -type d -path '*/nvidia/*/lib' > /etc/ld.so.conf.d/embedserve-cuda.conf && ldconfig \
+    && echo 'export PATH="$PATH:/usr/local/nvidia/bin"' >> /etc/profile.d/embedserve.sh
+ENV PATH=$PATH:/usr/local/nvidia/bin \
+    LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
+    NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_REQUIRE_CUDA="cuda>=13.0" \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from deployments.cluster.on_cards import BATCHES, run_on_cards
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "serve_config.yaml"
 CATALOG = ROOT / "models" / "catalog.yaml"
@@ -25,17 +27,8 @@ MANIFESTS = ROOT / "k8s"
 FILE = "serve-config.yaml"
 SETTINGS = "variant.yaml"  # beside it: what the folder changes
 SERVICE = "embedserve"
-GPU_PLACEMENT = {"num_cpus": 3, "num_gpus": 1}  # of the 4 cores beside each GPU, one stays for HAProxy and the raylet
-GPU_SCALING = {  # a GPU's node takes minutes to come back
-    "policy": {"policy_function": "deployments.autoscaling.policies:ImageGpuPolicy"},
-    "downscale_delay_s": 900,
-}
-GPU_ENGINE = {"provider": "cuda", "batch_cost": 8192}  # no card is an error, not a slow replica; 128 pictures a batch
 # True of nodes without the label too, so that it holds on machines without Kubernetes.
 NOT_BESIDE_A_GPU = {"embedserve/pool": "!gpu"}
-# More than the core that an encoder leaves free beside its GPU, so that decoders are placed on nodes without a GPU.
-DECODER_PLACEMENT = {"num_cpus": 2}
-DECODER_REPLICAS = 8  # at most; docs/gpu.md says how many a card takes
 HEADER = """\
 # Generated from serve_config.yaml: change that and run `python scripts/k8s_config.py --write`.
 apiVersion: ray.io/v1
@@ -61,9 +54,24 @@ class Variant:
 
     folder: str
     profile: str = "production"
-    gpu: bool = False  # CLIP on GPUs
+    # What computes on cards: `image`, `text`, or both; true: image.
+    gpu: bool | Sequence[str] = False
     replicas: int = 1  # at least this many of everything that does not scale to zero
     service: str = SERVICE  # the RayService's name
+
+    @property
+    def on_cards(self) -> tuple[str, ...]:
+        """The modalities whose encoders have a card each."""
+        return (("image",) if self.gpu else ()) if isinstance(self.gpu, bool) else tuple(self.gpu)
+
+    def __post_init__(self) -> None:
+        """Refuse what no card computes.
+
+        Raises:
+            TypeError: ``gpu`` names something else than modalities.
+        """
+        if isinstance(self.gpu, str) or not set(self.on_cards) <= set(BATCHES):
+            raise TypeError(f"gpu: {self.gpu!r} must be true, false, or a list of {', '.join(sorted(BATCHES))}")
 
 
 def variant_of(folder: Path, manifests: Path = MANIFESTS) -> Variant:
@@ -97,8 +105,11 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
     changed.setdefault("http_options", {})["host"] = "0.0.0.0"
     for app in changed["applications"]:
         app.setdefault("args", {})["profile"] = variant.profile
-        if variant.gpu and any(deployment["name"] == "ImageEncoder" for deployment in app["deployments"]):
-            _separate_decoder(app)
+        for deployment in app.get("deployments", []):
+            _multiply(deployment, variant)
+    if variant.on_cards:
+        run_on_cards(changed, variant.on_cards, _catalogue())
+    for app in changed["applications"]:
         for deployment in app.get("deployments", []):
             _place(deployment, variant)
             if variant.profile == "production":
@@ -110,41 +121,31 @@ def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]
 def _pin(user_config: dict[str, Any]) -> None:
     """Name the artifact's content hash where the catalogue does: an encoder loads no other."""
     model, _, version = user_config.get("artifact", "").partition("@")
-    entry = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["models"].get(model, {}).get(version, {})
+    entry = _catalogue().get(model, {}).get(version, {})
     if "hash" in entry:
         user_config.setdefault("hash", entry["hash"])
 
 
-def _separate_decoder(app: dict[str, Any]) -> None:
-    """Beside a GPU, images are decoded in a deployment of their own, which scales as encoders on CPUs do."""
-    app["args"]["decode"] = "separate"
-    encoder = app["deployments"][0]
-    scaling = {**copy.deepcopy(encoder["autoscaling_config"]), "max_replicas": DECODER_REPLICAS}
-    decoder = {
-        "name": "Decoder",
-        "max_ongoing_requests": encoder["max_ongoing_requests"],
-        "autoscaling_config": {**scaling, "min_replicas": max(scaling.get("min_replicas", 1), 1)},
-        "ray_actor_options": dict(DECODER_PLACEMENT),
-    }
-    app["deployments"].append(decoder)
+def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["models"]
+    return found
+
+
+def _multiply(deployment: dict[str, Any], variant: Variant) -> None:
+    """At least as many replicas as the variant says; what sleeps may sleep on."""
+    scaling = deployment.get("autoscaling_config", {})
+    if variant.replicas > 1 and scaling and scaling.get("min_replicas", 1) > 0:
+        scaling["min_replicas"] = max(scaling.get("min_replicas", 1), variant.replicas)
+        scaling["max_replicas"] = max(scaling.get("max_replicas", 1), variant.replicas)
 
 
 def _place(deployment: dict[str, Any], variant: Variant) -> None:
     options = deployment.setdefault("ray_actor_options", {})
-    if variant.gpu and deployment["name"] == "ImageEncoder":
-        options.update(GPU_PLACEMENT)
-        deployment["autoscaling_config"].update(GPU_SCALING)
-        deployment["user_config"].update(GPU_ENGINE)
-    elif not options.get("num_gpus"):
+    if not options.get("num_gpus"):
         options["label_selector"] = dict(NOT_BESIDE_A_GPU)
-    if variant.replicas == 1:
-        return
-    scaling = deployment.get("autoscaling_config", {})
-    if scaling.get("min_replicas", 1) > 0 and scaling:
-        scaling["min_replicas"] = max(scaling.get("min_replicas", 1), variant.replicas)
-        scaling["max_replicas"] = max(scaling.get("max_replicas", 1), variant.replicas)
-    # Otherwise one lost node could take both gateways, or all of a version. What stays free on a node is for other versions.
-    deployment["max_replicas_per_node"] = 1
+    if variant.replicas > 1:
+        # Otherwise one lost node could take both gateways, or all of a version. What stays free on a node is for other versions.
+        deployment["max_replicas_per_node"] = 1
 
 
 class _Plain(yaml.SafeDumper):

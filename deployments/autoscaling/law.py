@@ -16,6 +16,7 @@ from deployments.config.scaling import Target
 TEXT = Target(utilisation=0.7, drain_s=5)  # s: about as long as a replica takes to start
 IMAGE_CPU = Target(utilisation=0.7, drain_s=10)  # an image is 64 times a token's work, and its clients wait longer
 IMAGE_GPU = Target(utilisation=0.8, drain_s=30)  # batches take milliseconds, a new node with a GPU minutes
+TEXT_GPU = IMAGE_GPU  # for the same reasons
 GATEWAY = Target(utilisation=0.6, drain_s=math.inf)  # one event loop, on which requests wait for each other
 
 

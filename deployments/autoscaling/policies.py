@@ -113,6 +113,13 @@ class ImageGpuPolicy(_Policy):
     pool = None
 
 
+class TextGpuPolicy(_Policy):
+    """Text encoders on GPUs."""
+
+    target = law.TEXT_GPU
+    pool = None
+
+
 class GatewayPolicy(_Policy):
     """Gateways. What waits in a gateway waits for encoders, so that it is no reason for more gateways."""
 
@@ -121,5 +128,6 @@ class GatewayPolicy(_Policy):
 
 
 POLICIES: dict[str, type[_Policy]] = {
-    f"{__name__}:{policy.__name__}": policy for policy in (GatewayPolicy, TextPolicy, ImageCpuPolicy, ImageGpuPolicy)
+    f"{__name__}:{policy.__name__}": policy
+    for policy in (GatewayPolicy, TextPolicy, TextGpuPolicy, ImageCpuPolicy, ImageGpuPolicy)
 }

@@ -168,7 +168,7 @@ def test_selectors_of_budgets_spread_and_network_match_the_pods(folder):
             assert spread["labelSelector"]["matchLabels"].items() <= labels[name].items()
 
 
-@pytest.mark.parametrize("folder", ["overlays/gpu", "overlays/ha-gpu"])
+@pytest.mark.parametrize("folder", ["overlays/gpu", "overlays/gpu-text", "overlays/ha-gpu"])
 def test_gpu_pods_tolerate_the_taint_and_one_of_them_is_always_there(folder):
     cluster = service(folder)["spec"]["rayClusterConfig"]
     group = next(group for group in cluster["workerGroupSpecs"] if group["groupName"] == "gpu")

@@ -20,7 +20,7 @@ from deployments.cluster.serve_file import ServeConfig
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 CRDS = Path(os.environ.get("KUBERAY_CRDS") or ROOT.parent / "shared" / "kuberay-crds")
-OVERLAYS = ("base", "overlays/dev", "overlays/gpu", "overlays/ha", "overlays/ha-gpu")
+OVERLAYS = ("base", "overlays/dev", "overlays/gpu", "overlays/gpu-text", "overlays/ha", "overlays/ha-gpu")
 SEARCH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # the environment's programs first
 KUBERNETES = ("1.30", "1.37")  # the oldest and the newest version that the manifests are checked against
 Manifest = dict[str, Any]
