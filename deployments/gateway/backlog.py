@@ -94,6 +94,7 @@ class Backlog:
         self.bulk: deque[WaitingRequest] = deque()
         self.items = 0  # of both
         self.cost = 0
+        self.bulk_cost = 0
         self._bulk_credit = 0.0  # cost of bulk that may leave beside users' items; grows while both wait
 
     def add(self, request: WaitingRequest, *, first: bool = False) -> None:
@@ -101,7 +102,12 @@ class Backlog:
         queue = self._queue(request)
         queue.insert(0 if first else len(queue), request)
         self.items += len(request.items)
-        self.cost += sum(request.costs)
+        self._count(request, sum(request.costs))
+
+    @property
+    def users_cost(self) -> int:
+        """The cost of users' items."""
+        return self.cost - self.bulk_cost
 
     def withdraw(self, request: WaitingRequest) -> list[Flight[Outcome]]:
         """Forget those items of a request that have not left and that nobody waits for; returns their flights."""
@@ -111,7 +117,7 @@ class Backlog:
         if not gone:
             return gone
         self.items -= len(gone)
-        self.cost -= sum(request.costs[request.taken :]) - sum(request.costs[i] for i in kept)
+        self._count(request, sum(request.costs[i] for i in kept) - sum(request.costs[request.taken :]))
         request.items[request.taken :] = [request.items[i] for i in kept]
         request.costs[request.taken :] = [request.costs[i] for i in kept]
         request.flights[request.taken :] = [request.flights[i] for i in kept]
@@ -128,15 +134,18 @@ class Backlog:
         """
         batch = Batch()
         self._fill(batch, self.users or self.bulk, call_cost)
-        if self.bulk and not batch.rows[0][0].bulk:
+        bulk = batch.cost if batch.rows[0][0].bulk else 0
+        if self.bulk and not bulk:
             spent = batch.cost
             self._bulk_credit += bulk_share * spent
             self._fill(batch, self.bulk, spent + self._bulk_credit)
-            self._bulk_credit -= batch.cost - spent
+            bulk = batch.cost - spent
+            self._bulk_credit -= bulk
         if not self.bulk:
             self._bulk_credit = 0.0
         self.items -= len(batch.rows)
         self.cost -= batch.cost
+        self.bulk_cost -= bulk
         return batch
 
     def _fill(self, batch: Batch, queue: deque[WaitingRequest], limit: float) -> None:
@@ -152,6 +161,11 @@ class Backlog:
             elif request.taken < len(request.items):
                 queue.append(request)
         queue.extendleft(reversed(passed_over))
+
+    def _count(self, request: WaitingRequest, cost: int) -> None:
+        self.cost += cost
+        if request.bulk:
+            self.bulk_cost += cost
 
     def _queue(self, request: WaitingRequest) -> deque[WaitingRequest]:
         return self.bulk if request.bulk else self.users

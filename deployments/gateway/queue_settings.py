@@ -11,6 +11,11 @@ from dataclasses import dataclass
 # served in int8 and 4 to 11 % more in fp32.
 WORTH = 0.5
 
+# While so many requests wait, they wait longer than a call takes, and larger calls shorten that for all of them: half of what waits
+# leaves at once, up to so many times ``call_cost``. A long list that waits with few others gets no larger calls.
+CROWD = 8
+GROWTH = 2
+
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
@@ -50,6 +55,17 @@ class QueueSettings:
     def may_call_for_bulk(self, under_way: int) -> bool:
         """Whether a call of bulk alone may leave; the last of several calls is kept free for the next user."""
         return under_way < max(self.max_calls - 1, 1)
+
+    def largest_call(self, waiting_requests: int, waiting_cost: int) -> int:
+        """The cost of the next call, at most, for requests that somebody waits for.
+
+        Args:
+            waiting_requests: that have items which have not left.
+            waiting_cost: of those items.
+        """
+        if waiting_requests < CROWD:
+            return self.call_cost
+        return min(max(self.call_cost, waiting_cost // 2), GROWTH * self.call_cost)
 
     def worth_a_call(self, waiting_cost: int, under_way: Collection[int], waited_s: float) -> bool:
         """Whether what waits should leave now, beside the calls that are under way, or gather on.

@@ -141,7 +141,8 @@ class RequestQueue:
         """Send what may leave."""
         self._pump_is_due = False
         while self._may_send():
-            batch = self._backlog.take(self._settings.call_cost, self._settings.bulk_share)
+            most = self._settings.largest_call(len(self._backlog.users), self._backlog.users_cost)
+            batch = self._backlog.take(most, self._settings.bulk_share)
             task = detached(self._call(batch))
             self._under_way[task] = batch.cost
             task.add_done_callback(self._done)

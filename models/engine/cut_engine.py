@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -25,6 +26,8 @@ class CutEngine:
         self.threads = threads
         self._session = session
         self._output = output
+        self._lock = threading.Lock()
+        self._under_way = 0
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
         """Run inputs [n, ...] padded to the bucket of their length, in as many runs as n rows need; the n rows of the result.
@@ -34,11 +37,17 @@ class CutEngine:
         first = next(iter(feeds.values()))
         length = self.buckets.length_for(first.shape[1]) if self.buckets.lengths else None
         ends = list(accumulate(self.buckets.parts(len(first), length or 0)))
-        parts = [
-            self._run({name: pad(value[start:end], end - start, length) for name, value in feeds.items()})
-            for start, end in zip([0, *ends], ends, strict=False)
-        ]
+        parts = []
+        for start, end in zip([0, *ends], ends, strict=False):
+            rows = self.buckets.rows_for(end - start)
+            filled = {name: pad(value[start:end], rows, length) for name, value in feeds.items()}
+            parts.append(self._run(filled)[: end - start])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        return self._under_way > 0
 
     def warm_up(self, example: Feeds) -> int:
         """Run every bucket on every thread at once, so that its kernels are there before traffic comes; 5 to 40 ms for each.
@@ -57,5 +66,11 @@ class CutEngine:
         return len(shapes)
 
     def _run(self, feeds: Feeds) -> NDArray[Any]:
-        result: NDArray[Any] = self._session.run([self._output], dict(feeds))[0]
+        with self._lock:
+            self._under_way += 1
+        try:
+            result: NDArray[Any] = self._session.run([self._output], dict(feeds))[0]
+        finally:
+            with self._lock:
+                self._under_way -= 1
         return result

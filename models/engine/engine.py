@@ -126,19 +126,19 @@ class Engine:
         """How large a run of padded rows may be right now: another run that is under way occupies the shared threads."""
         graph = self.graph
         if graph.bound is not None and graph.bound.buckets.cut:
-            return RunLimits(threads=graph.options.thread_count, buckets=graph.bound.buckets)
+            # While others compute, a batch in fewer and larger runs takes less of the processor.
+            return RunLimits(threads=graph.free_threads, buckets=graph.bound.buckets)
         if graph.bound is not None:
             return RunLimits(tokens=graph.bound.buckets.cells or BATCH_TOKENS, whole=True)
         if not graph.options.on_cpu:
             return RunLimits(whole=True)
-        threads = 1 if graph.free.busy else graph.options.thread_count
-        return RunLimits(threads=threads, by_input=graph.pool is not None)
+        return RunLimits(threads=graph.free_threads, by_input=graph.pool is not None)
 
     def parts(self, count: int, default: int) -> list[int]:
         """How many of ``count`` rows of equal size each run takes, at most ``default`` if shapes are not fixed."""
         bound = self.graph.bound
         if bound is not None and bound.buckets.cut:
-            return bound.buckets.parts(count, 0, self.graph.options.thread_count)
+            return bound.buckets.parts(count, 0, self.graph.free_threads)
         most = bound.buckets.rows[-1] if bound else default
         return [min(most, count - start) for start in range(0, count, most)]
 
@@ -196,6 +196,12 @@ class Graph:
     options: EngineOptions  # settled: they name the provider that is used
     bound: GpuEngine | CutEngine | None  # runs the graph in fixed shapes
     free: Runner  # runs it in any shape
+
+    @property
+    def free_threads(self) -> int:
+        """How many threads a run should count on: one while another run is under way."""
+        busy = self.bound.busy if isinstance(self.bound, CutEngine) else self.free.busy
+        return 1 if busy else self.options.thread_count
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """The output for inputs [n, ...]."""

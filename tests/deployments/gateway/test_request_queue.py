@@ -11,7 +11,7 @@ from deployments.contract.embedding import Embedding, Label, Outcome
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply
 from deployments.gateway.pace import SAMPLES
-from deployments.gateway.queue_settings import QueueSettings
+from deployments.gateway.queue_settings import CROWD, GROWTH, QueueSettings
 from deployments.gateway.request_queue import RequestQueue, Send
 from models.errors import UnavailableError
 
@@ -237,7 +237,7 @@ async def test_cancelled_bulk_is_never_sent_and_leaves_its_place() -> None:
 async def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recovers() -> None:
     replica = Replica()
     requests = queue(replica, call_cost=2)
-    tasks = [submit(requests, [f"t{i}"]) for i in range(2 * SAMPLES + 3)]
+    tasks = [submit(requests, [f"t{i}"]) for i in range(2 * GROWTH * SAMPLES + 3)]
     await settled()
     replica.gate.set()
     await asyncio.gather(*tasks)
@@ -250,6 +250,33 @@ async def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recov
     replica.gate.set()
     await asyncio.gather(*tasks)
     assert len(await requests.submit(["later"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("requests", "cost", "most"),
+    [
+        pytest.param(CROWD - 1, 9000, 100, id="a long list with few others"),
+        pytest.param(CROWD, 150, 100, id="many requests that fit into one call"),
+        pytest.param(CROWD, 300, 150, id="half of what a crowd waits for"),
+        pytest.param(10 * CROWD, 9000, GROWTH * 100, id="a great crowd"),
+    ],
+)
+def test_a_crowd_leaves_in_larger_calls(requests: int, cost: int, most: int) -> None:
+    assert settings(call_cost=100).largest_call(requests, cost) == most
+
+
+async def test_a_crowd_of_users_is_counted_without_bulk() -> None:
+    replica = Replica()
+    requests = queue(replica, call_cost=2)
+    first = submit(requests, ["first"])
+    await settled()
+    users = [submit(requests, [f"u{i}"]) for i in range(2 * CROWD)]
+    bulk = [asyncio.create_task(requests.submit([f"b{i}"], bulk=True)) for i in range(4 * CROWD)]
+    await settled()
+    replica.gate.set()
+    await asyncio.gather(first, *users, *bulk)
+    assert [item[0] for item in replica.calls[1]].count("u") == GROWTH * 2
+    assert max(len(call) for call in replica.calls if call[0].startswith("b")) == 2
 
 
 async def test_cancelled_requests_leave_no_cost_behind() -> None:

@@ -7,7 +7,7 @@ import onnxruntime as ort
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engine.buckets import cut_image_buckets, cut_text_buckets
+from models.engine.buckets import CUT_IMAGES, RUN_CELLS, cut_image_buckets, cut_text_buckets
 from models.engine.cut_engine import CutEngine
 from models.engine.runs import RunLimits, runs_of
 from models.inputs.text import pad
@@ -17,13 +17,31 @@ BUCKETS = cut_text_buckets(256)
 
 
 @given(count=st.integers(1, 3000), length=st.sampled_from(BUCKETS.lengths or ()), threads=st.integers(1, 64))
-def test_parts_fill_buckets_and_leave_no_thread_without_work(count: int, length: int, threads: int) -> None:
+def test_parts_are_runs_of_buckets_and_leave_no_thread_without_work(count: int, length: int, threads: int) -> None:
     parts = BUCKETS.parts(count, length, threads)
     assert sum(parts) == count
-    assert set(parts) <= set(BUCKETS.rows)
-    assert all(rows * length <= (BUCKETS.cells or 0) or rows == 1 for rows in parts)
     assert max(parts) <= -(-count // threads)
+    for rows in parts:
+        assert BUCKETS.parts(rows, length) == [rows], "it is one run"
+        assert BUCKETS.rows_for(rows) * length <= (BUCKETS.cells or 0) or rows == 1
     assert sum(cut_image_buckets().parts(count, 0, threads)) == count
+
+
+@given(count=st.integers(1, 200), length=st.sampled_from(BUCKETS.lengths or ()))
+def test_no_way_to_cut_a_batch_into_full_buckets_is_cheaper(count: int, length: int) -> None:
+    def cost(rows: list[int]) -> float:
+        return sum(BUCKETS.rows_for(size) * length + RUN_CELLS for size in rows)
+
+    full, left = [], count
+    for size in reversed(BUCKETS.rows):
+        if size <= BUCKETS.most_rows(length):
+            full += [size] * (left // size)
+            left %= size
+    assert cost(BUCKETS.parts(count, length)) <= cost(full) + 1e-6
+
+
+def test_pictures_are_never_padded() -> None:
+    assert all(rows in CUT_IMAGES for count in range(1, 50) for rows in cut_image_buckets().parts(count, 0))
 
 
 @given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=100), threads=st.integers(1, 8))
@@ -33,7 +51,7 @@ def test_only_equal_buckets_run_together(lengths: list[int], threads: int) -> No
     assert sorted(index for run in runs for index in run) == list(range(len(lengths)))
     for run in runs:
         assert len({padded[index] for index in run}) == 1
-        assert len(run) in BUCKETS.rows
+        assert BUCKETS.parts(len(run), padded[run[0]]) == [len(run)]
 
 
 def test_every_shape_that_a_batch_can_have_is_warmed_up() -> None:
