@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from deployments.cli.console_reporter import console_reporter
 from deployments.cli.error_line import print_error
 from deployments.cli.models.references import selected
 from deployments.cli.synthetic_warning import warn_pulled
+from deployments.cluster.embedded import PRELOAD
 from models.errors import EmbedserveError
 
 
@@ -26,7 +28,8 @@ def pull(
     references: Annotated[
         list[str] | None,
         typer.Argument(
-            help="NAME or NAME@VERSION, any number; every version when left out.", envvar="EMBEDSERVE_PRELOAD"
+            help="NAME or NAME@VERSION, any number; every version when left out, none where the variable is empty.",
+            envvar=PRELOAD,
         ),
     ] = None,
     profile: Annotated[
@@ -40,6 +43,11 @@ def pull(
     """Get or build what the store lacks; what is there and unchanged is left alone."""
     from models.catalog import record, store
 
+    if (
+        not references and PRELOAD in os.environ
+    ):  # a list that somebody keeps, of a service that names its files by path
+        typer.echo(f"{PRELOAD} names no version: nothing to pull", err=True)
+        return
     synthetic: list[str] = []
     failed = False
     with console_reporter() as reporter:

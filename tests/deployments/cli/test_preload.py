@@ -57,3 +57,13 @@ def test_a_version_that_the_catalogue_lacks_ends_the_container_with_its_name(env
     refused = pulled({**environment, "EMBEDSERVE_PRELOAD": f"{FIRST} tiny@9.9.9"})
     assert refused.returncode == 1
     assert "no version '9.9.9' of tiny" in refused.stderr
+
+
+@pytest.mark.parametrize("listed", ["", " "], ids=["empty", "blank"])
+def test_a_list_without_a_version_pulls_none_instead_of_all(
+    environment: dict[str, str], tmp_path: Path, listed: str
+) -> None:
+    done = pulled({**environment, "EMBEDSERVE_PRELOAD": listed})
+    assert done.returncode == 0, done.stderr
+    assert "names no version: nothing to pull" in done.stderr
+    assert not list((tmp_path / "store").glob("*.onnx"))
