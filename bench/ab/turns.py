@@ -41,6 +41,7 @@ def served(document: dict[str, Any], precisions: Sequence[str]) -> dict[str, Any
     route = config["models"][MODEL]
     route["versions"] = {VERSIONS[precision]: int(place == 0) * 100 for place, precision in enumerate(precisions)}
     config.update(models={MODEL: route}, aliases={})
+    config.pop("towers", None)
     changed["applications"] = [gateway, *(encoder_of(encoder, MODEL, VERSIONS[precision]) for precision in precisions)]
     one_replica(changed)
     return changed

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from bench.systems.server import Server
+from deployments.cluster.applications import sleeps
 from deployments.cluster.ports import free_port
 from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.catalog.catalog import Catalog
@@ -61,15 +62,27 @@ def encoder_of(application: dict[str, Any], model: str, version: str) -> dict[st
 
 
 def one_replica(document: dict[str, Any]) -> None:
-    """Give every deployment of a configuration exactly one replica."""
+    """Give every deployment of a configuration exactly one replica; one that sleeps gets it when it is asked."""
     for app in document["applications"]:
         for deployment in app["deployments"]:
-            deployment["autoscaling_config"].update(min_replicas=1, max_replicas=1)
+            scaling = deployment["autoscaling_config"]
+            scaling.update(min_replicas=min(scaling.get("min_replicas", 1), 1), max_replicas=1)
+
+
+def whole(checkout: Path = ROOT) -> dict[str, Any]:
+    """The serve_config.yaml of a checkout."""
+    document: dict[str, Any] = yaml.safe_load((checkout / "serve_config.yaml").read_text(encoding="utf-8"))
+    return document
 
 
 def shipped(checkout: Path = ROOT) -> dict[str, Any]:
-    """The serve_config.yaml of a checkout."""
-    document: dict[str, Any] = yaml.safe_load((checkout / "serve_config.yaml").read_text(encoding="utf-8"))
+    """The serve_config.yaml of a checkout without what sleeps until it is asked: that is not measured."""
+    document = whole(checkout)
+    document["applications"] = [app for app in document["applications"] if not any(map(sleeps, app["deployments"]))]
+    kept = {app["args"].get("model", "").partition("@")[0] for app in document["applications"]}
+    config = document["applications"][0]["deployments"][0]["user_config"]
+    config["models"] = {model: routes for model, routes in config["models"].items() if model in kept}
+    config.pop("towers", None)  # whose names need all of their models
     return document
 
 
@@ -102,7 +115,7 @@ DEFAULT = {"text-embedding": "text", "image-embedding": "image"}  # what serve_c
 
 def start_default(folder: Path) -> Server:
     """Start what `make run` starts, one replica of each deployment: one version a model, in the precision that it chooses."""
-    document = shipped()
+    document = whole()
     one_replica(document)
     return up("default", document, folder)
 

@@ -117,6 +117,8 @@ class Encoder:
             swap_error=self._slot.swap_error,
             mixed=loaded.mixed,
             prompts=embedder.prompts,
+            checkpoints=loaded.checkpoints,
+            selectable=embedder.selectable,
         )
 
     async def check_health(self) -> None:

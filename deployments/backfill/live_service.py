@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import cast
 
 import httpx2
 import numpy as np
@@ -69,4 +70,4 @@ def _vectors(url: str, spec: ModelSpec, entry: Entry) -> np.ndarray[tuple[int, .
 
 def written(item: Item) -> str:
     """An input as JSON has it."""
-    return item if isinstance(item, str) else f"data:image/png;base64,{base64.b64encode(bytes(item)).decode()}"
+    return item if isinstance(item, str) else f"data:image/png;base64,{base64.b64encode(cast(bytes, item)).decode()}"

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import cast
 
 import orjson
 
@@ -152,7 +153,7 @@ def modality_of(reference: str) -> Modality:
 
 def digest_of(item: Item) -> str:
     """What changes when an input does."""
-    data = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else bytes(item)
+    data = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else cast(bytes, item)
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
     return base64.b16encode(digest).decode().lower()
 

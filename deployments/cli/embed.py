@@ -12,7 +12,9 @@ from rich.markup import escape
 from deployments.cli.console_reporter import console_reporter
 from deployments.cli.embed_source import read_source
 from deployments.cli.synthetic_warning import warn_embedded
-from models.errors import ArtifactError
+from models.errors import ArtifactError, InputError
+from models.inputs.prompted import Prompted
+from models.modalities.base import Item
 
 DEFAULTS = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
 
@@ -27,6 +29,7 @@ def embed(
     text: Annotated[
         bool, typer.Option("--text", help="embed the words themselves, even if a file has that name")
     ] = False,
+    prompt: Annotated[str | None, typer.Option(help="one of the model's prompts, to stand before the text")] = None,
 ) -> None:
     """Embed one text or picture on this machine, without a service and without Ray."""
     import numpy as np
@@ -46,7 +49,7 @@ def embed(
         artifact = pull(spec, allow_synthetic=profile == "development", reporter=reporter)
     if read.hint:
         stderr.print(f"[bold yellow]note:[/] {escape(read.hint)}", highlight=False, soft_wrap=True)
-    vector = open_embedder(artifact).embed_items([read.item])[0]
+    vector = open_embedder(artifact).embed_items([_with_prompt(read.item, prompt)])[0]
     if is_synthetic(artifact):
         warn_embedded(stderr, spec.reference)
     if output is None:
@@ -58,3 +61,16 @@ def embed(
     except OSError as error:
         raise ArtifactError(f"cannot write {output}: {error.strerror}") from error
     stderr.print(f"{spec.reference} {artifact.hash[:12]} → {output} ({vector.size} × float32)")
+
+
+def _with_prompt(item: Item, prompt: str | None) -> Item:
+    """The item with a named prompt, where one is asked for.
+
+    Raises:
+        InputError: it is a picture.
+    """
+    if prompt is None:
+        return item
+    if not isinstance(item, str):
+        raise InputError("--prompt is for texts; leave it out")
+    return Prompted(prompt, item)

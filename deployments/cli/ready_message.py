@@ -16,12 +16,13 @@ def ready_panel(url: str, served: list[tuple[str, str, int, str]], footer: str, 
 
     Args:
         url: of the service.
-        served: reference, name, dimensions and content hash of each version.
+        served: reference, name, dimensions and content hash of each version; no hash of one that loads when it is asked.
         footer: the last line.
         asks_for_keys: whether the request needs an API key.
     """
     lines = "\n".join(
-        f"  {reference:24} {name}, {dimensions}-d, {hash_[:12]}" for reference, name, dimensions, hash_ in served
+        f"  {reference:24} {name}, {dimensions}-d, {hash_[:12] or 'loads when it is first asked'}"
+        for reference, name, dimensions, hash_ in served
     )
     key = '  -H "authorization: Bearer $EMBEDSERVE_API_KEY" \\\n' if asks_for_keys else ""
     curl = (

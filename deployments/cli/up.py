@@ -43,6 +43,7 @@ def up(
 ) -> None:
     """Get the models, start Ray and the service, and stay in the foreground until Ctrl-C."""
     from deployments.autoscaling.core_budget import cores_of
+    from deployments.cli.late_models import LateModels
     from deployments.cli.local_service import LocalService
     from deployments.cluster.cores import usable_cores
     from deployments.cluster.local_ray import require_ray_token
@@ -70,10 +71,13 @@ def up(
     for line in precisions:
         console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
     artifacts = _pull(console, wanted)
-    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts]
+    later = LateModels(console, wanted)
+    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts] + later.listed
 
     def deploy(dashboard: str, logs: Path) -> str:
-        return _deploy(console, ServeApi(dashboard), wanted, timeout, logs)
+        url = _deploy(console, ServeApi(dashboard), wanted, timeout, logs)
+        later.begin()
+        return url
 
     LocalService(console, deploy, served, asks_for_keys, ready_file).run()
 
@@ -177,12 +181,13 @@ def _pull(console: Console, config: ServeConfig) -> list[Artifact]:
     from models.catalog.store import pull
 
     catalog = Catalog.load()
+    later = config.sleeping()
     synthetic_allowed = config.profiles == {"development"}
     with console_reporter() as reporter:
         artifacts = [
             with_shrinking(pull(catalog.find(name), allow_synthetic=synthetic_allowed, reporter=reporter), margin)
             for name, margin in config.artifacts().items()
-            if "@" in name
+            if "@" in name and name not in later
         ]
     for artifact in artifacts:
         if is_synthetic(artifact):

@@ -26,6 +26,11 @@ def main_deployments(app: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [deployment for deployment in app.get("deployments", []) if deployment.get("name") != DECODER_NAME]
 
 
+def sleeps(deployment: Mapping[str, Any]) -> bool:
+    """Whether a deployment has no replica until somebody asks it."""
+    return (deployment.get("autoscaling_config") or {}).get("min_replicas") == 0
+
+
 def profiles(document: Mapping[str, Any]) -> set[str]:
     """The profiles of the applications; a service has one."""
     return {app.get("args", {}).get("profile", "production") for app in document["applications"]}

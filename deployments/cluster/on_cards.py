@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.autoscaling.law import decoder_cpus
-from deployments.cluster.applications import gateways
+from deployments.cluster.applications import gateways, sleeps
 from deployments.config.names import DECODER_NAME, application_name, deployment_name
 from deployments.config.queue import Queue
 from models.engine.buckets import image_buckets
@@ -53,7 +53,10 @@ def run_on_cards(document: Document, modalities: Collection[str], entries: Entri
     """
     for app in document["applications"]:
         modality = _modality(app)
-        if modality is not None and modality in modalities:
+        asleep = any(
+            map(sleeps, app.get("deployments", []))
+        )  # it stays on processors: a card's node takes minutes to come
+        if modality is not None and modality in modalities and not asleep:
             _take_fp16(document, app, entries)
             _place(app["deployments"][0], BATCHES[modality])
             if MODALITIES[modality].portable:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from deployments.cluster.applications import encoders, gateways, main_deployments, profiles
+from deployments.cluster.applications import encoders, gateways, main_deployments, profiles, sleeps
 from deployments.cluster.serve_file_check import check
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
@@ -58,9 +58,19 @@ class ServeConfig:
 
     def artifacts(self) -> dict[str, int | None]:
         """What the encoders will load: ``name@version`` or paths, in order, each with its ``shrink_margin``."""
-        apps = encoders(self.document)
-        configs = [deployment["user_config"] for app in apps for deployment in main_deployments(app)]
-        return {config["artifact"]: config.get("shrink_margin") for config in configs}
+        return {
+            deployment["user_config"]["artifact"]: deployment["user_config"].get("shrink_margin")
+            for deployment in self._encoders()
+        }
+
+    def sleeping(self) -> list[str]:
+        """What encoders load that start when somebody asks them, in order; nothing of it is needed before."""
+        found = [(sleeps(deployment), deployment["user_config"]["artifact"]) for deployment in self._encoders()]
+        awake = {artifact for asleep, artifact in found if not asleep}
+        return list(dict.fromkeys(artifact for asleep, artifact in found if asleep and artifact not in awake))
+
+    def _encoders(self) -> Iterator[dict[str, Any]]:
+        return (deployment for app in encoders(self.document) for deployment in main_deployments(app))
 
     def with_local(self, *, port: int | None = None, profile: Profile | None = None) -> ServeConfig:
         """The same configuration on another port or in another profile."""

@@ -15,6 +15,7 @@ from deployments.cluster.applications import (
     profiles,
 )
 from deployments.cluster.serve_keys import Role, check_application, check_deployment, check_service
+from deployments.cluster.towers_check import check_towers
 from deployments.config.agreement import check_image_keys
 from deployments.config.args import EncoderArgs, GatewayArgs
 from deployments.config.base import parse
@@ -23,6 +24,7 @@ from deployments.config.gateway import GatewayConfig
 from deployments.config.names import DECODER_NAME, application_name
 from deployments.config.old_import_paths import refuse_old_paths
 from deployments.config.routes import REST_AFTER_S
+from models.catalog.catalog import Catalog
 from models.errors import ConfigError
 from models.modalities import MODALITIES
 from models.validation import describe
@@ -161,3 +163,15 @@ def _check_routes(document: dict[str, Any], where: str) -> None:
                     for encoder in main_deployments(apps[name]):
                         told = parse(EncoderConfig, encoder["user_config"], f"{where}: {name}: user_config")
                         check_image_keys(config.limits, told, routes.type, f"{where}: {name}: user_config")
+            if config.towers:
+                check_towers(config, _loaded(apps), Catalog.load(), f"{where}: user_config")
+
+
+def _loaded(apps: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """By version the catalogue's entry whose artifact it loads; of a file, the version's own."""
+    found = {}
+    for app in apps.values():
+        if app["import_path"] == ENCODER_PATH:
+            model, artifact = app["args"]["model"], main_deployments(app)[0]["user_config"]["artifact"]
+            found[model] = artifact if "@" in artifact else model
+    return found

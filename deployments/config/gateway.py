@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deployments.config.base import Strict
+from deployments.config.base import ModalityName, Strict
 from deployments.config.cache import Cache
 from deployments.config.experiments import Experiments
 from deployments.config.fetch import Fetch
@@ -25,6 +25,9 @@ class GatewayConfig(Strict):
 
     models: dict[str, ModelRoutes]
     aliases: dict[str, str] = {}  # other names of models; none: clients use the models' own
+    # Names that take inputs of several modalities, each by a model that is one tower of the same checkpoint; the first leads: its
+    # versions choose those of the others. None: each tower is asked by its own name.
+    towers: dict[str, Annotated[dict[ModalityName, str], Field(min_length=2)]] = {}
     # By model or alias, whose token ids its requests hold; a name that is not here: OpenAI's cl100k_base where its decoder is
     # installed, since LangChain sends those to every server, and nobody's where it is not. `x-token-vocabulary` goes before.
     token_vocabulary: dict[str, TokenVocabulary] = {}
@@ -57,13 +60,28 @@ class GatewayConfig(Strict):
             require_name(name)
         if self.experiments.exposures and not self.access_log:
             raise ValueError("experiments.exposures are written to the access log: access_log must be true")
+        self._check_towers()
         for alias, target in self.aliases.items():
             name, _, version = target.partition("@")
-            if name not in self.models or (version and version not in self.models[name].versions):
-                known = ", ".join(self.models)
+            models = [
+                self.models[model] for model in self.towers.get(name, {}).values() or [name] if model in self.models
+            ]
+            if not models or (version and any(version not in routes.versions for routes in models)):
+                known = ", ".join([*self.models, *self.towers])
                 raise ValueError(f"alias {alias!r} points at {target!r}, which is not among the models ({known})")
         for name in self.token_vocabulary:
-            if name not in self.models and name not in self.aliases:
-                known = ", ".join([*self.models, *self.aliases])
+            known = ", ".join([*self.models, *self.towers, *self.aliases])
+            if name not in known.split(", "):
                 raise ValueError(f"token_vocabulary names {name!r}, which is no model and no alias ({known})")
         return self
+
+    def _check_towers(self) -> None:
+        for name, towers in self.towers.items():
+            require_name(name)
+            if name in self.models or name in self.aliases:
+                raise ValueError(f"towers: {name!r} is a model or an alias already; names are unique")
+            for modality, model in towers.items():
+                routes = self.models.get(model)
+                if routes is None or routes.type != modality:
+                    fitting = ", ".join(it for it, its in self.models.items() if its.type == modality) or "none"
+                    raise ValueError(f"towers.{name}.{modality} is {model!r}; models of that type are: {fitting}")

@@ -25,6 +25,9 @@ class ModelInfo:
     swap_error: str | None = None  # why the last asked-for artifact does not serve, for everybody: no paths
     mixed: bool = False  # replicas of several numerics classes may serve it
     prompts: tuple[str, ...] = ()  # names of those that its configuration has
+    # What its weights may be part of: towers that have one of these in common make vectors of one space. None: nobody said.
+    checkpoints: tuple[str, ...] | None = None
+    selectable: tuple[str, ...] | None = None  # prompts that requests may name; None: nobody said
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Take what another process pickled; one of an earlier release knows the first fields alone."""

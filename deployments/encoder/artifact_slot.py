@@ -20,6 +20,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.model_spec import ModelSpec
 from models.catalog.paths import ROOT, found_path, places, store
 from models.catalog.record import is_synthetic, vouched
+from models.catalog.source_entry import RANDOM
 from models.catalog.store import pull
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
@@ -43,6 +44,7 @@ class Loaded:
     label: Label
     prepare: Preparation
     mixed: bool = False  # replicas of other numerics classes may serve it too
+    checkpoints: tuple[str, ...] = ()  # what its weights may be part of
 
 
 class ArtifactSlot:
@@ -158,7 +160,9 @@ class ArtifactSlot:
         dependent = bool(artifact.spec.config.get("batch_dependent"))
         numerics = embedder.engine.numerics(artifact.spec.precision)
         label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent)
-        return Loaded(embedder, label, embedder.preparation(config.limits), config.numerics == MIXED)
+        found = {RANDOM} if synthetic else artifact.spec.checkpoints - {RANDOM}
+        prepare = embedder.preparation(config.limits)
+        return Loaded(embedder, label, prepare, config.numerics == MIXED, tuple(sorted(found)))
 
     def _require_known(self, artifact: Artifact, margin: int | None) -> None:
         """Production serves no file of which nothing says what it should be; elsewhere the log names it."""

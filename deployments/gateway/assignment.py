@@ -19,6 +19,7 @@ import yaml
 from deployments.config.base import parse
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.short_repr import short_repr
+from deployments.gateway.model_names import names_of, target_of
 from deployments.gateway.traffic_split import Choice, experiment, route
 from models.errors import ConfigError, ModelNotFoundError
 
@@ -80,10 +81,10 @@ class Assignments:
         return experiment(model, self.config.models[model])
 
     def _found(self, name: str) -> tuple[str, str]:
-        model, _, version = self.config.aliases.get(name, name).partition("@")
+        model, _, version = target_of(self.config, name).partition("@")
         routes = self.config.models.get(model)
         if routes is None:
-            known = ", ".join([*self.config.models, *self.config.aliases])
+            known = ", ".join(names_of(self.config))
             raise ModelNotFoundError(f"no model {short_repr(name)} in this configuration; there are: {known}")
         if version and version not in routes.versions:
             there = ", ".join(routes.versions)

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.config.gateway import TokenVocabulary
 from deployments.config.queue import Queue
 from deployments.contract.embedding import Embedding, Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.tiered import TieredCache
+from deployments.gateway.embed_request import CacheState, EmbedRequest, EmbedResult
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.exposures import key_hash
 from deployments.gateway.image_fetch.fetcher import Fetcher
-from deployments.gateway.input_validation import check_prompt, checked_dimensions, checked_items, refuse_cut
+from deployments.gateway.input_validation import checked_dimensions, checked_items, refuse_cut
+from deployments.gateway.model_names import towers_of
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.prompts import prompted
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
 from deployments.gateway.token_ids import without_foreign_ids
+from deployments.gateway.towers import Towers
+from deployments.gateway.traffic_split import How
 from deployments.gateway.turns import SLICE, Turns
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
@@ -33,46 +36,9 @@ from deployments.observability.request_record import RECORD, Exposure
 from models.errors import DeadlineError, InputError
 from models.modalities import MODALITIES
 
-CacheState = Literal["hit", "miss", "partial"]
-ITEM_BYTES = 1024  # of an item on its way: itself, its key, whoever waits for it, its part of a call
+__all__ = ["EmbedRequest", "EmbedResult", "EmbeddingService"]
+
 UNIT = 1e-3  # that a length may be off 1
-DIMENSION_BYTES = 16  # of a vector until it is part of an answer: as a number, as a row, as base64 twice or as digits
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """What every protocol comes down to."""
-
-    model: str
-    items: Sequence[Item]
-    dimensions: int | None = None
-    key: str | None = None  # whom A/B routing keeps with a version
-    headers: Mapping[str, str] = field(default_factory=dict)  # what routing overrides may match
-    timeout_s: float | None = None
-    client: str | None = None  # the name of its API key: whose rate it counts against
-    bulk: bool = False  # nobody waits for it: it lets others pass
-    param: str = "input"  # the field that errors name
-    truncate: bool = True  # False: what is longer than the model reads is refused
-    normalize: bool | None = (
-        None  # whether vectors must have length 1, or must be as the model makes them; None: they need not
-    )
-    prompt: str | None = None  # a named prompt, or what kind of input it is
-    modality: str | None = None  # of the items, where the request says it; None: whatever the model takes
-    vocabulary: TokenVocabulary | None = None  # whose token ids the items are; None: as the configuration says
-    # Told how many bytes a long list takes until its answer is made; raises UnavailableError where there is no room for them.
-    room: Callable[[int], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedResult:
-    """Unit vectors of one artifact."""
-
-    label: Label
-    vectors: NDArray[np.float32]  # [n, dimensions]
-    tokens: int
-    cache: CacheState
-    cut: int = 0  # items of which the model did not read everything
-    behind: int = 0  # characters of them, or ids, that it did not read
 
 
 class EmbeddingService:
@@ -89,10 +55,11 @@ class EmbeddingService:
         self.turns = Turns()
         self._source = EmbeddingSource(self.cache, self.turns)
         self._gauges = VersionGauges(metrics)
+        self._towers = Towers(registry, self._embed_by)
         self.exposure_secret: bytes | None = None  # exposures are noted where there is one
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
-        """Embed the items of a request, all by one artifact.
+        """Embed the items of a request, all by one artifact; by one of each tower where the name has several.
 
         Raises:
             ModelNotFoundError: no such model or version.
@@ -101,12 +68,18 @@ class EmbeddingService:
             DeadlineError: the deadline passed.
             RateLimitError: the client is over its rate.
         """
-        version, how = self.registry.choose(request.model, request.key, request.headers)
+        towers = towers_of(self.registry.config, request.model)
+        if towers is not None:
+            return await self._towers.embed(request, towers)
+        return await self._embed_by(request, *self.registry.choose(request.model, request.key, request.headers))
+
+    async def _embed_by(self, request: EmbedRequest, version: ModelVersion, how: How) -> EmbedResult:
         labels = (version.model, version.version)
         start = time.perf_counter()
-        if request.modality is not None and request.modality != version.modality:
+        if request.modalities is not None or (request.modality is not None and request.modality != version.modality):
+            given = repr(request.modality)[:40] if request.modalities is None else "several modalities in one request"
             raise InputError(
-                f"{version.reference} embeds {MODALITIES[version.modality].noun}; it takes no inputs of {request.modality!r:.40}",
+                f"{version.reference} embeds {MODALITIES[version.modality].noun}; it takes no inputs of {given}",
                 param=request.param,
                 code="wrong_modality",
             )
@@ -133,12 +106,13 @@ class EmbeddingService:
         try:
             async with asyncio.timeout(timeout):
                 info = await version.ready_info()
-                if request.room is not None and len(request.items) > SLICE:
-                    request.room(len(request.items) * (ITEM_BYTES + info.dimensions * DIMENSION_BYTES))
+                if len(request.items) > SLICE:
+                    request.make_room(info.dimensions)
                 sent = await self._own_items(request, info)
                 items = checked_items(sent, request.param, info, limits)
                 dimensions = checked_dimensions(request.dimensions, info.dimensions)
-                check_prompt(request.prompt, info)
+                if request.prompt is not None or request.kind is not None:
+                    items = prompted(items, request.prompt, request.kind, info)
                 found, cached = await self._source.find(
                     version, info, items, limits, param=request.param, bulk=request.bulk
                 )

@@ -53,22 +53,6 @@ def refusal(item: Item, modality: str, limits: Limits) -> ItemError | None:
     return None if error is None else ItemError(str(error), error.code, limit=isinstance(error, LimitError))
 
 
-def check_prompt(prompt: str | None, info: ModelInfo) -> None:
-    """Refuse a named prompt, or a kind of input, that would have to change the vectors and does not.
-
-    A model whose configuration has no prompts embeds every kind of input alike.
-
-    Raises:
-        InputError: the model has prompts.
-    """
-    if prompt is not None and info.prompts:
-        raise InputError(
-            f"input_type and prompt_name are not offered for this model yet, whose prompts are {', '.join(info.prompts)}; "
-            "write the prompt before each text",
-            param="input_type",
-        )
-
-
 def refuse_cut(found: Sequence[Embedding], param: str, info: ModelInfo) -> None:
     """Refuse a request that may not be cut and was.
 

@@ -14,6 +14,7 @@ from deployments.config.names import deployment_name
 from deployments.config.routes import ModelRoutes
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.short_repr import short_repr
+from deployments.gateway.model_names import names_of, target_of
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.traffic_split import How, experiment, route
 from deployments.observability.logging import logger
@@ -23,6 +24,7 @@ REFRESH_S = 1.0  # how soon a swapped artifact or a new replica is noticed when 
 COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which cost more
 COUNT_QUIET = 30  # the same while nobody uses any version
 RUNNING = "RUNNING"  # of a replica, as Serve's status spells it
+TOKENS = "text"  # the modality of token ids
 STEADY = ("ready", "asleep")  # states that last
 
 
@@ -83,7 +85,7 @@ class ModelRegistry:
         return [v for v in gaining if self.versions[f"{model}@{v}"].state != "ready"]
 
     def resolve(self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None) -> ModelVersion:
-        """The version that answers for a name, alias or ``name@version``.
+        """The version that answers for a name, alias or ``name@version``; of several towers, one of the leading tower.
 
         Raises:
             ModelNotFoundError: the message lists what there is.
@@ -91,14 +93,18 @@ class ModelRegistry:
         return self.choose(name, key, headers)[0]
 
     def choose(
-        self, name: str, key: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        name: str,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        modality: str | None = None,
     ) -> tuple[ModelVersion, How]:
-        """As ``resolve``, and why that version."""
-        target = self.config.aliases.get(name, name)
+        """As ``resolve``, of the tower of ``modality`` where a name has several, and why that version."""
+        target = target_of(self.config, name, modality)
         model, _, version = target.partition("@")
         routes = self.routes.get(model)
         if routes is None:
-            known = ", ".join([*self.config.models, *self.config.aliases])
+            known = ", ".join(names_of(self.config))
             raise ModelNotFoundError(f"no model {short_repr(name)} here; there are: {known}")
         if "@" in target:
             pinned = self.versions.get(target)
@@ -114,8 +120,8 @@ class ModelRegistry:
 
     def token_vocabulary(self, name: str) -> TokenVocabulary | None:
         """Whose token ids requests for a name, alias or ``name@version`` hold, where the configuration says it."""
-        said, target = self.config.token_vocabulary, self.config.aliases.get(name, name)
-        return said.get(name) or said.get(target.partition("@")[0])
+        said = self.config.token_vocabulary
+        return said.get(name) or said.get(target_of(self.config, name, TOKENS).partition("@")[0])
 
     def first(self, modality: str) -> str:
         """The model that requests of protocols without model names go to: the configuration's first of a modality.

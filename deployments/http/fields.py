@@ -6,8 +6,8 @@ that was dropped is a wrong vector with status 200. Names that no such protocol 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast, get_args
 
 from deployments.contract.short_repr import short_repr
@@ -36,11 +36,12 @@ AS_IT_IS: Final[Mapping[str, tuple[tuple[Any, ...], str]]] = {
     "embed_dtype": (("float32",), "say output_dtype"),
     "truncation_strategy": ((), "say truncate"),
 }
-PROMPTS: Final = ("input_type", "task", "task_type", "prompt_name")
+KINDS: Final = ("input_type", "task", "task_type")  # of input: each of them is a neighbour's word for the same
 MEANT: Final = (
     frozenset(AS_IT_IS)
-    | frozenset(PROMPTS)
+    | frozenset(KINDS)
     | {
+        "prompt_name",
         "modality",
         "output_dimension",
         "output_dtype",
@@ -62,8 +63,15 @@ class Wanted:
     dtype: Dtype = "float"
     truncate: bool | None = None  # None: not said
     normalize: bool | None = None
-    prompt: str | None = None  # the named prompt, or the kind of input
+    prompt: str | None = None  # the named prompt
+    kind: str | None = None  # of the inputs: a query, a document
     modality: str | None = None  # of the inputs, where the request says it
+    modalities: Sequence[str] | None = None  # of each input, where the request says it and they differ
+
+    def of_inputs(self, modalities: Sequence[str]) -> Wanted:
+        """The same of inputs whose modalities the request says one by one; at least one."""
+        same = len(set(modalities)) == 1
+        return replace(self, modality=modalities[0]) if same else replace(self, modality=None, modalities=modalities)
 
 
 AS_USUAL: Final = Wanted()
@@ -97,7 +105,8 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted:
         _the_one({name: dtype_of(value, name) for name, value in dtypes.items()}) or "float",
         _the_one({name: truncate_of(body.get(name), name) for name in ("truncate", "truncation")}),
         _the_one({name: flag_of(body.get(name), name) for name in ("normalize", "normalized")}),
-        _the_one({name: text_of(body.get(name), name) for name in PROMPTS}),
+        text_of(body.get("prompt_name"), "prompt_name"),
+        _the_one({name: text_of(body.get(name), name) for name in KINDS}),
         text_of(body.get("modality"), "modality"),
     )
 

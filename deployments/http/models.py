@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.gateway.model_names import names_of, target_of, towers_of
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.http.headers import header_of
@@ -19,15 +20,14 @@ def routes(registry: ModelRegistry) -> list[Route]:
     """The routes of this adapter."""
 
     async def every(request: Request) -> Response:
-        names = [named(registry, name) for name in (*registry.config.models, *registry.config.aliases)]
+        names = [named(registry, name) for name in names_of(registry.config)]
         data = [*names, *(entry(registry, version) for version in registry.versions.values())]
         return tagged(request, {"object": "list", "data": data})
 
     async def one(request: Request) -> Response:
         name: str = request.path_params["model"]
-        if "@" in registry.config.aliases.get(name, name) or not registry.of_model(
-            registry.config.aliases.get(name, name)
-        ):
+        target = target_of(registry.config, name)
+        if "@" in target or not registry.of_model(target):
             return tagged(request, entry(registry, registry.resolve(name)))
         return tagged(request, named(registry, name) | {"id": main_of(registry, name).reference})
 
@@ -41,19 +41,23 @@ def routes(registry: ModelRegistry) -> list[Route]:
 
 def main_of(registry: ModelRegistry, name: str) -> ModelVersion:
     """The version that most requests for a name or alias go to."""
-    target = registry.config.aliases.get(name, name)
+    target = target_of(registry.config, name)
     if "@" in target:
         return registry.versions[target]
     return max(registry.of_model(target), key=registry.share)
 
 
 def named(registry: ModelRegistry, name: str) -> dict[str, Any]:
-    """A name that requests may use, as its main version describes it; ``versions`` are all that it may lead to."""
-    target = registry.config.aliases.get(name, name)
+    """A name that requests may use, as its main version describes it; ``versions`` are all that it may lead to.
+
+    One with several towers is described by the leading one, and ``towers`` names their models by what they embed.
+    """
+    target, towers = target_of(registry.config, name), towers_of(registry.config, name)
     document = entry(registry, main_of(registry, name)) | {"id": name, "routes_to": target}
     if "@" not in target:
-        document["versions"] = [entry(registry, version) for version in registry.of_model(target)]
-    return document
+        models = [target] if towers is None else towers.values()
+        document["versions"] = [entry(registry, version) for model in models for version in registry.of_model(model)]
+    return document if towers is None else document | {"towers": towers}
 
 
 def tagged(request: Request, document: dict[str, Any]) -> Response:
@@ -88,6 +92,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "max_tokens": info.max_tokens if info else None,
         "weights": ("synthetic" if info.label.synthetic else "pretrained") if info else None,
         "batch_dependent": info.label.batch_dependent if info else None,
+        "prompts": list(info.prompts if info.selectable is None else info.selectable) if info else None,
         "state": version.state,
         "reason": reason.text if reason else None,
         "reason_code": reason.code if reason else None,

@@ -13,8 +13,10 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
+from models.inputs.prompted import Prompted
 
-FORMAT: Final = 6  # gateways call only encoders of the same format, others through Serve's handle
+FORMAT: Final = 7  # gateways call only encoders of the same format, others through Serve's handle
+PROMPTED: Final = 1  # the type of an extension: an item with a named prompt
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
 
@@ -51,7 +53,7 @@ Reply = EncodeReply | WrongArtifact | ModelInfo | Refusal
 def pack_call(call: Call) -> bytes:
     """One call's body."""
     fields = (ENCODE, call.items, _fields(call.queued)) if isinstance(call, EncodeCall) else (DESCRIBE, call.max_age_s)
-    body: bytes = msgpack.packb(fields)
+    body: bytes = msgpack.packb(fields, default=_packed)
     return body
 
 
@@ -117,4 +119,17 @@ def _fields(value: Any) -> tuple[Any, ...]:
 
 
 def _unpack(body: bytes) -> Any:
-    return msgpack.unpackb(body, use_list=False, strict_map_key=True)
+    return msgpack.unpackb(body, use_list=False, strict_map_key=True, ext_hook=_unpacked)
+
+
+def _packed(value: Any) -> msgpack.ExtType:
+    """What msgpack does not know: a text or ids with a named prompt."""
+    if isinstance(value, Prompted):
+        return msgpack.ExtType(PROMPTED, msgpack.packb((value.prompt, value.content)))
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def _unpacked(code: int, data: bytes) -> Prompted:
+    if code != PROMPTED:
+        raise ValueError(f"unknown extension type {code}")
+    return Prompted(*msgpack.unpackb(data, use_list=False))

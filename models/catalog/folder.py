@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ class Wishes:
     max_length: int | None = None
     lower_case: bool | None = None
     normalize: bool | None = None
+    prompts: Mapping[str, str] | None = None  # by name, beside those of the files
     batch_dependent: bool = False  # take a graph whose vectors depend on the other inputs of a batch
 
 

@@ -52,6 +52,8 @@ class ModelSpec(_Strict):
     calibration: str | None = None  # for int8: which of the measurements in models/graph/calibrations/ to use
     config: dict[str, Any] = {}
     sources: list[Source] = []
+    # The model of whose weights these are a part, where the sources of its towers do not show it: the same word for each tower.
+    checkpoint: str | None = None
     golden: Golden | None = None
     # Content hash of the artifact that these files make; another one is not served. Random weights have hashes of their own.
     hash: Sha256 | None = None
@@ -94,6 +96,12 @@ class ModelSpec(_Strict):
     def reference(self) -> str:
         """``name@version``, as requests and headers write it."""
         return f"{self.model}@{self.version}"
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """What its weights may be part of. Vectors of towers that have one of these in common may be compared."""
+        said = frozenset(() if self.checkpoint is None else (self.checkpoint,))
+        return said.union(*(source.checkpoints for source in self.sources))
 
     @property
     def graph(self) -> Path:

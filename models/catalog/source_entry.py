@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -29,12 +31,32 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+WEIGHTS = (".safetensors", ".bin", ".pt", ".onnx")  # files that hold weights, by how their names end
+DIGITS: Final = re.compile("[0-9a-f]{64}")
+RANDOM: Final = "random weights"
+
+
+def said(checkpoints: Iterable[str]) -> str:
+    """Checkpoints for a message: those with names, or else the first digits of their files' sha256."""
+    named = sorted(one for one in checkpoints if not DIGITS.fullmatch(one))
+    return " or ".join(named or sorted(one[:12] for one in checkpoints)) or "no known checkpoint"
+
+
+def _weights(files: Files) -> frozenset[str]:
+    return frozenset(digest for name, digest in files.items() if name.endswith(WEIGHTS))
+
+
 class HubSource(_Strict):
     """A repository of the Hugging Face hub at a fixed revision."""
 
     hub: str
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     files: Files
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """What its weights are part of: the repository at that revision, and files that may lie elsewhere too."""
+        return _weights(self.files) | {f"{self.hub}@{self.revision[:8]}"}
 
     def __str__(self) -> str:
         """The repository and the first digits of its revision."""
@@ -49,6 +71,11 @@ class PackageSource(_Strict):
     folder: str = ""
     files: Files
 
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """The files of its weights, by their sha256."""
+        return _weights(self.files)
+
     def __str__(self) -> str:
         """The pinned requirement."""
         return f"package {self.package}"
@@ -59,6 +86,11 @@ class S3Source(_Strict):
 
     s3: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,62}(/[^?#\s]*)?$")]
     files: Files
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """The files of its weights, by their sha256."""
+        return _weights(self.files)
 
     def __str__(self) -> str:
         """The bucket and prefix."""
@@ -71,6 +103,11 @@ class FileSource(_Strict):
     folder: str
     files: Files
 
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """The files of its weights, by their sha256."""
+        return _weights(self.files)
+
     def __str__(self) -> str:
         """The folder."""
         return f"folder {self.folder}"
@@ -81,6 +118,11 @@ class SyntheticSource(_Strict):
 
     synthetic: Literal["clip-vision", "clip-text"]
     tokenizer: PackageSource | None = None  # the real tokenizer, where a package has it
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """None: what is random has nothing in common with anything real."""
+        return frozenset({RANDOM})
 
     def __str__(self) -> str:
         """The architecture."""

@@ -100,7 +100,7 @@ def _model_config(
     fields = folder.fields(MODEL_CONFIG)
     if not modules.listed:  # sentence-transformers does not read it then
         fields.require_empty("truncate_dim", "default_prompt_name")
-        return _norm(folder, modules, "cosine", None)
+        return {**_norm(folder, modules, "cosine", None), **_said_prompts(folder, {})}
     fields.require("model_type", "SentenceTransformer")
     _require_versions(fields)
     fields.ignore(("requirements",))
@@ -120,8 +120,7 @@ def _model_config(
     if truncated < 0:
         raise ArtifactError(f"{MODEL_CONFIG}: truncate_dim is {truncated}; it must be at least 1")
     found: dict[str, Any] = _norm(folder, modules, similarity, truncated or None)
-    if named := {name: text for name, text in prompts.items() if text}:
-        found["prompts"] = named
+    found |= _said_prompts(folder, prompts)
     if default:
         if default not in {*prompts, "query", "document"}:
             raise ArtifactError(
@@ -150,6 +149,16 @@ def _prompts(fields: Fields) -> dict[str, str]:
     if bad:
         raise ArtifactError(f"{fields.where}: prompts.{bad[0]} must be a text, not {prompts[bad[0]]!r:.60}")
     return {name: text or "" for name, text in prompts.items()}
+
+
+def _said_prompts(folder: ModelFolder, prompts: dict[str, str]) -> dict[str, Any]:
+    """All prompts, also those that say nothing: a request that names one of them gets no other."""
+    wished = dict(folder.wishes.prompts or {})
+    whole = {**prompts, **wished}
+    for name, text in whole.items():
+        if text or name in wished:
+            folder.note(f"prompt {name!r}", repr(text), ASKED if name in wished else MODEL_CONFIG)
+    return {"prompts": whole} if any(whole.values()) else {}
 
 
 def _prompt_tokens(modules: Modules, tokenizer: TokenizerReading, prompt: str, length: int) -> dict[str, Any]:

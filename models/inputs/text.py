@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.errors import ArtifactError, InputError
+from models.inputs.prompted import Prompted
 from models.inputs.text_cut import TextCut
 
 Ids = NDArray[np.int32]
@@ -28,6 +29,7 @@ class TextTokenizer:
         *,
         lower_case: bool | None = None,
         prompt: str = "",
+        prompts: Mapping[str, str] | None = None,
         words: Callable[[str], str] | None = None,
     ) -> None:
         """Load a tokenizer.json.
@@ -37,6 +39,7 @@ class TextTokenizer:
             max_length: tokens per text, special tokens included.
             lower_case: replaces the setting of a BERT normaliser; None keeps it.
             prompt: what stands before every text, and before ready-made ids.
+            prompts: by name, what may stand there instead.
             words: what is done to every text before the tokenizer gets it; such tokenizers need no start token.
 
         Raises:
@@ -60,7 +63,8 @@ class TextTokenizer:
         self._added = len(self._start) + 1
         self._words = words
         self._prompt = prompt
-        self._prompt_ids = self._tokenizer.encode(prompt).ids[1:-1] if prompt else []
+        self._prompts = dict(prompts or {})
+        self._prompt_ids = self._ids_of(prompt)
         self._cut = TextCut(self._tokenizer)
         self._enough = CHARACTERS_PER_TOKEN * max_length
 
@@ -70,8 +74,29 @@ class TextTokenizer:
         Raises:
             InputError: a text is not valid Unicode.
         """
-        if self._prompt:
-            texts = [self._prompt + text for text in texts]
+        return self._encoded([self._prompt + text for text in texts] if self._prompt else texts)
+
+    def with_prompt(self, item: Prompted) -> Ids:
+        """Token ids of a text, or ready-made ones, behind the prompt that they name, int32 [t].
+
+        Raises:
+            InputError: there is no such prompt, the text is not valid Unicode, or an id lies outside the vocabulary.
+        """
+        prompt = self._text_of(item.prompt)
+        if isinstance(item.content, str):
+            return self._encoded([prompt + item.content])[0]
+        return self.wrap(item.content, self._ids_of(prompt))
+
+    def _text_of(self, prompt: str) -> str:
+        if prompt not in self._prompts:  # the artifact was swapped since the gateway looked
+            known = ", ".join(self._prompts) or "none"
+            raise InputError(f"this model has no prompt {prompt!r:.40}; there are: {known}", code="unknown_prompt")
+        return self._prompts[prompt]
+
+    def _ids_of(self, prompt: str) -> list[int]:
+        return self._tokenizer.encode(prompt).ids[1:-1] if prompt else []
+
+    def _encoded(self, texts: Sequence[str]) -> list[Ids]:
         if self._words is not None:
             texts = [self._words(text) for text in texts]
         if all(len(text) <= self._enough for text in texts):
@@ -87,15 +112,18 @@ class TextTokenizer:
             left, length = [i for i in left if i not in rows], length * GROWTH
         return [rows[i] for i in range(len(texts))]
 
-    def behind(self, item: str | Sequence[int]) -> int:
+    def behind(self, item: str | tuple[int, ...] | Prompted) -> int:
         """How much of an item lies behind its last token that is kept: characters of a text, ids of a list.
 
         Only as much of a text is read as is needed, however long it is. What has no tokens, such as spaces at its end, is not
         missing.
         """
+        prompt = self._prompt
+        if isinstance(item, Prompted):
+            prompt, item = self._text_of(item.prompt), item.content
         if not isinstance(item, str):
-            return max(0, len(self._prompt_ids) + len(self._inner(item)) - (self.max_length - self._added))
-        text, length = self._prompt + item, self._enough
+            return max(0, len(self._ids_of(prompt)) + len(self._inner(item)) - (self.max_length - self._added))
+        text, length = prompt + item, self._enough
         if self._words is not None:
             text = self._words(text)
         while True:
@@ -121,11 +149,15 @@ class TextTokenizer:
             raise _no_unicode() from error
         return [np.array(e.ids, np.int32) for e in encodings]
 
-    def wrap(self, ids: Sequence[int]) -> Ids:
+    def wrap(self, ids: Sequence[int], prompt: Sequence[int] | None = None) -> Ids:
         """Ready-made ids with start and end tokens, truncated to ``max_length``, int32 [t].
 
         Start and end tokens are added only if they are missing. So the ids give the same vector as their text, whether
         or not the client's tokeniser added these tokens.
+
+        Args:
+            ids: without the prompt's.
+            prompt: the ids of the prompt before them; None for those of the one before every text.
 
         Raises:
             InputError: an id lies outside the vocabulary.
@@ -137,7 +169,7 @@ class TextTokenizer:
                 f"{self.vocabulary - 1}); send text, or ids made by this model's own tokenizer",
                 code="token_out_of_vocabulary",
             )
-        inner = [*self._prompt_ids, *self._inner(ids)][: self.max_length - self._added]
+        inner = [*(self._prompt_ids if prompt is None else prompt), *self._inner(ids)][: self.max_length - self._added]
         return np.array([*self._start, *inner, self._end], np.int32)
 
     def _inner(self, ids: Sequence[int]) -> list[int]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError
+from models.inputs.prompted import Prompted
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded with a model, not by gateways, which check inputs only
     from pathlib import Path
@@ -19,7 +20,9 @@ if TYPE_CHECKING:  # ONNX Runtime is loaded with a model, not by gateways, which
     from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
-Item = str | tuple[int, ...] | bytes  # a text, ready-made token ids, or an encoded picture
+Item = (
+    str | tuple[int, ...] | bytes | Prompted
+)  # a text, ready-made token ids, an encoded picture; text with a named prompt
 Row = NDArray[Any]  # one prepared input: int32 [t] token ids, uint8 [h, w, 3] pixels, ...
 Prepared = Row | InputError  # an input that cannot be prepared fails alone
 
@@ -147,6 +150,11 @@ class Embedder(ABC):
         return ()
 
     @property
+    def selectable(self) -> tuple[str, ...]:
+        """Names of the prompts that an item may be given, also of those that say nothing."""
+        return ()
+
+    @property
     def vocabulary(self) -> int | None:
         """Number of token ids that the model knows; None for a model without token ids."""
         return None
@@ -207,6 +215,10 @@ class Modality(ABC):
         Raises:
             ArtifactError: its files do not load, or are of another modality.
         """
+
+    def claims(self, item: Item) -> bool:  # noqa: ARG002 - for modalities that can tell
+        """Whether an item that nobody said the modality of is one of this one, and no plain text."""
+        return False
 
     @abstractmethod
     def check(self, item: Item, where: str, limits: Any) -> Item:

@@ -28,7 +28,7 @@ from models.modalities.base import (
 )
 from models.modalities.image_config import DecodeLimits, ImageConfig, PictureLimits
 from models.modalities.image_graph import buckets, run_pixels, values_of
-from models.modalities.image_text import image_bytes
+from models.modalities.image_text import image_bytes, stands_for_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,10 @@ class Image(Modality):
     def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> ImageEmbedder:
         """Load a graph."""
         return ImageEmbedder(artifact, options)
+
+    def claims(self, item: Item) -> bool:
+        """Bytes, and strings that are a picture's data: URI, a URL, or base64 that begins as pictures do."""
+        return isinstance(item, bytes) or (isinstance(item, str) and stands_for_picture(item))
 
     def check(self, item: Item, where: str, limits: PictureLimits) -> Item:
         """The bytes of one encoded picture."""

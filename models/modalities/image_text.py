@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 from models.errors import InputError, LimitError
 from models.inputs.base64_text import from_base64
 from models.modalities.image_config import PictureLimits
 
+BASE64 = re.compile(r"[A-Za-z0-9+/]{40,64}={0,2}")  # the first characters, without a space in them: no sentence
+STARTS = (
+    "/9j/",
+    "iVBORw0KGgo",
+    "UklGR",
+    "R0lGOD",
+    "SUkqA",
+    "TU0AK",
+    "Qk0",
+    "Qk1",
+    "Qk2",
+    "Qk3",
+)  # of pictures in base64
+LOOK = 64  # characters that tell base64 from words
 PERCENT = {"%2B": "+", "%2F": "/", "%3D": "=", "%0A": "\n", "%0D": "\r", "%20": " "}  # what encoders of URIs write
 FEW_PERCENT = 100  # other characters that nobody has to encode; with more, it is no base64
+
+
+def stands_for_picture(text: str) -> bool:
+    """Whether a string is a picture's ``data:`` URI, a URL and nothing else, or base64 that begins as a picture does."""
+    text = text.lstrip() if text[:1].isspace() else text
+    head = text[:LOOK]
+    if head[:11].lower() == "data:image/":
+        return True
+    if head[:8].lower().startswith(("http://", "https://")):
+        return len(text.split(maxsplit=1)) == 1
+    return head.startswith(STARTS) and BASE64.fullmatch(head) is not None
 
 
 def image_bytes(text: str, where: str, limits: PictureLimits) -> bytes:

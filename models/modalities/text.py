@@ -14,6 +14,7 @@ from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
 from models.graph.steps import Pooling
+from models.inputs.prompted import Prompted
 from models.inputs.siglip_words import SiglipWords
 from models.inputs.text import Ids, TextTokenizer, pad
 from models.modalities.base import (
@@ -72,6 +73,10 @@ class Text(Modality):
         """Load a graph and the tokenizer beside it."""
         return TextEmbedder(artifact, options)
 
+    def claims(self, item: Item) -> bool:
+        """Token ids."""
+        return isinstance(item, tuple)
+
     def check(self, item: Item, where: str, limits: TextLimits) -> Item:
         """The text or the token ids, if they keep to the limits."""
         if isinstance(item, bytes):
@@ -84,6 +89,8 @@ class Text(Modality):
 
     def estimate(self, item: Item, most: int | None) -> int:
         """About how many tokens an item will have; of ids exactly, but for start and end where a client brings them."""
+        if isinstance(item, Prompted):
+            item = item.content
         tokens = len(item) if isinstance(item, tuple) else len(item) // CHARACTERS_PER_TOKEN
         return min(tokens + SPECIAL, most or USUAL_MOST)
 
@@ -122,12 +129,14 @@ class TextEmbedder(Embedder):
         require_modality(self.engine, "text", artifact.graph)
         self.pooling = config.poolings[0]
         self._prompts = tuple(name for name, text in config.prompts.items() if text)
+        self._selectable = tuple(config.selectable)
         self.unit = config.normalize
         self.tokenizer = TextTokenizer(
             artifact.tokenizer,
             config.max_sequence_length,
             lower_case=config.do_lower_case,
             prompt=config.prompt,
+            prompts=config.selectable,
             words=SiglipWords(lower_case=config.siglip_words == "lower") if config.siglip_words else None,
         )
 
@@ -184,6 +193,11 @@ class TextEmbedder(Embedder):
         return self._prompts
 
     @property
+    def selectable(self) -> tuple[str, ...]:
+        """Names of its prompts, but of none where a prompt's tokens are not pooled: only the default one's are built in."""
+        return self._selectable
+
+    @property
     def vocabulary(self) -> int | None:
         """Token ids of the tokenizer."""
         return self.tokenizer.vocabulary
@@ -226,15 +240,18 @@ class Tokenise:
     def __call__(self, items: Sequence[Item]) -> list[Prepared]:
         """For each item its token ids, or the error that explains why there are none."""
         encoded = iter(self._tokenizer.encode([item for item in items if isinstance(item, str)]))
-        return [next(encoded) if isinstance(item, str) else self._wrapped(item) for item in items]
+        return [next(encoded) if isinstance(item, str) else self._other(item) for item in items]
 
-    def _wrapped(self, item: Item) -> Prepared:
-        if not isinstance(item, tuple):
-            return InputError("this model embeds text, not images", code="wrong_modality")
+    def _other(self, item: Item) -> Prepared:
+        """Token ids, and whatever has a prompt of its own."""
         try:
-            return self._tokenizer.wrap(item)
+            if isinstance(item, tuple):
+                return self._tokenizer.wrap(item)
+            if isinstance(item, Prompted):
+                return self._tokenizer.with_prompt(item)
         except InputError as error:
             return error
+        return InputError("this model embeds text, not images", code="wrong_modality")
 
 
 def buckets(options: EngineOptions, longest: int = LENGTHS[-1]) -> Buckets:

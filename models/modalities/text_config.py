@@ -75,3 +75,10 @@ class TextConfig(ModelConfig):
     def prompt(self) -> str:
         """What stands before every text."""
         return self.prompts[self.default_prompt] if self.default_prompt else ""
+
+    @property
+    def selectable(self) -> dict[str, str]:
+        """The prompts that a text may be given in its place. Where no prompt is pooled, the graph skips the default one's tokens."""
+        if self.include_prompt:
+            return self.prompts
+        return {self.default_prompt: self.prompt} if self.default_prompt else {}

@@ -51,6 +51,8 @@ def _fit_texts(body: dict[str, Any]) -> None:
         body.update(model="image-embedding", input=base64.b64encode(PICTURE).decode())
     else:
         body["model"] = "text-embedding"
+    for field in ("prompt_name", "modality"):  # the shipped models have no prompts, and one modality each
+        body.pop(field, None)
     if body.get("truncate") is False:
         body["truncate"] = True  # some texts are too long
     if body.get("output_dtype") in PACKED:

@@ -36,9 +36,11 @@ def keep_only(document: Document, modality: str) -> None:
     config = user_config(document)
     config["models"] = {model: config["models"][model]}
     config["aliases"] = {alias: name for alias, name in config["aliases"].items() if name == model}
+    del config["towers"]
 
 
 def fix_replicas(document: Document, count: int) -> None:
-    """So many replicas of everything, whatever comes."""
+    """So many replicas of everything, whatever comes; what sleeps gets them when it is asked."""
     for app in document["applications"]:
-        app["deployments"][0]["autoscaling_config"].update(min_replicas=count, max_replicas=count)
+        scaling = app["deployments"][0]["autoscaling_config"]
+        scaling.update(min_replicas=min(scaling["min_replicas"], 1) * count, max_replicas=count)

@@ -165,7 +165,7 @@ def document_of(encoders: Sequence[Sequence[Kept]], turn: int) -> Document:
         document["applications"].append(app)
         routes[label.model] = {"type": label.type, "versions": {"1": 100}}
     config = gateway["deployments"][0]
-    config["user_config"] = {**config["user_config"], "models": routes, "aliases": {}}
+    config["user_config"] = {**config["user_config"], "models": routes, "aliases": {}, "towers": {}}
     config["autoscaling_config"]["max_replicas"] = 1
     return document
 

@@ -35,7 +35,8 @@ def document():
 
 
 def deployments(config):
-    return {d["name"]: d for app in config["applications"] for d in app["deployments"]}
+    """By name; of two with the same name, the first."""
+    return {d["name"]: d for app in reversed(config["applications"]) for d in app["deployments"]}
 
 
 def test_the_manifests_hold_what_serve_config_yaml_gives():
@@ -178,7 +179,7 @@ def test_an_overlay_of_ones_own_outside_of_the_repository_is_generated_builds_an
     assert run(script, "--check", str(own)).returncode == 0
     said = run("-m", "deployments.cli.main", "validate", str(own))
     assert said.returncode == 0, said.stderr
-    assert "RayService embedserve: 3 applications, valid" in said.stdout
+    assert "RayService embedserve: 4 applications, valid" in said.stdout
     assert deployments(embedded((own / FILE).read_text()))["Gateway"]["autoscaling_config"]["min_replicas"] == 3
     (own / SETTINGS).write_text("replica: 3\n")
     refused = run(script, "--check", str(own))

@@ -44,6 +44,10 @@ def add_model(
     normalize: Annotated[
         bool | None, typer.Option("--normalize/--raw", help="Vectors of length 1, or as the model gives them.")
     ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=TEXT, or the prompts that a family is used with: e5, bge-en, bge-zh. May be repeated."),
+    ] = None,
     batch_dependent: Annotated[
         bool,
         typer.Option("--batch-dependent", help="Take a graph whose vectors depend on the other inputs of a batch."),
@@ -53,6 +57,7 @@ def add_model(
     from models.catalog.custom import described, require_reference
     from models.catalog.entries import add_entry, require_new
     from models.catalog.folder import Wishes
+    from models.catalog.known_prompts import prompts_of
     from models.catalog.paths import catalog_path
     from models.catalog.undo import nothing_left
     from models.company import pull_measured
@@ -63,7 +68,7 @@ def add_model(
     require_reference(reference)
     require_new(catalog_path(), reference)
     modes = None if pooling is None else tuple(pooling.split("+"))
-    wishes = Wishes(modes, max_length, lower_case, normalize, batch_dependent)
+    wishes = Wishes(modes, max_length, lower_case, normalize, prompts_of(prompt or ()), batch_dependent)
     found = described(reference, origin, precision, tower.value, wishes)
     _show_card(found.facts)
     with nothing_left(found.spec):

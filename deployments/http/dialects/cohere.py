@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, get_args
 
 from numpy.typing import NDArray
@@ -34,8 +33,8 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         body = await read_json(request, limits)
         types = types_of(body.pop("embedding_types", None))
         refuse_max_tokens(body.get("max_tokens"))
-        field, given, modality = inputs_of(body)
-        wanted = replace(wanted_of(body), modality=modality)
+        field, given, kinds = inputs_of(body)
+        wanted = wanted_of(body).of_inputs(kinds)
         items = parse_input(given, limits.items, field)
         asked = embed_request(request, model_of(body), items, wanted, key=routing_key_of(request), param=field)
         result = await embeddings.embed(asked)
@@ -43,7 +42,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         answer = {
             "id": request.scope[REQUEST_ID].decode("latin-1"),
             "embeddings": found,
-            "texts": given if modality == "text" else [],
+            "texts": [text for text, kind in zip(given, kinds, strict=True) if kind == "text"],
             "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": result.tokens}},
             "response_type": "embeddings_by_type",
         }
@@ -87,11 +86,11 @@ def refuse_max_tokens(value: Any) -> None:
         )
 
 
-def inputs_of(body: dict[str, Any]) -> tuple[str, list[Any], str]:
-    """The field that has the inputs, the strings in it, and their modality.
+def inputs_of(body: dict[str, Any]) -> tuple[str, list[Any], list[str]]:
+    """The field that has the inputs, the strings in it, and the modality of each.
 
     Raises:
-        InputError: there is none, or several, or texts and pictures are mixed.
+        InputError: there is none, or several.
     """
     given = {name: body[name] for name in ("texts", "images", "inputs") if body.get(name) is not None}
     if len(given) != 1:
@@ -100,12 +99,9 @@ def inputs_of(body: dict[str, Any]) -> tuple[str, list[Any], str]:
     if not isinstance(value, list):
         raise InputError(f"{field} must be a list, not {short_repr(value)}", param=field)
     if field != "inputs":
-        return field, value, "text" if field == "texts" else "image"
+        return field, value, ["text" if field == "texts" else "image"] * len(value)
     parts = [_part(index, item) for index, item in enumerate(value)]
-    kinds = {kind for kind, _ in parts}
-    if len(kinds) > 1:
-        raise InputError("inputs holds texts and pictures; send them in requests of their own", param="inputs")
-    return field, [content for _, content in parts], kinds.pop() if kinds else "text"
+    return field, [content for _, content in parts], [kind for kind, _ in parts]
 
 
 def _part(index: int, item: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbeddingService, EmbedResult
+from deployments.gateway.model_names import names_of
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
@@ -94,8 +95,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return json_response({"embedding": rows[0]}, headers=origin_headers(result))
 
     async def tags(_: Request) -> Response:
-        names = (*registry.config.models, *registry.config.aliases)
-        return json_response({"models": [tag(registry, name) for name in names]})
+        return json_response({"models": [tag(registry, name) for name in names_of(registry.config)]})
 
     async def version(_: Request) -> Response:
         return json_response({"version": "0.0.0-embedserve"})

@@ -26,7 +26,11 @@ async def embedding_response(request: Request, result: EmbedResult, wanted: Want
 
     def entries(vectors: NDArray[np.float32], start: int) -> list[Any]:
         rows = rows_of(vectors, wanted.dtype, wanted.encoding)
-        return [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows, start)]
+        found = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows, start)]
+        if result.labels is not None:
+            for entry, label in zip(found, result.labels[start : start + len(found)], strict=True):
+                entry |= {"model": label.model, "hash": label.hash}
+        return found
 
     body = {
         "object": "list",

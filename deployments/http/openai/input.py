@@ -63,25 +63,23 @@ def _mixed(name: str, index: int, item: Any, wanted: str) -> InputError:
     return InputError(f"{where} is of type {type(item).__name__}; {wanted} is expected", param=where)
 
 
-def tagged_input(value: Any) -> tuple[Any, str | None]:
-    """Jina's form, ``[{"text": ...}]`` or ``[{"image": ...}]``: the strings, and the modality that they say; else what came.
+def tagged_input(value: Any) -> tuple[Any, list[str] | None]:
+    """Jina's form, ``[{"text": ...}, {"image": ...}]``: the strings, and the modality of each; else what came, and nothing.
 
     Raises:
-        InputError: an item has another form, or texts and pictures are mixed.
+        InputError: an item has another form.
     """
-    if type(value) is not list or not value or type(value[0]) is not dict:
+    if type(value) is not list or not value or dict not in map(type, value):
         return value, None
-    kinds, strings = set(), []
+    kinds, strings = [], []
     for index, item in enumerate(value):
         ((kind, content),) = item.items() if isinstance(item, dict) and len(item) == 1 else ((None, None),)
         if kind not in TAGS or not isinstance(content, str):
             where = f"input[{index}]"
-            raise InputError(f"{where} must be a string, or {{'text': a string}} or {{'image': base64}}", param=where)
-        kinds.add(kind)
+            raise InputError(f"{where} must be {{'text': a string}} or {{'image': base64}}", param=where)
+        kinds.append(kind)
         strings.append(content)
-    if len(kinds) > 1:
-        raise InputError("input holds texts and pictures; send them in requests of their own", param="input")
-    return strings, kinds.pop()
+    return strings, kinds
 
 
 def model_of(body: dict[str, Any]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,9 +27,9 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         body = await read_json(request, limits)
         wanted = wanted_of(body)
         model = request.path_params.get("deployment") or model_of(body)  # Azure's path names it
-        value, modality = tagged_input(body.get("input"))
-        if modality is not None:
-            wanted = replace(wanted, modality=modality)
+        value, kinds = tagged_input(body.get("input"))
+        if kinds is not None:
+            wanted = wanted.of_inputs(kinds)
         items = parse_input(value, limits.items)
         key = routing_key_of(request) or user_of(body)
         asked = embed_request(request, model, items, wanted, key=key)

@@ -44,13 +44,19 @@ class EmbeddingRequest(BaseModel):
         Text | Annotated[list[Text], Field(min_length=1)] | TokenIds | Annotated[list[TokenIds], Field(min_length=1)]
     ) = Field(
         description="texts, token ids, or images as data:image/...;base64, URIs or bare base64; "
-        "https URLs of images where the operator allows them"
+        "https URLs of images where the operator allows them; also a list of {'text': ...} and {'image': ...}, "
+        "mixed for a name that takes both"
     )
     encoding_format: Encoding | None = "float"
     dimensions: Dimensions | None = None
     output_dtype: Dtype | None = Field(
         None, description="int8: round(127 x); uint8: the same + 128; binary, ubinary: signs, packed"
     )
+    prompt_name: str | None = Field(None, description="one of the model's prompts, which stands before each input")
+    input_type: str | None = Field(
+        None, description="query, document, ...: the model's prompt for it, where it has prompts"
+    )
+    modality: ModalityName | None = Field(None, description="what the inputs are, where the model takes several")
     truncate: bool | None = Field(None, description="false: what is longer than the model reads is refused")
     user: str | None = Field(None, description="routing key when no x-routing-key header is sent")
 
@@ -63,6 +69,10 @@ class Embedding(BaseModel):
     embedding: list[float] | str = Field(
         description="unit vector: numbers, or base64 of little-endian float32 or output_dtype"
     )
+    model: str | SkipJsonSchema[None] = Field(
+        None, description="who computed it, where the answer's vectors are of several towers"
+    )
+    hash: str | SkipJsonSchema[None] = Field(None, description="of that artifact")
 
 
 class Usage(BaseModel):
@@ -77,7 +87,7 @@ class EmbeddingResponse(BaseModel):
 
     object: Literal["list"]
     id: str
-    model: str = Field(description="name@version that computed the vectors")
+    model: str = Field(description="name@version that computed the vectors; of several towers, all of them")
     data: list[Embedding]
     usage: Usage
 
@@ -97,6 +107,7 @@ class Model(BaseModel):
     batch_dependent: bool | None = Field(
         None, description="whether a vector depends on the other inputs of its batch; none of it is cached"
     )
+    prompts: list[str] | None = Field(None, description="names that prompt_name may have")
     state: State
     reason: str | None = Field(None, description="why it does not serve what was asked for, for people")
     reason_code: str | None = Field(

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import yaml
-
-from bench.systems.ours import bench_config, measured
+from bench.systems.ours import bench_config, measured, shipped
 from bench.systems.targets import targets
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import Catalog
-from models.catalog.paths import ROOT
 
 
 def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:
-    document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    document = shipped()
     routed = document["applications"][0]["deployments"][0]["user_config"]["models"]
     specs = [spec for spec in Catalog.load().specs() if spec.model in routed]
     changed = bench_config(document, specs)
@@ -21,6 +18,6 @@ def test_every_version_of_the_routed_models_is_served_on_one_replica() -> None:
 
 
 def test_everything_that_is_measured_of_ours_is_served() -> None:
-    changed = bench_config(yaml.safe_load((ROOT / "serve_config.yaml").read_text()), measured())
+    changed = bench_config(shipped(), measured())
     served = {app["args"].get("model") for app in changed["applications"]}
     assert {target.model for target in targets() if target.system == "ours"} == served - {None}

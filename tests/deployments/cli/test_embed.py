@@ -134,3 +134,18 @@ def test_the_command_says_what_it_took_for_a_text(here: Path) -> None:
     result = CliRunner().invoke(app, ["embed", "photos/cat", "--output", "vector.npy"])
     assert result.exit_code == 0, result.stderr
     assert "there is no file 'photos/cat'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("hello", "--prompt", "query"), "no prompt 'query'; there are: none"),
+        (("p.jpg", "--prompt", "x"), "is for texts"),
+    ],
+    ids=["that the model does not have", "before a picture"],
+)
+def test_a_prompt_that_cannot_stand_there_is_refused(here: Path, words: tuple[str, ...], said: str) -> None:
+    (here / "p.jpg").write_bytes(JPEG)
+    result = CliRunner().invoke(app, ["embed", *words])
+    assert said in str(result.exception) + result.output
+    assert result.exit_code != 0

@@ -97,7 +97,7 @@ def test_the_projects_own_file_passes_and_one_wrong_file_among_several_is_named(
     (tmp_path / "else.yaml").write_text("kind: ConfigMap\n")
     code, said = run(ROOT / "serve_config.yaml", tmp_path / "wrong.yaml", tmp_path / "else.yaml")
     assert code == 1
-    assert "serve_config.yaml: 3 applications, valid" in said
+    assert "serve_config.yaml: 4 applications, valid" in said
     assert "wrong.yaml" in said
     assert "holds no Serve configuration" in said
 

@@ -73,7 +73,7 @@ def test_another_precision_in_the_environment_is_refused() -> None:
 def test_the_shipped_configuration_is_resolved_before_it_is_deployed_and_in_development_alone() -> None:
     shipped = ServeConfig.load(ROOT / "serve_config.yaml")
     resolved, lines = shipped.with_precisions({VARIABLE: "fp32"})
-    assert [line.split(":")[0] for line in lines] == list(shipped.artifacts())
+    assert [line.split(":")[0] for line in lines] == [*shipped.artifacts()][:2], "what sleeps is what it is called"
     assert resolved.artifacts() == shipped.artifacts()
     assert "precision" not in str(resolved.document["applications"][1]["deployments"])
     production, lines = shipped.with_local(profile="production").with_precisions({VARIABLE: "auto"})

@@ -215,7 +215,8 @@ def test_keys_that_serve_reports_without_a_value_are_no_mistake() -> None:
 
 def test_the_shipped_configuration_is_right_and_pulls_what_it_serves() -> None:
     config = ServeConfig.load(ROOT / "serve_config.yaml")
-    assert list(config.artifacts()) == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
+    assert list(config.artifacts()) == ["text-embedding@1.0.0", "image-embedding@1.0.0", "clip-text-embedding@1.0.0"]
+    assert config.sleeping() == ["clip-text-embedding@1.0.0"], "it is fetched once the service is ready"
     assert config.profiles == {"development"}
 
 
@@ -289,4 +290,5 @@ def test_where_nobody_says_how_many_replicas_there_may_be_a_local_start_takes_th
     scaling[2]["min_replicas"] = 7
     local = ServeConfig(document).with_cores(6).document
     found = [app["deployments"][0]["autoscaling_config"]["max_replicas"] for app in local["applications"]]
-    assert found == [SHIPPED["applications"][0]["deployments"][0]["autoscaling_config"]["max_replicas"], 6, 7]
+    kept = [app["deployments"][0]["autoscaling_config"]["max_replicas"] for app in SHIPPED["applications"]]
+    assert found == [kept[0], 6, 7, kept[3]]

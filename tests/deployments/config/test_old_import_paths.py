@@ -21,6 +21,7 @@ OLD_BUILDERS = ("gateway", "text_encoder", "image_encoder")
 def earlier_version() -> dict[str, Any]:
     """The shipped configuration as the version before wrote it."""
     document: dict[str, Any] = copy.deepcopy(yaml.safe_load((ROOT / "serve_config.yaml").read_text()))
+    del document["applications"][3:], document["applications"][0]["deployments"][0]["user_config"]["towers"]
     for app, builder in zip(document["applications"], OLD_BUILDERS, strict=True):
         app["import_path"] = f"deployments.app:{builder}"
         policy = app["deployments"][0]["autoscaling_config"]["policy"]

@@ -15,6 +15,7 @@ from deployments.contract.embedding import Embedding, Label
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.key import cache_key
 from deployments.http.fields import AS_IT_IS, MEANT, PLAIN
+from models.inputs.prompted import Prompted
 from tests.deployments.http.service import HASH, NUMERICS, application, serving
 
 TEXT, CUT, LONG = "a text", "a text that was cut", "a model whose vectors are longer"
@@ -186,7 +187,7 @@ def test_vectors_are_of_length_one_or_as_they_are_when_asked(client: httpx2.Clie
     assert np.linalg.norm(vector_of(ask(client, LONG, normalized=False))) == pytest.approx(5)
 
 
-def test_kinds_of_input_change_nothing_where_a_model_has_no_prompts_and_are_refused_where_it_has(
+def test_kinds_of_input_change_nothing_where_a_model_has_no_prompts_and_choose_one_where_it_has(
     tmp_path: Path,
 ) -> None:
     built = application(tmp_path)
@@ -196,11 +197,12 @@ def test_kinds_of_input_change_nothing_where_a_model_has_no_prompts_and_are_refu
     )  # type: ignore[union-attr]
     with serving(built.app) as client:
         assert vector_of(ask(client, input_type="query"))
-        version.info = ModelInfo(
-            Label("m@1", HASH, numerics=NUMERICS), "m", "text", 4, "fp32", "CPU", prompts=("query",)
-        )
-        assert "whose prompts are query" in refusal_of(ask(client, input_type="query"))["message"]
-        assert vector_of(ask(client))
+        assert "has no prompts; leave it out" in refusal_of(ask(client, prompt_name="query"))["message"]
+        label = Label("m@1", HASH, numerics=NUMERICS)
+        version.info = ModelInfo(label, "m", "text", 4, "fp32", "CPU", prompts=("query",), selectable=("query",))
+        built.embeddings.cache.put(cache_key(label.identity, Prompted("query", TEXT)), Embedding(-VECTOR[:4], 5, label))
+        assert vector_of(ask(client, input_type="search_query")) == [-x for x in vector_of(ask(client))]
+        assert "this model's prompts are query" in refusal_of(ask(client, input_type="clustering"))["message"]
 
 
 def test_fields_that_contradict_each_other_are_refused(client: httpx2.Client) -> None:

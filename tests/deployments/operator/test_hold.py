@@ -30,14 +30,18 @@ def details(**targets: int) -> dict[str, Any]:
     apps = {}
     for app in document["applications"]:
         name = app["deployments"][0]["name"]
-        wanted = targets.get(name, 1)
-        replicas = [{"state": "RUNNING"}] * (wanted - 1) + [{"state": "STARTING"}]
+        asleep = app["deployments"][0]["autoscaling_config"]["min_replicas"] == 0
+        wanted = 0 if asleep else targets.get(name, 1)
+        replicas = [{"state": "RUNNING"}] * (wanted - 1) + [{"state": "STARTING"}] * min(wanted, 1)
         apps[app["name"]] = {"deployments": {name: {"target_num_replicas": wanted, "replicas": replicas}}}
     return {"applications": apps}
 
 
 def scaling(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {d["name"]: d["autoscaling_config"] for app in document["applications"] for d in app["deployments"]}
+    """By name; of two with the same name, the first: the other one sleeps."""
+    return {
+        d["name"]: d["autoscaling_config"] for app in reversed(document["applications"]) for d in app["deployments"]
+    }
 
 
 def test_what_has_grown_is_held_within_its_most_and_nothing_else_changes() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import httpx2
@@ -15,6 +17,7 @@ import tritonclient.http
 import tritonclient.utils
 from langchain_openai import OpenAIEmbeddings
 
+from models.catalog.paths import ROOT
 from tests.integration.service import Service
 
 # "hello world", first five numbers, as fastembed's tests publish them.
@@ -158,3 +161,15 @@ def test_triton_client_embeds_encoded_images(service: Service, jpeg: bytes, clie
         vector = triton.infer("image-embedding", [given]).as_numpy("embedding")[0]
     raw = client.post("/v1/embeddings/image", content=jpeg, headers={"content-type": "image/jpeg"})
     np.testing.assert_array_equal(vector, np.array(raw.json()["data"][0]["embedding"], np.float32))
+
+
+def test_the_lines_of_the_readme_find_a_picture_by_a_sentence(
+    service: Service, jpeg: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        (tmp_path / "photos" / f"{number}.jpg").write_bytes(jpeg)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace("http://127.0.0.1:8000", service.url), {})
+    assert capsys.readouterr().out == "photos/0.jpg\n"

@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
-from pathlib import Path
+
+import httpx2
+import numpy as np
+from PIL import Image
+from playwright.sync_api import JSHandle, Page
 
 from tests.integration.browser import browsing, needs_chromium
 from tests.integration.service import Service
 
 PAIR = "#pair .result strong"
+SENTENCE = "a blue square"
+WAKES_MS = 90_000
+COLOURS = {"red.png": (200, 30, 30), "green.png": (30, 200, 30), "blue.png": (30, 30, 200)}
+DROPPED = """files => {
+  const dropped = new DataTransfer();
+  for (const [name, base64] of files) {
+    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    dropped.items.add(new File([bytes], name, { type: "image/png" }));
+  }
+  return dropped;
+}"""
+
+
+def painted(colour: tuple[int, int, int]) -> str:
+    """A picture of a square on white, as base64 of a PNG."""
+    picture = Image.new("RGB", (120, 90), "white")
+    picture.paste(colour, (30, 15, 90, 75))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+PICTURES = {name: painted(colour) for name, colour in COLOURS.items()}
+
+
+def dropped(page: Page, pictures: dict[str, str]) -> JSHandle:
+    """What the browser hands to a page when a person drops files on it."""
+    return page.evaluate_handle(DROPPED, list(pictures.items()))
+
+
+def best_first(service: Service) -> tuple[list[str], bool]:
+    """The pictures in the order in which one request ranks them, and whether weights are random."""
+    body = {"model": "clip-vit-base-patch32", "input": [SENTENCE, *PICTURES.values()]}
+    answer = httpx2.post(f"{service.url}/v1/embeddings", json=body, timeout=60, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-model"] == "image-embedding@1.0.0, clip-text-embedding@1.0.0"
+    sentence, *pictures = (np.array(row["embedding"]) for row in answer.json()["data"])
+    cosines = dict(zip(PICTURES, (float(picture @ sentence) for picture in pictures), strict=True))
+    return sorted(cosines, key=lambda name: -cosines[name]), answer.headers.get("x-model-weights") == "synthetic"
 
 
 @needs_chromium
-def test_a_person_sees_versions_and_traffic_and_compares_texts(service: Service, jpeg: bytes, tmp_path: Path) -> None:
-    picture = tmp_path / "picture.jpg"
-    picture.write_bytes(jpeg)
+def test_a_person_sees_versions_and_traffic_compares_texts_and_finds_a_picture_by_a_sentence(service: Service) -> None:
     with browsing(f"{service.url}/console") as tab:
         page = tab.page
         page.wait_for_selector("#models article")
@@ -36,9 +79,19 @@ def test_a_person_sees_versions_and_traffic_and_compares_texts(service: Service,
         page.wait_for_selector("#lines .warning")
         assert "at least two lines" in tab.text("#lines output")
 
-        page.set_input_files("#search input[type=file]", picture)
-        page.wait_for_selector("#search .warning")  # the shipped configuration serves no text model of its family
-        assert "embedserve add clip-text-embedding" in tab.text("#search-note")
+        page.click("#search button")
+        page.locator("#search .warning", has_text="drop a picture first").wait_for()
+        page.dispatch_event("#drop", "drop", {"dataTransfer": dropped(page, PICTURES)})
+        page.locator("#search img >> nth=2").wait_for()
+        page.fill("#search input[name=sentence]", SENTENCE)
+        page.click("#search button")
+        found = page.locator("ol[aria-label='Pictures, best first'] li")
+        found.first.wait_for(timeout=WAKES_MS)  # the text tower starts with its first sentence
+        best, synthetic = best_first(service)
+        assert [line.split()[0] for line in found.all_inner_texts()] == best
+        assert found.locator(".badge").count() == (len(PICTURES) if synthetic else 0)
+        assert ("random weights" in tab.text("#search output")) == synthetic
+        assert "By clip-vit-base-patch32" in tab.text("#search-note")
 
         page.wait_for_selector("#charts figure", timeout=60_000)
         assert "requests/s" in tab.text("#charts")

@@ -28,9 +28,10 @@ async function ask(path, options = {}) {
   throw new ApiError(answer.status, message || `status ${answer.status}`);
 }
 
+// The versions, and the names that stand for several towers: those take texts and pictures alike.
 export async function models() {
   const listed = (await (await ask("v1/models")).json()).data;
-  return listed.filter((one) => one.id.includes("@")); // the names that route are listed too
+  return { versions: listed.filter((one) => one.id.includes("@")), towers: listed.filter((one) => one.towers) };
 }
 
 export async function exposition() {
@@ -56,7 +57,7 @@ function decode(base64) {
 
 export async function embedTexts(model, input) {
   const began = performance.now();
-  const body = JSON.stringify({ model, input, encoding_format: "base64" });
+  const body = JSON.stringify({ model, input, encoding_format: "base64", modality: "text" });
   const headers = { "content-type": "application/json" };
   const answer = await ask("v1/embeddings", { method: "POST", headers, body });
   return embedding(answer, await answer.json(), began);

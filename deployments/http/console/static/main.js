@@ -1,7 +1,7 @@
 // Looks at the service every few seconds and draws what it finds.
 
 import { ApiError, exposition, models, useKey } from "./api.js";
-import { offerModels, start } from "./playground.js";
+import { answers, offerModels, start } from "./playground.js";
 import { drawTraffic, note } from "./traffic.js";
 import { drawModels } from "./versions.js";
 
@@ -16,11 +16,13 @@ function say(text, state) {
 }
 
 async function lookAtVersions() {
-  const listed = await models();
-  drawModels(place("models"), listed, shadows);
-  offerModels(listed);
-  const ready = listed.filter((version) => version.state === "ready").length;
-  say(`${ready} of ${listed.length} versions are ready`, ready === listed.length ? "good" : "bad");
+  const { versions, towers } = await models();
+  drawModels(place("models"), versions, shadows);
+  offerModels(versions, towers);
+  const ready = versions.filter(answers).length;
+  const asleep = versions.filter((version) => version.state === "asleep").length;
+  const naps = asleep ? `, ${asleep} of them asleep until asked` : "";
+  say(`${ready} of ${versions.length} versions are ready${naps}`, ready === versions.length ? "good" : "bad");
 }
 
 async function lookAtTraffic() {

@@ -7,33 +7,28 @@ import { cosine, neighbours, overlap, similarities } from "./vectors.js";
 const MOST_LINES = 50;
 const NEAREST = 3;
 let pictures = []; // { file, address, vector, synthetic }
-let towers = []; // { image, text }: versions of which a sentence finds a picture
+let finder = null; // the name by which a sentence finds a picture
 
-export function offerModels(listed) {
-  const ready = listed.filter((version) => version.state === "ready");
+// Who asks a version that sleeps waits until it has woken.
+export function answers(version) {
+  return version.state === "ready" || version.state === "asleep";
+}
+
+export function offerModels(versions, towers) {
+  const there = versions.filter(answers);
   for (const select of document.querySelectorAll("select[data-modality]")) {
-    const names = ready.filter((version) => version.modality === select.dataset.modality).map((version) => version.id);
+    const names = there.filter((version) => version.modality === select.dataset.modality).map((version) => version.id);
     if (names.join() === [...select.options].map((option) => option.value).join()) continue;
     const chosen = select.value;
     select.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
     if (names.includes(chosen)) select.value = chosen;
     else if (select.name === "other" && names.length > 1) select.value = names[1];
   }
-  towers = pairs(ready);
+  finder = towers.find((one) => one.towers.image && one.towers.text) ?? null;
   const note = document.getElementById("search-note");
-  note.textContent = towers.length
-    ? `Sentences by ${towers[0].text.id}, pictures by ${towers[0].image.id}. Pictures stay in this page.`
-    : "It needs a picture model and the text model of the same family: embedserve add clip-text-embedding@1.0.0";
-}
-
-function pairs(ready) {
-  const found = [];
-  for (const image of ready.filter((version) => version.modality === "image")) {
-    const family = (image.name ?? "").replace(/-(int8|fp16|bf16)$/, "");
-    const text = ready.find((one) => one.modality === "text" && one.name?.startsWith(family) && one.dimensions === image.dimensions);
-    if (family && text) found.push({ image, text });
-  }
-  return found;
+  note.textContent = finder
+    ? `By ${finder.id}: sentences by ${finder.towers.text}, pictures by ${finder.towers.image}. Pictures stay in this page. The first sentence may take some seconds: its model starts when it is asked.`
+    : "It needs a name for a picture model and the text model of the same checkpoint: towers in the gateway's user_config.";
 }
 
 function linesOf(text) {
@@ -99,9 +94,9 @@ async function versus(form) {
 }
 
 export async function addPictures(files) {
-  if (!towers.length) throw new Error("no picture model with a text model of its family is served");
+  if (!finder) throw new Error("no name stands for a picture model and a text model of the same checkpoint");
   for (const file of files) {
-    const answer = await embedPicture(towers[0].image.id, file);
+    const answer = await embedPicture(finder.id, file);
     pictures.push({ file, address: URL.createObjectURL(file), vector: answer.vectors[0], synthetic: answer.synthetic });
   }
 }
@@ -126,7 +121,7 @@ function drawPictures(sentence) {
 
 async function search(form) {
   if (!pictures.length) throw new Error("drop a picture first");
-  const answer = await embedTexts(towers[0].text.id, form.sentence.value);
+  const answer = await embedTexts(finder.id, form.sentence.value);
   return [drawPictures(answer), madeBy(answer)];
 }
 
