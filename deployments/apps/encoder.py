@@ -20,6 +20,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
+from deployments.encoder.drift.reporter import DriftReporter
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.numerics_agreement import Agreement
 from deployments.encoder.prepare_pool import PreparePool
@@ -59,6 +60,7 @@ class Encoder:
         self._decoders = None if decoder is None else Decoders(decoder)
         self._metrics = EncoderMetrics()
         self._labels = (self._spec.model, self._spec.version)
+        self._drift = DriftReporter(self._labels, self._metrics.drift)
         self._flushed_at = 0.0
         self._threads = PreparePool(PREPARE_THREADS, "prepare")
         self._loader = ThreadPoolExecutor(1, "load")  # a swap must not wait behind pictures
@@ -90,6 +92,7 @@ class Encoder:
         self._engine.timeout_s = config.engine_timeout_s
         self._batcher.limit(config.batch_cost)
         self._metrics.keep_old_names(config.old_metric_names)
+        self._drift.switch(config, loaded)
         provider, precision = loaded.embedder.engine.provider, loaded.embedder.artifact.spec.precision
         self._metrics.note_numerics(self._labels, loaded.label.hash, loaded.label.numerics, provider, precision)
         self._metrics.note_provider(self._labels, provider)
@@ -123,6 +126,7 @@ class Encoder:
 
     async def check_health(self) -> None:
         """Serve's health check. It fails when the engine does not embed or a decoding hangs; Serve then replaces this replica."""
+        self._drift.evaluate()
         self._metrics.flush()  # also of a replica that has no work
         self._threads.check()
         await self.describe()
@@ -176,6 +180,7 @@ class Encoder:
             call = PreparedCall(loaded, rows, cost, ready, trace, alone)
             vectors[good] = await self._batcher.embed(call)
             errors.update((good[row], why) for row, why in call.failed.items())
+            self._drift.call(ready, loaded, items, prepared, vectors)
         return EncodeReply(
             loaded.label, vectors, tokens, errors, Stages(trace.queue_s, ready - start, trace.inference_s, cut)
         )

@@ -16,6 +16,7 @@ from deployments.cli.coverage import coverage
 from deployments.cli.doctor import doctor
 from deployments.cli.embed import embed
 from deployments.cli.error_line import print_error
+from deployments.cli.experiment.report import report
 from deployments.cli.history import history
 from deployments.cli.hold_replicas import hold_replicas
 from deployments.cli.keys.create import create
@@ -73,6 +74,9 @@ MODELS: Mapping[str, Callable[..., None]] = {
     "quantize": quantize,
     "compare": compare,
 }
+EXPERIMENT: Mapping[str, Callable[..., None]] = {
+    "report": report,
+}
 KEYS: Mapping[str, Callable[..., None]] = {
     "create": create,
     "list": list_keys,
@@ -98,6 +102,7 @@ app = _group(
     pretty_exceptions_enable=False,
 )
 app.add_typer(_group(MODELS, "The model catalogue: list, pull and verify versions."), name="models")
+app.add_typer(_group(EXPERIMENT, "Versions of a model beside each other, under real traffic."), name="experiment")
 app.add_typer(_group(KEYS, "API keys: make, list, revoke. The file keeps hashes only."), name="keys")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ import typer
 from rich.console import Console
 
 from deployments.cli.connect import connect
+from deployments.cli.durations import parse_duration
 from deployments.cli.operator_options import (
     DASHBOARD,
     TIMEOUT_S,
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from deployments.operator.rollout.drive import Driver
     from deployments.operator.rollout.state import Rollout
 
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
-
 
 def rollout(
     reference: Annotated[str, typer.Argument(help="name@version, served with weight 0 or some")],
@@ -46,6 +43,14 @@ def rollout(
     min_cosine: Annotated[
         float | None,
         typer.Option(min=-1, max=1, help="mean cosine of shadow copies to the answers; else not looked at"),
+    ] = None,
+    min_overlap: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="share of an input's ten nearest that both versions find; 0.3 where there are shadow copies, 0: anything",
+        ),
     ] = None,
     min_requests: Annotated[int, typer.Option(min=1, help="of the candidate in each step, before the next")] = 500,
     require_coverage: Annotated[
@@ -93,8 +98,10 @@ def rollout(
         from deployments.backfill import coverage
 
         coverage.require(require_coverage, reference, coverage.hash_of(reference, target.url(current)))
-    limits = Limits(slower, errors / 100, min_cosine, min_requests)
-    begun = state.begun(current, reference, parse_steps(steps), parse_duration(every), uuid.uuid4().hex, limits)
+    limits = Limits(slower, errors / 100, min_cosine, min_overlap, min_requests)
+    begun = state.begun(
+        current, reference, parse_steps(steps), parse_duration(every, "--every"), uuid.uuid4().hex, limits
+    )
     _drive(driver, begun if len(begun.steps) > 1 else state.with_phase(begun, "done"))
 
 
@@ -151,15 +158,3 @@ def parse_steps(text: str) -> list[float]:
     if not steps or steps != sorted(set(steps)) or not steps[0] > 0 or steps[-1] != 100:
         raise ConfigError(f"--steps {text!r} must be growing percentages that end with 100, such as 1,5,25,50,100")
     return steps
-
-
-def parse_duration(text: str) -> float:
-    """Seconds.
-
-    Raises:
-        ConfigError: it is no duration.
-    """
-    found = DURATION.fullmatch(text.strip())
-    if found is None:
-        raise ConfigError(f"--every {text!r} must be a number of seconds, minutes or hours, such as 90s, 10m or 1h")
-    return float(found[1]) * UNITS[found[2] or "s"]

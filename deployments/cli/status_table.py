@@ -25,6 +25,7 @@ def table(
     reasons = [f"{entry['id']}: {entry['reason']}" for entry in entries if entry["reason"]]
     if any(entry["weights"] == "synthetic" for entry in entries):
         reasons.append("* synthetic weights: their vectors carry no meaning")
+    reasons += neighbour_lines(stats or {})
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=Text("\n".join(reasons)), caption_justify="left")
     for name in (*COLUMNS, *TRAFFIC):
         result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
@@ -51,3 +52,14 @@ def traffic(stats: TrafficStats | None, seconds: float | None) -> list[str]:
     rate = ABSENT if seconds is None else f"{stats.answered / seconds:.1f}"
     latencies = [stats.quantile_ms(part) for part in (0.5, 0.99)]
     return [rate, *(ABSENT if value is None else f"{value:.3g}" for value in latencies), f"{stats.failed:.0f}"]
+
+
+def neighbour_lines(stats: Mapping[str, TrafficStats]) -> list[str]:
+    """For each two versions that embedded the same inputs, how far they agree about what lies near."""
+    return [
+        f"{reference} and {other}: {found.overlap.mean:.0%} of the ten nearest are the same "
+        f"({found.overlap.low:.0%} to {found.overlap.high:.0%}), ranks correlate by {found.ranks.mean:.2f}; {found.inputs:.0f} inputs"
+        for reference, one in sorted(stats.items())
+        for other, found in sorted(one.neighbours.items())
+        if found.overlap and found.ranks
+    ]

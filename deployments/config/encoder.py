@@ -48,6 +48,9 @@ class EncoderConfig(Strict):
     # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
     # go on working until they read the new ones. The next release has neither the old names nor this key.
     old_metric_names: bool = True
+    # Seconds of traffic that drift is measured against: an hour is longer than one client's job, and an alert need not wait for
+    # a day. 0: drift is not watched.
+    drift_reference_s: Annotated[float, Field(ge=0, le=604_800)] = 3600.0
     limits: EncoderLimits = EncoderLimits()  # of images; refused here as in the gateway
 
     @field_validator("numerics")

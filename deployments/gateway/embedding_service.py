@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,8 @@ from deployments.gateway.input_validation import checked_dimensions, checked_ite
 from deployments.gateway.model_names import towers_of
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
+from deployments.gateway.neighbour_gauges import NeighbourGauges
+from deployments.gateway.neighbour_sample import Answer
 from deployments.gateway.prompts import prompted
 from deployments.gateway.rate_limit import RateLimiter
 from deployments.gateway.shadow import Shadow
@@ -50,7 +53,8 @@ class EmbeddingService:
         self._fetcher = Fetcher()
         self.registry = registry
         self.metrics = metrics
-        self._shadow = Shadow(metrics)
+        self._neighbours = NeighbourGauges(metrics)
+        self._shadow = Shadow(metrics, self._neighbours.sample)
         self.cache = TieredCache(metrics)
         self.turns = Turns()
         self._source = EmbeddingSource(self.cache, self.turns)
@@ -76,6 +80,9 @@ class EmbeddingService:
     async def _embed_by(self, request: EmbedRequest, version: ModelVersion, how: How) -> EmbedResult:
         labels = (version.model, version.version)
         start = time.perf_counter()
+        split = self.registry.experiments[version.model]
+        keyed = "no" if request.key is None else "yes"
+        self.metrics.assignments.add((version.model, version.version, split, how, keyed))
         if request.modalities is not None or (request.modality is not None and request.modality != version.modality):
             given = repr(request.modality)[:40] if request.modalities is None else "several modalities in one request"
             raise InputError(
@@ -89,7 +96,7 @@ class EmbeddingService:
             record.modality = version.modality
             if self.exposure_secret is not None:
                 hashed = key_hash(self.exposure_secret, request.key) if request.key is not None else None
-                record.exposure = Exposure(self.registry.experiments[version.model], how, hashed)
+                record.exposure = Exposure(split, how, hashed)
         self._rates.take(request.client, len(request.items), self.registry.config.rate)
         result = await self._embed(request, version)
         if record is not None:
@@ -122,7 +129,7 @@ class EmbeddingService:
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
         self._count_lookups(version, len(items), cached)
-        self._copy_to_shadows(request, version, items, vectors)
+        self._copy_to_shadows(request, version, found[0].label, items, vectors)
         if dimensions < info.dimensions:
             vectors = _shortened(vectors, dimensions)
         if request.normalize is not None:
@@ -164,7 +171,12 @@ class EmbeddingService:
             self.metrics.lookups.add((*labels, "miss"), items - cached)
 
     def _copy_to_shadows(
-        self, request: EmbedRequest, version: ModelVersion, items: list[Item], vectors: NDArray[np.float32]
+        self,
+        request: EmbedRequest,
+        version: ModelVersion,
+        label: Label,
+        items: list[Item],
+        vectors: NDArray[np.float32],
     ) -> None:
         """Copy a request that named no version to the shadow versions of its model."""
         routes = self.registry.routes.get(
@@ -172,14 +184,16 @@ class EmbeddingService:
         )  # none: the model was removed while this request was on its way
         if routes is None or not routes.shadow or "@" in request.model:
             return
+        drawn, answer = random.random() * 100, Answer(version.version, label.hash, items, vectors)
         for name, percent in routes.shadow.items():
             candidate = self.registry.versions[f"{version.model}@{name}"]
             if candidate is not version:
-                self._shadow.offer(percent, version, candidate, items, vectors)
+                self._shadow.offer(percent, drawn, version, candidate, answer)
 
     def report(self) -> None:
         """Hand what was counted to the metrics' exporter."""
-        self._gauges.report(self.registry.versions.values())
+        self._gauges.report(self.registry)
+        self._neighbours.report(self.registry.versions)
         self.cache.report()
         self.metrics.flush()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.observability.gateway_metrics import GatewayMetrics
 
@@ -16,10 +15,13 @@ class VersionGauges:
         self._metrics = metrics
         self._hashes: dict[str, str] = {}  # last reported, by the version's reference
 
-    def report(self, versions: Iterable[ModelVersion]) -> None:
+    def report(self, registry: ModelRegistry) -> None:
         """Report the versions as they are now."""
-        for version in versions:
+        for version in registry.versions.values():
             labels = {"model": version.model, "version": version.version}
+            split = registry.experiments.get(version.model)
+            if split is not None:
+                self._metrics.experiment_share.set(registry.share(version), {**labels, "experiment": split})
             self._metrics.ready.set(float(version.takes_requests), labels)
             self._metrics.queue.set(version.queue.waiting_items, labels)
             for way, count in version.take_calls().items():

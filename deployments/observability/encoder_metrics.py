@@ -5,6 +5,7 @@ from __future__ import annotations
 from ray.serve import metrics
 
 from deployments.observability.counters import Counters
+from deployments.observability.drift_gauges import DriftGauges
 from deployments.observability.histogram import SECONDS, Histogram
 from deployments.observability.labels import VERSION, Labels
 from deployments.observability.old_names import OldHistogram
@@ -32,6 +33,8 @@ class EncoderMetrics:
         computes = (*VERSION, "hash", "numerics", "provider", "precision")
         self.numerics = metrics.Gauge("embedserve_numerics_info", "1 for what computes vectors", tag_keys=computes)  # type: ignore[arg-type]
 
+        self.drift = DriftGauges()
+
     def keep_old_names(self, keep: bool) -> None:
         """Whether metrics whose names changed are exported under their old names too."""
         self.stage.old = keep
@@ -56,5 +59,5 @@ class EncoderMetrics:
             self.provider.set(value, dict(zip((*VERSION, "provider"), labels, strict=True)))
         if self._numerics is not None:
             self.numerics.set(1, self._numerics)
-        for metric in (self.stage, self.batch, self.padding, self.swaps):
+        for metric in (self.stage, self.batch, self.padding, self.swaps, self.drift):
             metric.flush()

@@ -20,6 +20,11 @@ class GatewayMetrics:
         self.requests = Counters("embedserve_requests", "requests answered", (*VERSION, "code", "modality"))
         self.items = Counters("embedserve_items", "inputs embedded or taken from the cache", VERSION)
         self.tokens = Counters("embedserve_tokens", "tokens of those inputs", VERSION)
+        split = (*VERSION, "experiment")
+        told = "requests for which a version was chosen"
+        self.assignments = Counters("embedserve_assignments", told, (*split, "chosen", "keyed"))
+        told = "part of the traffic that an experiment in force gives to a version"
+        self.experiment_share = metrics.Gauge("embedserve_experiment_share", told, tag_keys=split)  # type: ignore[arg-type]
         self.lookups = Counters("embedserve_cache_lookups", "inputs looked up in the cache", (*VERSION, "result"))
         shared = "inputs that memory lacked, looked up in the shared cache"
         self.shared_lookups = Counters("embedserve_shared_cache_lookups", shared, (*VERSION, "result"))
@@ -33,6 +38,13 @@ class GatewayMetrics:
         self.shadow = Histogram(
             "embedserve_shadow_cosine", "cosine of shadow to primary", COSINES, (*VERSION, "shadow")
         )
+        pair = (*VERSION, "other")
+        told = "inputs of which so many neighbours are the same"
+        self.neighbour_inputs = metrics.Gauge("embedserve_neighbour_inputs", told, tag_keys=(*pair, "same"))  # type: ignore[arg-type]
+        told = "part of the ten nearest that two versions share"
+        self.neighbour_overlap = metrics.Gauge("embedserve_neighbour_overlap", told, tag_keys=(*pair, "bound"))  # type: ignore[arg-type]
+        told = "of what two versions find near"
+        self.rank_correlation = metrics.Gauge("embedserve_rank_correlation", told, tag_keys=(*pair, "bound"))  # type: ignore[arg-type]
         self.ready = metrics.Gauge("embedserve_version_ready", "1 when a replica embeds", tag_keys=VERSION)  # type: ignore[arg-type]
         self.queue = metrics.Gauge("embedserve_queue_items", "inputs that wait for a call", tag_keys=VERSION)  # type: ignore[arg-type]
         self.cache = metrics.Gauge("embedserve_cache_bytes", "bytes of cached vectors")
@@ -61,6 +73,7 @@ class GatewayMetrics:
             self.shed,
             self.cut_off,
             self.calls,
+            self.assignments,
             self.seam_uses,
             *lookups,
         ):

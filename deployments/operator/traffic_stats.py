@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from deployments.operator import neighbour_stats
+from deployments.operator.neighbour_stats import Gathered, NeighbourStats
+
 PREFIX = "ray_"  # Ray's own exporter puts it before every name
 REQUESTS = "embedserve_requests_total"
 LATENCY = "embedserve_request_duration_seconds_bucket"
 SHADOW = "embedserve_shadow_cosine"
+ASSIGNMENTS, SHARES = "embedserve_assignments_total", "embedserve_experiment_share"
 COSINE, COSINE_SUM = f"{SHADOW}_bucket", f"{SHADOW}_sum"
 
 
@@ -28,6 +32,10 @@ class TrafficStats:
     computed: dict[float, float] = field(default_factory=lambda: defaultdict(float))
     cosines: dict[float, float] = field(default_factory=lambda: defaultdict(float))  # of its shadow copies
     cosine_sum: float = 0
+    # Of its model's experiments: requests without a key that weights gave to it, and its part of the traffic in those in force.
+    assigned: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    shares: dict[str, float] = field(default_factory=dict)
+    neighbours: dict[str, NeighbourStats] = field(default_factory=dict)  # by the version that it is compared with
 
     def __add__(self, other: TrafficStats) -> TrafficStats:
         """What two versions counted."""
@@ -42,6 +50,8 @@ class TrafficStats:
     def since(self, earlier: TrafficStats) -> TrafficStats:
         """What was counted in between; a replica that stopped takes its counts along, which shows as 0."""
         difference = TrafficStats(max(self.answered - earlier.answered, 0), max(self.failed - earlier.failed, 0))
+        # Of the last hour, or of an experiment, whenever one looks.
+        difference.neighbours, difference.assigned, difference.shares = self.neighbours, self.assigned, self.shares
         for bound, count in self.buckets.items():
             difference.buckets[bound] = max(count - earlier.buckets.get(bound, 0), 0)
         for bound, count in self.computed.items():
@@ -79,6 +89,7 @@ def parse(exposition: str) -> dict[str, TrafficStats]:
         ValueError: the text is no exposition of Prometheus.
     """
     result: dict[str, TrafficStats] = defaultdict(TrafficStats)
+    gathered = Gathered()
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             name = sample.name.removeprefix(PREFIX)
@@ -87,6 +98,12 @@ def parse(exposition: str) -> dict[str, TrafficStats]:
             elif name in (COSINE, COSINE_SUM) and "shadow" in sample.labels:
                 candidate = result[f"{sample.labels.get('model', '')}@{sample.labels['shadow']}"]
                 _add_cosine(candidate, name, sample.labels, sample.value)
+            elif name in (ASSIGNMENTS, SHARES) and "experiment" in sample.labels:
+                _add_experiment(result[_reference(sample.labels)], name, sample.labels, sample.value)
+            elif name in neighbour_stats.NAMES:
+                gathered.add(name, sample.labels, sample.value)
+    for (reference, other), found in gathered.pairs().items():
+        result[reference].neighbours[other] = found
     return dict(result)
 
 
@@ -104,6 +121,13 @@ def _add(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float
         stats.buckets[float(labels["le"])] += value
         if labels.get("cache", "miss") == "miss":  # a gateway of the release before does not say
             stats.computed[float(labels["le"])] += value
+
+
+def _add_experiment(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float) -> None:
+    if name == SHARES:
+        stats.shares[labels["experiment"]] = value
+    elif (labels.get("chosen"), labels.get("keyed")) == ("weight", "no"):
+        stats.assigned[labels["experiment"]] += value
 
 
 def _add_cosine(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float) -> None:

@@ -56,6 +56,7 @@ class TextTokenizer:
             normalizer.lowercase = lower_case
         self.max_length = max_length
         self.vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        self.unknown = self._unknown_id()
         empty = self._tokenizer.encode("").ids
         if len(empty) < (2 if words is None else 1):
             raise ArtifactError(f"tokenizer {path.name} adds no start and end tokens")
@@ -67,6 +68,13 @@ class TextTokenizer:
         self._prompt_ids = self._ids_of(prompt)
         self._cut = TextCut(self._tokenizer)
         self._enough = CHARACTERS_PER_TOKEN * max_length
+
+    def _unknown_id(self) -> int:
+        """The id of what is in no piece of the vocabulary; -1 where it has pieces for every byte."""
+        model = self._tokenizer.model
+        piece = getattr(model, "unk_token", None)
+        found = self._tokenizer.token_to_id(piece) if piece else getattr(model, "unk_id", None)
+        return -1 if found is None else int(found)
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of each text, truncated to ``max_length``, int32 [t].

@@ -144,6 +144,10 @@ class Embedder(ABC):
         """
         return [0] * len(items)
 
+    def traits(self, item: Item, row: Row) -> dict[str, float]:  # noqa: ARG002 - for modalities that have some
+        """Figures of one input whose distribution says whether the traffic changes; what it is about is none of them."""
+        return {}
+
     @property
     def prompts(self) -> tuple[str, ...]:
         """Names of the prompts that its configuration has."""

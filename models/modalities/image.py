@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
 from models.inputs.image import Pixels, decode
-from models.inputs.image_header import ImageLimits, check_header
+from models.inputs.image_header import ImageLimits, check_header, size_of
 from models.inputs.preparation import Framing, Preparation
 from models.modalities.base import (
     Embedder,
@@ -152,6 +152,16 @@ class ImageEmbedder(Embedder):
     def cost(self, row: Row) -> int:  # noqa: ARG002 - pixels are as many for each
         """Every picture costs the same."""
         return COST
+
+    def traits(self, item: Item, row: Row) -> dict[str, float]:  # noqa: ARG002 - all rows are of one size
+        """The size of a picture: bytes, and where its header tells them, megapixels and width to height."""
+        if not isinstance(item, bytes):
+            return {}
+        found = {"bytes": float(len(item))}
+        size = size_of(item)
+        if size is not None and min(size) > 0:
+            found |= {"megapixels": size[0] * size[1] / 1e6, "aspect": size[0] / size[1]}
+        return found
 
     def probe_row(self) -> Row:
         """A fixed pattern of pixel values."""

@@ -187,6 +187,21 @@ class TextEmbedder(Embedder):
         """Characters of texts and ids of lists behind the last token that the model reads."""
         return [self.tokenizer.behind(item) for item in items if not isinstance(item, bytes)]
 
+    def traits(self, item: Item, row: Row) -> dict[str, float]:
+        """Length and, of whatever language, how the vocabulary fits: pieces unknown, repeated, common; characters to a piece."""
+        inner = row[1:-1] if len(row) > SPECIAL else row
+        found = {
+            "tokens": float(len(row)),
+            "unknown": float(np.mean(inner == self.tokenizer.unknown)),
+            "repeated": 1 - len(np.unique(inner)) / len(inner),
+            "rarity": float(
+                np.log2(inner.astype(np.float64) + 1).mean()
+            ),  # vocabularies are sorted by frequency, mostly
+        }
+        if isinstance(item, str) and len(row) < self.tokenizer.max_length:  # of a cut one nobody knows
+            found["characters_per_token"] = len(item) / len(inner)
+        return found
+
     @property
     def prompts(self) -> tuple[str, ...]:
         """Names of the prompts of its configuration that say something."""

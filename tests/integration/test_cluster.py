@@ -29,7 +29,14 @@ from tests.integration.audit import foreign, open_ports, shown_to_others
 from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
-from tests.k8s.metrics import ONLY_WITH_GPU, ONLY_WITH_KUBERAY, ONLY_WITH_SHARED_CACHE, selected, used
+from tests.k8s.metrics import (
+    ONLY_AFTER_A_REFERENCE,
+    ONLY_WITH_GPU,
+    ONLY_WITH_KUBERAY,
+    ONLY_WITH_SHARED_CACHE,
+    selected,
+    used,
+)
 from tests.k8s.tools import serve_config
 
 pytestmark = pytest.mark.timeout(900)
@@ -278,7 +285,7 @@ def test_every_metric_of_alerts_and_dashboards_is_exported(story: Story, tmp_pat
     story.nodes.deploy(story.document)
     hurried = story.post({"model": FP32, "input": LISTS[0]}, **{"x-request-timeout-seconds": "0.001"})
     assert hurried.status_code == 504
-    wanted = used() - ONLY_WITH_GPU - ONLY_WITH_KUBERAY - ONLY_WITH_SHARED_CACHE
+    wanted = used() - ONLY_WITH_GPU - ONLY_WITH_KUBERAY - ONLY_WITH_SHARED_CACHE - ONLY_AFTER_A_REFERENCE
     old = {
         "ray_embedserve_request_latency_ms_bucket",
         "ray_embedserve_stage_latency_ms_count",

@@ -27,6 +27,9 @@ KUBERAY = {
 ONLY_WITH_KUBERAY = {*KUBERAY, "embedserve_manifest_drift", "embedserve_manifest_compared_timestamp_seconds"}
 ONLY_WITH_SHARED_CACHE = {"ray_embedserve_shared_cache_up"}  # tests/integration/connected/test_shared_cache.py finds it
 
+# A reference takes 2,000 inputs and more than eight minutes; test_metrics.py beside them knows their names and labels.
+ONLY_AFTER_A_REFERENCE = {"ray_embedserve_input_drift", "ray_embedserve_embedding_drift"}
+
 
 def dashboard_queries() -> list[str]:
     """Every query of the dashboard."""

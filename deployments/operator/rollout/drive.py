@@ -18,6 +18,7 @@ from deployments.operator.execute import PATIENCE_S, Change, Options, execute
 from deployments.operator.plan import coloured, diff
 from deployments.operator.preflight import require_ready
 from deployments.operator.rollout import state
+from deployments.operator.rollout.display import Display
 from deployments.operator.rollout.guards import Finding, judge, verdict
 from deployments.operator.rollout.notes import write, write_note
 from deployments.operator.rollout.state import ALL, Rollout
@@ -106,6 +107,10 @@ class Driver:
 
     def _watch(self, rollout: Rollout) -> Rollout | None:
         """Stay in a step; the rollout in its next one, or None where it is no longer ours."""
+        with Display(self.console) as display:
+            return self._watch_on(rollout, display)
+
+    def _watch_on(self, rollout: Rollout, display: Display) -> Rollout | None:
         began, since = time.monotonic(), self._counts()
         self._say(f"at {rollout.share:g} %: {rollout.every_s:g} s at least", once=True)
         while True:
@@ -120,6 +125,7 @@ class Driver:
                 return None
             since = since or self._counts()
             findings = self._judged(document, rollout, since)
+            display.show(now, findings, time.monotonic() - began)
             said = verdict(findings)
             if said == "stop":
                 self._stop(now, findings)
@@ -158,7 +164,10 @@ class Driver:
         windows = {name: counts.since(since.get(name, TrafficStats())) for name, counts in now.items()}
         others = [v for v, weight in routes(document, model)["versions"].items() if weight > 0 and v != candidate]
         incumbents = sum((windows.get(f"{model}@{v}", TrafficStats()) for v in others), TrafficStats())
-        findings = judge(windows.get(rollout.reference, TrafficStats()), incumbents, rollout.guard_limits)
+        mine = windows.get(rollout.reference, TrafficStats())
+        mine.neighbours = {other: found for other, found in mine.neighbours.items() if other in others}
+        shadowed = bool(routes(document, model).get("shadow", {}).get(candidate))
+        findings = judge(mine, incumbents, rollout.guard_limits, shadowed=shadowed)
         return [*findings, self._capacity(document, rollout)]
 
     def _capacity(self, document: Document, rollout: Rollout) -> Finding:

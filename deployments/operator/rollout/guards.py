@@ -15,6 +15,11 @@ Z = 2.5
 SLACK_S = 0.001  # the narrowest bucket: what lies closer together, the histogram does not tell apart
 QUANTILES = (0.5, 0.99)
 FEW = 3  # failures that may be chance whatever the arithmetic says: one of the first ten requests is 10 percent
+# Inputs that two versions embedded both, without which their neighbours are not judged.
+COMPARED = 100
+# Of the ten nearest of such inputs, on average, where a rollout does not say: two trained models of different size share
+# about five, a model and its int8 version nine, and chance alone less than one.
+SAME = 0.3
 TIMED = 100  # computed requests without which a latency is not judged, if fewer than ``min_requests``
 
 
@@ -25,6 +30,8 @@ class Limits:
     slower: float = 1.2  # times the incumbents' latency: batches of another size alone make 10 percent
     errors: float = 0.001  # more of the requests than with the incumbents: an objective of 99.9 percent
     min_cosine: float | None = None  # of shadow copies, on average; None: another space is not compared
+    # Of the ten nearest of an input, the share that both versions find; None: ``SAME`` where there are shadow copies, 0: anything.
+    min_overlap: float | None = None
     min_requests: int = 500  # of the candidate in each step; p99 of fewer is one of its five slowest
 
 
@@ -37,12 +44,23 @@ class Finding:
     text: str
 
 
-def judge(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits) -> list[Finding]:
-    """What each guard says of what was counted since a step began."""
+def judge(
+    candidate: TrafficStats, incumbents: TrafficStats, limits: Limits, *, shadowed: bool = False
+) -> list[Finding]:
+    """What each guard says of what was counted since a step began.
+
+    Args:
+        candidate: what it counted; ``neighbours`` holds what it has in common with the incumbents.
+        incumbents: what they counted in the same time.
+        limits: how much worse is too much.
+        shadowed: whether the candidate gets copies of requests.
+    """
     found = [_evidence(candidate, limits), _errors(candidate, incumbents, limits)]
     found += [_latency(candidate, incumbents, limits, part) for part in QUANTILES]
     if limits.min_cosine is not None:
         found.append(_cosine(candidate, limits.min_cosine))
+    least = SAME if limits.min_overlap is None else limits.min_overlap
+    found += [_neighbours(candidate, least)] if shadowed and least > 0 else []
     return found
 
 
@@ -93,6 +111,19 @@ def _cosine(candidate: TrafficStats, least: float) -> Finding:
     far = max(0.0, 1 - mean) / count  # variance of the mean, at most: values lie between 0 and 1
     high = mean + Z * far**0.5
     return Finding("cosine", "stop" if high < least else "go", f"{mean:.4f} on average, at least {least:g} is wanted")
+
+
+def _neighbours(candidate: TrafficStats, least: float) -> Finding:
+    known = {other: found for other, found in candidate.neighbours.items() if found.inputs >= COMPARED}
+    if not known:
+        most = max((found.inputs for found in candidate.neighbours.values()), default=0.0)
+        text = f"{most:.0f} of {COMPARED} different inputs compared; --min-overlap 0 goes without"
+        return Finding("neighbours", "hold", text)
+    worst = min((found.overlap for found in known.values() if found.overlap), key=lambda one: one.high, default=None)
+    if worst is None:
+        return Finding("neighbours", "hold", "the interval is missing")
+    text = f"{worst.low:.0%} to {worst.high:.0%} are the same, at least {least:.0%} are wanted"
+    return Finding("neighbours", "stop" if worst.high < least else "go", text)
 
 
 def _ms(seconds: float) -> str:

@@ -69,9 +69,10 @@ def begun(
     before = dict(routes(document, model)["versions"])
     if not any(weight > 0 for name, weight in before.items() if name != version):
         raise ConfigError(f"{reference} has all traffic of {model}: there is nothing to compare it with")
-    if limits.min_cosine is not None and not routes(document, model).get("shadow", {}).get(version):
+    asked = "--min-cosine" if limits.min_cosine is not None else "--min-overlap" if limits.min_overlap else ""
+    if asked and not routes(document, model).get("shadow", {}).get(version):
         raise ConfigError(
-            f"--min-cosine compares shadow copies, and {version} gets none; `embedserve route {model} --shadow {version}=10`"
+            f"{asked} compares shadow copies, and {version} gets none; `embedserve route {model} --shadow {version}=10`"
         )
     return Rollout(reference, before, steps, every_s, driver, asdict(limits))
 

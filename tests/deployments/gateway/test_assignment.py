@@ -178,6 +178,23 @@ def test_a_request_without_a_key_has_no_hash_and_without_exposures_a_line_says_n
     assert without.keys().isdisjoint({"key_hash", "chosen", "experiment"})
 
 
+def test_the_metrics_count_requests_by_experiment_how_their_version_was_chosen_and_whether_they_had_a_key(
+    tmp_path: Path,
+) -> None:
+    gateway = started(tmp_path, EVEN)
+    for key, model in ((None, "m"), (None, "m"), ("somebody", "m"), ("somebody", "m@2")):
+        assert asyncio.run(ask(gateway, key, model)) == 200
+    experiment = Assignments.of(document(EVEN), "test").experiment("m")
+    counted: dict[tuple[str, ...], float] = {}
+    for (model, _, *rest), count in gateway.embeddings.metrics.assignments._pending.items():
+        counted[model, *rest] = counted.get((model, *rest), 0) + count
+    assert counted == {
+        ("m", experiment, "weight", "no"): 2,
+        ("m", experiment, "weight", "yes"): 1,
+        ("m", experiment, "pin", "yes"): 1,
+    }
+
+
 def test_the_name_of_an_experiment_is_that_of_its_shares_and_not_of_how_they_are_written() -> None:
     names = [
         Assignments.of(document(weights), "test").experiment("m")

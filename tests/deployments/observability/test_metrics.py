@@ -15,6 +15,7 @@ from deployments.observability.encoder_metrics import EncoderMetrics
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.operator.kube.drift_gauge import COMPARED, DRIFT
 from models.catalog.paths import ROOT
+from tests.k8s.metrics import ONLY_AFTER_A_REFERENCE, selected
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "deployments").rglob("*.py"))
@@ -100,3 +101,10 @@ def test_the_labels_in_operations_md_are_those_of(holder: type) -> None:
         (row,) = re.findall(rf"^\| `{info['name']}` \|[^|]*\|([^|]*)\|", OPERATIONS, re.MULTILINE)
         labels = re.findall(r"\w+", re.sub(r":.*", "", re.sub(r"`\w+`,?", "", row)))
         assert labels == list(info["tag_keys"]), info["name"]
+
+
+def test_alerts_of_drift_read_what_encoders_export() -> None:
+    known = {f"ray_{one.info['name']}": set(one.info["tag_keys"]) for one in registered(EncoderMetrics())}
+    assert set(known) >= ONLY_AFTER_A_REFERENCE
+    for name in ONLY_AFTER_A_REFERENCE & selected().keys():
+        assert selected()[name] <= known[name]

@@ -37,6 +37,7 @@ class Running:
     service: Service
     document: Document  # with one version of the text model
     hashes: dict[str, str]  # of the artifacts of the catalogue
+    known: References  # what each artifact answers to the requests that are sent all the while
 
     def start(self, *arguments: str, user: str = "alice") -> Command:
         environment = {"RAY_DASHBOARD_ADDRESS": self.service.dashboard, "USER": user, "LOGNAME": user}
@@ -102,7 +103,7 @@ def running(changing: Service, jpeg: bytes) -> Iterator[Running]:
     picture = {"url": "/v1/embeddings/image", "content": jpeg, "headers": {"content-type": "image/jpeg"}}
     # Sixteen that rest between requests: without rest they would take both cores from the commands under test.
     with Traffic(changing.url, [*calls, Call("picture", picture)], known, clients=16, pause=0.2) as traffic:
-        yield Running(changing, document, hashes)
+        yield Running(changing, document, hashes, known)
     assert traffic.answers
     assert traffic.failures == []
 

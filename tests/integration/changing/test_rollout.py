@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from tests.integration.changing.test_operator import TEXT, V0, V1, Running, running, two
+from models.catalog.artifact import Artifact, open_artifact, tokenizer_path
+from models.catalog.catalog import Catalog
+from models.catalog.store import pull
+from models.embedder import open_embedder
+from tests.integration.changing.test_operator import TEXT, TEXTS, V0, V1, Running, running, two
+from tests.integration.documents import application, user_config
 from tests.integration.waiting import wait
 
 __all__ = ["running", "two"]
 pytestmark = pytest.mark.slow
 SHORT = ("--steps", "20,60,100", "--every", "4s", "--min-requests", "60", "--slower", "3")
+WORDS = ("dog", "boat", "tax", "apple", "war", "violin", "engine", "river", "shoe", "election", "planet", "salt")
 LONG = [f"{i}: " + "a text of many words, so that the slower model needs its time " * 8 for i in range(16)]
 
 
@@ -66,3 +78,38 @@ def test_a_slow_candidate_is_undone(heavy: Running) -> None:
     )
     assert "stopped: p" in said
     assert heavy.shares() == {V0: 0, V1: 1}
+
+
+def confused(running: Running, folder: Path) -> Artifact:
+    """The incumbent's graph with its words' vectors dealt out anew: as fast, as often right, and about something else."""
+    spec = Catalog.load().find(V0)
+    usual = pull(spec, allow_synthetic=False)
+    assert usual.tokenizer is not None
+    graph = onnx.load(str(usual.graph))
+    words = max(graph.graph.initializer, key=lambda tensor: math.prod(tensor.dims))
+    dealt = np.random.default_rng(1).permutation(numpy_helper.to_array(words))
+    words.CopyFrom(numpy_helper.from_array(dealt, words.name))
+    path = folder / "confused.onnx"
+    onnx.save(graph, path)
+    shutil.copy(usual.tokenizer, tokenizer_path(path))
+    return open_artifact(Catalog.load().find(V1), path)
+
+
+def test_a_candidate_that_answers_other_neighbours_is_undone(two: Running, tmp_path: Path) -> None:
+    artifact = confused(two, tmp_path)
+    two.known[artifact.hash] = dict(zip(TEXTS, open_embedder(artifact).embed(TEXTS), strict=True))
+    document = two.weighted(v1_0_0=100, v1_1_0=0)
+    application(document, "text-embedding--1-1-0")["deployments"][0]["user_config"] = {"artifact": str(artifact.graph)}
+    user_config(document)["models"][TEXT]["shadow"] = {"1.1.0": 100}
+    two.service.deploy(document)
+    wait("the confused candidate", lambda: two.models()[V1]["hash"] == artifact.hash)
+    command = two.start("rollout", V1, "--steps", "5,50,100", "--every", "90s", "--min-requests", "30", "--slower", "5")
+    with httpx2.Client(base_url=two.service.url, timeout=60, trust_env=False) as client:
+        for turn in range(20):
+            texts = [f"{word} and {turn} other things about {word}s" for word in WORDS]
+            assert client.post("/v1/embeddings", json={"model": TEXT, "input": texts}).status_code == 200
+    status, said = command.end()
+    print(said)
+    assert status == 1, said
+    assert "stopped: neighbours" in said
+    assert two.shares() == {V0: 1, V1: 0}

@@ -28,6 +28,7 @@ class Clients:
     cluster: Cluster
     slow: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
+    overlap: float | None = None  # of the candidate's neighbours with the incumbent's
     answered: dict[str, float] = field(default_factory=dict)
 
     def exposition(self) -> str:
@@ -44,6 +45,13 @@ class Clients:
                 le = "+Inf" if math.isinf(bound) else bound
                 lines.append(
                     f'ray_embedserve_request_duration_seconds_bucket{{{labels},cache="miss",le="{le}"}} {total * part}'
+                )
+        pair = f'model="{TEXT}",version="1.1.0",other="1.0.0"'
+        for bound, apart in (("mean", 0.0), ("low", -0.03), ("high", 0.03)):
+            if self.overlap is not None:
+                lines.append(
+                    f'ray_embedserve_neighbour_overlap{{{pair},bound="{bound}"}} {self.overlap + apart}\n'
+                    f'ray_embedserve_neighbour_inputs{{{pair},same="1"}} 256'
                 )
         return "\n".join(lines) + "\n"
 
@@ -116,6 +124,22 @@ def test_a_bad_candidate_is_undone_at_its_first_step(
     assert (share(cluster), shares_of(cluster)[-2:]) == (0, [0.05, 0])
 
 
+@pytest.mark.parametrize(
+    ("overlap", "end"),
+    [pytest.param(0.05, 0, id="others"), pytest.param(0.6, 1, id="mostly the same", marks=pytest.mark.slow)],
+)
+def test_a_candidate_with_shadow_copies_must_answer_the_same_neighbours(
+    run: Terminal, cluster: Cluster, clients: Clients, overlap: float, end: float
+) -> None:
+    done(run("route", TEXT, "1.0.0=100", "--shadow", "1.1.0=20"))
+    clients.overlap = overlap
+    result = run("rollout", NEW, *QUICK)
+    assert share(cluster) == end
+    if not end:
+        with pytest.raises(EmbedserveError, match=r"stopped at 5 % \(neighbours 2% to 8% are the same"):
+            raise result.exception
+
+
 @pytest.mark.slow
 def test_too_few_requests_or_no_metrics_hold_a_step(run: Terminal, cluster: Cluster) -> None:
     cluster.serve.metrics = str
@@ -177,9 +201,20 @@ def test_a_dry_run_shows_the_first_step_and_changes_nothing(run: Terminal, clust
         (("text-embedding@9.9.9",), "is not served here"),
         ((NEW, "--resume"), "no rollout of text-embedding@1.1.0 stands there"),
         ((NEW, "--resume", "--abort"), "say one"),
-        ((NEW, "--min-cosine", "0.9"), "compares shadow copies"),
+        ((NEW, "--min-cosine", "0.9"), "--min-cosine compares shadow copies"),
+        ((NEW, "--min-overlap", "0.9"), "--min-overlap compares shadow copies"),
     ],
-    ids=["steps that shrink", "no end", "no duration", "the incumbent", "unknown", "none", "two wishes", "no shadow"],
+    ids=[
+        "steps that shrink",
+        "no end",
+        "no duration",
+        "the incumbent",
+        "unknown",
+        "none",
+        "two wishes",
+        "no shadow",
+        "no copies",
+    ],
 )
 def test_a_wrong_call_says_what_would_be_right(cluster: Cluster, words: tuple[str, ...], said: str) -> None:
     with pytest.raises(EmbedserveError, match=said):

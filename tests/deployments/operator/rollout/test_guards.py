@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from deployments.operator.neighbour_stats import Interval, NeighbourStats
 from deployments.operator.rollout.guards import Limits, judge, verdict
 from deployments.operator.rollout.intervals import quantile, share
 from deployments.operator.traffic_stats import TrafficStats
@@ -79,6 +80,37 @@ def test_shadow_copies_must_be_near_where_that_is_asked_for(mean: float, copies:
     candidate = timed(990, 5, 5)
     candidate.cosines, candidate.cosine_sum = {math.inf: copies}, mean * copies
     assert verdict(judge(candidate, timed(99_000, 500, 500), Limits(min_cosine=0.98))) == said
+
+
+def alike(overlap: float, inputs: float = 256) -> dict[str, NeighbourStats]:
+    return {"1.0.0": NeighbourStats({5: inputs}, Interval(overlap, overlap - 0.04, overlap + 0.04))}
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "least", "shadowed", "said"),
+    [
+        (alike(0.5), None, True, "go"),
+        (alike(0.04), None, True, "stop"),
+        (alike(0.28), None, True, "go"),
+        (alike(0.5), 0.8, True, "stop"),
+        (alike(0.04, inputs=60), None, True, "hold"),
+        (alike(0.5) | {"1.0.1": alike(0.04)["1.0.0"]}, None, True, "stop"),
+        ({}, None, True, "hold"),
+        ({}, 0.0, True, "go"),
+        ({}, None, False, "go"),
+    ],
+    ids=[
+        "another model", "random weights", "within the interval", "less than asked for", "too few inputs",
+        "one of two incumbents", "no copy yet", "not wanted", "no copies",
+    ],
+)  # fmt: skip
+def test_a_candidate_must_find_the_neighbours_that_the_incumbents_find(
+    neighbours: dict[str, NeighbourStats], least: float | None, shadowed: bool, said: str
+) -> None:
+    candidate = timed(990, 5, 5)
+    candidate.neighbours = neighbours
+    found = judge(candidate, timed(99_000, 500, 500), Limits(min_overlap=least), shadowed=shadowed)
+    assert verdict(found) == said
 
 
 def test_intervals_are_those_of_the_books() -> None:

@@ -1,0 +1,1 @@
+"""``embedserve experiment``."""

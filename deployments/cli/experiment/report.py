@@ -1,0 +1,68 @@
+"""``embedserve experiment report``: the versions of a model side by side."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from models.errors import ConfigError, UnavailableError
+
+LOCAL = "http://127.0.0.1:8000"
+PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
+
+
+def report(
+    model: Annotated[str, typer.Argument(help="whose versions are compared")],
+    url: Annotated[str, typer.Option(help="the service")] = LOCAL,
+    over: Annotated[
+        str | None, typer.Option(help="look twice and compare what came in between: 90s, 10m; else since the start")
+    ] = None,
+    log: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="access logs with exposures, to check the split by keys too")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="write the picture here, PNG; needs the extra plots")] = None,
+) -> None:
+    """Compare the traffic, latencies, failures and neighbours of a model's versions, and check the split."""
+    from deployments.cli.durations import parse_duration
+    from deployments.cli.experiment.tables import lines_of_keys, pairs_table, split_lines, versions_table
+    from deployments.operator.experiment.comparison import compare, shares_of
+    from deployments.operator.experiment.exposure_log import read
+    from deployments.operator.experiment.sample_ratio import split
+    from deployments.operator.served import traffic_stats
+    from deployments.operator.traffic_stats import TrafficStats
+
+    if plot is not None:
+        from deployments.cli.experiment.plot import draw, require_matplotlib
+
+        require_matplotlib()
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    stats = traffic_stats(url)
+    if not stats:
+        raise UnavailableError(f"{url} exports no metrics to this machine or this API key (EMBEDSERVE_API_KEY)")
+    if over is not None:
+        time.sleep(parse_duration(over, "--over"))
+        before, stats = stats, traffic_stats(url)
+        stats = {name: new.since(before.get(name, TrafficStats())) for name, new in stats.items()}
+    found = compare(model, stats)
+    if not found.versions:
+        raise ConfigError(f"{url} counted nothing of a model {model!r}; `embedserve status` shows what it serves")
+    console.print(versions_table(found))
+    if found.pairs or found.cosines:
+        console.print(pairs_table(found))
+    for line in split_lines(found.splits):
+        console.print(line, highlight=False, soft_wrap=True)
+    exposed = read(log) if log else {}
+    for name, keys in exposed.items():
+        if shares := shares_of(stats, model, name):
+            ratio = split({version: len(one) for version, one in keys.keys.items()}, shares)
+            for line in lines_of_keys(name, ratio, keys.torn):
+                console.print(line, highlight=False, soft_wrap=True)
+    if plot is not None:
+        draw(found, plot)
+        console.print(f"drawn: {plot}", highlight=False, soft_wrap=True)

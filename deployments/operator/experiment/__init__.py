@@ -1,0 +1,1 @@
+"""How the versions of a model compare, from what a running service counted."""
