@@ -79,7 +79,7 @@ class DriftWatch:
         self._next = now + (EVERY_S if self._reference is not None else self._reference_every_s)
 
     def evaluate(self) -> None:
-        """Compare; 10 ms for 384 dimensions, so call it in a thread. One at a time."""
+        """Compare; 15 to 45 ms for 384 dimensions, so call it in a thread. One at a time."""
         if not self.on:
             return
         if not self._looked:
