@@ -103,13 +103,14 @@ def test_a_candidate_that_answers_other_neighbours_is_undone(two: Running, tmp_p
     user_config(document)["models"][TEXT]["shadow"] = {"1.1.0": 100}
     two.service.deploy(document)
     wait("the confused candidate", lambda: two.models()[V1]["hash"] == artifact.hash)
-    command = two.start("rollout", V1, "--steps", "5,50,100", "--every", "90s", "--min-requests", "30", "--slower", "5")
+    # Texts from templates share words, which random vectors find as well: 55 % were the same; int8 shares 97 %.
+    told = ("--steps", "5,50,100", "--every", "90s", "--min-requests", "30", "--slower", "5", "--min-overlap", "0.8")
+    command = two.start("rollout", V1, *told)
     with httpx2.Client(base_url=two.service.url, timeout=60, trust_env=False) as client:
         for turn in range(20):
             texts = [f"{word} and {turn} other things about {word}s" for word in WORDS]
             assert client.post("/v1/embeddings", json={"model": TEXT, "input": texts}).status_code == 200
     status, said = command.end()
-    print(said)
     assert status == 1, said
     assert "stopped: neighbours" in said
     assert two.shares() == {V0: 1, V1: 0}
