@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+from tests.integration.documents import keep_only
 from tests.integration.nodes import Nodes
 from tests.integration.waiting import wait
 from tests.k8s.tools import serve_config, service
@@ -18,10 +19,8 @@ def test_text_and_gateways_wait_for_room_rather_than_take_that_of_a_gpu_node() -
     groups = service("overlays/gpu")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     labels = {group["groupName"]: ",".join(f"{k}={v}" for k, v in group["labels"].items()) for group in groups}
     document = copy.deepcopy(serve_config("overlays/dev").document)
-    document["applications"] = [app for app in document["applications"] if not app["name"].startswith("image")]
-    gateway, text = (app["deployments"][0] for app in document["applications"])
-    del gateway["user_config"]["models"]["image-embedding"]
-    gateway["user_config"]["aliases"] = {}
+    keep_only(document, "text")
+    _, text = (app["deployments"][0] for app in document["applications"])
     text["autoscaling_config"].update(min_replicas=CPUS + 2, max_replicas=CPUS + 2)
     nodes = Nodes(workers=2, cpus=CPUS, labels={1: labels["cpu"], 2: labels["gpu"]})
     try:

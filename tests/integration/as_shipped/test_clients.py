@@ -75,7 +75,7 @@ def test_openai_sdk_lists_models(sdk: openai.OpenAI) -> None:
     listed = [model.id for model in sdk.models.list()]
     assert listed[:2] == ["text-embedding", "image-embedding"]  # the names that route, for tools' menus
     assert "text-embedding-3-small" in listed
-    assert listed[-2:] == ["text-embedding@1.0.0", "image-embedding@1.0.0"]
+    assert listed[-3:] == ["text-embedding@1.0.0", "image-embedding@1.0.0", "clip-text-embedding@1.0.0"]
     assert sdk.models.retrieve("text-embedding").id == "text-embedding@1.0.0"
 
 
