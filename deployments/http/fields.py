@@ -69,7 +69,13 @@ class Wanted:
     modalities: Sequence[str] | None = None  # of each input, where the request says it and they differ
 
     def of_inputs(self, modalities: Sequence[str]) -> Wanted:
-        """The same of inputs whose modalities the request says one by one; at least one."""
+        """The same of inputs whose modalities the request says one by one.
+
+        Raises:
+            InputError: it says something else of all of them.
+        """
+        if self.modality is not None and any(one != self.modality for one in modalities):
+            raise InputError("modality and what the inputs say of themselves contradict each other", param="modality")
         same = len(set(modalities)) == 1
         return replace(self, modality=modalities[0]) if same else replace(self, modality=None, modalities=modalities)
 

@@ -142,6 +142,7 @@ def test_what_a_request_says_of_its_inputs_counts_more_than_how_they_look(client
         ([TEXT, {"image": "x"}], {}, "input[0]", "input[0] must be {'text': a string}"),
         (TEXT, {"modality": "sound"}, "input", "both takes images and text; it takes no inputs of 'sound'"),
         ([{"text": TEXT}, {"image": "x"}], {"dimensions": 9}, None, ""),
+        ([{"image": "x"}], {"modality": "text"}, "modality", "contradict each other"),
     ],
 )
 def test_errors_name_the_input_by_its_place_in_the_request(
