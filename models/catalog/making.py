@@ -98,7 +98,8 @@ def finished(spec: ModelSpec, model: onnx.ModelProto, files: dict[str, Path], re
         reporter.note(f"{spec.reference}: rewriting its graph in {spec.precision}")
         model = rewrite(model)
     if spec.config.get("in_graph"):
-        model = append_head(model, head_of(spec.config, dense_weights(spec.config, files)), spec.dimensions)
+        head = head_of(spec.config, dense_weights(spec.config, files))
+        model = append_head(model, head, spec.dimensions, spec.config.get("token_output"))
     return model
 
 

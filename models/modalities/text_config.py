@@ -50,6 +50,7 @@ class TextConfig(ModelConfig):
     prompts: dict[str, StrictStr] = Field(default_factory=dict)
     default_prompt: str | None = None  # which of them stands before every text
     in_graph: StrictBool = False  # pooling and all that follows is appended to a finished graph
+    token_output: StrictStr | None = None  # its output with a vector per token, where that has a name of its own
     fill: Annotated[StrictInt, Field(ge=0)] | None = None  # the token that SigLIP's texts are filled up with
     siglip_words: Literal["lower", "cased"] | None = (
         None  # its tokenizer takes texts without punctuation, in lower case or not

