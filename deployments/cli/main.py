@@ -23,6 +23,7 @@ from deployments.cli.keys.create import create
 from deployments.cli.keys.list import list_keys
 from deployments.cli.keys.revoke import revoke
 from deployments.cli.models.add import add_model
+from deployments.cli.models.align import align
 from deployments.cli.models.build import build
 from deployments.cli.models.compare import compare
 from deployments.cli.models.list import list_models
@@ -73,6 +74,7 @@ MODELS: Mapping[str, Callable[..., None]] = {
     "add": add_model,
     "quantize": quantize,
     "compare": compare,
+    "align": align,
 }
 EXPERIMENT: Mapping[str, Callable[..., None]] = {
     "report": report,

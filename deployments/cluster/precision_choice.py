@@ -97,6 +97,7 @@ def bf16_of(named: ModelSpec, catalog: Catalog) -> ModelSpec | None:
     alike = (
         spec
         for spec in catalog.models[named.model].values()
-        if precision_of(spec.precision).bf16 and (spec.sources, spec.config) == (named.sources, named.config)
+        if precision_of(spec.precision).bf16
+        and (spec.sources, spec.config, spec.adapted) == (named.sources, named.config, named.adapted)
     )
     return next(alike, None)

@@ -22,6 +22,7 @@ class Label:
     synthetic: bool = False  # the weights are random
     numerics: str = ""  # the class of what computed it, such as cpu/fp32/avx512f/onnxruntime-1.32.0; empty: not said
     batch_dependent: bool = False  # a vector depends on the other inputs of its batch, so that none is cached
+    adapted: tuple[str, str] | None = None  # vectors lie in the space of this version, of an artifact with this hash
 
     @property
     def identity(self) -> str:

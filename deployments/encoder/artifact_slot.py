@@ -159,7 +159,9 @@ class ArtifactSlot:
         warm_up(embedder)
         dependent = bool(artifact.spec.config.get("batch_dependent"))
         numerics = embedder.engine.numerics(artifact.spec.precision)
-        label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent)
+        mapped = artifact.spec.adapted
+        adapted = None if mapped is None else (mapped.to, mapped.hash)
+        label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent, adapted)
         found = {RANDOM} if synthetic else artifact.spec.checkpoints - {RANDOM}
         prepare = embedder.preparation(config.limits)
         return Loaded(embedder, label, prepare, config.numerics == MIXED, tuple(sorted(found)))

@@ -92,6 +92,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "max_tokens": info.max_tokens if info else None,
         "weights": ("synthetic" if info.label.synthetic else "pretrained") if info else None,
         "batch_dependent": info.label.batch_dependent if info else None,
+        "adapted": _adapted(info.label.adapted) if info else None,
         "prompts": list(info.prompts if info.selectable is None else info.selectable) if info else None,
         "state": version.state,
         "reason": reason.text if reason else None,
@@ -101,3 +102,8 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
         "replicas": version.replica_count,
     }
+
+
+def _adapted(to: tuple[str, str] | None) -> dict[str, str] | None:
+    """The version into whose space vectors are mapped; None where they are a model's own."""
+    return None if to is None else {"to": to[0], "hash": to[1]}

@@ -70,4 +70,6 @@ def origin_headers(result: EmbedResult) -> dict[str, str]:
         headers["x-model-weights"] = "synthetic"
     if result.label.batch_dependent:
         headers["x-model-batch-dependent"] = "true"
+    if result.label.adapted:
+        headers["x-model-adapted"] = "{}; hash={}".format(*result.label.adapted)
     return headers

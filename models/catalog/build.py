@@ -30,7 +30,8 @@ RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
 
 def recipe(spec: ModelSpec) -> str:
     """Everything but the sources that decides a graph. Stored beside the graph: when it differs, the graph is rebuilt."""
-    return f"{REVISION}/{spec.precision}/{spec.calibration or '-'}"
+    own = f"{REVISION}/{spec.precision}/{spec.calibration or '-'}"
+    return own if spec.adapted is None else f"{own}/{next(iter(spec.adapted.source.files.values()))}"
 
 
 def build_random(spec: ModelSpec, architecture: str) -> onnx.ModelProto:

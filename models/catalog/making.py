@@ -12,6 +12,7 @@ from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokeni
 from models.catalog.build import build_random, build_weights, dense_weights, recipe
 from models.catalog.download import Reporter
 from models.catalog.head_weights import head_of
+from models.catalog.map_file import fetched_map
 from models.catalog.model_spec import ModelSpec
 from models.catalog.paths import store
 from models.catalog.record import begin, record_path
@@ -23,6 +24,7 @@ from models.graph.append import append_head
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load
 from models.graph.precision import precision_of
+from models.graph.space_map import SpaceMap, append_map
 from models.inputs.siglip_words import FILE as SIGLIP_WORDS
 from models.inputs.siglip_words import siglip_tokenizer
 from models.inputs.tokenizer_file import clip_tokenizer
@@ -50,7 +52,8 @@ def make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
         begin(target)
         save(model, target)
     else:
-        _make_pretrained(spec, fetch(source, store() / "files", reporter), reporter)
+        mapping = None if spec.adapted is None else fetched_map(spec.adapted, reporter)
+        _make_pretrained(spec, fetch(source, store() / "files", reporter), mapping, reporter)
     artifact = open_artifact(spec, target)
     if spec.hash not in (None, artifact.hash) and not isinstance(source, SyntheticSource):
         target.unlink()
@@ -66,7 +69,7 @@ def make(spec: ModelSpec, source: Source, reporter: Reporter) -> Artifact:
     return artifact
 
 
-def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter) -> None:
+def _make_pretrained(spec: ModelSpec, files: dict[str, Path], mapping: SpaceMap | None, reporter: Reporter) -> None:
     target = spec.graph
     tokenizer = next((path for name, path in files.items() if PurePosixPath(name).name in TOKENIZERS), None)
     if tokenizer is not None:
@@ -77,15 +80,17 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], reporter: Reporter
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
         model = build_weights(spec, files)
-        begin(target)
-        save(model, target)
-    elif precision_of(spec.precision).rewrite or spec.config.get("in_graph"):
-        model = finished(spec, load(ready), files, reporter)
-        begin(target)
-        save(model, target)
+    elif precision_of(spec.precision).rewrite or spec.config.get("in_graph") or mapping is not None:
+        own = spec if mapping is None else spec.model_copy(update={"dimensions": mapping.inputs})
+        model = finished(own, load(ready), files, reporter)
     else:
         begin(target)
         _copy(ready, target)
+        return
+    if mapping is not None and spec.adapted is not None:
+        model = append_map(model, mapping, spec.adapted.to)
+    begin(target)
+    save(model, target)
 
 
 def finished(spec: ModelSpec, model: onnx.ModelProto, files: dict[str, Path], reporter: Reporter) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.catalog.paths import resolve_path
-from models.catalog.source_entry import Sha256, Source
+from models.catalog.source_entry import Adapted, Sha256, Source
 from models.errors import ConfigError
 from models.graph.precision import PRECISIONS
 from models.modalities import MODALITIES, Modality, modality_of
@@ -55,6 +55,7 @@ class ModelSpec(_Strict):
     # The model of whose weights these are a part, where the sources of its towers do not show it: the same word for each tower.
     checkpoint: str | None = None
     golden: Golden | None = None
+    adapted: Adapted | None = None  # its vectors are mapped into another version's space (`models align`)
     # Content hash of the artifact that these files make; another one is not served. Random weights have hashes of their own.
     hash: Sha256 | None = None
 
@@ -99,7 +100,9 @@ class ModelSpec(_Strict):
 
     @property
     def checkpoints(self) -> frozenset[str]:
-        """What its weights may be part of. Vectors of towers that have one of these in common may be compared."""
+        """What its weights may be part of. Vectors of towers that have one of these in common may be compared; mapped ones with none."""
+        if self.adapted is not None:
+            return frozenset()
         said = frozenset(() if self.checkpoint is None else (self.checkpoint,))
         return said.union(*(source.checkpoints for source in self.sources))
 

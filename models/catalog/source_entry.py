@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from models.errors import ConfigError
 from models.files import below
@@ -112,6 +112,21 @@ class FileSource(_Strict):
     def __str__(self) -> str:
         """The folder."""
         return f"folder {self.folder}"
+
+
+class Adapted(_Strict):
+    """A map behind a version's own vectors, into another version's space."""
+
+    to: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]  # the version whose index its vectors fit
+    hash: Sha256  # of that version's artifact, beside whose vectors clients store it
+    source: Annotated[FileSource | S3Source, Field(union_mode="left_to_right")]  # one file: the map
+    method: str = ""  # how it was fitted; for readers
+
+    @model_validator(mode="after")
+    def _check_file(self) -> Adapted:
+        if len(self.source.files) != 1:
+            raise ValueError("adapted.source must list one file, the map")
+        return self
 
 
 class SyntheticSource(_Strict):

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
 from models.catalog.model_spec import ModelSpec
-from models.catalog.paths import catalog_path, store
+from models.catalog.paths import catalog_path, resolve_path, store
 from models.catalog.source_entry import FileSource, PackageSource, SyntheticSource
 from models.catalog.sources import place
 from models.catalog.store_fault import store_fault
@@ -116,6 +116,8 @@ def _files(spec: ModelSpec) -> list[Path]:
     own = [graph, graph.with_suffix(".json"), graph.with_suffix(".lock"), tokenizer_path(graph)]
     own.append(failure_path(graph.with_suffix("")))
     own += [path for source in spec.sources if isinstance(source, FileSource) for path in _places(source.files)]
+    if spec.adapted is not None and isinstance(source := spec.adapted.source, FileSource):
+        own += [*_places(source.files), *(resolve_path(f"{source.folder}/{name}") for name in source.files)]
     return [*own, *(path.with_name(path.name + PARTIAL) for path in own)]
 
 
@@ -123,7 +125,8 @@ def _sources(spec: ModelSpec) -> list[Path]:
     """Where the files of all sources lie, those of tokenizers in packages of their own too."""
     packages = [source.tokenizer for source in spec.sources if isinstance(source, PackageSource | SyntheticSource)]
     listed = [source for source in spec.sources if not isinstance(source, SyntheticSource)]
-    return [path for source in (*listed, *packages) if source is not None for path in _places(source.files)]
+    maps = [] if spec.adapted is None else [spec.adapted.source]
+    return [path for source in (*listed, *packages, *maps) if source is not None for path in _places(source.files)]
 
 
 def _places(files: dict[str, str]) -> list[Path]:

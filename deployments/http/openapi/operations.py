@@ -61,6 +61,7 @@ ORIGIN_HEADERS = {
     "x-request-id": "the caller's when valid, else a new one",
     "x-model-weights": "'synthetic' when the weights are random; absent otherwise",
     "x-model-batch-dependent": "'true' when a vector depends on the other inputs of its batch; absent otherwise",
+    "x-model-adapted": "'name@version; hash=...' of the version into whose space the vectors are mapped; absent otherwise",
 }
 
 

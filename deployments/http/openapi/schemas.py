@@ -92,6 +92,13 @@ class EmbeddingResponse(BaseModel):
     usage: Usage
 
 
+class AdaptedTo(BaseModel):
+    """The version in whose space vectors are."""
+
+    to: str = Field(description="name@version: its index can be asked with these vectors")
+    hash: str = Field(description="content hash of its artifact")
+
+
 class Model(BaseModel):
     """One version of a model; answers hold more than is promised here."""
 
@@ -106,6 +113,9 @@ class Model(BaseModel):
     weights: Literal["pretrained", "synthetic"] | None = None
     batch_dependent: bool | None = Field(
         None, description="whether a vector depends on the other inputs of its batch; none of it is cached"
+    )
+    adapted: AdaptedTo | None = Field(
+        None, description="where vectors are mapped into another version's space; null where they are the model's own"
     )
     prompts: list[str] | None = Field(None, description="names that prompt_name may have")
     state: State

@@ -7,10 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
-from deployments.cluster.precision_choice import VARIABLE, Choice, choose, tried
+from deployments.cluster.precision_choice import VARIABLE, Choice, bf16_of, choose, tried
 from deployments.cluster.serve_file import ServeConfig
 from models.catalog.catalog import Catalog
 from models.catalog.paths import ROOT
+from models.catalog.source_entry import Adapted, FileSource
 from models.errors import ConfigError
 from models.trial_record import record_of
 
@@ -78,3 +79,12 @@ def test_the_shipped_configuration_is_resolved_before_it_is_deployed_and_in_deve
     assert "precision" not in str(resolved.document["applications"][1]["deployments"])
     production, lines = shipped.with_local(profile="production").with_precisions({VARIABLE: "auto"})
     assert (production.artifacts(), lines) == (shipped.artifacts(), [])
+
+
+def test_no_precision_of_the_plain_model_stands_in_for_a_mapped_one() -> None:
+    catalog = Catalog.load()
+    plain = catalog.find(FP32)
+    source = FileSource(folder="./models/store/maps", files={"map.safetensors": "0" * 64})
+    mapped = plain.model_copy(update={"adapted": Adapted(to="old@1", hash="f" * 64, source=source)})
+    assert bf16_of(plain, catalog) == catalog.find(BF16)
+    assert bf16_of(mapped, catalog) is None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import yaml
@@ -18,11 +19,14 @@ from deployments.contract.embedding import Label
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.device import options_for
 from deployments.encoder.numerics_agreement import Agreement
+from models.align.adapted_entry import adapted_entry
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
 from models.catalog.custom import describe_folder
+from models.catalog.entries import add_entry
 from models.catalog.store import pull
 from models.errors import ArtifactError, ConfigError
+from models.graph.space_map import SpaceMap
 from tests.data.tiny import write
 
 FIRST, NEXT, WIDE = "tiny@1.0.0", "tiny@1.1.0", "tiny@2.0.0"
@@ -222,3 +226,17 @@ async def test_the_old_artifact_is_given_up_when_its_last_batch_is_over(threads:
     del batch
     gc.collect()
     assert old() is None
+
+
+async def test_a_mapped_artifact_says_into_whose_space(threads: ThreadPoolExecutor, tmp_path: Path) -> None:
+    specs = [Catalog.load().find(FIRST), Catalog.load().find(NEXT)]
+    new, old = (pull(spec, allow_synthetic=False) for spec in specs)
+    mapping = SpaceMap(np.eye(8, dtype=np.float32)[::-1].copy(), np.zeros(8, np.float32))
+    entry = adapted_entry(new, old, "tiny@1.0.0-in-1.1.0", mapping, "procrustes")
+    entry.write_map()
+    add_entry(tmp_path / "catalog.yaml", entry.spec)
+    replica = Replica(threads)
+    assert await replica.change(FIRST)
+    assert replica.slot.current.label.adapted is None
+    assert await replica.change("tiny@1.0.0-in-1.1.0")
+    assert replica.slot.current.label.adapted == (NEXT, old.hash)
