@@ -57,10 +57,9 @@ class Towers:
             _require_one_checkpoint(version, leading)
             return result
         first = self._registry.choose(request.model, request.key, request.headers, lead)
-        if (
-            first[0].info is not None and len(request.items) > SLICE
-        ):  # at once: what parts say replaces what others said
-            request.make_room(first[0].info.dimensions)
+        info = first[0].info
+        if info is not None and len(request.items) > SLICE:
+            request.make_room(info.dimensions)  # for all at once: what a part says replaces what another said
         chosen = {kind: first if kind == lead else self._chosen(request, kind, [first[0]]) for kind in places}
         parts = (self._part(request, kind, places[kind], *chosen[kind]) for kind in places)
         results = dict(zip(places, await asyncio.gather(*parts), strict=True))

@@ -51,7 +51,8 @@ def fitted(document: Document) -> Document:
             if synthetic and config.get("artifact", "").startswith(IMAGE):
                 config.pop("hash", None)
             # Two processors do the work of all nodes: what runs is what has to run at least.
-            deployment["autoscaling_config"]["max_replicas"] = deployment["autoscaling_config"]["min_replicas"]
+            scaling = deployment["autoscaling_config"]
+            scaling["max_replicas"] = max(scaling["min_replicas"], 1)
     return changed
 
 
