@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +14,9 @@ from deployments.cli.embed_source import read_source
 from deployments.cli.synthetic_warning import warn_embedded
 from models.errors import ArtifactError, InputError
 from models.inputs.prompted import Prompted
-from models.modalities.base import Item
+
+if TYPE_CHECKING:
+    from models.modalities.base import Item
 
 DEFAULTS = {"text": "text-embedding@1.0.0", "image": "image-embedding@1.0.0"}
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from deployments.cluster.preload_key import PRELOAD
 from models.errors import ConfigError
 
 KEY = "serveConfigV2"
-PRELOAD = "EMBEDSERVE_PRELOAD"  # of a ConfigMap: what new workers download before their replicas start
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 

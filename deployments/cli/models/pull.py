@@ -13,7 +13,7 @@ from deployments.cli.console_reporter import console_reporter
 from deployments.cli.error_line import print_error
 from deployments.cli.models.references import selected
 from deployments.cli.synthetic_warning import warn_pulled
-from deployments.cluster.embedded import PRELOAD
+from deployments.cluster.preload_key import PRELOAD
 from models.errors import EmbedserveError
 
 

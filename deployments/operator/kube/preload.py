@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from deployments.cluster.embedded import PRELOAD as KEY
+from deployments.cluster.preload_key import PRELOAD as KEY
 from deployments.operator.document import Document
 from deployments.operator.kube.api import ChangedError, KubeApi, MissingError, Resource
 from deployments.operator.kube.standing import Standing

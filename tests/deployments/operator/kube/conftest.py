@@ -19,7 +19,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.cluster.embedded import PRELOAD
+from deployments.cluster.preload_key import PRELOAD
 from models.catalog.paths import ROOT
 from tests.deployments.operator.documents import two_versions
 from tests.servers.kuberay import KubeRay, kuberay

@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.cluster.embedded import PRELOAD
+from deployments.cluster.preload_key import PRELOAD
 from deployments.operator import operations
 from deployments.operator.kube.api import KubeApi
 from deployments.operator.kube.preload import follow, following, served
