@@ -18,6 +18,7 @@ from deployments.operator.served import Entry
 from deployments.operator.target import Target
 from models.errors import EmbedserveError, UnavailableError
 
+ASLEEP = "asleep"  # the state of a version that may sleep, as `/v1/models` says it
 POLL_S = 0.2
 REFRESH_S = 2.0  # a gateway replica asks encoders what they serve at least this often, on a busy machine too
 STALE_S = 3 * REFRESH_S  # a reason that is still given after this long is not left over from an earlier swap
@@ -124,6 +125,8 @@ def disagreement(entries: list[Entry], expected: Expected, age_s: float) -> str:
             return f"{reference} has {entry['share']:.0%} of the traffic, not {share:.0%} yet"
         if reference not in expected.hashes and share == 0:
             continue  # without traffic, and not what this command changes: it may be as broken as it was before
+        if entry["state"] == ASLEEP and reference not in expected.hashes:
+            continue  # it wakes when somebody asks for it; asking it now would wake it for nobody
         if entry["state"] != "ready":
             return f"{reference} is {entry['state']}: {entry.get('reason') or 'no reason given'}"
         if reference in expected.hashes and (waiting := _artifact(entry, expected.hashes[reference], age_s)):

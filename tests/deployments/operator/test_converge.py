@@ -44,6 +44,12 @@ def test_a_gateway_disagrees_until_it_says_all_that_was_asked(entries: list[dict
     assert bool(says) == bool(found)
 
 
+def test_a_version_that_sleeps_holds_up_no_command_but_one_that_changes_it() -> None:
+    asleep = [entry(IMAGE, 1, state="asleep", hash=None, replicas=0), *said()[1:]]
+    assert disagreement(asleep, expected(), 0) == ""
+    assert "is asleep" in disagreement(said(state="asleep"), expected(), 0)
+
+
 def test_an_artifact_unknown_here_counts_once_the_encoder_was_asked_again() -> None:
     assert disagreement(said(), expected(None), 0)
     assert not disagreement(said(), expected(None), 60)
