@@ -23,7 +23,8 @@ def expected(digest: str | None = NEW, reason: str | None = None) -> Expected:
 
 
 def said(**changes: Any) -> list[dict[str, Any]]:
-    return [entry(IMAGE, 1), entry(V0, 0.9), entry(V1, **{"share": 0.1, "hash": NEW, **changes})]
+    tower = entry("clip-text-embedding@1.0.0", 1, state="asleep", hash=None, replicas=0)
+    return [entry(IMAGE, 1), entry(V0, 0.9), entry(V1, **{"share": 0.1, "hash": NEW, **changes}), tower]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def said(**changes: Any) -> list[dict[str, Any]]:
         (said(hash=OLD), "serves oooooooooooo, not nnnnnnnnnnnn yet"),
         (said(share=0.2), "20% of the traffic, not 10% yet"),
         (said(state="loading"), "is loading"),
-        (said()[:2], "not listed yet"),
+        ([*said()[:2], said()[3]], "not listed yet"),
         ([*said(), entry("text-embedding@0.9.0", 0)], "still listed"),
     ],
     ids=["agreed", "old artifact", "old share", "loading", "not listed", "still listed"],
@@ -45,8 +46,8 @@ def test_a_gateway_disagrees_until_it_says_all_that_was_asked(entries: list[dict
 
 
 def test_a_version_that_sleeps_holds_up_no_command_but_one_that_changes_it() -> None:
-    asleep = [entry(IMAGE, 1, state="asleep", hash=None, replicas=0), *said()[1:]]
-    assert disagreement(asleep, expected(), 0) == ""
+    assert [one["state"] for one in said()].count("asleep") == 1
+    assert disagreement(said(), expected(), 0) == ""
     assert "is asleep" in disagreement(said(state="asleep"), expected(), 0)
 
 
