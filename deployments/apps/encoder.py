@@ -20,6 +20,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
+from deployments.encoder.description import description, troubles
 from deployments.encoder.drift.reporter import DriftReporter
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.numerics_agreement import Agreement
@@ -89,13 +90,14 @@ class Encoder:
         self._metrics.swaps.add((*self._labels, "success" if changed else "refused"))
 
     def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
-        self._engine.timeout_s = config.engine_timeout_s
+        self._engine.timeout_s, self._engine.trouble = config.engine_timeout_s, None
         self._batcher.limit(config.batch_cost)
         self._metrics.keep_old_names(config.old_metric_names)
         self._drift.switch(config, loaded)
         provider, precision = loaded.embedder.engine.provider, loaded.embedder.artifact.spec.precision
         self._metrics.note_numerics(self._labels, loaded.label.hash, loaded.label.numerics, provider, precision)
         self._metrics.note_provider(self._labels, provider)
+        self._metrics.note_troubles(self._labels, loaded.notices)
 
     async def describe(self, max_age_s: float = PROOF_S) -> ModelInfo:
         """What this replica serves now, after an embedding that is at most ``max_age_s`` seconds old has proved that it works.
@@ -104,29 +106,14 @@ class Encoder:
             ArtifactError: the engine no longer embeds.
             UnavailableError: the engine does not answer.
         """
-        loaded = self._slot.current
-        embedder = loaded.embedder
         if time.monotonic() - self._engine.proved_at > max_age_s:
-            await self._engine.run(probe, embedder)
-        return ModelInfo(
-            label=loaded.label,
-            name=embedder.artifact.spec.name,
-            modality=self._spec.type,
-            dimensions=self._spec.dimensions,
-            precision=embedder.artifact.spec.precision,
-            provider=embedder.engine.provider,
-            vocabulary=embedder.vocabulary,
-            max_tokens=embedder.max_tokens,
-            swap_error=self._slot.swap_error,
-            mixed=loaded.mixed,
-            prompts=embedder.prompts,
-            checkpoints=loaded.checkpoints,
-            selectable=embedder.selectable,
-        )
+            await self._engine.run(probe, self._slot.current.embedder)
+        return description(self._spec, self._slot, self._engine.trouble)
 
     async def check_health(self) -> None:
         """Serve's health check. It fails when the engine does not embed or a decoding hangs; Serve then replaces this replica."""
         self._drift.evaluate()
+        self._metrics.note_troubles(self._labels, troubles(self._slot.current, self._engine.trouble))
         self._metrics.flush()  # also of a replica that has no work
         self._threads.check()
         await self.describe()

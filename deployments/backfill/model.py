@@ -8,13 +8,12 @@ from functools import cache
 from deployments.config.base import Profile
 from deployments.config.encoder import EncoderConfig
 from deployments.config.limits import EncoderLimits
-from deployments.encoder.device import options_for, prove
+from deployments.encoder.device import options_here, prove
 from models.catalog.artifact import Artifact
 from models.catalog.catalog import Catalog
 from models.catalog.record import is_synthetic
 from models.catalog.store import pull
 from models.embedder import open_embedder
-from models.engine.cards import find
 from models.engine.session import EngineOptions
 from models.errors import ArtifactError
 from models.modalities.base import Embedder, Preparation
@@ -69,7 +68,7 @@ def open_model(wanted: Wanted, cpus: int, gpus: float) -> Embedder:
     """
     artifact = artifact_of(wanted)
     config = EncoderConfig(artifact=wanted.reference, threads=cpus, spare_session=False)
-    embedder = open_embedder(artifact, options_for(config, artifact, gpus, find() if gpus else None))
+    embedder = open_embedder(artifact, options_here(config, artifact, gpus))
     prove(embedder, config, wanted.profile)
     return embedder
 

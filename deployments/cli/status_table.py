@@ -23,6 +23,7 @@ def table(
 ) -> Table:
     """One row per version; without ``seconds`` the counts are those since the start, and there is no rate."""
     reasons = [f"{entry['id']}: {entry['reason']}" for entry in entries if entry["reason"]]
+    reasons += [f"{entry['id']}: {warning}" for entry in entries for warning in entry.get("warnings", [])]
     if any(entry["weights"] == "synthetic" for entry in entries):
         reasons.append("* synthetic weights: their vectors carry no meaning")
     reasons += neighbour_lines(stats or {})

@@ -44,6 +44,9 @@ class EncoderConfig(Strict):
     # must not mix bits unknowingly; a class as `/v1/models` shows it: that one; mixed: each replica its own.
     numerics: str = AGREED
     cuda_graph: bool = False  # replay captured launches: faster for small batches, but only one batch runs at a time
+    # Swap artifacts while launches are replayed. No card has proved that what one session captures is sound while another
+    # computes; without it such a swap is refused, and another artifact needs a version or a start of its own.
+    cuda_graph_swaps: bool = False
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
     # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
     # go on working until they read the new ones. The next release has neither the old names nor this key.

@@ -28,6 +28,7 @@ class ModelInfo:
     # What its weights may be part of: towers that have one of these in common make vectors of one space. None: nobody said.
     checkpoints: tuple[str, ...] | None = None
     selectable: tuple[str, ...] | None = None  # prompts that requests may name; None: nobody said
+    warnings: tuple[str, ...] = ()  # why it computes elsewhere, or less well, than it should, for everybody: no paths
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Take what another process pickled; one of an earlier release knows the first fields alone."""

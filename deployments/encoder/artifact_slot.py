@@ -24,8 +24,10 @@ from models.catalog.source_entry import RANDOM
 from models.catalog.store import pull
 from models.embedder import open_embedder, warm_up
 from models.engine import memory
+from models.engine.card_trouble import Trouble
+from models.engine.engine import Engine
 from models.engine.session import EngineOptions
-from models.errors import ArtifactError, EmbedserveError
+from models.errors import ArtifactError, ConfigError, EmbedserveError
 from models.modalities.base import Embedder, Preparation
 from models.redaction import for_everybody
 
@@ -45,6 +47,7 @@ class Loaded:
     prepare: Preparation
     mixed: bool = False  # replicas of other numerics classes may serve it too
     checkpoints: tuple[str, ...] = ()  # what its weights may be part of
+    notices: tuple[Trouble, ...] = ()  # why it computes elsewhere, or less well, than it should
 
 
 class ArtifactSlot:
@@ -127,6 +130,8 @@ class ArtifactSlot:
     async def _change(self, config: EncoderConfig) -> None:
         if self._loaded is not None and self._config == config:
             return
+        if self._loaded is not None and not config.cuda_graph_swaps:
+            _refuse_captured(self._loaded.embedder.engine, config)
         loaded = await asyncio.get_running_loop().run_in_executor(self._executor, self._load, config)
         if self._require is not None:
             await self._require(loaded.label, config)
@@ -157,6 +162,8 @@ class ArtifactSlot:
         embedder = open_embedder(artifact, self._options(config, artifact))
         device.prove(embedder, config, self._profile)
         warm_up(embedder)
+        for trouble in embedder.engine.noticed:
+            logger.warning("%s", trouble)
         dependent = bool(artifact.spec.config.get("batch_dependent"))
         numerics = embedder.engine.numerics(artifact.spec.precision)
         mapped = artifact.spec.adapted
@@ -164,7 +171,14 @@ class ArtifactSlot:
         label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent, adapted)
         found = {RANDOM} if synthetic else artifact.spec.checkpoints - {RANDOM}
         prepare = embedder.preparation(config.limits)
-        return Loaded(embedder, label, prepare, config.numerics == MIXED, tuple(sorted(found)))
+        return Loaded(
+            embedder,
+            label,
+            prepare,
+            config.numerics == MIXED,
+            tuple(sorted(found)),
+            device.notices(embedder, config),
+        )
 
     def _require_known(self, artifact: Artifact, margin: int | None) -> None:
         """Production serves no file of which nothing says what it should be; elsewhere the log names it."""
@@ -184,6 +198,19 @@ class ArtifactSlot:
                 f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
             )
         return pull(spec, allow_synthetic=self._profile == "development", retry_s=LOOK_AGAIN_S)
+
+
+def _refuse_captured(serving: Engine, config: EncoderConfig) -> None:
+    """Refuse to load another artifact beside captured launches, or to capture beside an artifact that computes.
+
+    Raises:
+        ConfigError: it would be so.
+    """
+    if serving.replays or (serving.on_card and config.cuda_graph):
+        raise ConfigError(
+            "cuda_graph: a swap while launches are captured or replayed is proved on no card; serve the artifact as a version "
+            "of its own, restart this one, or set cuda_graph_swaps: true to try it"
+        )
 
 
 def _for_everybody(error: Exception, artifact: str) -> str:

@@ -14,13 +14,15 @@ from deployments.config.encoder import EncoderConfig
 from deployments.observability.logging import logger
 from models.catalog.artifact import Artifact
 from models.embedder import Embedder
+from models.engine.card_libraries import missing
 from models.engine.card_memory import arena_limit, require_room
-from models.engine.cards import GpuDevice, find
+from models.engine.card_trouble import Trouble
+from models.engine.cards import GpuDevice, look
 from models.engine.provider_options import Device, engine_folder
-from models.engine.providers import shortfall
+from models.engine.providers import CUDA, OPENVINO, PROVIDERS, Wish, shortfall
 from models.engine.session import EngineOptions
+from models.engine.shapes import weight_bytes
 from models.errors import ArtifactError
-from models.graph.onnx_file import check
 
 
 def engine_options(config: EncoderConfig, artifact: Artifact) -> EngineOptions:
@@ -31,7 +33,18 @@ def engine_options(config: EncoderConfig, artifact: Artifact) -> EngineOptions:
     """
     resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
     gpus = float(resources.get("GPU", 0))
-    return options_for(config, artifact, gpus, find() if gpus and config.provider != "cpu" else None)
+    return options_here(config, artifact, gpus)
+
+
+def options_here(config: EncoderConfig, artifact: Artifact, gpus: float) -> EngineOptions:
+    """``options_for`` with the card that is here; what is not known of it is noted.
+
+    Raises:
+        ArtifactError: the artifact has no room.
+    """
+    card, trouble = look() if gpus and config.provider != "cpu" else (None, None)
+    options = options_for(config, artifact, gpus, card)
+    return replace(options, noticed=(trouble,)) if trouble is not None else options
 
 
 def options_for(config: EncoderConfig, artifact: Artifact, gpus: float, card: GpuDevice | None) -> EngineOptions:
@@ -56,7 +69,7 @@ def options_for(config: EncoderConfig, artifact: Artifact, gpus: float, card: Gp
     if options.on_cpu or card is None:
         return options
     limit = arena_limit(card.memory, gpus)
-    require_room(limit, weight_bytes(artifact.graph))
+    require_room(limit, weight_bytes(artifact.graph))  # the engine asks again, with its buffers
     engines = None
     if config.engine_cache is not None:
         engines = engine_folder(Path(config.engine_cache), artifact.hash, card.identity, versions())
@@ -71,17 +84,35 @@ def prove(embedder: Embedder, config: EncoderConfig, profile: Profile) -> None:
     Raises:
         ArtifactError: it computes elsewhere, and the profile is ``production``.
     """
-    problem = shortfall(config.provider, embedder.engine.provider)
-    if problem is None:
+    trouble = unmet(embedder, config.provider)
+    if trouble is None:
         return
-    if profile == "production":
-        raise ArtifactError(problem)
-    logger.warning("%s", problem)
+    if profile == "production" and config.provider != "auto":
+        raise ArtifactError(str(trouble))
+    logger.warning("%s", trouble)
 
 
-def weight_bytes(graph: Path) -> int:
-    """The size of a graph with the files that hold its weights."""
-    return sum(file.stat().st_size for file in (graph, *check(graph).values()))
+def unmet(embedder: Embedder, wish: Wish) -> Trouble | None:
+    """Why an engine computes elsewhere than it should; None where it does not.
+
+    Args:
+        embedder: that was loaded.
+        wish: ``auto`` is content with what there is, unless Ray gave the replica a card and the CPU computes.
+    """
+    engine = embedder.engine
+    said = shortfall(wish, engine.provider, gpus=engine.options.gpus)
+    if said is None:
+        return None
+    if engine.provider == OPENVINO:
+        return Trouble("other_runtime", said)
+    found = engine.troubles or (missing(PROVIDERS.get(wish, CUDA), ort.get_available_providers()),)
+    return Trouble(found[0].cause, f"{said}: {'; '.join(one.what for one in found)}")
+
+
+def notices(embedder: Embedder, config: EncoderConfig) -> tuple[Trouble, ...]:
+    """Everything that people should know of where an engine computes, after it was warmed up."""
+    trouble = unmet(embedder, config.provider)
+    return (*([] if trouble is None else [trouble]), *embedder.engine.noticed)
 
 
 def versions() -> str:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.observability.logging import logger
+from models.engine.card_trouble import CardError, Trouble
 from models.errors import EmbedserveError, EngineError, EngineTimeoutError, UnavailableError
 
 HOLD_S = 1.0  # before a failure is told: routers prefer the shortest queue, and a replica that fails at once would get all calls
@@ -30,6 +31,7 @@ class EnginePool:
         """Allow ``runs`` at a time, each for ``timeout_s`` seconds."""
         self.timeout_s = timeout_s
         self.proved_at = -math.inf  # monotonic seconds when the last run succeeded
+        self.trouble: Trouble | None = None  # the last of a card, since the artifact serves
         self._pool = BusyPool(runs, "engine", together=True)  # one run already uses every core
         self._turns = asyncio.Semaphore(runs)
         self._runs = runs
@@ -44,7 +46,7 @@ class EnginePool:
         """Run a function in a thread when it is its turn.
 
         Raises:
-            EngineError: it failed unexpectedly.
+            EngineError: it failed unexpectedly; CardError, where the card did.
             EngineTimeoutError: it does not come back.
             UnavailableError: an earlier run does not.
             EmbedserveError: raised by the function itself.
@@ -89,8 +91,12 @@ class EnginePool:
             self._stuck.add(future)
             self.proved_at = -math.inf
             raise EngineTimeoutError(f"the engine did not answer within {self.timeout_s:g} s") from error
-        except EmbedserveError:
+        except EmbedserveError as error:
             self.proved_at = -math.inf
+            why = error if isinstance(error, CardError) else error.__cause__
+            if isinstance(why, CardError):
+                self.trouble = why.trouble
+                logger.error("the card failed: %s", why)
             raise
         except Exception as error:  # the next check of health proves the engine anew and does not trust the past
             self.proved_at = -math.inf

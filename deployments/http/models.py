@@ -98,6 +98,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "reason": reason.text if reason else None,
         "reason_code": reason.code if reason else None,
         "swap_error": info.swap_error if info else None,
+        "warnings": list(info.warnings) if info else [],
         "share": registry.share(version),
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
         "replicas": version.replica_count,

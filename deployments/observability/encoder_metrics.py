@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ray.serve import metrics
 
 from deployments.observability.counters import Counters
@@ -9,6 +11,7 @@ from deployments.observability.drift_gauges import DriftGauges
 from deployments.observability.histogram import SECONDS, Histogram
 from deployments.observability.labels import VERSION, Labels
 from deployments.observability.old_names import OldHistogram
+from models.engine.card_trouble import Trouble
 from models.engine.providers import CHAIN
 
 ITEMS = [1.0, 2, 4, 8, 16, 32, 64, 128, 256, 512]
@@ -29,6 +32,9 @@ class EncoderMetrics:
         providers = (*VERSION, "provider")
         self._providers: dict[tuple[str, ...], float] = {}  # by the labels of the gauge
         self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
+        self._troubles: dict[tuple[str, ...], float] = {}
+        causes = (*VERSION, "cause")
+        self.trouble = metrics.Gauge("embedserve_card_trouble", "1 for what keeps a card from it", tag_keys=causes)  # type: ignore[arg-type]
         self._numerics: dict[str, str] | None = None  # the labels of the gauge, of what computes now
         computes = (*VERSION, "hash", "numerics", "provider", "precision")
         self.numerics = metrics.Gauge("embedserve_numerics_info", "1 for what computes vectors", tag_keys=computes)  # type: ignore[arg-type]
@@ -53,10 +59,17 @@ class EncoderMetrics:
             self._providers[(*labels, name)] = float(name == provider)
         self.flush()
 
+    def note_troubles(self, labels: Labels, troubles: Iterable[Trouble]) -> None:
+        """Set the causes that there are to 1, and those that there were to 0."""
+        found = {(*labels, trouble.cause) for trouble in troubles}
+        self._troubles = {known: float(known in found) for known in {*self._troubles, *found}}
+
     def flush(self) -> None:
         """Hand everything to Ray, which forgets a gauge that is not set again within two of its export intervals."""
         for labels, value in self._providers.items():
             self.provider.set(value, dict(zip((*VERSION, "provider"), labels, strict=True)))
+        for labels, value in self._troubles.items():
+            self.trouble.set(value, dict(zip((*VERSION, "cause"), labels, strict=True)))
         if self._numerics is not None:
             self.numerics.set(1, self._numerics)
         for metric in (self.stage, self.batch, self.padding, self.swaps, self.drift):

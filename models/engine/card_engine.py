@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets, cut, pad
+from models.engine.card_trouble import Trouble
 from models.engine.pinned import pinned
 from models.engine.providers import CPU, CUDA, TENSORRT
 
@@ -40,12 +42,23 @@ class GpuEngine:
                 thread that captured it, one run at a time; so there is one slot and one thread for all runs.
         """
         self.buckets = buckets
+        self._noticed: list[Trouble] = []
         self._graph_ids = {shape: index for index, shape in enumerate(buckets.shapes())} if graphs else {}
         self._thread = ThreadPoolExecutor(1, "graphs") if graphs else None
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._count = 1 if graphs else slots
         for _ in range(self._count):
-            self._slots.put(_Slot(session, output))
+            self._slots.put(_Slot(session, output, self._noticed))
+
+    @property
+    def replays(self) -> bool:
+        """Whether it replays captured launches."""
+        return self._thread is not None
+
+    @property
+    def noticed(self) -> tuple[Trouble, ...]:
+        """What its buffers lack, each once."""
+        return tuple(dict.fromkeys(self._noticed))
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
         """Pad inputs [n, ...] to a bucket, run them, and return the n rows of the result.
@@ -60,8 +73,9 @@ class GpuEngine:
         return np.concatenate([self._turn(piece) for piece in pieces])
 
     def warm_up(self, example: Feeds) -> int:
-        """Run every bucket once in every slot, so that memory, kernels and engines are ready before traffic comes.
+        """Run every bucket once in every slot, all slots at once, so that memory, kernels and engines are ready before traffic comes.
 
+        At once, because two runs need twice the memory of one: whether there is so much shows now and not under traffic.
         Takes all slots, so only one caller may do this at a time.
 
         Args:
@@ -72,15 +86,20 @@ class GpuEngine:
         """
         shapes = list(self.buckets.shapes())
         slots = [self._slots.get() for _ in range(self._count)]
+        together = threading.Barrier(len(slots))
         try:
-            for slot in slots:
+            with ThreadPoolExecutor(len(slots), "warm-up") as threads:
                 for rows, length in reversed(shapes):  # the largest first: its memory is enough for all others
                     feeds = {name: pad(value, rows, length) for name, value in example.items()}
-                    self._run(slot, feeds)
+                    list(threads.map(lambda slot, feeds=feeds: self._warm(slot, feeds, together), slots))
         finally:
             for slot in slots:
                 self._slots.put(slot)
         return len(shapes)
+
+    def _warm(self, slot: _Slot, feeds: Feeds, together: threading.Barrier) -> None:
+        together.wait()
+        self._run(slot, feeds)
 
     def _turn(self, feeds: Feeds) -> NDArray[Any]:
         with self._slot() as slot:
@@ -118,10 +137,13 @@ class GpuEngine:
 class _Slot:
     """The buffers of one run: for each bucket a host and a device buffer per input, and a device buffer for the output."""
 
-    def __init__(self, session: ort.InferenceSession, output: str) -> None:
+    def __init__(self, session: ort.InferenceSession, output: str, noticed: list[Trouble]) -> None:
         self._session = session
+        self._noticed = noticed
         self._output = next(o for o in session.get_outputs() if o.name == output)
-        self._device = DEVICES.get(session.get_providers()[0], "cpu")
+        provider = session.get_providers()[0]
+        self._device = DEVICES.get(provider, "cpu")
+        self._on_card = provider in (CUDA, TENSORRT)
         self._binding = session.io_binding()
         self._inputs: dict[tuple[str, Shape], tuple[NDArray[Any], ort.OrtValue]] = {}
         self._outputs: dict[Shape, ort.OrtValue] = {}
@@ -134,7 +156,7 @@ class _Slot:
             self._inputs[key] = (self._on_host(value.shape, value.dtype, device), device)
         host, device = self._inputs[key]
         host[...] = value
-        if self._device != "cpu":
+        if self._on_card:
             device.update_inplace(host)
         self._binding.bind_ortvalue_input(name, device)
 
@@ -155,8 +177,8 @@ class _Slot:
         return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype.type, self._device, 0)
 
     def _on_host(self, shape: Shape, dtype: np.dtype[Any], device: ort.OrtValue) -> NDArray[Any]:
-        if self._device != "cpu":
-            return pinned(shape, dtype)
+        if self._on_card:
+            return pinned(shape, dtype, self._noticed)
         same: NDArray[Any] = device.numpy()
         return same
 

@@ -35,23 +35,30 @@ def arena_limit(card_bytes: int, num_gpus: float, *, headroom: float = HEADROOM)
     return limit
 
 
-def require_room(limit: int, weights: int, activations: int = 0) -> None:
-    """Check that an artifact fits into the arena of one session; the next artifact gets an arena of the same size.
+def require_room(limit: int, weights: int, buffers: int = 0) -> int:
+    """Check that an artifact fits into the memory of one session; the next artifact gets as much.
+
+    ONNX Runtime's own limit does not stop weights: it reserves them beside its arena, without asking whether they fit, and
+    counts them. Beyond the limit the count wraps round, so that nothing is bounded any more: this must be asked before.
 
     Args:
         limit: bytes, from ``arena_limit``.
         weights: bytes of the weights.
-        activations: bytes of the largest batch's intermediate results, where known.
+        buffers: bytes of inputs and outputs on the card, which no session's arena counts.
+
+    Returns:
+        The bytes that the session's arena may have, weights included.
 
     Raises:
         ArtifactError: it does not fit; the message has the numbers.
     """
-    needed = weights + activations
-    if needed > limit:
+    needed = weights + buffers
+    if needed >= limit:
         raise ArtifactError(
-            f"the model needs {_mib(needed)} on the card ({_mib(weights)} of weights, {_mib(activations)} for a batch) and "
+            f"the model needs {_mib(needed)} of the card's memory ({_mib(weights)} of weights, {_mib(buffers)} for inputs) and "
             f"may take {_mib(limit)}, so that the next one fits beside it during a swap; raise num_gpus, or lower batch_cost"
         )
+    return limit - buffers
 
 
 def _mib(count: int) -> str:

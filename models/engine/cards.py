@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 
+from models.engine.card_trouble import Trouble
+
 MIB = 1 << 20
 FIELDS = "memory.total,compute_cap,name"
+PROGRAM = "nvidia-smi"
+GOOGLES = "/usr/local/nvidia/bin"  # where Google's nodes mount it, which is on no search path
+WAIT_S = 10.0  # a card that hangs keeps it from answering
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,31 @@ class GpuDevice:
 
 
 def find() -> GpuDevice | None:
-    """The card of this node with the least memory; None if no driver answers.
+    """The card of this node with the least memory; None if no driver answers."""
+    return look()[0]
+
+
+def look() -> tuple[GpuDevice | None, Trouble | None]:
+    """The card of this node with the least memory, or why nothing is known of it.
 
     ``nvidia-smi``, which comes with the driver, lists every card of the node, even those that CUDA_VISIBLE_DEVICES hides.
     A replica may get any of them, so it can count only on the memory of the smallest.
     """
-    command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
+    program = shutil.which(PROGRAM, path=f"{os.environ.get('PATH', '')}{os.pathsep}{GOOGLES}")
+    if program is None:
+        return None, Trouble("nvidia_smi", f"{PROGRAM} is not here, neither in PATH nor in {GOOGLES}")
+    command = [program, f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
     try:
-        output = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return parse(output)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return None, Trouble("nvidia_smi", f"{PROGRAM} did not answer within {WAIT_S:g} s")
+    except OSError as error:
+        return None, Trouble("nvidia_smi", f"{PROGRAM} does not start: {error.strerror}")
+    card = parse(done.stdout) if done.returncode == 0 else None
+    if card is not None:
+        return card, None
+    said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[0]
+    return None, Trouble("nvidia_smi", f"{PROGRAM} tells of no card: {said:.120}")
 
 
 def parse(output: str) -> GpuDevice | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets
 from models.engine.card_engine import GpuEngine
+from models.engine.card_trouble import CardError, Trouble, read
 from models.engine.cards import find
 from models.engine.cut_engine import CutEngine
 from models.engine.numerics import instruction_set, numerics_class, runtime_version
@@ -23,8 +24,8 @@ from models.engine.provider_options import Device
 from models.engine.providers import CPU, CUDA, TENSORRT
 from models.engine.runner import Runner
 from models.engine.runs import BATCH_TOKENS, RunLimits
-from models.engine.session import EngineOptions, Session, shared_session
-from models.engine.shapes import with_profiles
+from models.engine.session import EngineOptions, Session, shared_session, troubles_of
+from models.engine.shapes import bounded, with_profiles
 from models.engine.types import Feeds, Vectors
 from models.errors import ArtifactError
 from models.graph.builder import properties_of
@@ -105,6 +106,28 @@ class Engine:
         provider: str = self.graph.session.get_providers()[0]
         return provider
 
+    @property
+    def on_card(self) -> bool:
+        """Whether a card computes."""
+        return self.provider in (CUDA, TENSORRT)
+
+    @property
+    def replays(self) -> bool:
+        """Whether a card replays captured launches."""
+        bound = self.graph.bound
+        return isinstance(bound, GpuEngine) and bound.replays
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Why the providers before the one that computes do not."""
+        return self.graph.troubles
+
+    @property
+    def noticed(self) -> tuple[Trouble, ...]:
+        """What is slower or less safe on the card than it could be, as far as runs have shown it."""
+        bound = self.graph.bound
+        return (*self.options.noticed, *(bound.noticed if isinstance(bound, GpuEngine) else ()))
+
     def numerics(self, precision: str) -> str:
         """The class of what computes this graph.
 
@@ -153,7 +176,7 @@ class Engine:
         Args:
             example: one valid row of each input; those that the graph does not have are ignored.
         """
-        return 0 if self.graph.bound is None else self.graph.bound.warm_up(self._feeds(example))
+        return self.graph.warm_up(self._feeds(example))
 
     def run(self, values: Feeds, pool: Callable[[NDArray[Any]], NDArray[Any]]) -> Vectors:
         """Run once: arrays [n, ...] to vectors, float32 [n, d], of length 1 unless the graph says otherwise.
@@ -196,6 +219,7 @@ class Graph:
     options: EngineOptions  # settled: they name the provider that is used
     bound: GpuEngine | CutEngine | None  # runs the graph in fixed shapes
     free: Runner  # runs it in any shape
+    troubles: tuple[Trouble, ...] = ()  # why better providers do not compute it
 
     @property
     def free_threads(self) -> int:
@@ -204,8 +228,36 @@ class Graph:
         return 1 if busy else self.options.thread_count
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        """The output for inputs [n, ...]."""
-        return self.free.run(feeds) if self.bound is None else self.bound.run(feeds)
+        """The output for inputs [n, ...].
+
+        Raises:
+            CardError: the card failed.
+        """
+        try:
+            return self.free.run(feeds) if self.bound is None else self.bound.run(feeds)
+        except Exception as error:  # the bindings raise a different type for each of ORT's status codes
+            self._tell(error)
+            raise
+
+    def warm_up(self, feeds: dict[str, NDArray[Any]]) -> int:
+        """Run every fixed shape once; returns how many there are.
+
+        Raises:
+            CardError: the card failed.
+        """
+        try:
+            return 0 if self.bound is None else self.bound.warm_up(feeds)
+        except Exception as error:  # as above
+            self._tell(error)
+            raise
+
+    def _tell(self, error: Exception) -> None:
+        """Say what is known of an error that a card raised."""
+        provider = self.session.get_providers()[0]
+        if provider in (CUDA, TENSORRT):
+            trouble = read(error, f"{provider} failed")
+            if trouble.cause != "unknown":
+                raise CardError(trouble) from error
 
 
 def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
@@ -213,6 +265,9 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     options = _for_precision(path, options).settled()
     if plan is not None:
         options = with_profiles(path, options, plan)
+    elif options.device.cuda_graph:  # without fixed shapes there is nothing to replay
+        options = replace(options, device=replace(options.device, cuda_graph=False))
+    options = bounded(path, options, None if plan is None else plan(options))
     by_input = (
         options.on_openvino
         or options.parallelism == "inputs"
@@ -221,7 +276,7 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     threads = 1 if by_input else options.thread_count
     session = shared_session(path, options, threads)
     if session.get_providers()[0] == CPU and not options.on_cpu:  # no driver or no card: use the options for CPUs
-        return _open(path, replace(options, provider="cpu"), plan)
+        return replace(_open(path, replace(options, provider="cpu"), plan), troubles=troubles_of(session))
     inputs = {i.name: NUMPY_TYPES.get(i.type) for i in session.get_inputs()}
     unknown = [f"{i.name}: {i.type}" for i in session.get_inputs() if inputs[i.name] is None]
     if unknown:
@@ -240,6 +295,7 @@ def _open(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
         pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
         options=options,
         bound=bound,
+        troubles=troubles_of(session),
         free=Runner(session, output, shared_session(path, options, threads - 1) if spare else None),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import onnxruntime as ort
 
+from models.engine.card_trouble import Trouble
 from models.engine.providers import CPU
 
 RECORD = "session.record_ep_graph_assignment_info"  # the session option that makes ONNX Runtime record it
@@ -29,13 +30,16 @@ def off_card(placed: Placement) -> dict[str, int]:
     return {operator: count for (provider, operator), count in placed.items() if provider == CPU and _product(operator)}
 
 
-def mostly_off_card(placed: Placement) -> bool:
-    """Whether the CPU computes most of the products, so that the card would only slow the graph down.
+def trouble_of(placed: Placement) -> Trouble | None:
+    """Why a session on a card is not worth having: the CPU would compute products. A single one waits for the card twice.
 
     This happens to our int8 graphs: CUDA computes Attention but has no kernel for the ``MatMulIntegerToFloat`` around it.
     """
-    total = sum(count for (_, operator), count in placed.items() if _product(operator))
-    return 2 * sum(off_card(placed).values()) > total
+    found = off_card(placed)
+    if not found:
+        return None
+    named = ", ".join(f"{count} {operator}" for operator, count in sorted(found.items()))
+    return Trouble("placement", f"the CPU would compute products of this graph: {named}")
 
 
 def _product(operator: str) -> bool:

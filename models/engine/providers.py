@@ -37,23 +37,22 @@ def choose(wish: Wish, available: Sequence[str], *, gpus: float | None = None) -
     return tuple(name for name in chain if name in available or name == CPU)
 
 
-def shortfall(wish: Wish, obtained: str) -> str | None:
-    """A message if a session did not get the provider that was asked for; None if it did.
+def shortfall(wish: Wish, obtained: str, *, gpus: float | None = None) -> str | None:
+    """What a session got instead of the provider that was asked for; None if it did get it.
 
     Args:
-        wish: ``auto`` accepts any provider.
+        wish: ``auto`` accepts any provider but the CPU's where Ray gave a card.
         obtained: the first of ``session.get_providers()``.
+        gpus: how many Ray assigned to this process.
     """
-    wanted = PROVIDERS.get(wish)
-    if wanted is None or wanted == obtained:
+    named = PROVIDERS.get(wish)
+    if named is None:
+        return f"num_gpus gives this replica a card and {CPU} computes" if gpus and obtained == CPU else None
+    if named == obtained:
         return None
     if obtained == OPENVINO:
-        return f"provider: {wish} asks for {wanted}, and bf16 versions are computed by {OPENVINO}; set provider: openvino or auto"
-    return (
-        f"provider: {wish} asks for {wanted} and ONNX Runtime gave {obtained}; install embedserve[gpu] on a machine "
-        f"with a driver that fits, give the replica num_gpus, take an fp16 or fp32 artifact (no card computes the "
-        f"products of int8 ones), or set provider: auto"
-    )
+        return f"provider: {wish} asks for {named}, and bf16 versions are computed by {OPENVINO}"
+    return f"provider: {wish} asks for {named} and ONNX Runtime gave {obtained}"
 
 
 def preload(providers: Sequence[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Literal, TypeAlias
 
 import onnxruntime as ort
 
+from models.engine import card_libraries
+from models.engine.card_trouble import Trouble, read
 from models.engine.openvino_session import OpenVinoSession
-from models.engine.placement import RECORD, mostly_off_card, placement
+from models.engine.placement import RECORD, placement, trouble_of
 from models.engine.provider_options import Device, with_options
 from models.engine.providers import CPU, Wish, choose, preload
 from models.engine.saturation import EXACT, saturates
@@ -51,6 +53,8 @@ class EngineOptions:
         False  # keep freed activations for the next run: slightly faster, but memory grows with each new shape
     )
     lazy: bool = False  # load at the first run instead of at once
+    # What was noticed of the card while these options were chosen; sessions are shared whatever it says.
+    noticed: tuple[Trouble, ...] = field(default=(), compare=False)
 
     @property
     def thread_count(self) -> int:
@@ -83,12 +87,19 @@ class EngineOptions:
 _LOCK = threading.Lock()
 _SESSIONS: weakref.WeakValueDictionary[tuple[str, EngineOptions, int], Session]
 _SESSIONS = weakref.WeakValueDictionary()
+_TROUBLES: weakref.WeakKeyDictionary[Session, tuple[Trouble, ...]] = weakref.WeakKeyDictionary()
+
+
+def troubles_of(session: Session) -> tuple[Trouble, ...]:
+    """Why a session did not get the providers before its own; empty for one that got the first that was asked for."""
+    return _TROUBLES.get(session, ())
 
 
 def shared_session(path: Path, options: EngineOptions, threads: int) -> Session:
     """The session of a graph. Graphs with equal bytes and options share one, and so one copy of the weights.
 
-    A session is freed when nobody uses it any more.
+    A session is freed when nobody uses it any more. One that captures launches is nobody else's: what a thread captured is
+    replayed by that thread alone.
 
     Raises:
         ArtifactError: the file is missing, refers to files outside its folder, needs custom operators, or does not load
@@ -97,6 +108,8 @@ def shared_session(path: Path, options: EngineOptions, threads: int) -> Session:
     if not path.is_file():
         raise ArtifactError(f"model file {path} does not exist; `embedserve models pull` fetches it")
     check(path)
+    if options.device.cuda_graph and not options.on_cpu:
+        return _make(path, options, threads)
     key = (digest(path), options, threads)
     with _LOCK:
         session = _SESSIONS.get(key)
@@ -124,6 +137,8 @@ def _make(path: Path, options: EngineOptions, threads: int) -> ort.InferenceSess
     preload(providers)
     try:
         return _first_that_loads(path, settings, providers, options.device)
+    except ArtifactError:
+        raise
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes
         reason = str(error).split("\n")[0].replace(str(path), path.name)
         raise ArtifactError(f"{path.name} does not load in ONNX Runtime: {reason}") from error
@@ -140,18 +155,33 @@ def _first_that_loads(
     """Try the whole chain of providers, then without the first, and so on. The caller checks what the session got.
 
     ORT's own fallback is off: it would also change the provider in the middle of a run, and only print that.
-    A session on a card that leaves most products to the CPU counts as one that did not load.
+    A session on a card that leaves products to the CPU counts as one that did not load.
+
+    Raises:
+        ArtifactError: the card has no memory for it. The CPU would answer, at a hundredth of the rate, on a node that everybody
+            believes to have a card.
     """
     precision = PRECISIONS.get(properties_of(path).get("embedserve.precision", "")) if len(providers) > 1 else None
     fp16 = precision is not None and precision.half
-    for start in range(len(providers)):
+    troubles: list[Trouble] = []
+    for start, name in enumerate(providers):
         chain = with_options(providers[start:], device, fp16=fp16)
         try:
             session = ort.InferenceSession(str(path), settings, providers=chain, enable_fallback=0)
-        except Exception:
-            if providers[start] == CPU:
+        except Exception as error:
+            if name == CPU:
                 raise
+            trouble = read(str(error).replace(str(path), path.name), f"{name} does not load {path.name}")
+            if trouble.cause == "out_of_memory":
+                raise ArtifactError(str(trouble)) from error
+            troubles.append(trouble)
             continue
-        if providers[start] == CPU or not mostly_off_card(placement(session)):
+        obtained = session.get_providers()[0]
+        if obtained != name:
+            troubles.append(card_libraries.missing(name, ort.get_available_providers()))
+        off = None if CPU in (name, obtained) else trouble_of(placement(session))
+        troubles += [off] if off else []
+        if name == CPU or (obtained != CPU and off is None):
+            _TROUBLES[session] = tuple(dict.fromkeys(troubles))
             return session
     raise AssertionError("the CPU ends every chain")

@@ -123,6 +123,7 @@ class Model(BaseModel):
     reason_code: str | None = Field(
         None, description="the same for programs", json_schema_extra={"enum": [*ReasonCode, None]}
     )
+    warnings: list[str] = Field([], description="why it computes elsewhere, or less well, than it should, for people")
     share: float
     replicas: int
 

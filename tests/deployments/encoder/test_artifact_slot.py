@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import yaml
 
 from deployments.config.base import Profile
 from deployments.config.encoder import EncoderConfig
@@ -22,14 +21,12 @@ from deployments.encoder.numerics_agreement import Agreement
 from models.align.adapted_entry import adapted_entry
 from models.catalog.artifact import tokenizer_path
 from models.catalog.catalog import Catalog
-from models.catalog.custom import describe_folder
 from models.catalog.entries import add_entry
 from models.catalog.store import pull
 from models.errors import ArtifactError, ConfigError
 from models.graph.space_map import SpaceMap
-from tests.data.tiny import write
-
-FIRST, NEXT, WIDE = "tiny@1.0.0", "tiny@1.1.0", "tiny@2.0.0"
+from tests.deployments.encoder import tiny_catalog
+from tests.deployments.encoder.tiny_catalog import FIRST, NEXT, WIDE
 
 
 class Replica:
@@ -65,16 +62,8 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(autouse=True)
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A catalogue of the test's own: a tiny model in two precisions, and a version that is said to be wider."""
-    monkeypatch.setenv("EMBEDSERVE_MODELS", str(tmp_path / "store"))
-    monkeypatch.setenv("EMBEDSERVE_CATALOG", str(tmp_path / "catalog.yaml"))
-    folder = write(tmp_path / "tiny").folder
-    specs = [describe_folder(FIRST, folder), describe_folder(NEXT, folder, "fp16")]
-    specs.append(specs[0].model_copy(update={"version": "2.0.0", "dimensions": 16}))
-    entries = {
-        spec.version: spec.model_dump(mode="json", exclude={"model", "version"}, exclude_none=True) for spec in specs
-    }
-    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({"models": {"tiny": entries}}))
+    """A catalogue of the test's own."""
+    tiny_catalog.use(tmp_path, monkeypatch)
 
 
 def hash_of(reference: str) -> str:

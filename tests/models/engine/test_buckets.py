@@ -8,10 +8,20 @@ from hypothesis import strategies as st
 from models.engine.buckets import LENGTHS, cut, image_buckets, pad, text_buckets
 
 
-@given(count=st.integers(1, 512))
-def test_a_batch_of_pictures_is_less_than_doubled(count: int) -> None:
-    rows = image_buckets().rows_for(count)
-    assert count <= rows < 2 * count or rows == count == 1
+@pytest.mark.parametrize("count", [*range(17, 515, 3), 97, 129, 193, 257, 385])
+def test_of_a_run_of_more_than_sixteen_less_than_a_quarter_is_padding(count: int) -> None:
+    assert 1 - count / text_buckets().rows_for(count) < 1 / 4
+    assert 1 - min(count, 512) / image_buckets().rows_for(min(count, 512)) < 1 / 4
+
+
+@pytest.mark.parametrize("length", range(1, 513))
+def test_of_a_text_less_than_a_quarter_or_seven_tokens_are_padding(length: int) -> None:
+    padded = text_buckets(512).length_for(length)
+    assert padded - length < max(8, padded / 4)
+
+
+def test_the_buckets_that_larger_batches_miss_most_are_there() -> None:
+    assert {96, 192, 384} <= set(image_buckets().rows) & set(LENGTHS)
 
 
 @given(count=st.integers(1, 512), largest=st.integers(1, 512))

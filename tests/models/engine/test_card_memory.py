@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from models.engine.buckets import Buckets
 from models.engine.card_memory import CONTEXT_BYTES, RESIDENT, arena_limit, require_room
 from models.engine.cards import GpuDevice, parse
+from models.engine.shapes import buffer_bytes
 from models.errors import ArtifactError
 
 GIB = 1 << 30
@@ -30,9 +32,25 @@ def test_a_share_that_holds_nothing_is_refused_with_the_numbers(card: int, gpus:
 
 def test_a_model_must_leave_room_for_the_next() -> None:
     limit = arena_limit(16 * GIB, 0.1)
-    require_room(limit, limit)
     with pytest.raises(ArtifactError, match=r"needs 2,000 MiB .* may take 481 MiB"):
         require_room(limit, 1500 * MIB, 500 * MIB)
+
+
+def test_buffers_are_taken_from_what_the_arena_may_have() -> None:
+    assert require_room(1000 * MIB, 400 * MIB, 100 * MIB) == 900 * MIB
+
+
+@pytest.mark.parametrize("weights", [1000 * MIB, 1001 * MIB], ids=["all of it", "more"])
+def test_weights_that_leave_nothing_are_refused_because_onnx_runtimes_count_would_wrap_round(weights: int) -> None:
+    with pytest.raises(ArtifactError, match="the card's memory"):
+        require_room(1000 * MIB, weights)
+
+
+def test_each_shape_has_a_buffer_of_its_own() -> None:
+    pictures = buffer_bytes({"pixels": ([None, 224, 224, 3], 1)}, Buckets((1, 2, 4)))
+    assert pictures == 7 * 224 * 224 * 3
+    texts = buffer_bytes({"ids": ([None, None], 8), "mask": ([None, None], 8)}, Buckets((1, 2), (8, 16), 16))
+    assert texts == 2 * 8 * (8 + 2 * 8 + 16)
 
 
 SMI = "81559, 9.0, NVIDIA H100 80GB HBM3\n"

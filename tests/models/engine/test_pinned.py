@@ -5,6 +5,7 @@ import mmap
 import numpy as np
 import pytest
 
+from models.engine.card_trouble import Trouble
 from models.engine.pinned import pinned, register
 
 
@@ -24,4 +25,11 @@ def test_pinned_memory_is_zeros_in_pages_of_its_own(shape: tuple[int, ...], kind
 
 
 def test_without_a_cuda_runtime_in_the_process_memory_stays_plain() -> None:
-    assert register(np.zeros(4096, np.uint8)) is False
+    noticed: list[Trouble] = []
+    pinned((4096,), np.dtype(np.uint8), noticed)
+    assert [trouble.cause for trouble in noticed] == ["not_pinned"]
+    assert "no CUDA runtime is in this process" in str(noticed[0])
+
+
+def test_nothing_needs_no_pinning() -> None:
+    assert register(np.zeros(0, np.uint8)) is None

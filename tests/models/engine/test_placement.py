@@ -7,7 +7,7 @@ from collections import Counter
 import onnxruntime as ort
 import pytest
 
-from models.engine.placement import RECORD, mostly_off_card, off_card, placement
+from models.engine.placement import RECORD, off_card, placement, trouble_of
 from models.engine.providers import CPU, CUDA
 from tests.models.loading import artifact_of
 
@@ -21,14 +21,25 @@ INT8 = {(CPU, "MatMulIntegerToFloat"): 49, (CUDA, "Attention"): 12, (CUDA, "MatM
     [
         (FP16, False),
         (INT8, True),
-        (FP16 | {(CPU, "FusedMatMul"): 1}, False),
+        (FP16 | {(CPU, "FusedMatMul"): 1}, True),
+        (FP16 | {(CPU, "Attention"): 6}, True),
         ({(CPU, "Reshape"): 9, (CPU, "Shape"): 4}, False),
         ({}, False),
     ],
-    ids=["a fp16 graph", "an int8 graph", "one product of many on the CPU", "no product at all", "nothing known"],
+    ids=[
+        "a fp16 graph",
+        "an int8 graph",
+        "one product of many on the CPU",
+        "half of the attention on the CPU",
+        "no product at all",
+        "nothing known",
+    ],
 )
 def test_a_card_is_in_the_way_of(placed: dict[tuple[str, str], int], expected: bool) -> None:
-    assert mostly_off_card(placed) is expected
+    trouble = trouble_of(placed)
+    assert (trouble is not None) is expected
+    if trouble is not None:
+        assert all(f"{count} {operator}" in trouble.what for operator, count in off_card(placed).items())
 
 
 def test_products_off_the_card_are_named_and_shape_arithmetic_is_not() -> None:
@@ -43,4 +54,4 @@ def test_every_node_of_a_session_is_accounted_for() -> None:
     placed = placement(ort.InferenceSession(path, options, providers=[CPU]))
     assert {provider for provider, _ in placed} == {CPU}
     assert Counter(placed)[(CPU, "Attention")] == 6
-    assert mostly_off_card(placed)
+    assert trouble_of(placed) is not None

@@ -42,6 +42,7 @@ def test_a_shortfall_is_anything_but_what_was_named(wish: Wish, obtained: str) -
     named = PROVIDERS.get(wish)
     problem = shortfall(wish, obtained)
     assert (problem is None) == (named in (None, obtained))
+    assert (shortfall(wish, obtained, gpus=1) is None) == (named == obtained or (named is None and obtained != CPU))
     if problem:
         assert named is not None
         assert named in problem

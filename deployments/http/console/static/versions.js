@@ -60,6 +60,7 @@ function drawVersion(version, versions, shadow) {
     el("h4", {}, version.id, version.weights === "synthetic" ? el("span", { class: "badge" }, "random weights") : null),
     version.reason ? el("p", { class: "warning" }, version.reason) : null,
     version.swap_error ? el("p", { class: "warning" }, `The last swap was refused: ${version.swap_error}`) : null,
+    ...(version.warnings ?? []).map((warning) => el("p", { class: "warning" }, warning)),
     el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     commandList(version, versions),
   );
