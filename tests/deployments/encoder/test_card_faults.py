@@ -96,7 +96,7 @@ ELSEWHERE: dict[str, tuple[str, Fault, Wish, str]] = {
         "placement",
         Fault(on_cpu=["Attention"]),
         "cuda",
-        "the CPU would compute products of this graph: ",
+        "the CPU would compute products of this graph",
     ),
     "something new": (
         "unknown",
