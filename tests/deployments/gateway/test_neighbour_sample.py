@@ -61,7 +61,7 @@ def test_the_sample_is_no_matter_of_who_came_first() -> None:
     add(sample, texts)
     first = {tuple(one) for one in sample.pairs(0.0)["m", "2", "1"][0]}
     early = {tuple(vector_of(text, "2")) for text in texts[: 2 * INPUTS]}
-    assert 0.4 * INPUTS < len(first & early) < 0.6 * INPUTS
+    assert 0.3 * INPUTS < len(first & early) < 0.7 * INPUTS  # half, give or take seven standard deviations
 
 
 def test_two_versions_that_get_copies_can_be_compared_with_each_other() -> None:
