@@ -24,7 +24,7 @@ from deployments.auth.key_file import FILE_VARIABLE, changing
 from models.catalog.catalog import Catalog
 from models.catalog.record import is_synthetic
 from models.catalog.store import pull
-from scripts.k8s_config import FILE, SETTINGS
+from scripts.k8s_config import FILE, SETTINGS, artifacts
 from tests.integration.nodes import Nodes
 from tests.integration.waiting import wait
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, kustomize, only, service
@@ -40,7 +40,8 @@ KEY, ENTRY = new_key("shop", ("embed",))
 def fitted(document: Document) -> Document:
     """A configuration for this machine."""
     changed = copy.deepcopy(document)
-    synthetic = is_synthetic(pull(Catalog.load().find(f"{IMAGE}@1.0.0"), allow_synthetic=True))
+    pulled = [pull(Catalog.load().find(name), allow_synthetic=True) for name in artifacts(document)]  # nodes cannot
+    synthetic = any(map(is_synthetic, pulled))
     for app in changed["applications"]:
         if synthetic:  # production refuses random weights, whose hash is another one
             app["args"]["profile"] = "development"
