@@ -51,6 +51,12 @@ class ModelNotFoundError(EmbedserveError):
     """No such model, version or alias."""
 
 
+class NotOfferedError(EmbedserveError):
+    """A protocol has this, and this service does not; the message says what does its work here."""
+
+    code = "not_offered"
+
+
 class UnavailableError(EmbedserveError):
     """No capacity, or no replica of the version is ready; the caller may try again after ``retry_after_s`` seconds."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Prefixes, those that traffic takes first. Nothing else begins with any of them.
-VECTOR_PATHS = ("/v1/embeddings", "/v2/models/", "/v2/embed", "/embed", "/api/embed", "/openai/deployments/")
+VECTOR_PATHS = ("/v1/embeddings", "/v2/models/", "/v2/embed", "/embed", "/api/embed", "/openai/deployments/", "/vector")
 ROOT = "/"  # where text-embeddings-inference takes requests too
 
 

@@ -11,7 +11,7 @@ from deployments.auth.authenticator import Authenticator
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http import health, metrics, models
 from deployments.http.console import routes as console
-from deployments.http.dialects import cohere, ollama, tei
+from deployments.http.dialects import cohere, ollama, tei, weaviate
 from deployments.http.kserve_v2 import routes as kserve_v2
 from deployments.http.middleware.admission import Admission
 from deployments.http.middleware.auth import Authentication
@@ -60,6 +60,7 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
             *tei.routes(embeddings),
             *ollama.routes(embeddings),
             *cohere.routes(embeddings),
+            *weaviate.routes(embeddings),
             *models.routes(embeddings.registry),
             *health.routes(embeddings.registry, auth),
             *metrics.routes(),

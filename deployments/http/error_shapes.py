@@ -40,6 +40,8 @@ SHAPES: Final[tuple[tuple[str, Shape], ...]] = (
     ("/embed", _tei),
     ("/info", _tei),
     ("/api/", _sentence),
+    ("/vector", _sentence),
+    ("/meta", _sentence),
 )
 
 

@@ -34,11 +34,20 @@ def routes(registry: ModelRegistry, auth: Authenticator) -> list[Route]:
         answer = await ready(request)
         return json_response({"ready": answer.status_code == 200}, answer.status_code, retry_of(answer))
 
+    async def well_known_live(_: Request) -> Response:
+        return Response(status_code=204)
+
+    async def well_known_ready(request: Request) -> Response:
+        answer = await ready(request)
+        return Response(status_code=204) if answer.status_code == 200 else answer
+
     return [
         Route("/health/live", live),
         Route("/health/ready", ready),
         Route("/v2/health/live", server_live),
         Route("/v2/health/ready", server_ready),
+        Route("/.well-known/live", well_known_live, include_in_schema=False),  # as Weaviate asks its modules
+        Route("/.well-known/ready", well_known_ready, include_in_schema=False),
     ]
 
 

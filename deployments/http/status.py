@@ -11,6 +11,7 @@ from models.errors import (
     LimitError,
     MediaTypeError,
     ModelNotFoundError,
+    NotOfferedError,
     RateLimitError,
     SlowInputError,
     UnavailableError,
@@ -26,6 +27,7 @@ STATUS: list[tuple[type[EmbedserveError], int]] = [
     (ForbiddenError, 403),
     (ModelNotFoundError, 404),
     (RateLimitError, 429),
+    (NotOfferedError, 501),
     (UnavailableError, 503),
     (DeadlineError, 504),
 ]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cohere
+import litellm
 import numpy as np
 import ollama
 import openai
@@ -43,7 +44,12 @@ def asks() -> dict[str, Ask]:
 
         return ask
 
+    def by_litellm(model: str, texts: list[str]) -> Any:
+        url = f"{URL}/v2/models/{model}/infer"
+        return [one["embedding"] for one in litellm.embedding(model=f"triton/{model}", input=texts, api_base=url).data]
+
     return {
+        "litellm": by_litellm,
         "openai at Azure's path": lambda model, texts: [
             one.embedding for one in azure.embeddings.create(model=model, input=texts).data
         ],

@@ -39,6 +39,7 @@ CONNECTING = {
 }
 OWN_FILE = {"Cohere": {"embedding_types", "max_tokens"}}  # honoured or refused where its protocol is read
 EXPECTED = [
+    "litellm",
     "openai at Azure's path",
     "openai without /v1",
     "mistralai",

@@ -7,11 +7,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
+from deployments.gateway.model_names import towers_of
 from deployments.gateway.model_version import ModelVersion
 from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
 from deployments.http.kserve_v2.answer import OUTPUT, infer_response
-from deployments.http.kserve_v2.tensors import items_of, parameters_of, split
+from deployments.http.kserve_v2.refusals import refusals
+from deployments.http.kserve_v2.repository import index_routes
+from deployments.http.kserve_v2.tensors import items_of, parameters_of, split, tower_of
 from deployments.http.request import embed_request, read_body
 from deployments.http.response import json_response
 
@@ -28,13 +31,25 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
 
     async def metadata(request: Request) -> Response:
         version = version_of(request)
-        info, name = version.info, version.modality
+        name = version.modality
         document = {
             "name": version.model,
             "versions": [v.version for v in registry.of_model(version.model)],
             "platform": "onnxruntime",
             "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, info.dimensions if info else -1]}],
+            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, dimensions_of(version)]}],
+        }
+        return json_response(document)
+
+    async def config(request: Request) -> Response:
+        version = version_of(request)
+        document = {
+            "name": version.model,
+            "platform": "onnxruntime",
+            "backend": "onnxruntime",
+            "max_batch_size": 0,  # so that shapes hold the number of items, as those of requests do
+            "input": [{"name": version.modality, "data_type": "TYPE_STRING", "dims": [-1]}],
+            "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [-1, dimensions_of(version)]}],
         }
         return json_response(document)
 
@@ -47,19 +62,33 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         reference = _reference(request)
         limits = registry.config.limits
         document, binary = split(request, await read_body(request, limits), limits)
-        modality = registry.resolve(reference).modality
-        items = items_of(document, binary, modality)
         wanted = wanted_of(parameters_of(document))
+        towers = towers_of(registry.config, reference)
+        if towers is None:
+            modality = registry.resolve(reference).modality
+        else:
+            modality = tower_of(document, towers)
+            wanted = wanted.of_inputs([modality])
+        items = items_of(document, binary, modality)
         asked = embed_request(request, reference, items, wanted, key=routing_key_of(request), param=modality)
         return await infer_response(document, await embeddings.embed(asked), embeddings.turns)
 
-    paths = ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"]
+    # Names may hold slashes, as aliases do: what ends in more stands before what does not.
+    paths = ["/v2/models/{model:path}/versions/{version}", "/v2/models/{model:path}"]
     return [
-        Route("/v2", server),
-        *(Route(path, metadata) for path in paths),
-        *(Route(f"{path}/ready", ready) for path in paths),
         *(Route(f"{path}/infer", infer, methods=["POST"]) for path in paths),
+        Route("/v2", server),
+        *index_routes(registry),
+        *refusals(),
+        *(Route(f"{path}/ready", ready) for path in paths),
+        *(Route(f"{path}/config", config) for path in paths),
+        *(Route(path, metadata) for path in paths),
     ]
+
+
+def dimensions_of(version: ModelVersion) -> int:
+    """Of a version's vectors; -1 while no replica has said it."""
+    return version.info.dimensions if version.info else -1
 
 
 def _reference(request: Request) -> str:

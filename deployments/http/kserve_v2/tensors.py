@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Collection
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from models.errors import InputError
 from models.modalities import MODALITIES
 
 HEADER_LENGTH = "inference-header-content-length"
+OTHER_NAMES = {"text": "input_text"}  # by modality: LiteLLM calls the tensor so, whatever the model's metadata say
 
 
 def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
@@ -58,6 +60,14 @@ def parameters_of(document: dict[str, Any]) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
+def tower_of(document: dict[str, Any], towers: Collection[str]) -> str:
+    """Of the modalities that a name takes, the one that a request's tensor is named after; the first where it is none."""
+    tensors = document.get("inputs")
+    first = tensors[0] if isinstance(tensors, list) and tensors else None
+    name = first.get("name") if isinstance(first, dict) else None
+    return next((modality for modality in towers if name in (modality, OTHER_NAMES.get(modality))), next(iter(towers)))
+
+
 def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
     """The items of a request's one tensor.
 
@@ -75,7 +85,7 @@ def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
             f"inputs must hold one tensor, named {name!r}, of datatype BYTES and shape [n]", param="inputs"
         )
     tensor = tensors[0]
-    if tensor.get("name") != name or tensor.get("datatype") != "BYTES":
+    if tensor.get("name") not in (name, OTHER_NAMES.get(name)) or tensor.get("datatype") != "BYTES":
         raise InputError(f"this model takes one BYTES tensor named {name!r}", param="inputs[0]")
     parameters = tensor.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None

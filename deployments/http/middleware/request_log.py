@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.http.middleware.auth import CLIENT
+from deployments.http.middleware.auth import CLIENT, PROBED
 from deployments.http.middleware.request_id import REQUEST_ID
 from deployments.http.status import SHED
 from deployments.observability import tracing
@@ -16,7 +16,7 @@ from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.labels import ANY
 from deployments.observability.request_record import RECORD, Record
 
-PROBES = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
+PROBES = PROBED | {"/metrics"}
 PATH_CHARACTERS = 200  # of a path; ours are shorter
 GONE = 499  # the client left before its answer was made
 FAILED = 500  # what the server answers when an exception passes every layer

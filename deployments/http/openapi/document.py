@@ -65,6 +65,7 @@ def _service() -> dict[str, Any]:
     ready = "Readiness: every routed version just embedded something"
     return {
         "/v2": {"get": reading("Server metadata")},
+        "/v2/repository/index": {"post": reading("The versions served, as Triton's index has them", errors=[400, 413])},
         "/v2/health/live": {"get": reading("Liveness")},
         "/v2/health/ready": {"get": reading("Readiness", errors=[503])},
         "/health/live": {"get": reading("Liveness: the process can answer")},
@@ -84,6 +85,9 @@ def _kserve() -> dict[str, Any]:
         ("/v2/models/{model}/versions/{version}", [MODEL, VERSION]),
     ):
         paths[path] = {"get": reading("Model metadata", errors=[404], parameters=named)}
+        paths[f"{path}/config"] = {
+            "get": reading("Model configuration, as Triton has it", errors=[404], parameters=named)
+        }
         paths[f"{path}/ready"] = {"get": reading("Model readiness", errors=[404, 503], parameters=named)}
         paths[f"{path}/infer"] = {"post": embedding("Infer (KServe v2)", "Any", json_body("InferRequest"), named)}
     return paths

@@ -21,6 +21,7 @@ from deployments.auth.api_keys import new_key
 from deployments.auth.authenticator import Authenticator
 from deployments.auth.key_file import changing
 from deployments.http.app import routing
+from deployments.http.kserve_v2.refusals import REFUSED
 from deployments.http.middleware.request_log import PROBES
 from tests.deployments.http.service import NUMERICS, TEXT, Application, application, serving
 
@@ -65,14 +66,29 @@ ROUTES = [
     Case("HEAD", "/v1/models", 200),
     Case("GET", "/v1/models/m", 200, route="/v1/models/{model:path}"),
     Case("GET", "/v2", 200),
-    Case("GET", "/v2/models/m", 200, route="/v2/models/{model}"),
-    Case("GET", "/v2/models/m/versions/1", 200, route="/v2/models/{model}/versions/{version}"),
-    Case("GET", "/v2/models/m/ready", 503, route="/v2/models/{model}/ready"),
-    Case("GET", "/v2/models/m/versions/1/ready", 503, route="/v2/models/{model}/versions/{version}/ready"),
-    Case("POST", "/v2/models/m/infer", 200, M, {"json": INFER}, "/v2/models/{model}/infer"),
+    Case("GET", "/v2/models/m", 200, route="/v2/models/{model:path}"),
+    Case("GET", "/v2/models/m/versions/1", 200, route="/v2/models/{model:path}/versions/{version}"),
+    Case("GET", "/v2/models/m/ready", 503, route="/v2/models/{model:path}/ready"),
+    Case("GET", "/v2/models/m/versions/1/ready", 503, route="/v2/models/{model:path}/versions/{version}/ready"),
+    Case("POST", "/v2/models/m/infer", 200, M, {"json": INFER}, "/v2/models/{model:path}/infer"),
     Case(
-        "POST", "/v2/models/m/versions/1/infer", 200, M, {"json": INFER}, "/v2/models/{model}/versions/{version}/infer"
+        "POST",
+        "/v2/models/m/versions/1/infer",
+        200,
+        M,
+        {"json": INFER},
+        "/v2/models/{model:path}/versions/{version}/infer",
     ),
+    Case("GET", "/v2/models/m/config", 200, route="/v2/models/{model:path}/config"),
+    Case("GET", "/v2/models/m/versions/1/config", 200, route="/v2/models/{model:path}/versions/{version}/config"),
+    Case("POST", "/v2/repository/index", 200, sent={"json": {}}),
+    *(
+        Case("GET", path.replace("{rest:path}", "status").replace("{model:path}", "m"), 501, route=path)
+        for path in REFUSED
+    ),
+    Case("POST", "/vectors", 200, M, {"json": {"text": TEXT}}),
+    Case("POST", "/vectorize", 400, ("image-embedding", "1"), {"json": {"images": ["no picture"]}}),
+    Case("GET", "/meta", 200),
     Case("GET", "/console", 200),
     Case("GET", "/console/main.js", 200, route="/console/{file}"),
     Case("GET", "/docs", 200),

@@ -92,6 +92,77 @@ def test_ollama_takes_what_curl_sends_without_a_content_type(client: httpx2.Clie
     assert answer.json()["embeddings"] == [RIGHT]
 
 
+def test_weaviates_text_module(client: httpx2.Client) -> None:
+    config = {"pooling_strategy": "masked_mean", "task_type": "query"}
+    one = post(client, "/vectors", text=TEXT, dims=0, vector=None, error="", config=config)
+    assert (one["text"], one["vector"], one["dims"]) == (TEXT, RIGHT, 4)
+    many = post(client, "/vectors", texts=[TEXT, TEXT], config={**config, "dimensions": 2})
+    assert (many["vectors"], many["dims"]) == ([RIGHT[:2], RIGHT[:2]], 2)
+    assert client.get("/.well-known/live").status_code == 204
+    assert client.get("/meta").json()["text"]["model"] == "m@1"
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/vectors", {"text": ""}),
+        ("/vectors", {"text": 1}),
+        ("/vectors", {"texts": []}),
+        ("/vectors", {"text": TEXT, "config": {"pooling_strategy": "cls"}}),
+        ("/vectors", {"text": TEXT, "config": {"dimensions": 9}}),
+        ("/vectorize", {"texts": [], "images": []}),
+        ("/vectorize", {"images": ["no picture"]}),
+    ],
+)
+def test_weaviate_is_told_what_is_wrong_in_its_own_shape(client: httpx2.Client, path: str, wrong: Any) -> None:
+    answer = client.post(path, json=wrong)
+    assert answer.status_code == 400
+    assert isinstance(answer.json()["error"], str)
+
+
+def test_litellm_has_a_name_of_its_own_for_the_tensor(client: httpx2.Client) -> None:
+    tensor = {"name": "input_text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}
+    assert post(client, "/v2/models/m/infer", inputs=[tensor])["outputs"][0]["data"] == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v2/systemsharedmemory/status", "system shared memory"),
+        ("POST", "/v2/cudasharedmemory/region/r/register", "CUDA shared memory"),
+        ("GET", "/v2/models/m/stats", "/metrics"),
+        ("GET", "/v2/models/m/versions/1/stats", "/metrics"),
+        ("GET", "/v2/models/stats", "/metrics"),
+        ("POST", "/v2/repository/models/m/load", "embedserve add"),
+        ("GET", "/v2/logging", "not offered"),
+    ],
+)
+def test_what_triton_has_and_this_service_has_not_is_refused_by_name(
+    client: httpx2.Client, method: str, path: str, words: str
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 501
+    assert words in answer.json()["error"]
+
+
+def test_triton_index_and_configuration(client: httpx2.Client) -> None:
+    index = client.post("/v2/repository/index", json={}).json()
+    assert [(one["name"], one["version"]) for one in index] == [("m", "1"), ("image-embedding", "1")]
+    assert all(one["state"] == "READY" for one in client.post("/v2/repository/index", json={"ready": True}).json())
+    for path in ("/v2/models/m/config", "/v2/models/m/versions/1/config"):
+        config = client.get(path).json()
+        assert (config["name"], config["output"][0]["dims"]) == ("m", [-1, 4])
+
+
+def test_open_inference_takes_names_with_slashes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("aliases")
+    with serving(application(folder, aliases={"sentence-transformers/m": "m"}).app) as client:
+        path = "/v2/models/sentence-transformers/m"
+        tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}
+        assert post(client, f"{path}/infer", inputs=[tensor])["outputs"][0]["data"] == RIGHT
+        assert client.get(path).json()["name"] == client.get(f"{path}/config").json()["name"] == "m"
+
+
 def test_cohere(client: httpx2.Client) -> None:
     types = ["float", "int8", "uint8", "base64"]
     common = {"model": "m", "input_type": "search_query"}

@@ -103,6 +103,25 @@ def test_a_mixed_list_comes_back_in_its_order_and_says_who_made_each_vector(
     assert answer.json()["usage"]["prompt_tokens"] == 100
 
 
+def test_weaviates_module_gets_texts_and_pictures_of_one_space(client: httpx2.Client, png64: str) -> None:
+    answer = client.post("/vectorize", json={"texts": [TEXT, TEXT], "images": [png64]})
+    assert answer.json() == {"textVectors": [OF_TEXT, OF_TEXT], "imageVectors": [OF_PICTURE]}
+    assert client.post("/vectorize", json={"texts": [TEXT]}).json() == {"textVectors": [OF_TEXT], "imageVectors": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "expected"), [("text", TEXTS, OF_TEXT), ("image", IMAGE, OF_PICTURE)], ids=["a text", "a picture"]
+)
+def test_a_tensor_says_by_its_name_which_tower_it_is_for(
+    client: httpx2.Client, png64: str, name: str, model: str, expected: list[float]
+) -> None:
+    data = {"text": TEXT, "image": png64}[name]
+    tensor = {"name": name, "datatype": "BYTES", "shape": [1], "data": [data]}
+    answer = client.post("/v2/models/both/infer", json={"inputs": [tensor]})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["outputs"][0]["data"], answer.headers["x-model"]) == (expected, model)
+
+
 def test_a_mixed_list_is_one_line_of_the_access_log(made: Application, client: httpx2.Client, png64: str) -> None:
     answer = embed(client, [TEXT, png64, TEXT])
     line = made.line(answer.headers["x-request-id"])
