@@ -21,11 +21,17 @@ MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("wrong",
 def doctor(
     config: Annotated[Path | None, typer.Option(help="the configuration; ./serve_config.yaml by default")] = None,
     url: Annotated[str | None, typer.Option(help="look at the service that runs there, not at this machine")] = None,
+    dashboard: Annotated[str | None, typer.Option(help="of Ray: look at the service that runs there")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="the findings as one JSON document")] = False,
 ) -> None:
     """Look at this machine and a configuration, or at a running service, and say what is wrong and what to do."""
     from deployments.doctor.finding import looked
 
+    if dashboard and not url:
+        from deployments.operator.service import RunningService
+
+        service = RunningService(dashboard)
+        url = service.url(service.read())
     checks = _of_service(url) if url else _of_this_machine(config)
     console, found = Console(), []
     for about, check in checks.items():

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import Namespace, RayService
 
 
@@ -16,6 +17,7 @@ def history(
     show: Annotated[int | None, typer.Option("--show", help="print the configuration of this revision")] = None,
     namespace: Namespace = None,
     rayservice: RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the changes that commands with --kube made to a RayService, and those that they found."""
     from deployments.cli.connect import connect_kube
@@ -25,12 +27,16 @@ def history(
     if show is not None:
         typer.echo(find(revisions, show).config, nl=False)
         return
+    columns = ("revision", "at", "by", "command", "result")
+    rows = [(one.number, one.at, one.by, one.command, one.result) for one in revisions]
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        return
     table = Table(box=None, pad_edge=False)
-    for column in ("revision", "at", "by", "command", "result"):
+    for column in columns:
         table.add_column(column)
-    for revision in revisions:
-        words = (str(revision.number), revision.at, revision.by, revision.command, revision.result)
-        table.add_row(*map(escape, words))
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = 200

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 DASHBOARD = "http://127.0.0.1:8265"  # where a Ray that was started with its defaults has its dashboard
+DASHBOARD_VARIABLE = "RAY_DASHBOARD_ADDRESS"  # as Ray's own commands read it
 TIMEOUT_S = 120.0
 
-Dashboard = Annotated[
-    str, typer.Option(envvar="RAY_DASHBOARD_ADDRESS", help="Ray's dashboard, which has Serve's REST API")
+Dashboard = Annotated[str, typer.Option(envvar=DASHBOARD_VARIABLE, help="Ray's dashboard, which has Serve's REST API")]
+URL_VARIABLE = "EMBEDSERVE_URL"
+Url = Annotated[
+    str | None, typer.Option(envvar=URL_VARIABLE, help="the service; found on the dashboard's host when left out")
 ]
-Url = Annotated[str | None, typer.Option(help="the service; found on the dashboard's host when left out")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check, show the plan, and change nothing")]
 Write = Annotated[
     Path | None,

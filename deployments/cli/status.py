@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from deployments.cli.operator_options import Namespace, RayService
+from deployments.cli.json_output import AsJson, print_json
+from deployments.cli.operator_options import DASHBOARD_VARIABLE, URL_VARIABLE, Namespace, RayService
 from models.errors import ConfigError, UnavailableError
 from models.redaction import redacted
 
@@ -25,34 +27,51 @@ WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there i
 
 
 def status(
-    url: Annotated[str | None, typer.Option(help=f"the service; {LOCAL} if left out, except with --kube")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help=f"the service; if left out the dashboard's, {URL_VARIABLE}, what {DASHBOARD_VARIABLE} leads to, or {LOCAL}"
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="keep the table up to date until Ctrl-C")] = False,
     interval: Annotated[float, typer.Option(min=0.2, help="seconds between two looks of --watch")] = 2,
     kube: Annotated[bool, typer.Option("--kube", help="the RayService: who changed it, does Serve run it?")] = False,
-    dashboard: Annotated[str | None, typer.Option(help="of Ray; with --kube, to compare all of it")] = None,
+    dashboard: Annotated[
+        str | None, typer.Option(help="of Ray: its service; with --kube, to compare all of the configuration")
+    ] = None,
     namespace: Namespace = None,
     rayservice: RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a running service serves: versions, states, hashes, shares, replicas, rates, latencies, errors."""
     from deployments.cli.status_table import table
     from deployments.operator.served import served_versions, traffic_stats
 
+    if as_json and watch:
+        raise ConfigError("--json is one document, and --watch goes on: say one of them")
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
+    lines: list[str] | None = None
     if kube:
         from deployments.cli.connect import connect_kube
         from deployments.operator.kube.report import report
 
-        for line in report(connect_kube(url, namespace, rayservice), dashboard):
-            console.print(redacted(line), highlight=False, markup=False, soft_wrap=True)
+        lines = [redacted(line) for line in report(connect_kube(url, namespace, rayservice), dashboard)]
+        if not as_json:
+            for line in lines:
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
         if url is None:
+            if as_json:
+                print_json({"rayservice": lines})
             return
-    elif dashboard or namespace or rayservice:
-        given = dashboard or namespace or rayservice
-        raise ConfigError(f"{given} is for what is compared with a RayService: say --kube too")
-    url = url or LOCAL
+    elif namespace or rayservice:
+        raise ConfigError(f"{namespace or rayservice} is for what is compared with a RayService: say --kube too")
+    url = url or _url_of(dashboard, os.environ)
     versions, stats = served_versions(url), traffic_stats(url)
+    if as_json:
+        print_json(_document(url, lines, versions, stats))
+        return
     first = table(versions, stats, None)
     if not watch:
         console.print(first)
@@ -65,6 +84,37 @@ def status(
                 live.update(_look(url, looks), refresh=True)
     except KeyboardInterrupt:
         return
+
+
+def _url_of(dashboard: str | None, environment: Mapping[str, str]) -> str:
+    """Where the service is that a dashboard or the environment names."""
+    if dashboard is None and (url := environment.get(URL_VARIABLE)):
+        return url
+    dashboard = dashboard or environment.get(DASHBOARD_VARIABLE)
+    if not dashboard:
+        return LOCAL
+    from deployments.operator.service import RunningService
+
+    service = RunningService(dashboard)
+    return service.url(service.read())
+
+
+def _document(
+    url: str, rayservice: list[str] | None, versions: list[dict[str, Any]], stats: Mapping[str, TrafficStats]
+) -> dict[str, Any]:
+    """What ``--json`` prints: each version as ``/v1/models`` has it, with what it counted since its replicas started."""
+    rows = []
+    for version in versions:
+        counted = stats.get(version["id"])
+        traffic = counted and {
+            "answered": counted.answered,
+            "failed": counted.failed,
+            "p50_ms": counted.quantile_ms(0.5),
+            "p99_ms": counted.quantile_ms(0.99),
+        }
+        rows.append({**version, "traffic": traffic})
+    document: dict[str, Any] = {"url": url, "versions": rows}
+    return document if rayservice is None else {"rayservice": rayservice, **document}
 
 
 def _look(url: str, looks: deque[tuple[float, Mapping[str, TrafficStats]]]) -> RenderableType:

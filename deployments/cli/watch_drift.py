@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli.operator_options import Namespace, RayService
+from deployments.cli.operator_options import URL_VARIABLE, Namespace, RayService
 
 
 def watch_drift(
     rayservice: RayService = None,
     namespace: Namespace = None,
-    url: Annotated[str | None, typer.Option(help="the service; found inside the cluster when left out")] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar=URL_VARIABLE, help="the service; found inside the cluster when left out")
+    ] = None,
     dashboard: Annotated[str | None, typer.Option(help="of Ray, to compare all of the configuration")] = None,
     host: Annotated[str, typer.Option(help="address of this machine that Prometheus asks")] = "0.0.0.0",
     port: Annotated[int, typer.Option(help="where Prometheus asks for /metrics")] = 9102,

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deployments.cli.json_output import AsJson, print_json
+from deployments.cli.operator_options import URL_VARIABLE
 from models.errors import ConfigError, UnavailableError
 
 LOCAL = "http://127.0.0.1:8000"
@@ -17,7 +19,7 @@ PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut o
 
 def report(
     model: Annotated[str, typer.Argument(help="whose versions are compared")],
-    url: Annotated[str, typer.Option(help="the service")] = LOCAL,
+    url: Annotated[str, typer.Option(envvar=URL_VARIABLE, help="the service")] = LOCAL,
     over: Annotated[
         str | None, typer.Option(help="look twice and compare what came in between: 90s, 10m; else since the start")
     ] = None,
@@ -25,6 +27,7 @@ def report(
         list[Path] | None, typer.Option(exists=True, help="access logs with exposures, to check the split by keys too")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="write the picture here, PNG; needs the extra plots")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the traffic, latencies, failures and neighbours of a model's versions, and check the split."""
     from deployments.cli.durations import parse_duration
@@ -52,17 +55,24 @@ def report(
     found = compare(model, stats)
     if not found.versions:
         raise ConfigError(f"{url} counted nothing of a model {model!r}; `embedserve status` shows what it serves")
+    exposed = read(log) if log else {}
+    splits = {
+        name: (split({version: len(one) for version, one in keys.keys.items()}, shares), keys.torn)
+        for name, keys in exposed.items()
+        if (shares := shares_of(stats, model, name))
+    }
+    if plot is not None:
+        draw(found, plot)
+    if as_json:
+        print_json({"comparison": found, "keys": {name: ratio for name, (ratio, _) in splits.items()}})
+        return
     console.print(versions_table(found))
     if found.pairs or found.cosines:
         console.print(pairs_table(found))
     for line in split_lines(found.splits):
         console.print(line, highlight=False, soft_wrap=True)
-    exposed = read(log) if log else {}
-    for name, keys in exposed.items():
-        if shares := shares_of(stats, model, name):
-            ratio = split({version: len(one) for version, one in keys.keys.items()}, shares)
-            for line in lines_of_keys(name, ratio, keys.torn):
-                console.print(line, highlight=False, soft_wrap=True)
+    for name, (ratio, torn) in splits.items():
+        for line in lines_of_keys(name, ratio, torn):
+            console.print(line, highlight=False, soft_wrap=True)
     if plot is not None:
-        draw(found, plot)
         console.print(f"drawn: {plot}", highlight=False, soft_wrap=True)

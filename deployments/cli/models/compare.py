@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deployments.cli.json_output import AsJson, print_json
 from models.errors import ArtifactError
 
 
@@ -17,6 +18,7 @@ def compare(
     second: str,
     sample: Annotated[Path, typer.Argument(exists=True, help="A text file, one a line, or a folder of pictures.")],
     plot: Annotated[Path | None, typer.Option(help="Write the distribution of cosines here, PNG.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say how alike two versions' vectors are, and how fast both are."""
     from models import fidelity
@@ -35,9 +37,15 @@ def compare(
     table = Table(
         "inputs", "cosine, mean", "1st percentile", "lowest", "top-10 overlap", f"{first}, ms", f"{second}, ms"
     )
-    times = [f"{milliseconds(embedder):.2f}" for embedder in pair]
+    took = [milliseconds(embedder) for embedder in pair]
+    times = [f"{ms:.2f}" for ms in took]
     numbers = [f"{v:.5f}" for v in (result.mean, result.percentile, result.lowest, result.overlap)]
     table.add_row(str(result.count), *numbers, *times)
-    Console().print(table)
+    if as_json:
+        cosines = {"mean": result.mean, "first_percentile": result.percentile, "lowest": result.lowest}
+        alike = {"inputs": result.count, "cosine": cosines, "top10_overlap": result.overlap}
+        print_json({**alike, "ms": dict(zip((first, second), took, strict=True))})
+    else:
+        Console().print(table)
     if plot is not None:
         plot_cosines(fidelity.cosines(*vectors), plot, f"{first} and {second}")
