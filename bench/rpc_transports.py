@@ -63,7 +63,7 @@ def frames_end(pipe: Pipe) -> None:
 
 def grpc_end(pipe: Pipe) -> None:
     """The encoder's end of grpc.aio, with the same bodies."""
-    import grpc  # type: ignore[import-untyped]
+    import grpc
 
     async def answer(body: bytes, _: Any) -> bytes:
         call = unpack_call(body)

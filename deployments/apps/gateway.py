@@ -20,6 +20,8 @@ from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.exposures import read_secret
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
 from deployments.http.app import build
+from deployments.http.grpc.calls import Calls
+from deployments.http.grpc.ingress import GrpcIngress
 from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.gateway_metrics import GatewayMetrics
@@ -33,7 +35,7 @@ REQUESTS = 8192  # at once, unless the configuration says otherwise; more than `
 
 @serve.deployment(max_ongoing_requests=REQUESTS)
 @serve.ingress()
-class Gateway:
+class Gateway(GrpcIngress):
     """Parses, routes, answers from the cache, and sends requests that wait together to the encoders as one call."""
 
     def __init__(self, profile: Profile) -> None:
@@ -50,6 +52,7 @@ class Gateway:
         self._metrics = GatewayMetrics()
         self._embeddings = EmbeddingService(self._registry, self._metrics)
         self._application = build(self._embeddings, self._auth, self._access_log)
+        self.calls = Calls(self._application, self._auth, lambda: self._registry.config.limits)
         self._processor = Processor()
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []

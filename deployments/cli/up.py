@@ -62,7 +62,7 @@ def up(
     require_ray_token()
     for folder in clear_leftovers():
         console.print(f"cleared what an earlier run left in {folder}", highlight=False)
-    _require_free(wanted.port, beside)
+    _require_free(wanted, beside)
     for line in prepare(wanted.host, wanted.port, os.environ):
         console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
     asks_for_keys = _require_keys(wanted)
@@ -123,18 +123,22 @@ def _profile(name: str | None) -> Profile | None:
     raise ConfigError(f"--profile must be development or production, not {name!r}")
 
 
-def _require_free(port: int, beside: bool) -> None:
+def _require_free(config: ServeConfig, beside: bool) -> None:
     from deployments.cluster.hosts import require_port
     from deployments.cluster.ports import holder, port_taken
     from deployments.cluster.serve_api import ClusterError
     from deployments.serve_internals.local_rays import local_rays
 
+    port, for_grpc = config.port, config.grpc_port
     require_port(port)
     if port_taken(port):
         raise ClusterError(
             f"port {port} is taken by {holder(port)}; choose another one: `make run PORT={port + 1}` or "
             f"`embedserve up --port {port + 1}`"
         )
+    if for_grpc is not None and (for_grpc == port or port_taken(for_grpc)):
+        by = "HTTP" if for_grpc == port else holder(for_grpc)
+        raise ClusterError(f"port {for_grpc}, for gRPC, is taken by {by}; choose another one: grpc_options.port")
     rays = [] if beside else local_rays() or []
     if rays:
         raise ClusterError(

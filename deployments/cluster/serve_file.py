@@ -18,6 +18,8 @@ from models.catalog.catalog import Catalog
 from models.catalog.paths import ROOT
 from models.errors import ConfigError
 
+GRPC_PORT = 9000  # Serve's own, where the configuration names none
+
 
 @dataclass(frozen=True)
 class ServeConfig:
@@ -46,6 +48,12 @@ class ServeConfig:
     def port(self) -> int:
         """Where the service listens."""
         return int(self.document.get("http_options", {}).get("port", 8000))
+
+    @property
+    def grpc_port(self) -> int | None:
+        """Where the service listens for gRPC; None where it does not."""
+        options = self.document.get("grpc_options") or {}
+        return int(options.get("port", GRPC_PORT)) if options.get("grpc_servicer_functions") else None
 
     @property
     def host(self) -> str:

@@ -17,6 +17,7 @@ from ray.serve.schema import (
     RayActorOptionsSchema,
     ServeApplicationSchema,
     ServeDeploySchema,
+    gRPCOptionsSchema,
 )
 
 from deployments.autoscaling.policies import POLICIES
@@ -30,9 +31,10 @@ GATEWAY_POLICY = "deployments.autoscaling.policies:GatewayPolicy"
 
 # Each key with what does its work here.
 TLS_IN_FRONT = "TLS ends in front of the service: docs/haproxy-tls.cfg, or an Ingress"
-IDLE_AT_THE_TOP = {"grpc_options": "the service is asked over HTTP only"}
+DEADLINE = "queue.timeout_s in the gateway's user_config is the deadline of a request"
+GRPC_SERVICES = "deployments.http.grpc.servicer:add_to_server"  # what the gateway answers over gRPC
 IDLE_HTTP_OPTIONS = {
-    "request_timeout_s": "queue.timeout_s in the gateway's user_config is the deadline of a request",
+    "request_timeout_s": DEADLINE,
     "ssl_keyfile": TLS_IN_FRONT,
     "ssl_certfile": TLS_IN_FRONT,
     "ssl_keyfile_password": TLS_IN_FRONT,
@@ -67,11 +69,11 @@ def check_service(document: dict[str, Any], where: str) -> None:
         ConfigError: names the key, and what is allowed or does its work.
     """
     _known_keys(document, ServeDeploySchema, where)
-    _refuse_idle(document, IDLE_AT_THE_TOP, where)
     http = document.get("http_options") or {}
     _known_keys(http, HTTPOptionsSchema, f"{where}: http_options")
     _refuse_idle(http, IDLE_HTTP_OPTIONS, f"{where}: http_options")
     check_host(http.get("host"), f"{where}: http_options")
+    _check_grpc(document.get("grpc_options") or {}, f"{where}: grpc_options")
     apps = [app for app in _list(document, "applications", where) if isinstance(app, dict)]
     for deployment in (d for app in apps for d in _list(app, "deployments", where) if isinstance(d, dict)):
         _check_scaling(deployment, f"{where}: deployment {deployment.get('name', '?')!r}: autoscaling_config")
@@ -101,6 +103,17 @@ def check_deployment(deployment: dict[str, Any], role: Role, where: str) -> None
         raise ConfigError(
             f"{where}: Serve's own autoscaling policy does not see a gateway's requests; set policy_function: "
             f"{GATEWAY_POLICY} under autoscaling_config: policy, or num_replicas to a number"
+        )
+
+
+def _check_grpc(options: dict[str, Any], where: str) -> None:
+    """Serve reports the options of a cluster that has no gRPC too: a port without services, which listens nowhere."""
+    _known_keys(options, gRPCOptionsSchema, where)
+    _refuse_idle(options, {"request_timeout_s": DEADLINE}, where)
+    services = options.get("grpc_servicer_functions")
+    if services not in (None, [], [GRPC_SERVICES]):
+        raise ConfigError(
+            f"{where}: grpc_servicer_functions must be [{GRPC_SERVICES!r}], which is all that a gateway answers"
         )
 
 

@@ -12,7 +12,12 @@ from deployments.config.names import GATEWAY_APPLICATION, application_name
 from models.errors import ConfigError, ModelNotFoundError
 
 Document = dict[str, Any]
-KEPT = ("proxy_location", "http_options", "target_capacity")  # of what Serve reports beside the applications
+KEPT = (
+    "proxy_location",
+    "http_options",
+    "grpc_options",
+    "target_capacity",
+)  # of what Serve reports beside the applications
 
 
 def from_details(details: Mapping[str, Any]) -> Document:
@@ -22,6 +27,8 @@ def from_details(details: Mapping[str, Any]) -> Document:
     ``/``, which is the gateway's.
     """
     document: Document = {key: copy.deepcopy(details[key]) for key in KEPT if details.get(key) is not None}
+    if not document.get("grpc_options", {}).get("grpc_servicer_functions"):
+        document.pop("grpc_options", None)  # what Serve reports where there is no gRPC
     deployed = []
     for reported in details.get("applications", {}).values():
         config = copy.deepcopy(reported.get("deployed_app_config"))

@@ -108,6 +108,16 @@ def frontend_lines(rules: Rules, connections: int, *, named: bool) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
+def grpc_lines(*, frontend: bool) -> list[str]:
+    """Of a section that takes gRPC: streams, which both sides go on writing to, would wait for their end in vain."""
+    lines = ["no option http-buffer-request"]
+    if (
+        frontend
+    ):  # what `defaults_lines` says of HTTP: a gateway is chosen when the message is there, or fills the buffer
+        lines.append("http-request wait-for-body time 10s if { path -m end /ModelInfer }")
+    return [f"    {line}" for line in lines]
+
+
 CROWD: Final = "the service is crowded, and this client has more than its share of it already; try again later"
 FULL: Final = "the service is at capacity; try again later"
 

@@ -14,6 +14,7 @@ from deployments.serve_internals.haproxy_rules import (
     backend_lines,
     defaults_lines,
     frontend_lines,
+    grpc_lines,
 )
 
 MARK: Final = "# completed by embedserve\n"
@@ -77,11 +78,12 @@ def _completed_section(section: list[str], rules: Rules, places: int | None, con
         at = next(i for i, line in enumerate(lines) if line.strip().startswith("bind ")) + 1
         named = any("unique-id-format" in line for line in lines)
         return [name, *lines[:at], *frontend_lines(rules, connections, named=named), *lines[at:]]
-    if (
-        places is not None
-        and any(line.strip().startswith("server ") for line in lines)
-        and "proto h2" not in str(lines)
-    ):
+    if name == "frontend grpc_frontend":
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith("bind ")) + 1
+        return [name, *lines[:at], *grpc_lines(frontend=True), *lines[at:]]
+    if name.startswith("backend ") and "proto h2" in str(lines):
+        return [name, *grpc_lines(frontend=False), *lines]
+    if places is not None and any(line.strip().startswith("server ") for line in lines):
         return [name, *backend_lines(places, rules), *lines]
     return section
 

@@ -15,6 +15,8 @@ ALWAYS: Final = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",  # gRPC between replicas, one event loop, buffered logs
     # Pictures exceed the 4 MiB that gRPC allows. Undocumented, but the mode above refuses them without it.
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(256 << 20),
+    # Of what clients send over gRPC, which hands over whole messages alone: twice a body. Undocumented too; 2 GiB by default.
+    "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(64 << 20),
     # HAProxy is started anew after three of them, and its socket is away while it reloads. With 1, one was ended during a change
     # of everything on a machine without a free core, most likely for that. 10 by default.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",

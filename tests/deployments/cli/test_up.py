@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
+from deployments.cli.up import _require_free
 from deployments.cluster.cores import usable_cores
 from deployments.cluster.local_ray import node_environment, require_ray_token
+from deployments.cluster.ports import free_port
 from deployments.cluster.run_folder import RunFolder
+from deployments.cluster.serve_api import ClusterError
+from deployments.cluster.serve_file import ServeConfig
+from deployments.cluster.serve_keys import GRPC_SERVICES
 from deployments.config.old_import_paths import CALLBACK_VARIABLE
 from deployments.serve_internals import haproxy_process
 from models.errors import ConfigError
+from tests.integration.documents import shipped
 
 
 def test_an_environment_of_an_earlier_version_is_refused_before_models_are_fetched() -> None:
@@ -57,3 +64,14 @@ def test_serves_controller_is_told_how_many_cores_there_are_because_ray_is_told_
     monkeypatch.setenv("EMBEDSERVE_CORES", "all")
     with pytest.raises(ConfigError, match="EMBEDSERVE_CORES must be a number of cores"):
         node_environment(RunFolder(tmp_path, -1))
+
+
+@pytest.mark.parametrize("by", ["another program", "HTTP"])
+def test_a_taken_port_for_grpc_is_named_before_anything_starts(by: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        http = free_port()
+        options = {"port": port if by == "another program" else http, "grpc_servicer_functions": [GRPC_SERVICES]}
+        config = ServeConfig({**shipped(), "http_options": {"port": http}, "grpc_options": options})
+        with pytest.raises(ClusterError, match=f"port {options['port']}, for gRPC, is taken .*grpc_options.port"):
+            _require_free(config, beside=True)

@@ -166,7 +166,13 @@ MISTAKES: list[tuple[str, list[Any], Any, str]] = [
         "request_timeout_s does nothing here, remove it: q",
     ),
     ("TLS of Serve", ["http_options", "ssl_ca_certs"], "ca.pem", "ssl_ca_certs does nothing here, remove it: TLS ends"),
-    ("gRPC", ["grpc_options"], {"port": 9000}, "grpc_options does nothing here"),
+    (
+        "a deadline of gRPC",
+        ["grpc_options"],
+        {"request_timeout_s": 3},
+        "request_timeout_s does nothing here, remove it: q",
+    ),
+    ("services of gRPC that nobody has", ["grpc_options"], {"grpc_servicer_functions": ["a:b"]}, "must be ['deploy"),
     (
         "a policy for an application",
         ["applications", 0, "autoscaling_policy"],

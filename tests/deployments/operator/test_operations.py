@@ -167,6 +167,16 @@ def without_notes(document: Document) -> Document:
     return plain
 
 
+@pytest.mark.parametrize(
+    ("services", "kept"), [([], False), (["deployments.http.grpc.servicer:add_to_server"], True)], ids=["off", "on"]
+)
+def test_the_running_document_keeps_grpc_where_it_is_on(services: list[str], kept: bool) -> None:
+    """Serve reports its options also where nothing listens."""
+    options = {"port": 9000, "grpc_servicer_functions": services}
+    document = from_details({"grpc_options": options, "applications": {}})
+    assert document.get("grpc_options") == (options if kept else None)
+
+
 def test_the_running_document_keeps_the_route_that_serve_leaves_out() -> None:
     shipped = one_version()
     applications = {}

@@ -28,6 +28,7 @@ from deployments.serve_internals.log_folder import log_folder
 CONSTANTS = {
     "RAY_SERVE_ENABLE_HA_PROXY": True,
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": 256 << 20,
+    "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": 64 << 20,
     "PROXY_HEALTH_CHECK_PERIOD_S": 2.0,
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.serve_internals.http_hook:middlewares",
     "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": haproxy_lines.VARIABLES[haproxy_lines.VARIABLE],

@@ -7,6 +7,8 @@ import pytest
 
 from deployments.auth.api_keys import new_key
 from deployments.auth.key_file import FILE_VARIABLE, changing
+from deployments.cluster.ports import free_port
+from deployments.cluster.serve_keys import GRPC_SERVICES
 from tests.integration.documents import Document, keep_only, user_config
 from tests.integration.isolated import Isolated, isolated
 
@@ -16,7 +18,7 @@ LIMITED = new_key("limited", ("embed",))  # two inputs at once, one every five s
 
 @pytest.fixture(scope="package")
 def running() -> Iterator[Isolated]:
-    """The text model in the production profile, with API keys."""
+    """The text model in the production profile, with API keys, over HTTP and gRPC."""
     with isolated("--profile", "production", change=_change, prepare=_write_keys) as service:
         yield service
 
@@ -24,6 +26,7 @@ def running() -> Iterator[Isolated]:
 def _change(document: Document) -> None:
     """Leave out pictures, whose weights production would refuse where they are random, and limit one key's rate."""
     keep_only(document, "text")
+    document["grpc_options"] = {"port": free_port(), "grpc_servicer_functions": [GRPC_SERVICES]}
     user_config(document)["rate"] = {"keys": {"limited": 0.2}, "burst_s": 10}
     for app in document["applications"]:
         app["args"]["profile"] = "production"  # also where a test deploys it again
