@@ -8,9 +8,8 @@ from onnx import TensorProto, helper
 from models.errors import ArtifactError
 from models.graph.builder import GraphBuilder
 from models.graph.head import MASK, Head, finish
-from models.graph.sentence import RAW, UNIT
+from models.graph.sentence import RAW, TOKEN_OUTPUTS, UNIT
 
-TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")  # names of outputs with one vector per token, best first
 OLDEST = 13  # operators of older sets take their axes elsewhere
 PREFIX = "embedserve/"
 EMBEDDING = "embedding"

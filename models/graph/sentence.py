@@ -8,6 +8,9 @@ from onnx import TensorProto
 from models.graph.builder import GraphBuilder, Value
 from models.graph.head import Head, finish
 
+# Names of outputs with one vector per input, and of outputs with one per token; the first that a graph has is taken.
+POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
+TOKEN_OUTPUTS = ("token_embeddings", "last_hidden_state")
 UNIT, RAW = "unit", "raw"  # whether a graph's vectors have length 1, or the length that the model gives them
 
 

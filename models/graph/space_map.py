@@ -14,9 +14,8 @@ from models.errors import ArtifactError
 from models.graph.append import EMBEDDING, OLDEST, opset_of, pruned
 from models.graph.builder import GraphBuilder, Value
 from models.graph.layers import first_row, unit_rows
-from models.graph.sentence import UNIT
+from models.graph.sentence import POOLED_OUTPUTS, UNIT
 
-POOLED_OUTPUTS = ("embedding", "sentence_embedding", "image_embeds", "text_embeds", "image_embedding")
 PREFIX, BEFORE = "adapted/", "adapted/before"
 Matrix = NDArray[np.float32]
 
