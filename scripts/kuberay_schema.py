@@ -1,6 +1,6 @@
-"""The schema by which `embedserve validate` checks a RayService, made of KubeRay's own definition of it.
+"""The schemas by which `embedserve validate` checks a RayService and a RayJob, made of KubeRay's own definitions of them.
 
-python scripts/kuberay_schema.py ray.io_rayservices.yaml    # of KubeRay's release: helm-chart/kuberay-operator/crds/
+python scripts/kuberay_schema.py ray.io_rayservices.yaml ray.io_rayjobs.yaml    # of KubeRay's release: helm-chart/kuberay-operator/crds/
 
 What the API server would only drop is an error in it: every key that the definition does not name. Texts are left out and
 what occurs more than once is written once, which makes a megabyte 40 kB. Rules in Kubernetes' expression language are left out too.
@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-FILE = Path(__file__).resolve().parent.parent / "deployments" / "cluster" / "rayservice.schema.json"
+FOLDER = Path(__file__).resolve().parent.parent / "deployments" / "cluster"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 OMITTED = frozenset({"description", "default", "format", "nullable"})
 WORTH_SHARING = 120  # characters
@@ -49,7 +49,7 @@ def schema_of(definition: dict[str, Any]) -> dict[str, Any]:
     whole["properties"]["metadata"] = {"type": "object", "additionalProperties": False, "properties": metadata}
     whole["properties"]["status"] = {"type": "object"}
     whole["properties"]["apiVersion"]["const"] = "ray.io/v1"
-    whole["properties"]["kind"]["const"] = "RayService"
+    whole["properties"]["kind"]["const"] = definition["spec"]["names"]["kind"]
     counts: Counter[str] = Counter()
     _count(whole, counts)
     names = {text: f"d{number}" for number, text in enumerate(sorted(t for t, n in counts.items() if n > 1))}
@@ -105,11 +105,15 @@ def _text(schema: dict[str, Any]) -> str:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="The schema of a RayService.")
-    parser.add_argument("definition", type=Path, help="KubeRay's ray.io_rayservices.yaml")
+    parser = argparse.ArgumentParser(description="The schemas of a RayService and a RayJob.")
+    parser.add_argument(
+        "definitions", type=Path, nargs="+", help="KubeRay's ray.io_rayservices.yaml and ray.io_rayjobs.yaml"
+    )
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    definition = yaml.load(parser.parse_args().definition.read_text(encoding="utf-8"), Loader=loader)
-    FILE.write_text(_written(schema_of(definition)), encoding="utf-8")
+    for file in parser.parse_args().definitions:
+        definition = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+        name = f"{definition['spec']['names']['singular']}.schema.json"
+        (FOLDER / name).write_text(_written(schema_of(definition)), encoding="utf-8")
 
 
 def _written(schema: dict[str, Any]) -> str:

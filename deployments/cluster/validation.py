@@ -14,7 +14,7 @@ import yaml
 from deployments.cluster.applications import GATEWAY_PATH, encoders, gateways, main_deployments
 from deployments.cluster.embedded import KEY, KUSTOMIZATIONS, Embedded, find
 from deployments.cluster.hosts import LOOPBACK
-from deployments.cluster.rayservice_check import check_rayservice
+from deployments.cluster.kuberay_check import check_kuberay
 from deployments.cluster.serve_file_check import check
 from models.catalog.catalog import Catalog
 from models.errors import ConfigError, EmbedserveError
@@ -65,7 +65,7 @@ def _kustomize(folder: Path) -> list[str]:
 
 
 def validate(text: str, where: str) -> list[str]:
-    """Check every Serve configuration in a text: a Serve file, RayServices, or patches for them.
+    """Check every Serve configuration in a text: a Serve file, RayServices, or patches for them; and RayJobs, which have none.
 
     Returns:
         A line for each that is valid.
@@ -75,13 +75,14 @@ def validate(text: str, where: str) -> list[str]:
     """
     said = [_rayservice(embedded, where) for embedded in find(text, where)]
     documents = [document for document in _documents(text, where) if document is not None]
-    said += [_unfilled(d, where) for d in documents if _is_rayservice(d) and KEY not in (d.get("spec") or {})]
+    said += [_unfilled(d, where) for d in documents if _is(d, "RayService") and KEY not in (d.get("spec") or {})]
+    said += [_rayjob(document, where) for document in documents if _is(document, "RayJob")]
     if said:
         return said
     if len(documents) == 1 and isinstance(documents[0], dict) and "kind" not in documents[0]:
         return [f"{where}: {_config(documents[0], where)}"]
     raise ConfigError(
-        f"{where} holds no Serve configuration: neither 'applications' nor a RayService with serveConfigV2"
+        f"{where} holds no Serve configuration: neither 'applications', nor a RayService with serveConfigV2, nor a RayJob"
     )
 
 
@@ -97,7 +98,7 @@ def _rayservice(embedded: Embedded, where: str) -> str:
     if len(embedded.service) > LONGEST_NAME:
         raise ConfigError(f"{name}: a name has at most {LONGEST_NAME} characters, this one {len(embedded.service)}")
     if embedded.resource:  # a JSON patch has none
-        check_rayservice(embedded.resource, name)
+        check_kuberay(embedded.resource, name)
     place = f"{name}: serveConfigV2"
     documents = list(_documents(embedded.config, place))
     if len(documents) != 1:
@@ -109,14 +110,20 @@ def _rayservice(embedded: Embedded, where: str) -> str:
     return f"{name}: {said}"
 
 
-def _is_rayservice(document: Any) -> bool:
-    return isinstance(document, dict) and document.get("kind") == "RayService"
+def _is(document: Any, kind: str) -> bool:
+    return isinstance(document, dict) and document.get("kind") == kind
+
+
+def _rayjob(resource: dict[str, Any], where: str) -> str:
+    name = f"{where}: RayJob {(resource.get('metadata') or {}).get('name', '')}".rstrip()
+    check_kuberay(resource, name)
+    return f"{name}: valid"
 
 
 def _unfilled(resource: dict[str, Any], where: str) -> str:
     """A RayService whose Serve configuration stands in another file."""
     name = f"{where}: RayService {(resource.get('metadata') or {}).get('name', '')}".rstrip()
-    check_rayservice(resource, name)
+    check_kuberay(resource, name)
     return f"{name}: no {KEY} here, the rest is valid"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
@@ -19,23 +21,11 @@ from tests.k8s.tools import (
     built,
     builtin_problem,
     containers,
+    kuberay_problems,
     only,
     pod,
-    rayservice_problems,
     service,
 )
-
-
-class Spec(BaseModel):
-    """The fields of KubeRay's RayJob that the manifest uses; every other is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-    entrypoint: str
-    submission_mode: str = Field(alias="submissionMode", pattern="^(HTTPMode|K8sJobMode)$")
-    backoff_limit: int = Field(alias="backoffLimit", ge=1)
-    shutdown: bool = Field(alias="shutdownAfterJobFinishes")
-    ttl: int = Field(alias="ttlSecondsAfterFinished", ge=0)
-    cluster: dict[str, Any] = Field(alias="rayClusterSpec")
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +39,39 @@ def templates(job: Manifest) -> list[Manifest]:
 
 
 def test_the_job_and_its_cluster_are_as_kuberay_defines_them(job: Manifest) -> None:
-    spec = Spec.model_validate(job["spec"])
-    as_service = service("base")
-    as_service["spec"]["rayClusterConfig"] = spec.cluster
-    assert rayservice_problems(as_service) == []
-    assert spec.cluster["rayVersion"] in (ROOT / "requirements" / "cpu.txt").read_text().partition("ray==")[2][:10]
+    assert kuberay_problems(job) == []
+    version = job["spec"]["rayClusterSpec"]["rayVersion"]
+    assert version in (ROOT / "requirements" / "cpu.txt").read_text().partition("ray==")[2][:10]
+
+
+BROKEN: dict[str, Callable[[Manifest], object]] = {
+    "spec.backoffLimits": lambda job: job["spec"].update(backoffLimits=job["spec"].pop("backoffLimit")),
+    "spec.rayClusterSpec.workerGroupSpecs[0].maxReplica": lambda job: job["spec"]["rayClusterSpec"]["workerGroupSpecs"][
+        0
+    ].update(maxReplica=3),
+    "spec.rayClusterSpec.headGroupSpec.template.spec.containers[0].volumeMount": lambda job: templates(job)[0]["spec"][
+        "containers"
+    ][0].update(volumeMount=[]),
+    "spec.ttlSecondsAfterFinished must be of type integer": lambda job: job["spec"].update(
+        ttlSecondsAfterFinished="an hour"
+    ),
+}
+
+
+@pytest.mark.parametrize("place", BROKEN)
+def test_validate_names_what_kuberay_would_drop_from_a_job(job: Manifest, place: str, tmp_path: Path) -> None:
+    broken = copy.deepcopy(job)
+    BROKEN[place](broken)
+    file = tmp_path / "job.yaml"
+    file.write_text(yaml.safe_dump(broken), encoding="utf-8")
+    answer = CliRunner().invoke(app, ["validate", str(file)])
+    assert answer.exit_code != 0
+    assert place in answer.output.replace("\n", "")
+
+
+def test_validate_takes_the_folder_of_the_job() -> None:
+    answer = CliRunner().invoke(app, ["validate", str(ROOT / "k8s" / "backfill")])
+    assert (answer.exit_code, "RayJob embedserve-backfill: valid" in answer.output) == (0, True), answer.output
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 import pytest
 import yaml
 
-from tests.k8s.tools import K8S, KUBERNETES, builtin_problem, kustomize, only, pod, pods, rayservice_problems
+from tests.k8s.tools import K8S, KUBERNETES, builtin_problem, kuberay_problems, kustomize, only, pod, pods
 
 SESSION = "/tmp/ray/session_latest/logs"
 
@@ -28,7 +28,7 @@ def with_components(tmp_path, *names):
 def test_every_pod_has_one_sidecar_that_follows_its_logs_and_writes_nowhere_else(tmp_path, names):
     resources = with_components(tmp_path, *names)
     service = only(resources, "RayService")
-    assert rayservice_problems(service) == []
+    assert kuberay_problems(service) == []
     for template in pods(service).values():
         assert builtin_problem(pod(template), KUBERNETES[0]) is None
         (sidecar,) = [one for one in template["spec"]["initContainers"] if one["name"] == "logs"]

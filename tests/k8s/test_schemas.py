@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from deployments.cluster.rayservice_check import SCHEMA
+from deployments.cluster.kuberay_check import SCHEMAS
 from scripts.kuberay_schema import schema_of
 from tests.k8s import operator_kinds
 from tests.k8s.tools import (
@@ -26,7 +26,7 @@ from tests.k8s.tools import (
     pod,
     pods,
 )
-from tests.k8s.tools import rayservice_problems as problems
+from tests.k8s.tools import kuberay_problems as problems
 
 # What the models' volume is, and whether an init container fills it.
 COMPONENTS = {
@@ -103,13 +103,15 @@ def test_monitoring_builds_and_every_field_is_known():
             assert builtin_problem(resource, KUBERNETES[0]) is None
 
 
-def test_the_schema_that_is_shipped_is_made_of_kuberays_definition():
-    file = CRDS / "ray.io_rayservices.yaml"
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_the_schema_that_is_shipped_is_made_of_kuberays_definition(kind):
+    file = CRDS / f"ray.io_{kind.lower()}s.yaml"
     if not file.is_file():
         pytest.skip(f"no {file.name} in {CRDS} (KUBERAY_CRDS names another folder): nothing to compare with")
     definition = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    assert schema_of(definition) == json.loads(SCHEMA.read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    shipped = json.loads(SCHEMAS[kind].read_text(encoding="utf-8"))
+    assert schema_of(definition) == shipped
+    Draft202012Validator.check_schema(shipped)
 
 
 BROKEN = {

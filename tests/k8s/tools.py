@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.cluster.rayservice_check import problems
+from deployments.cluster.kuberay_check import problems
 from deployments.cluster.serve_file import ServeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,9 +75,9 @@ def pods(service: Manifest) -> dict[str, Manifest]:
     return {"head": cluster["headGroupSpec"]["template"], **workers}
 
 
-def rayservice_problems(service: Manifest) -> list[str]:
-    """What KubeRay's definition has against a RayService."""
-    return list(problems(service))
+def kuberay_problems(resource: Manifest) -> list[str]:
+    """What KubeRay's definition has against a RayService or RayJob."""
+    return list(problems(resource))
 
 
 def builtin_problem(resource: Manifest, version: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The check of a RayService against KubeRay's own definition: the API server drops what that does not know, often without a word."""
+"""The check of a RayService or RayJob against KubeRay's own definition: the API server drops what that does not know, often without a word."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from models.errors import ConfigError
 from models.redaction import redacted
 from models.validation import unknown_key
 
-SCHEMA = Path(__file__).with_name("rayservice.schema.json")  # by scripts/kuberay_schema.py, of KubeRay 1.7
+# By kind; made by scripts/kuberay_schema.py, of KubeRay 1.7.
+SCHEMAS = {kind: Path(__file__).with_name(f"{kind.lower()}.schema.json") for kind in ("RayService", "RayJob")}
+CLUSTERS = ("rayClusterConfig", "rayClusterSpec")  # what they call the cluster in their spec
 MOST = 5  # problems that one message names
 DIRECTIVE = "$"  # begins keys of strategic merge patches
 
 
 @functools.cache
-def validator() -> Draft202012Validator:
-    """The strict schema."""
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+def validator(kind: str) -> Draft202012Validator:
+    """The strict schema of a kind."""
+    return Draft202012Validator(json.loads(SCHEMAS[kind].read_text(encoding="utf-8")))
 
 
-def check_rayservice(resource: dict[str, Any], where: str) -> None:
-    """Check every key of a RayService, or of a patch for one, which may leave out what is required.
+def check_kuberay(resource: dict[str, Any], where: str) -> None:
+    """Check every key of a RayService or RayJob, or of a patch for one, which may leave out what is required.
 
     Raises:
         ConfigError: names each wrong key with its path, and the nearest that is allowed.
@@ -38,9 +40,12 @@ def check_rayservice(resource: dict[str, Any], where: str) -> None:
 
 
 def problems(resource: dict[str, Any]) -> Iterator[str]:
-    """What KubeRay's definition has against a RayService, each problem with its path."""
+    """What KubeRay's definition has against a RayService or RayJob, each problem with its path."""
     patch = not whole(resource)
-    for error in sorted(validator().iter_errors(resource), key=lambda error: list(map(str, error.absolute_path))):
+    for error in sorted(
+        validator(resource.get("kind", "RayService")).iter_errors(resource),
+        key=lambda error: list(map(str, error.absolute_path)),
+    ):
         if patch and (error.validator == "required" or error.instance is None):
             continue
         yield from _told(error, patch)
@@ -48,8 +53,9 @@ def problems(resource: dict[str, Any]) -> Iterator[str]:
 
 def whole(resource: dict[str, Any]) -> bool:
     """Whether it is a manifest, and no patch, which leaves the head to the one that it changes."""
-    cluster = (resource.get("spec") or {}).get("rayClusterConfig")
-    return isinstance(cluster, dict) and "headGroupSpec" in cluster and "apiVersion" in resource
+    spec = resource.get("spec") or {}
+    clusters = [spec.get(name) for name in CLUSTERS]
+    return "apiVersion" in resource and any(isinstance(one, dict) and "headGroupSpec" in one for one in clusters)
 
 
 def _told(error: ValidationError, patch: bool) -> Iterator[str]:
