@@ -32,12 +32,14 @@ from deployments.rpc.server import CALLS, Endpoint, Server
 from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.catalog import Catalog
 from models.embedder import probe
+from models.engine import background
 from models.errors import InputError, LimitError
 
 # How old an embedding may be that proves to health checks that the engine works. Traffic proves it all the time, and a failure
 # ends the trust at once; an idle version embeds for this alone: a picture costs half of what it costs otherwise.
 PROOF_S = 60.0
 FLUSH_S = 1.0  # between two hand-overs of metrics to Ray
+PATIENCE = 10  # times as long as others bulk may take, which they pass, before it counts as hanging
 PREPARE_THREADS = 2  # decoding releases the interpreter lock; more threads would only slow inference on two cores
 
 
@@ -66,7 +68,8 @@ class Encoder:
         self._threads = PreparePool(PREPARE_THREADS, "prepare")
         self._loader = ThreadPoolExecutor(1, "load")  # a swap must not wait behind pictures
         self._engine = EnginePool(BATCHES)
-        self._batcher = Batcher(self._engine, self._note)
+        self._behind = EnginePool(BATCHES, begin=background.enter)  # of bulk
+        self._batcher = Batcher(self._engine, self._note, self._behind)
         self._slot = ArtifactSlot(self._spec, profile, self._loader, self._switched, require=Agreement().require)
         self._workload = Workload()
         self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
@@ -91,6 +94,7 @@ class Encoder:
 
     def _switched(self, config: EncoderConfig, loaded: Loaded) -> None:
         self._engine.timeout_s, self._engine.trouble = config.engine_timeout_s, None
+        self._behind.timeout_s, self._behind.trouble = PATIENCE * config.engine_timeout_s, None
         self._batcher.limit(config.batch_cost)
         self._metrics.keep_old_names(config.old_metric_names)
         self._drift.switch(config, loaded)
@@ -106,9 +110,10 @@ class Encoder:
             ArtifactError: the engine no longer embeds.
             UnavailableError: the engine does not answer.
         """
+        self._behind.check()
         if time.monotonic() - self._engine.proved_at > max_age_s:
             await self._engine.run(probe, self._slot.current.embedder)
-        return description(self._spec, self._slot, self._engine.trouble)
+        return description(self._spec, self._slot, self._engine.trouble or self._behind.trouble)
 
     async def check_health(self) -> None:
         """Serve's health check. It fails when the engine does not embed or a decoding hangs; Serve then replaces this replica."""
@@ -123,7 +128,7 @@ class Encoder:
 
         A coroutine, because Serve would call a function in a thread, for ten times what it costs.
         """
-        return self._workload.report(max(self._engine.busy(), self._threads.busy()))
+        return self._workload.report(max(self._engine.busy(), self._behind.busy(), self._threads.busy()))
 
     async def encode(self, items: list[Item], queued: Queued | None = None) -> EncodeReply | WrongArtifact:
         """Embed items by the artifact that the call names, or say which one is here instead; a bad item fails alone.
@@ -165,7 +170,8 @@ class Encoder:
             good = [i for i in range(len(items)) if i not in errors]
             alone = getattr(queued, "alone", False)  # a gateway of an earlier release does not say
             call = PreparedCall(loaded, rows, cost, ready, trace, alone)
-            vectors[good] = await self._batcher.embed(call)
+            behind = getattr(queued, "bulk", False) and not alone
+            vectors[good] = await (self._batcher.embed_behind(call) if behind else self._batcher.embed(call))
             errors.update((good[row], why) for row, why in call.failed.items())
             self._drift.call(ready, loaded, items, prepared, vectors)
         return EncodeReply(

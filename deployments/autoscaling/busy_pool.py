@@ -17,7 +17,13 @@ class BusyPool(ThreadPoolExecutor):
     """A thread pool that measures its own utilisation."""
 
     def __init__(
-        self, threads: int, name: str, clock: Callable[[], float] = time.perf_counter, *, together: bool = False
+        self,
+        threads: int,
+        name: str,
+        clock: Callable[[], float] = time.perf_counter,
+        *,
+        together: bool = False,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         """Make a pool of threads.
 
@@ -27,8 +33,9 @@ class BusyPool(ThreadPoolExecutor):
             clock: tells seconds.
             together: one job already uses everything that the threads share, such as all cores: while any job runs, the
                 pool counts as fully busy.
+            begin: called by each thread first.
         """
-        super().__init__(threads, thread_name_prefix=name)
+        super().__init__(threads, thread_name_prefix=name, initializer=begin)
         self._together = together
         self._since = 0.0  # with `together`: when the running jobs began, or were last counted
         self._clock = clock

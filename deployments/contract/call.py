@@ -21,3 +21,4 @@ class Queued:
     # leaves it to whichever serves.
     hash: str | None = None
     alone: bool = False  # an engine failed or hung at it in company: it must run without any
+    bulk: bool = False  # nobody waits for it: what others ask for passes it

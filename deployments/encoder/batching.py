@@ -75,9 +75,10 @@ def batch_cost(calls: list[PreparedCall]) -> int:
 class Batcher:
     """Collects calls while the engine is busy, and runs them as one batch."""
 
-    def __init__(self, engine: EnginePool, on_run: Callable[[Run], None]) -> None:
-        """Run on ``engine`` and tell ``on_run`` of each batch."""
+    def __init__(self, engine: EnginePool, on_run: Callable[[Run], None], behind: EnginePool | None = None) -> None:
+        """Run on ``engine``, what nobody waits for on ``behind``, and tell ``on_run`` of each batch."""
         self._engine = engine
+        self._behind = behind or engine
         self._on_run = on_run
 
     def limit(self, cost: int) -> None:
@@ -92,8 +93,12 @@ class Batcher:
         """
         return await self.run(calls)
 
-    async def run(self, calls: list[PreparedCall]) -> list[Vectors]:
-        """Run one batch; the unit vectors of each call's rows, float32 [n, d]."""
+    async def embed_behind(self, call: PreparedCall) -> Vectors:
+        """As ``embed``, for a call that others pass: it is as large as the gateway made it, and runs by itself."""
+        return (await self.run([call], self._behind))[0]
+
+    async def run(self, calls: list[PreparedCall], engine: EnginePool | None = None) -> list[Vectors]:
+        """Run one batch, on the usual engine if none is given; the unit vectors of each call's rows, float32 [n, d]."""
         formed = time.perf_counter()
         results: dict[int, Vectors] = {}
         for loaded in {id(call.loaded): call.loaded for call in calls}.values():
@@ -101,7 +106,7 @@ class Batcher:
             rows: list[Any] = [row for i in mine for row in calls[i].rows]
             began = time.perf_counter()
             alone = calls[mine[0]].alone  # it is the only one then
-            vectors, failed = await embed_all_but(self._engine, loaded.embedder, rows, alone=alone)
+            vectors, failed = await embed_all_but(engine or self._engine, loaded.embedder, rows, alone=alone)
             self._on_run(Run([calls[i] for i in mine], rows, formed, began, time.perf_counter()))
             start = 0
             for i in mine:

@@ -27,12 +27,12 @@ class EnginePool:
     an error, so that their work goes to another replica while Serve replaces this one.
     """
 
-    def __init__(self, runs: int, timeout_s: float = math.inf) -> None:
-        """Allow ``runs`` at a time, each for ``timeout_s`` seconds."""
+    def __init__(self, runs: int, timeout_s: float = math.inf, *, begin: Callable[[], None] | None = None) -> None:
+        """Allow ``runs`` at a time, each for ``timeout_s`` seconds; each thread calls ``begin`` first."""
         self.timeout_s = timeout_s
         self.proved_at = -math.inf  # monotonic seconds when the last run succeeded
         self.trouble: Trouble | None = None  # the last of a card, since the artifact serves
-        self._pool = BusyPool(runs, "engine", together=True)  # one run already uses every core
+        self._pool = BusyPool(runs, "engine", together=True, begin=begin)  # one run already uses every core
         self._turns = asyncio.Semaphore(runs)
         self._runs = runs
         self._clearing = asyncio.Lock()  # held by whoever gathers all turns
@@ -79,10 +79,18 @@ class EnginePool:
             for _ in range(taken):
                 self._turns.release()
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    def check(self) -> None:
+        """Require that every run came back in time.
+
+        Raises:
+            UnavailableError: one did not, and has not yet.
+        """
         self._stuck = {future for future in self._stuck if not future.done()}
         if self._stuck:
             raise UnavailableError(f"the engine has not answered for more than {self.timeout_s:g} s")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self.check()
         future = self._pool.submit(work)
         try:
             async with asyncio.timeout(self.timeout_s if math.isfinite(self.timeout_s) else None):

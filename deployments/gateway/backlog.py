@@ -73,6 +73,11 @@ class Batch:
         """Whether nothing may be added."""
         return bool(self.rows) and self.rows[0][0].alone
 
+    @property
+    def bulk(self) -> bool:
+        """Whether nobody waits for any of it."""
+        return self.rows[0][0].bulk  # users' items come first
+
     def requests(self) -> dict[WaitingRequest, list[int]]:
         """The requests in the call, with the indices of their items in it."""
         found: dict[WaitingRequest, list[int]] = {}
@@ -125,18 +130,27 @@ class Backlog:
             self._queue(request).remove(request)
         return gone
 
+    def take_bulk(self, call_cost: int) -> Batch:
+        """Fill one call with bulk, which must wait."""
+        batch = Batch()
+        self._fill(batch, self.bulk, call_cost)
+        self._bulk_credit = 0.0  # with calls of its own it needs no place in those of others
+        self.items -= len(batch.rows)
+        self.cost -= batch.cost
+        self.bulk_cost -= batch.cost
+        return batch
+
     def take(self, call_cost: int, bulk_share: float) -> Batch:
-        """Fill one call; something must wait.
+        """Fill one call with what users wait for; something must.
 
         Args:
             call_cost: of the call, at most; a first item may cost more.
             bulk_share: cost of bulk that is added for each cost of users' items, while both wait.
         """
         batch = Batch()
-        self._fill(batch, self.users or self.bulk, call_cost)
-        bulk = batch.cost if batch.rows[0][0].bulk else 0
-        if self.bulk and not bulk:
-            spent = batch.cost
+        self._fill(batch, self.users, call_cost)
+        spent, bulk = batch.cost, 0
+        if self.bulk:
             self._bulk_credit += bulk_share * spent
             self._fill(batch, self.bulk, spent + self._bulk_credit)
             bulk = batch.cost - spent

@@ -20,6 +20,7 @@ from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.reply import EncodeReply
+from deployments.gateway.backlog import Batch
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue
@@ -152,14 +153,8 @@ class ModelVersion:
         while self.info is None and self.takes_requests:
             await self.refresh()
 
-    async def call(self, items: list[Item], cost: int, hash_: str | None, alone: bool) -> EncodeReply:
+    async def call(self, batch: Batch) -> EncodeReply:
         """Send one call to a replica; when the replica dies under it or its engine fails, to another.
-
-        Args:
-            items: of the call.
-            cost: of all of them.
-            hash_: of the artifact that must compute them; None leaves it to the replica.
-            alone: whether they must run in no company.
 
         Raises:
             ArtifactGoneError: no replica has that artifact any more.
@@ -170,7 +165,8 @@ class ModelVersion:
         try:
             # What the call leaves behind, and what was refused since the one before it.
             waiting, refused = self.queue.waiting_cost, self.queue.take_refused_cost()
-            queued = Queued(GATEWAY, cost, waiting, refused, tracing.carried(span), hash_, alone)
-            return await self._replicas.encode(items, queued)
+            told = (batch.hash, batch.alone, batch.bulk)
+            queued = Queued(GATEWAY, batch.cost, waiting, refused, tracing.carried(span), *told)
+            return await self._replicas.encode(batch.items, queued)
         finally:
             tracing.end(span)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 # each on 2 cores made calls of 9 texts on average, two fifths of them of 4 or fewer; gathered so, 2 to 6 % more texts are
 # served in int8 and 4 to 11 % more in fp32.
 WORTH = 0.5
+CALM_S = 10.0  # without a user's request: bulk leaves in calls of any size
+BULK_PART = 8  # of the largest call, the part that bulk fills while users are about: 128 tokens, 15 ms of two cores
 
 # While so many requests wait, they wait longer than a call takes, and larger calls shorten that for all of them: half of what waits
 # leaves at once, up to so many times ``call_cost``. A long list that waits with few others gets no larger calls.
@@ -49,12 +51,19 @@ class QueueSettings:
         return None
 
     def may_call(self, under_way: int) -> bool:
-        """Whether another call may leave for requests that somebody waits for."""
+        """Whether another call may leave for requests that somebody waits for; those of bulk take no place."""
         return under_way < self.max_calls
 
-    def may_call_for_bulk(self, under_way: int) -> bool:
-        """Whether a call of bulk alone may leave; the last of several calls is kept free for the next user."""
-        return under_way < max(self.max_calls - 1, 1)
+    def may_call_for_bulk(self, users: int, bulk: int) -> bool:
+        """Whether a call of bulk may leave beside so many for users and so many of bulk: a replica has nothing else to do."""
+        return users < self.replicas and bulk < self.max_calls
+
+    def bulk_call_cost(self, calm_s: float) -> int:
+        """The cost of a call of bulk, at most, ``calm_s`` seconds after the last user asked.
+
+        On a processor others pass a run that nobody waits for; a card and OpenVINO end what they began.
+        """
+        return self.call_cost if calm_s > CALM_S else max(1, self.call_cost // BULK_PART)
 
     def largest_call(self, waiting_requests: int, waiting_cost: int) -> int:
         """The cost of the next call, at most, for requests that somebody waits for.
@@ -71,8 +80,8 @@ class QueueSettings:
         """Whether what waits should leave now, beside the calls that are under way, or gather on.
 
         Args:
-            waiting_cost: of everything that waits.
-            under_way: the cost of each call under way.
+            waiting_cost: of what users wait for.
+            under_way: the cost of each call under way that somebody waits for.
             waited_s: how long the first request has waited.
         """
         return len(under_way) < self.replicas or waiting_cost >= WORTH * max(under_way) or waited_s >= self.gather_s

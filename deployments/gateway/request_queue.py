@@ -3,8 +3,9 @@
 While a replica has nothing to do, a request leaves at once. While each replica has a call under way, requests gather until
 they are worth another call beside those. While all the allowed calls are under way, requests gather until one returns.
 
-Bulk is what nobody waits for. It leaves in calls of its own while nothing else waits, and never in all the calls allowed;
-while users' requests wait, it leaves in small portions beside them. It is refused first.
+Bulk is what nobody waits for. It leaves in calls of its own while nothing else waits and a replica has nothing else to do;
+encoders let users' calls pass them, and they are small while there are users. While users' requests wait, it leaves in
+small portions beside them. It is refused first.
 
 A call is nobody's own: it goes on when a request in it is gone, and when it fails, its requests are tried one by one.
 """
@@ -12,6 +13,7 @@ A call is nobody's own: it goes on when a request in it is gone, and when it fai
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -29,9 +31,7 @@ from deployments.observability import tracing
 from deployments.observability.request_record import Record
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
-# The items of one call, their cost, the hash of the artifact that must compute them, where it matters, and whether they must
-# run in no company.
-Send = Callable[[list[Item], int, str | None, bool], Awaitable[EncodeReply]]
+Send = Callable[[Batch], Awaitable[EncodeReply]]  # one call
 TIMER_S = 0.001  # the shortest time that the event loop's timers can tell apart
 
 
@@ -52,7 +52,9 @@ class RequestQueue:
         self._backlog = Backlog()
         self._pace = Pace()
         self._refused_cost = 0
-        self._under_way: dict[asyncio.Task[None], int] = {}  # calls, and their cost
+        self._under_way: dict[asyncio.Task[None], int] = {}  # calls for users, and their cost
+        self._bulk_under_way: set[asyncio.Task[None]] = set()
+        self._used_at = -math.inf  # when a user asked last
         self._pump_is_due = False
         self._timer: asyncio.TimerHandle | None = None  # for requests that will have gathered long enough then
 
@@ -104,7 +106,10 @@ class RequestQueue:
         if reason is not None:
             self._refused_cost += sum(costs)
             raise UnavailableError(f"the service is at capacity: {reason}", retry_after_s=wait_s)
-        self._add(WaitingRequest(items, costs, flights, arrived, hash_, bulk, record, time.monotonic()))
+        now = time.monotonic()
+        self._add(WaitingRequest(items, costs, flights, arrived, hash_, bulk, record, now))
+        if not bulk:
+            self._used_at = now
         self._pump_soon()
 
     async def submit(self, items: list[Item], *, bulk: bool = False) -> list[Outcome]:
@@ -140,22 +145,26 @@ class RequestQueue:
     def _pump(self) -> None:
         """Send what may leave."""
         self._pump_is_due = False
-        while self._may_send():
+        while self._backlog.users and self._settings.may_call(len(self._under_way)) and self._gathered():
             most = self._settings.largest_call(len(self._backlog.users), self._backlog.users_cost)
             batch = self._backlog.take(most, self._settings.bulk_share)
             task = detached(self._call(batch))
             self._under_way[task] = batch.cost
             task.add_done_callback(self._done)
+        while self._may_send_bulk():
+            largest = self._settings.bulk_call_cost(time.monotonic() - self._used_at)
+            task = detached(self._call(self._backlog.take_bulk(largest)))
+            self._bulk_under_way.add(task)
+            task.add_done_callback(self._done)
 
-    def _may_send(self) -> bool:
-        if self._backlog.users:
-            return self._settings.may_call(len(self._under_way)) and self._gathered()
-        return bool(self._backlog.bulk) and self._settings.may_call_for_bulk(len(self._under_way))
+    def _may_send_bulk(self) -> bool:
+        waits = bool(self._backlog.bulk) and not self._backlog.users
+        return waits and self._settings.may_call_for_bulk(len(self._under_way), len(self._bulk_under_way))
 
     def _gathered(self) -> bool:
         """Whether what waits is worth a call; if not, it is looked at again when it has waited long enough."""
         waited_s = time.monotonic() - self._backlog.users[0].since
-        worth = self._settings.worth_a_call(self._backlog.cost, self._under_way.values(), waited_s)
+        worth = self._settings.worth_a_call(self._backlog.users_cost, self._under_way.values(), waited_s)
         if not worth and self._timer is None:
             left_s = max(self._settings.gather_s - waited_s, TIMER_S)
             self._timer = asyncio.get_running_loop().call_later(left_s, self._look_again)
@@ -166,7 +175,8 @@ class RequestQueue:
         self._pump()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
+        self._under_way.pop(task, None)
+        self._bulk_under_way.discard(task)
         self._pump()
 
     async def _call(self, batch: Batch) -> None:
@@ -174,7 +184,7 @@ class RequestQueue:
         if tracing.on():
             _trace(batch, began)
         try:
-            reply = await self._send(batch.items, batch.cost, batch.hash, batch.alone)
+            reply = await self._send(batch)
             outcomes = reply.outcomes(len(batch.rows))
         except asyncio.CancelledError:  # Serve's, or of this task: whoever waits must hear of it
             self._failed(batch, UnavailableError("the call was given up; try again"))

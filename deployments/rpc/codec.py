@@ -15,7 +15,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from models.inputs.prompted import Prompted
 
-FORMAT: Final = 9  # gateways call only encoders of the same format, others through Serve's handle
+FORMAT: Final = 10  # gateways call only encoders of the same format, others through Serve's handle
 PROMPTED: Final = 1  # the type of an extension: an item with a named prompt
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field

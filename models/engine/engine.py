@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engine import background
 from models.engine.card_engine import GpuEngine
 from models.engine.card_trouble import Trouble
 from models.engine.cards import find
@@ -175,7 +176,8 @@ class Engine:
 
     def map(self, work: Callable[[T], Vectors], pieces: Sequence[T]) -> list[Vectors]:
         """The results of ``work`` on each piece; in parallel if each thread computes inputs of its own."""
-        pool = self.graph.pool if len(pieces) > 1 else None  # one piece is computed sooner where it is
+        here = len(pieces) == 1 or background.here()  # one piece is computed sooner so, and the pool is for others
+        pool = None if here else self.graph.pool
         return list((pool.map if pool else map)(work, pieces))
 
     def _feeds(self, values: Feeds) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engine import background
 from models.engine.buckets import Buckets
 from models.engine.card_engine import GpuEngine
 from models.engine.card_trouble import CardError, Trouble, read
@@ -55,9 +56,9 @@ class Graph:
 
     @property
     def free_threads(self) -> int:
-        """How many threads a run should count on: one while another run is under way."""
+        """How many threads a run should count on: one while another run is under way, or nobody waits for this one."""
         busy = self.bound.busy if isinstance(self.bound, CutEngine) else self.free.busy
-        return 1 if busy else self.options.thread_count
+        return 1 if busy or background.here() else self.options.thread_count
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """The output for inputs [n, ...].

@@ -9,6 +9,8 @@ from typing import Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.engine import background
+
 Feeds = Mapping[str, NDArray[Any]]
 
 
@@ -16,12 +18,18 @@ class Runner:
     """Runs a graph; thread-safe."""
 
     def __init__(self, session: ort.InferenceSession, output: str, spare: ort.InferenceSession | None = None) -> None:
-        """Run ``session``, or ``spare`` if there is one and a run is already under way; ``output`` is what to return."""
+        """Run ``session``, or ``spare`` if there is one and a run is already under way, or nobody waits for this one.
+
+        Args:
+            session: the first.
+            output: what to return.
+            spare: the second; None: the first takes every run.
+        """
         self._session = session
         self._spare = spare or session
         self._output = output
         self._lock = threading.Lock()
-        self._under_way = 0
+        self._under_way = 0  # without those of the background, which others pass
 
     @property
     def busy(self) -> bool:
@@ -35,11 +43,15 @@ class Runner:
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
         """The output for inputs [n, ...]."""
+        result: NDArray[Any]
+        if background.here():
+            result = self._spare.run([self._output], feeds)[0]
+            return result
         with self._lock:
             session = self._spare if self._under_way else self._session
             self._under_way += 1
         try:
-            result: NDArray[Any] = session.run([self._output], feeds)[0]
+            result = session.run([self._output], feeds)[0]
         finally:
             with self._lock:
                 self._under_way -= 1

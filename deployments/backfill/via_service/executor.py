@@ -22,7 +22,7 @@ from deployments.backfill.via_service.probe import Probe
 from models.errors import EmbedserveError, InputError
 from models.modalities.base import Item
 
-REQUEST_ITEMS = {"text": 32, "image": 4}  # of one request, at most: the lane has fewer places while others are slowed
+REQUEST_ITEMS = {"text": 8, "image": 2}  # of one request, at most: a gateway is busy with it for some milliseconds
 CONNECTIONS = 32  # the gateway makes one call of what waits
 BLOCKS_AHEAD = 2  # whose requests are under way while the oldest ends
 Parts = list[Future[list[Vector | InputError]]]

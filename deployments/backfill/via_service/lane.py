@@ -31,12 +31,20 @@ class Lane:
             JobError: the job ends.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._under_way < self._window.places)
+            self._changed.wait_for(lambda: self._closed or self._free >= self._worth(most))
             if self._closed:
                 raise JobError("the job ended")
-            count = min(most, self._window.places - self._under_way)
+            count = min(most, self._free, (self._window.places + 1) // 2)  # two requests: one computes, one arrives
             self._under_way += count
             return count
+
+    @property
+    def _free(self) -> int:
+        return self._window.places - self._under_way
+
+    def _worth(self, most: int) -> int:
+        """Places of one request, at least: half of all that there are, as a request has a cost of its own."""
+        return max(1, min(most, self._window.places // 2))
 
     def leave(self, count: int, *, answered: bool) -> None:
         """Give places back, after an answer or a refusal."""

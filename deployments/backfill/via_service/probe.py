@@ -10,7 +10,7 @@ from collections import deque
 
 from deployments.backfill.via_service.client import ServiceClient
 from deployments.backfill.via_service.lane import Lane
-from deployments.backfill.via_service.window import RECENT, limit_of, slowed
+from deployments.backfill.via_service.window import RECENT, limits_of, slowed
 from models.errors import EmbedserveError
 from models.modalities.base import Item
 
@@ -24,7 +24,7 @@ class Probe:
     def __init__(self, client: ServiceClient, modality: str, lane: Lane) -> None:
         """Ask ``client`` for one input of this modality at a time."""
         self._client, self._modality, self._lane = client, modality, lane
-        self._limit = float("inf")
+        self._limits: list[float] = limits_of([])
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="probe", daemon=True)
@@ -32,7 +32,7 @@ class Probe:
     def __enter__(self) -> Probe:
         """Measure without the job, and go on beside it."""
         self._ask()  # makes the connection
-        self._limit = limit_of([seconds for _ in range(BEFORE) if (seconds := self._ask()) is not None])
+        self._limits = limits_of([seconds for _ in range(BEFORE) if (seconds := self._ask()) is not None])
         self._thread.start()
         return self
 
@@ -45,7 +45,7 @@ class Probe:
         while not self._ended.wait(EVERY_S):
             if (seconds := self._ask()) is not None:
                 self._recent.append(seconds)
-                if slowed(self._limit, list(self._recent)):
+                if slowed(self._limits, list(self._recent)):
                     self._lane.saw("slowed")
                     self._recent.clear()  # what follows tells whether it was enough
 

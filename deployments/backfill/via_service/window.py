@@ -17,10 +17,22 @@ STEP = 0.1  # of the size, by which it grows at most with an answer
 CALM_S = 1.0  # after a reduction: what was sent before it says nothing about it
 CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly, and then as ever
 RETURN_S = 60.0  # in which it grows from there to that size, so that others notice one more try a minute
-RISE = 1.2  # of the interactive p99 before the job, which counts as late
+RISE = 1.2  # of what interactive requests took before the job, from which they count as late
 LEAST_RISE_S = 0.002  # what a busy machine's clock and scheduler add by chance
 RECENT = 100  # probes among which late ones are counted
-LATE = 3  # of them: more than the one in a hundred that is late by chance
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """Which requests are late, and how many of them are more than chance."""
+
+    quantile: float  # of those before the job, above a fifth of which a request is late
+    recent: int  # probes, the last ones
+    late: int  # of them
+
+
+# The p99 is what callers are promised; the p90 rises with it and shows it within three seconds instead of ten.
+LATENESSES = (Lateness(0.99, RECENT, 3), Lateness(0.9, 30, 6))
 
 
 @dataclass(frozen=True)
@@ -63,17 +75,21 @@ class Window:
         return replace(self, size=max(LEAST, self.size / 2), ceiling=max(LEAST, ceiling), reduced_at=now)
 
 
-def limit_of(before: Sequence[float]) -> float:
-    """Seconds from which an interactive request counts as late, by those without the job."""
-    usual = sorted(before)[min(len(before) - 1, int(0.99 * len(before)))] if before else float("inf")
-    return max(RISE * usual, usual + LEAST_RISE_S)
+def limits_of(before: Sequence[float]) -> list[float]:
+    """Seconds from which an interactive request counts as late, for each of ``LATENESSES``, by those without the job."""
+    ordered = sorted(before) or [float("inf")]
+    usual = [ordered[min(len(ordered) - 1, int(one.quantile * len(ordered)))] for one in LATENESSES]
+    return [max(RISE * seconds, seconds + LEAST_RISE_S) for seconds in usual]
 
 
-def slowed(limit: float, recent: Sequence[float]) -> bool:
+def slowed(limits: Sequence[float], recent: Sequence[float]) -> bool:
     """Whether interactive requests are late more often than by chance.
 
     Args:
-        limit: seconds, as ``limit_of`` gives them.
+        limits: seconds, as ``limits_of`` gives them.
         recent: seconds of each since the window was last made smaller.
     """
-    return sum(seconds > limit for seconds in recent[-RECENT:]) >= LATE
+    return any(
+        sum(seconds > limit for seconds in recent[-one.recent :]) >= one.late
+        for one, limit in zip(LATENESSES, limits, strict=True)
+    )

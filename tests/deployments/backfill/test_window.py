@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.backfill.via_service.lane import Lane
-from deployments.backfill.via_service.window import CALM_S, LATE, MOST, RECENT, RETURN_S, Window, limit_of, slowed
+from deployments.backfill.via_service.window import CALM_S, LATENESSES, MOST, RETURN_S, Window, limits_of, slowed
 from models.errors import JobError
 
 
@@ -69,14 +69,16 @@ def test_a_window_has_between_one_place_and_the_most_whatever_it_sees(seen: list
 
 def test_others_count_as_slowed_when_several_are_late_and_not_for_one_by_chance() -> None:
     before = [0.010 + 0.0001 * i for i in range(100)]
-    limit = limit_of(before)
-    assert 0.0235 < limit < 0.0245
-    assert not slowed(limit, before)
-    assert not slowed(limit, [*before[:90], *[0.5] * (LATE - 1)])
-    assert slowed(limit, [*before[:90], *[0.5] * LATE])
-    assert not slowed(limit, [*[0.5] * LATE, *before[:RECENT]])  # long ago
-    assert limit_of([0.001] * 40) == 0.003  # clocks and schedulers add more than a fifth of a millisecond
-    assert limit_of([]) == float("inf")
+    limits = limits_of(before)
+    assert limits == pytest.approx([0.0199 * 1.2, 0.019 * 1.2])
+    assert not slowed(limits, before)
+    for one, limit in zip(LATENESSES, limits, strict=True):
+        late = limit + 0.0001 if limit == min(limits) else 0.5
+        assert not slowed(limits, [*before[:90], *[late] * (one.late - 1)])
+        assert slowed(limits, [*before[:90], *[late] * one.late])
+        assert not slowed(limits, [*[late] * one.late, *before[: one.recent]])  # long ago
+    assert limits_of([0.001] * 40) == [0.003] * 2  # clocks and schedulers add more than a fifth of a millisecond
+    assert limits_of([]) == [float("inf")] * 2
 
 
 def test_a_lane_has_as_many_inputs_under_way_as_its_window_and_lets_go_of_all_when_the_job_ends() -> None:
@@ -98,11 +100,27 @@ def test_a_lane_has_as_many_inputs_under_way_as_its_window_and_lets_go_of_all_wh
         for done in [pool.submit(ask) for _ in range(400)]:
             done.result()
         assert 1 <= most <= lane.window.places
-        while lane.window.places > (taken := lane.take(1000)):
-            lane.leave(taken, answered=False)
+        taken = 0
+        while taken < lane.window.places:
+            taken += lane.take(1)
         waiting = pool.submit(ask)
         paused = pool.submit(lane.pause, 60)
         lane.close()
         with pytest.raises(JobError, match="the job ended"):
             waiting.result(timeout=10)
         paused.result(timeout=10)
+
+
+def test_inputs_leave_in_two_requests_however_the_window_grew() -> None:
+    lane = Lane()
+    while lane.window.places < 40:
+        count = lane.take(32)
+        lane.leave(count, answered=True)
+    assert [lane.take(32), lane.take(32)] == [20, 20]
+    lane.leave(3, answered=True)  # a small one, as the end of a block is
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lane.take, 32)
+        assert not waiting.done()
+        lane.leave(17, answered=True)
+        assert waiting.result(timeout=10) >= 10
+        lane.close()

@@ -159,3 +159,23 @@ def test_a_call_that_must_run_alone_fits_with_no_other(loaded: Loaded) -> None:
     usual, alone = call(loaded, ["a"]), replace(call(loaded, ["b"]), alone=True)
     assert batch_cost([alone]) == batch_cost([usual]) == 1
     assert batch_cost([usual, usual]) < 2048 < min(batch_cost([usual, alone]), batch_cost([alone, alone]))
+
+
+async def test_bulk_runs_by_itself_on_an_engine_of_its_own_and_keeps_its_bits(loaded: Loaded) -> None:
+    used = {name: EnginePool(1) for name in ("engine", "behind")}
+    batcher = Batcher(used["engine"], lambda _: None, used["behind"])
+    prepared = call(loaded, TEXTS)
+    found = await batcher.embed_behind(prepared)
+    assert found.tobytes() == loaded.embedder.embed_rows(prepared.rows).tobytes()
+    assert used["engine"].proved_at < 0 < used["behind"].proved_at
+
+
+async def test_others_are_answered_while_bulk_hangs_and_the_replica_counts_as_ill(hanging: Loaded) -> None:
+    behind = EnginePool(1, 0.05)
+    batcher = Batcher(EnginePool(1, 30), lambda _: None, behind)
+    behind.check()
+    with pytest.raises(EngineTimeoutError):
+        await batcher.embed_behind(call(hanging, ["a", "b"]))
+    assert (await batcher.run([call(hanging, ["fine"])]))[0].shape[0] == 1
+    with pytest.raises(UnavailableError, match="has not answered"):
+        behind.check()

@@ -12,10 +12,10 @@ from ray.serve.exceptions import RayServeException
 from deployments.config.internals import Internals
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
-from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway import replicas as replicas_module
+from deployments.gateway.backlog import Batch
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import LOST_ATTEMPTS, NotDeployedError, Replicas
 from deployments.gateway.request_queue import RequestQueue
@@ -245,8 +245,8 @@ async def test_an_item_at_which_every_engine(version: Replicas, handle: Handle, 
     for replica in handle.replicas:
         replica.fatal, replica.dies, replica.calls = "fatal", dies, []
 
-    async def send(items: list[Item], *_: object) -> EncodeReply:
-        return await version.encode(items, QUEUED)
+    async def send(batch: Batch) -> EncodeReply:
+        return await version.encode(batch.items, QUEUED)
 
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
     requests = [["a"], ["b", "c"], ["fatal"], ["d"]]
@@ -266,8 +266,8 @@ async def test_an_item_at_which_engines_hang_is_tried_once_in_company_and_once_a
     for replica in handle.replicas:
         replica.endless, replica.calls, replica.in_company = "endless", [], []
 
-    async def send(items: list[Item], cost: int, _: str | None, alone: bool) -> EncodeReply:
-        return await version.encode(items, Queued("gateway", cost, 0, alone=alone))
+    async def send(batch: Batch) -> EncodeReply:
+        return await version.encode(batch.items, Queued("gateway", batch.cost, 0, alone=batch.alone))
 
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
     requests = [["a"], ["b", "endless", "c"], ["d"]]
@@ -284,9 +284,9 @@ async def test_what_an_engine_hangs_at_alone_is_tried_nowhere_else(version: Repl
     for replica in handle.replicas:
         replica.broken = EngineTimeoutError("the engine did not answer within 20 s")
 
-    async def send(items: list[Item], cost: int, _: str | None, alone: bool) -> EncodeReply:
-        asked.append(alone)
-        return await version.encode(items, Queued("gateway", cost, 0, alone=alone))
+    async def send(batch: Batch) -> EncodeReply:
+        asked.append(batch.alone)
+        return await version.encode(batch.items, Queued("gateway", batch.cost, 0, alone=batch.alone))
 
     asked: list[bool] = []
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))

@@ -10,8 +10,10 @@ import pytest
 from deployments.contract.embedding import Embedding, Label, Outcome
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply
+from deployments.gateway import queue_settings
+from deployments.gateway.backlog import Batch
 from deployments.gateway.pace import SAMPLES
-from deployments.gateway.queue_settings import CROWD, GROWTH, QueueSettings
+from deployments.gateway.queue_settings import BULK_PART, CROWD, GROWTH, QueueSettings
 from deployments.gateway.request_queue import RequestQueue, Send
 from models.errors import UnavailableError
 
@@ -27,9 +29,10 @@ class Replica:
         self.gate = asyncio.Event()
         self.called = asyncio.Semaphore(0)  # once for each call
 
-    async def __call__(self, items: list[Item], cost: int, *_: object) -> EncodeReply:
+    async def __call__(self, batch: Batch) -> EncodeReply:
+        items = batch.items
         self.calls.append(items)
-        self.costs.append(cost)
+        self.costs.append(batch.cost)
         self.called.release()
         await self.gate.wait()
         errors = {i: ItemError("bad", "bad") for i, item in enumerate(items) if item == "bad"}
@@ -137,12 +140,12 @@ async def test_a_cancelled_request_is_never_sent() -> None:
 async def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
     calls = 0
 
-    async def send(items: list[Item], *_: object) -> EncodeReply:
+    async def send(batch: Batch) -> EncodeReply:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise UnavailableError("gone")
-        return EncodeReply(LABEL, np.zeros((len(items), 2), np.float32), [1] * len(items))
+        return EncodeReply(LABEL, np.zeros((len(batch.rows), 2), np.float32), [1] * len(batch.rows))
 
     requests = queue(send)
     with pytest.raises(UnavailableError):
@@ -161,7 +164,7 @@ async def test_bulk_waits_until_nobody_else_does() -> None:
     await settled()
     replica.gate.set()
     await asyncio.gather(*tasks)
-    assert replica.calls == [["first"], ["i0", "i1", "i2", "i3"], ["i4", "i5"], ["b0", "b1", "b2", "b3"], ["b4", "b5"]]
+    assert replica.calls == [["first"], ["i0", "i1", "i2", "i3"], ["i4", "i5"], *([f"b{i}"] for i in range(6))]
 
 
 @pytest.mark.parametrize(("share", "size"), [(0.1, 1), (0.25, 1), (0.5, 3), (1.0, 1)])
@@ -179,18 +182,48 @@ async def test_bulk_is_never_starved_and_gets_its_share_of_the_work(share: float
     assert size * sum(str(item).startswith("b") for item in sent) == pytest.approx(800 * share, abs=9 + size)
 
 
-async def test_one_call_is_kept_free_of_bulk() -> None:
+@pytest.mark.parametrize("max_calls", [1, 2])
+async def test_calls_of_bulk_take_no_place_of_users_calls(max_calls: int) -> None:
     replica = Replica()
-    requests = queue(replica, max_calls=2, call_cost=2, bulk_share=0.01)
-    bulk = submit(requests, [f"b{i}" for i in range(4)], bulk=True)
+    requests = queue(replica, max_calls=max_calls, call_cost=2, bulk_share=0.01)
+    bulk = submit(requests, [f"b{i}" for i in range(6)], bulk=True)
     await settled()
-    assert replica.calls == [["b0", "b1"]]
-    user = submit(requests, ["user"])
+    assert replica.calls == [["b0", "b1"], ["b2", "b3"]][:max_calls]
+    users = [submit(requests, ["user", "another"]) for _ in range(max_calls)]
     await settled()
-    assert replica.calls[1] == ["user"]
+    assert replica.calls[max_calls:] == [["user", "another"]] * max_calls
     replica.gate.set()
-    await asyncio.gather(bulk, user)
-    assert replica.calls[-1] == ["b2", "b3"]
+    await asyncio.gather(bulk, *users)
+    assert [item for call in replica.calls[2 * max_calls :] for item in call] == [
+        f"b{i}" for i in range(2 * max_calls, 6)
+    ]
+
+
+async def test_a_user_gathers_behind_other_users_and_not_behind_bulk() -> None:
+    replica = Replica()
+    requests = queue(replica, max_calls=2, gather_s=20, bulk_share=0.01)
+    bulk = submit(requests, ["bulk"] * 250, bulk=True)
+    await settled()
+    assert [len(call) for call in replica.calls] == [100, 100]
+    first = submit(requests, ["large"] * 8)
+    await settled()
+    second = submit(requests, ["small"])
+    await settled()
+    assert replica.calls[2:] == [["large"] * 8]
+    replica.gate.set()
+    await asyncio.gather(bulk, first, second)
+
+
+async def test_bulk_leaves_in_small_calls_while_there_are_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = Replica()
+    replica.gate.set()
+    requests = queue(replica, call_cost=8 * BULK_PART)
+    await submit(requests, ["user"])
+    await submit(requests, ["b"] * 40, bulk=True)
+    assert max(len(call) for call in replica.calls) == 8
+    monkeypatch.setattr(queue_settings, "CALM_S", -1.0)  # as long afterwards
+    await submit(requests, ["b"] * 40, bulk=True)
+    assert len(replica.calls[-1]) == 40
 
 
 async def test_with_one_call_allowed_bulk_takes_it() -> None:
@@ -276,7 +309,7 @@ async def test_a_crowd_of_users_is_counted_without_bulk() -> None:
     replica.gate.set()
     await asyncio.gather(first, *users, *bulk)
     assert [item[0] for item in replica.calls[1]].count("u") == GROWTH * 2
-    assert max(len(call) for call in replica.calls if call[0].startswith("b")) == 2
+    assert max(len(call) for call in replica.calls if call[0].startswith("b")) == 1  # small, as there are users
 
 
 async def test_cancelled_requests_leave_no_cost_behind() -> None:
@@ -380,7 +413,8 @@ async def test_a_request_that_goes_while_it_gathers_leaves_the_queue_working() -
 async def test_of_the_requests_in_a_call_that_fails_only_the_one_at_fault_fails() -> None:
     calls: list[list[Item]] = []
 
-    async def send(items: list[Item], *_: object) -> EncodeReply:
+    async def send(batch: Batch) -> EncodeReply:
+        items = batch.items
         calls.append(items)
         await asyncio.sleep(0)
         if "poison" in items:
@@ -406,7 +440,7 @@ async def test_a_call_that_is_cancelled_beneath_the_queue_leaves_nobody_waiting(
     """Serve cancels calls that it made for a request whose client is gone."""
     inner: list[asyncio.Future[EncodeReply]] = []
 
-    async def send(*_: object) -> EncodeReply:
+    async def send(_: Batch) -> EncodeReply:
         inner.append(asyncio.get_running_loop().create_future())
         return await inner[-1]
 
@@ -429,9 +463,9 @@ async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it()
     seen: list[str] = []
     replica = Replica()
 
-    async def send(items: list[Item], cost: int, hash_: str | None, _: bool) -> EncodeReply:
+    async def send(batch: Batch) -> EncodeReply:
         seen.append(whose.get())
-        return await replica(items, cost, hash_)
+        return await replica(batch)
 
     requests = queue(send, max_calls=2, gather_s=0.001)
 
@@ -452,7 +486,8 @@ async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it()
 
 
 async def test_a_reply_with_too_few_rows_fails_its_requests_and_keeps_nobody_waiting() -> None:
-    async def send(items: list[Item], *_: object) -> EncodeReply:
+    async def send(batch: Batch) -> EncodeReply:
+        items = batch.items
         return EncodeReply(LABEL, np.zeros((len(items) - 1, 2), np.float32), [1] * (len(items) - 1))
 
     with pytest.raises(IndexError):
