@@ -14,7 +14,7 @@ import httpx2
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from models.catalog.artifact import Artifact, open_artifact, tokenizer_path
 from models.catalog.catalog import Catalog
@@ -80,7 +80,7 @@ def test_a_slow_candidate_is_undone(heavy: Running) -> None:
     assert heavy.shares() == {V0: 0, V1: 1}
 
 
-def confused(running: Running, folder: Path) -> Artifact:
+def confused(folder: Path) -> Artifact:
     """The incumbent's graph with its words' vectors dealt out anew: as fast, as often right, and about something else."""
     spec = Catalog.load().find(V0)
     usual = pull(spec, allow_synthetic=False)
@@ -95,14 +95,82 @@ def confused(running: Running, folder: Path) -> Artifact:
     return open_artifact(Catalog.load().find(V1), path)
 
 
-def test_a_candidate_that_answers_other_neighbours_is_undone(two: Running, tmp_path: Path) -> None:
-    artifact = confused(two, tmp_path)
-    two.known[artifact.hash] = dict(zip(TEXTS, open_embedder(artifact).embed(TEXTS), strict=True))
+def failing(folder: Path) -> Artifact:
+    """The incumbent's graph, which fails at one text of a hundred: where the sum of the token ids ends with 37."""
+    usual = pull(Catalog.load().find(V0), allow_synthetic=False)
+    assert usual.tokenizer is not None
+    graph = onnx.load(str(usual.graph))
+    (output,) = graph.graph.output
+    constants = {"hundred": np.int64(100), "wrong": np.int64(37), "last": np.array([1]), "only": np.ones(1, np.float32)}
+    nodes = [
+        helper.make_node("Mul", ["input_ids", "attention_mask"], ["own"]),
+        helper.make_node("ReduceSum", ["own", "last"], ["sum"], keepdims=1),
+        helper.make_node("Mod", ["sum", "hundred"], ["ends"]),
+        helper.make_node("Equal", ["ends", "wrong"], ["bad"]),
+        helper.make_node("Cast", ["bad"], ["row"], to=onnx.TensorProto.INT64),
+        helper.make_node("Gather", ["only", "row"], ["ones"]),  # there is no second row
+        helper.make_node("Mul", ["before", "ones"], [output.name]),
+    ]
+    for node in graph.graph.node:
+        for place, name in enumerate(node.output):
+            if name == output.name:
+                node.output[place] = "before"
+    graph.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
+    graph.graph.node.extend(nodes)
+    path = folder / "failing.onnx"
+    onnx.save(graph, path)
+    shutil.copy(usual.tokenizer, tokenizer_path(path))
+    return open_artifact(Catalog.load().find(V1), path)
+
+
+def deploy(two: Running, candidate: Artifact, shadow: int = 0) -> None:
+    """Serve an artifact as the second version, which has no traffic yet but copies."""
+    two.known[candidate.hash] = dict(zip(TEXTS, open_embedder(candidate).embed(TEXTS), strict=True))
     document = two.weighted(v1_0_0=100, v1_1_0=0)
-    application(document, "text-embedding--1-1-0")["deployments"][0]["user_config"] = {"artifact": str(artifact.graph)}
-    user_config(document)["models"][TEXT]["shadow"] = {"1.1.0": 100}
+    application(document, "text-embedding--1-1-0")["deployments"][0]["user_config"] = {"artifact": str(candidate.graph)}
+    user_config(document)["models"][TEXT]["shadow"] = {"1.1.0": shadow} if shadow else {}
     two.service.deploy(document)
-    wait("the confused candidate", lambda: two.models()[V1]["hash"] == artifact.hash)
+    wait("the candidate", lambda: two.models()[V1]["hash"] == candidate.hash)
+
+
+def test_a_candidate_that_fails_at_one_text_of_a_hundred_is_undone(two: Running, tmp_path: Path) -> None:
+    candidate = failing(tmp_path)
+    deploy(two, candidate)
+    ended, failed = threading.Event(), []
+
+    def client(number: int) -> None:
+        turn = 0
+        with httpx2.Client(base_url=two.service.url, timeout=60, trust_env=False) as session:
+            while not ended.is_set():
+                turn += 1
+                text = f"{number} and {turn}"
+                if (answer := session.post("/v1/embeddings", json={"model": TEXT, "input": text})).status_code != 200:
+                    failed.append((text, answer.status_code, answer.text))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    try:
+        said = two.run(
+            "rollout", V1, "--steps", "20,60,100", "--every", "60s", "--min-requests", "100", "--slower", "9", code=1
+        )
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert "stopped: errors" in said or "(errors" in said, said
+    assert two.shares() == {V0: 1, V1: 0}
+    assert failed
+    for text, status, why in failed:  # the candidate's own failures, and no others
+        assert status == 500, why
+        with pytest.raises(Exception, match="Gather"):
+            open_embedder(candidate).embed([text])
+
+
+def test_a_candidate_that_answers_other_neighbours_is_undone(two: Running, tmp_path: Path) -> None:
+    deploy(two, confused(tmp_path), shadow=100)
     # Texts from templates share words, which random vectors find as well: 55 % were the same; int8 shares 97 %.
     told = ("--steps", "5,50,100", "--every", "90s", "--min-requests", "30", "--slower", "5", "--min-overlap", "0.8")
     command = two.start("rollout", V1, *told)
