@@ -19,6 +19,7 @@ def add(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -43,4 +44,4 @@ def add(
         with console_reporter() as reporter:
             digest = artifact_hash(reference, reference, profile(current), reporter, margin)
     change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
-    execute(Console(), service, current, change, Options(dry_run, write, timeout))
+    execute(Console(), service, current, change, Options(dry_run, write, timeout, verbose=verbose))

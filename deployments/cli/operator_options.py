@@ -17,6 +17,7 @@ Url = Annotated[
     str | None, typer.Option(envvar=URL_VARIABLE, help="the service; found on the dashboard's host when left out")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check, show the plan, and change nothing")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="show the change as a diff of the whole configuration")]
 Write = Annotated[
     Path | None,
     typer.Option(help="make the same change in this serve_config.yaml, RayService manifest or kustomize folder"),

@@ -17,6 +17,7 @@ def promote(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -40,4 +41,4 @@ def promote(
         coverage.require(require_coverage, reference, coverage.hash_of(reference, service.url(service.read())))
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose))

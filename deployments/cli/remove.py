@@ -19,6 +19,7 @@ def remove(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -34,4 +35,4 @@ def remove(
     service = connect(dashboard, url, kube, namespace, rayservice)
     operation = partial(operations.remove, reference=reference, drain=drain)
     change = Change(f"remove {reference}{' --drain' if drain else ''}", model, operation)
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, drain_time))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, drain_time, verbose=verbose))

@@ -22,6 +22,7 @@ def rollback(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -59,4 +60,4 @@ def rollback(
     operation = partial(operations.rollback, model=model, past=past)
     words = f" --steps {steps}" if steps else f" --to {to}" if to else ""
     change = Change(f"rollback {model}{words}", model, operation, hashes, frozenset(routed - changed.keys()))
-    execute(Console(), target, current, change, Options(dry_run, write, timeout))
+    execute(Console(), target, current, change, Options(dry_run, write, timeout, verbose=verbose))

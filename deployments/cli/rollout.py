@@ -23,6 +23,7 @@ from deployments.cli.operator_options import (
     RayService,
     Timeout,
     Url,
+    Verbose,
 )
 from models.errors import ConfigError
 
@@ -60,6 +61,7 @@ def rollout(
     dashboard: Dashboard = DASHBOARD,
     url: Url = None,
     dry_run: DryRun = False,
+    verbose: Verbose = False,
     timeout: Timeout = TIMEOUT_S,
     kube: Kube = None,
     namespace: Namespace = None,
@@ -77,7 +79,7 @@ def rollout(
         raise ConfigError("--pause, --resume and --abort are three things; say one")
     model, _ = split(reference)
     reach = partial(connect, dashboard, url, kube, namespace, rayservice)
-    driver = Driving(reach, Console(), Options(dry_run, None, timeout))
+    driver = Driving(reach, Console(), Options(dry_run, None, timeout, verbose=verbose))
     target = reach()
     current = target.read()
     if not target.url(current):

@@ -20,6 +20,7 @@ def route(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -38,7 +39,7 @@ def route(
     words = [*(weights or []), *(f"--shadow {pair}" for pair in shadow or [])]
     operation = partial(operations.route, model=model, weights=shares, shadow=shadows)
     change = Change(f"route {model} {' '.join(words)}", model, operation, routed=routed)
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout))
+    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose))
 
 
 def parse(pairs: list[str]) -> dict[str, float]:

@@ -23,6 +23,7 @@ def swap(
     dashboard: options.Dashboard = options.DASHBOARD,
     url: options.Url = None,
     dry_run: options.DryRun = False,
+    verbose: options.Verbose = False,
     write: options.Write = None,
     timeout: options.Timeout = options.TIMEOUT_S,
     kube: options.Kube = None,
@@ -52,4 +53,4 @@ def swap(
             raise ArtifactError(f"{artifact} has content hash {digest}, --hash says {hash_}")
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
-    execute(Console(), service, current, change, Options(dry_run, write, timeout))
+    execute(Console(), service, current, change, Options(dry_run, write, timeout, verbose=verbose))

@@ -18,6 +18,7 @@ from deployments.operator.document import Document, gateway, part
 from deployments.operator.operations import Operation, remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
+from deployments.operator.summary import summary
 from deployments.operator.target import Target
 from deployments.operator.yaml_file import YamlFile
 from models.errors import EmbedserveError
@@ -34,6 +35,7 @@ class Options:
     write: Path | None = None
     timeout_s: float = 120.0
     drain_s: float = 5.0
+    verbose: bool = False  # show the whole diff
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Execution:
 
     def _show(self, prepared: Plan) -> None:
         self._console.print(f"[bold]plan:[/] {escape(self._change.command)}", highlight=False)
-        self._console.print(coloured(diff(prepared.current, prepared.target)), end="")
+        lines = diff if self._options.verbose else summary
+        self._console.print(coloured(lines(prepared.current, prepared.target)), end="")
         for number, step in enumerate(prepared.steps, 1):
             self._console.print(f"step {number}: {step.title}; wait until the cluster has converged", highlight=False)
         if self._options.dry_run:

@@ -12,7 +12,7 @@ from rich.text import Text
 from deployments.operator.document import Document, gateway, gateway_name
 
 BOOKKEEPING = ("revision", "previous")  # the commands' own notes in the gateway's user_config
-STYLES = {"+": "green", "-": "red", "@": "cyan"}
+STYLES = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def diff(before: Document, after: Document) -> list[str]:
 
 
 def coloured(lines: list[str]) -> Text:
-    """A diff for a terminal."""
+    """A diff or a summary for a terminal."""
     text = Text()
     for line in lines:
         text.append(line + "\n", style=STYLES.get(line[:1], "dim"))

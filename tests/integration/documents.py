@@ -39,6 +39,13 @@ def keep_only(document: Document, modality: str) -> None:
     del config["towers"]
 
 
+def drop_text_tower(document: Document) -> None:
+    """Leave out the version that the shipped configuration lets sleep."""
+    document["applications"] = [a for a in document["applications"] if a["name"] != "clip-text-embedding--1-0-0"]
+    config = user_config(document)
+    del config["models"]["clip-text-embedding"], config["towers"]
+
+
 def fix_replicas(document: Document, count: int) -> None:
     """So many replicas of everything, whatever comes; what sleeps gets them when it is asked."""
     for app in document["applications"]:

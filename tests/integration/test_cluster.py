@@ -26,6 +26,7 @@ from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
 from tests.integration import audit
 from tests.integration.audit import foreign, open_ports, shown_to_others
+from tests.integration.documents import drop_text_tower
 from tests.integration.nodes import Nodes
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
@@ -143,8 +144,12 @@ def known_vectors(jpeg: bytes) -> References:
 
 
 def quick(document: dict[str, Any]) -> dict[str, Any]:
-    """The same with an autoscaler that decides in seconds, spread over nodes, without a cache that would do the work."""
+    """The same with an autoscaler that decides in seconds, spread over nodes, without a cache that would do the work.
+
+    The version that sleeps is the tests' own.
+    """
     changed = copy.deepcopy(document)
+    drop_text_tower(changed)
     for app in changed["applications"]:
         app["deployments"][0]["autoscaling_config"].update(QUICK)
         app["deployments"][0]["max_replicas_per_node"] = 1
