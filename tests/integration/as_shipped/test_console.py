@@ -109,3 +109,20 @@ def test_a_text_is_never_markup(service: Service) -> None:
         tab.page.wait_for_selector("#lines td.heat")
         assert line in tab.text("#lines output")
         assert tab.page.title() == "embedserve console"
+
+
+@needs_chromium
+def test_what_versions_share_is_shown_at_both_of_them(service: Service) -> None:
+    gauge = 'ray_embedserve_neighbour_inputs{model="m",version="1",other="2",same='
+    exposition = "\n".join(f'{gauge}"{same}"}} {inputs}' for same, inputs in ((10, 100), (8, 100)))
+    draw = """async (text) => {
+        const [{ note }, { drawModels }] = await Promise.all([import("/console/traffic.js"), import("/console/versions.js")]);
+        const listed = ["m@1", "m@2"].map((id) => ({ id, version: id.slice(2), state: "ready", replicas: 1, share: 0.5 }));
+        const place = document.createElement("div");
+        drawModels(place, listed, note(text));
+        return [...place.querySelectorAll("dt")].map((dt) => `${dt.textContent}: ${dt.nextSibling.textContent}`);
+    }"""
+    with browsing(f"{service.url}/console") as tab:
+        shown = tab.page.evaluate(draw, exposition)
+    assert "shares with 2: 90 % of ten neighbours, 200 inputs" in shown
+    assert "shares with 1: 90 % of ten neighbours, 200 inputs" in shown

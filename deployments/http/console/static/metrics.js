@@ -4,7 +4,7 @@ const LINE = /^(?:ray_)?(embedserve_[a-z0-9_]+)\{([^}]*)\} (\S+)/;
 const LABEL = /([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"/g;
 
 function fresh() {
-  return { requests: 0, errors: 0, refused: 0, hits: 0, lookups: 0, queue: 0, latency: {}, shadow: { sum: 0, count: 0 } };
+  return { requests: 0, errors: 0, refused: 0, hits: 0, lookups: 0, queue: 0, latency: {}, shadow: { sum: 0, count: 0 }, shared: {} };
 }
 
 function labelsOf(text) {
@@ -27,17 +27,31 @@ function add(version, name, labels, value) {
   else if (name === "embedserve_shadow_cosine_count") version.shadow.count += value;
 }
 
+const NEAREST = 10; // of which the gauge counts those that both versions find
+
+function agree(version, other, same, count) {
+  const found = (version.shared[other] ??= { inputs: 0, same: 0 });
+  found.inputs += count;
+  found.same += (count * same) / NEAREST;
+}
+
 export function parse(text) {
   const versions = new Map();
+  const counted = (name) => {
+    if (!versions.has(name)) versions.set(name, fresh());
+    return versions.get(name);
+  };
   for (const line of text.split("\n")) {
     const match = LINE.exec(line);
     if (!match) continue;
     const labels = labelsOf(match[2]);
     const label = labels.shadow ?? labels.version; // a cosine to the primary is the shadow's
     if (!labels.model || !label || label === "*") continue;
-    const name = `${labels.model}@${label}`;
-    if (!versions.has(name)) versions.set(name, fresh());
-    add(versions.get(name), match[1], labels, Number(match[3]));
+    const value = Number(match[3]);
+    if (match[1] === "embedserve_neighbour_inputs") {
+      agree(counted(`${labels.model}@${label}`), labels.other, Number(labels.same), value);
+      agree(counted(`${labels.model}@${labels.other}`), label, Number(labels.same), value);
+    } else add(counted(`${labels.model}@${label}`), match[1], labels, value);
   }
   return versions;
 }

@@ -25,7 +25,7 @@ function milliseconds(value) {
   return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 }
 
-// Notes a look at the metrics; returns the mean shadow cosine of each version that has one.
+// Notes a look at the metrics; returns what each version's shadow copies tell, where there are any.
 export function note(text, now = performance.now()) {
   const versions = parse(text);
   looks.push({ at: now, versions });
@@ -38,7 +38,7 @@ export function note(text, now = performance.now()) {
       history.set(name, points.slice(-POINTS));
     }
   }
-  return new Map([...versions].filter(([, v]) => v.shadow.count).map(([name, v]) => [name, v.shadow.sum / v.shadow.count]));
+  return new Map([...versions].map(([name, v]) => [name, { cosine: v.shadow.count ? v.shadow.sum / v.shadow.count : null, shared: v.shared }]));
 }
 
 export function drawTraffic(place) {

@@ -53,7 +53,10 @@ function drawVersion(version, versions, shadow) {
     ["dimensions", version.dimensions ? String(version.dimensions) : "–"],
   ];
   if (version.shadow) facts.push(["shadow", percent(version.shadow / 100)]);
-  if (shadow) facts.push(["shadow cosine", shadow.toFixed(5)]);
+  if (shadow?.cosine) facts.push(["shadow cosine", shadow.cosine.toFixed(5)]);
+  for (const [other, { inputs, same }] of Object.entries(shadow?.shared ?? {})) {
+    if (inputs) facts.push([`shares with ${other}`, `${percent(same / inputs)} of ten neighbours, ${inputs} inputs`]);
+  }
   return el(
     "section",
     { class: "version", "aria-label": version.id },
