@@ -14,6 +14,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages
+from deployments.gateway.backlog import Batch
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics
@@ -50,7 +51,8 @@ class Gateway:
     def label(self) -> Label:
         return Label("m@1", self.hash)
 
-    async def encode(self, items: list[Item], *_: object) -> EncodeReply:
+    async def encode(self, batch: Batch) -> EncodeReply:
+        items = batch.items
         self.computed += items
         await asyncio.sleep(0)
         vectors = np.array([[len(self.hash), *map(len, [item, item, item])] for item in items], np.float32)
@@ -132,9 +134,9 @@ async def test_a_version_that_serves_the_artifact_of_another_answers_from_its_ve
     embeddings.cache.configure(registry.config.cache)
     computed: list[Item] = []
 
-    async def encode(items: list[Item], *_: object) -> EncodeReply:
-        computed.extend(items)
-        return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
+    async def encode(batch: Batch) -> EncodeReply:
+        computed.extend(batch.items)
+        return EncodeReply(Label("m@1", "h"), np.ones((len(batch.rows), SIZE), np.float32), [1] * len(batch.rows))
 
     for version in registry.versions.values():
         version.info = ModelInfo(Label(version.reference, "h"), "m", "text", SIZE, "fp32", "CPU")
@@ -154,14 +156,14 @@ async def test_a_copy_for_a_shadow_counts_nothing_into_the_request_that_it_is_a_
     embeddings = EmbeddingService(registry, GatewayMetrics())
     copied = asyncio.Event()
 
-    async def encode(items: list[Item], *_: object) -> EncodeReply:
-        return EncodeReply(Label("m@1", "h"), np.ones((len(items), SIZE), np.float32), [1] * len(items))
+    async def encode(batch: Batch) -> EncodeReply:
+        return EncodeReply(Label("m@1", "h"), np.ones((len(batch.rows), SIZE), np.float32), [1] * len(batch.rows))
 
-    async def encode_copy(items: list[Item], *_: object) -> EncodeReply:
+    async def encode_copy(batch: Batch) -> EncodeReply:
         assert RECORD.get() is None
         copied.set()
-        vectors = np.ones((len(items), SIZE), np.float32)
-        return EncodeReply(Label("m@2", "i"), vectors, [1] * len(items), stages=Stages(inference_s=1000))
+        vectors = np.ones((len(batch.rows), SIZE), np.float32)
+        return EncodeReply(Label("m@2", "i"), vectors, [1] * len(batch.rows), stages=Stages(inference_s=1000))
 
     for version, send in zip(registry.versions.values(), (encode, encode_copy), strict=True):
         version.info = ModelInfo(Label(version.reference, "h"), "m", "text", SIZE, "fp32", "CPU")

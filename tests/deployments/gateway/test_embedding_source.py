@@ -15,6 +15,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
+from deployments.gateway.backlog import Batch
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion
@@ -43,7 +44,8 @@ class Gateway:
         cache.configure(Cache(bytes=100_000))
         self.source = EmbeddingSource(cache, Turns())
 
-    async def encode(self, items: list[Item], _: int, wanted: str | None, *__: bool) -> EncodeReply:
+    async def encode(self, batch: Batch) -> EncodeReply:
+        items, wanted = batch.items, batch.hash
         self.calls.append(items)
         await self.open.wait()
         if self.has is not None and wanted not in self.has:
@@ -107,7 +109,8 @@ def taking_turns(gateway: Gateway, *, heed: bool) -> list[str | None]:
     """Replicas of two classes with one artifact; returns what calls come to name."""
     named: list[str | None] = []
 
-    async def encode(items: list[Item], _: int, wanted: str | None, *__: bool) -> EncodeReply:
+    async def encode(batch: Batch) -> EncodeReply:
+        items, wanted = batch.items, batch.hash
         label = Label("m@1", "a", numerics="xy"[len(named) % 2])
         named.append(wanted)
         if heed and not label.answers(wanted):

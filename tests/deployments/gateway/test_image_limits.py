@@ -12,6 +12,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
+from deployments.gateway.backlog import Batch
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics
@@ -38,9 +39,9 @@ class Gateway:
         document = {"models": {"m": {"type": "image", "versions": {"1": 1}}}, "limits": limits}
         self.registry.configure(GatewayConfig.model_validate(document))
 
-    async def encode(self, items: list[Item], *_: object) -> EncodeReply:
-        self.computed += items
-        return EncodeReply(Label("m@1", "h"), np.ones((len(items), 2), np.float32), [0] * len(items))
+    async def encode(self, batch: Batch) -> EncodeReply:
+        self.computed += batch.items
+        return EncodeReply(Label("m@1", "h"), np.ones((len(batch.rows), 2), np.float32), [0] * len(batch.rows))
 
     async def embed(self, *items: Item) -> str:
         return (await self.embeddings.embed(EmbedRequest("m", items))).cache

@@ -10,10 +10,10 @@ import pytest
 
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Embedding, Label
-from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway import neighbour_gauges
+from deployments.gateway.backlog import Batch
 from deployments.gateway.embed_request import EmbedRequest
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry
@@ -105,11 +105,9 @@ async def test_requests_with_shadow_copies_end_in_gauges_of_both_pairs(monkeypat
     for version in registry.versions.values():
         label = Label(version.reference, f"hash of {version.version}")
 
-        async def encode(
-            items: list[Item], *_: object, version: str = version.version, label: Label = label
-        ) -> EncodeReply:
-            vectors = np.stack([vector_of(str(item), "1" if version == "3" else version) for item in items])
-            return EncodeReply(label, vectors, [1] * len(items))
+        async def encode(batch: Batch, version: str = version.version, label: Label = label) -> EncodeReply:
+            vectors = np.stack([vector_of(str(item), "1" if version == "3" else version) for item in batch.items])
+            return EncodeReply(label, vectors, [1] * len(batch.rows))
 
         version.info = ModelInfo(label, "m", "text", SIZES[version.version], "fp32", "CPU")
         version.queue._send = encode

@@ -13,6 +13,7 @@ from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
+from deployments.gateway.backlog import Batch
 from deployments.rpc.codec import EncodeCall, pack_call, pack_reply, unpack_call, unpack_reply
 from models.catalog.custom import described
 from models.catalog.folder import Wishes
@@ -49,8 +50,9 @@ def client(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Iter
     )
     prepare = embedder.preparation()
 
-    async def send(items: list[Any], cost: int, hash_: str | None, alone: bool) -> EncodeReply:
-        call = unpack_call(pack_call(EncodeCall(items, Queued("g", cost, 0, hash=hash_, alone=alone))))
+    async def send(batch: Batch) -> EncodeReply:
+        queued = Queued("g", batch.cost, 0, hash=batch.hash, alone=batch.alone)
+        call = unpack_call(pack_call(EncodeCall(batch.items, queued)))
         assert isinstance(call, EncodeCall)
         rows = [row for row in prepare(call.items) if not isinstance(row, InputError)]
         reply = unpack_reply(pack_reply(EncodeReply(label, embedder.embed_rows(rows), [len(row) for row in rows])))

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from deployments.contract.embedding import Label
-from deployments.contract.items import Item, ItemError
+from deployments.contract.items import ItemError
 from deployments.contract.reply import EncodeReply
+from deployments.gateway.backlog import Batch
 from models.errors import InputError
 from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
@@ -47,8 +48,9 @@ CODINGS = [  # names of HTTP's registry of content codings, without those that a
 ]
 
 
-async def decoded(items: list[Item], *_: object) -> EncodeReply:
+async def decoded(batch: Batch) -> EncodeReply:
     """What an encoder answers, as far as pictures decide it: its real decoding, and a vector for each that decodes."""
+    items = batch.items
     rows = Decode(Framing(), ImageLimits())(items)
     errors = {i: ItemError(str(row), row.code) for i, row in enumerate(rows) if isinstance(row, InputError)}
     return EncodeReply(
