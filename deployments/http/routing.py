@@ -51,10 +51,10 @@ class Routing:
         Raises:
             HTTPException: no route has this path.
         """
-        found = {
-            method for route in self.routes if route.matches(scope)[0] != Match.NONE for method in route.methods or ()
-        }
-        if not found:
+        first = next((route.path for route in self.routes if route.matches(scope)[0] != Match.NONE), None)
+        if first is None:
             raise HTTPException(404)
+        # Later ones that match as well take a longer name than this path's, such as a model's with slashes.
+        found = {method for route in self.routes if route.path == first for method in route.methods or ()}
         response = Response(status_code=204, headers={"allow": ", ".join(sorted({*found, "OPTIONS"}))})
         await response(scope, receive, send)

@@ -65,7 +65,9 @@ def _service() -> dict[str, Any]:
     ready = "Readiness: every routed version just embedded something"
     return {
         "/v2": {"get": reading("Server metadata")},
-        "/v2/repository/index": {"post": reading("The versions served, as Triton's index has them", errors=[400, 413])},
+        "/v2/repository/index": {
+            "post": reading("The versions served, as Triton's index has them", "RepositoryIndex", [400, 413])
+        },
         "/v2/health/live": {"get": reading("Liveness")},
         "/v2/health/ready": {"get": reading("Readiness", errors=[503])},
         "/health/live": {"get": reading("Liveness: the process can answer")},

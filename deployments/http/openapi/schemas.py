@@ -175,7 +175,8 @@ def components() -> dict[str, Any]:
     _, described = models_json_schema(
         [(model, "validation") for model in models], ref_template=COMPONENTS, schema_generator=_Plain
     )
-    return {**described["$defs"], "Any": {"type": "object"}}
+    index = {"type": "array", "items": {"type": "object"}}
+    return {**described["$defs"], "Any": {"type": "object"}, "RepositoryIndex": index}
 
 
 def schema_of(annotation: Any) -> dict[str, Any]:

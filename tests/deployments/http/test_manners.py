@@ -63,6 +63,7 @@ def test_options_says_which_methods_a_path_takes(client: httpx2.Client) -> None:
     answer = client.options("/v1/embeddings")
     assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
     assert client.options("/v1/models").headers["allow"] == "GET, HEAD, OPTIONS"
+    assert client.options("/v2/models/m/infer").headers["allow"] == "OPTIONS, POST"
     assert client.options("/nothing").status_code == 404
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.integration.documents import Document, fix_replicas, user_config
+from tests.integration.documents import Document, drop_text_tower, fix_replicas, user_config
 from tests.integration.isolated import Isolated, isolated
 from tests.servers.otlp import Collector, collector
 from tests.servers.picture_host import PictureHost, Trap
@@ -34,6 +34,12 @@ class Connected:
         return document
 
 
+def alone(document: Document) -> None:
+    """One replica of everything, and nothing that fetches its files later, through the proxy."""
+    drop_text_tower(document)
+    fix_replicas(document, 1)
+
+
 @pytest.fixture(scope="package")
 def connected() -> Iterator[Connected]:
     authority, cache, trap = trustme.CA(), RedisServer(), Trap()
@@ -50,7 +56,7 @@ def connected() -> Iterator[Connected]:
         }
 
     try:
-        with collector() as received, isolated(change=lambda d: fix_replicas(d, 1), prepare=prepare) as running:
+        with collector() as received, isolated(change=alone, prepare=prepare) as running:
             trap.connections()  # by the model download, which does use the proxy
             yield Connected(running, received, cache, host, trap)
     finally:
