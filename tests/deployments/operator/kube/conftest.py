@@ -26,7 +26,7 @@ from tests.servers.kuberay import KubeRay, kuberay
 from tests.servers.kubernetes import ApiServer, serving
 from tests.servers.serve_rest import ServeRest, serve_rest
 
-PRELOADED = ["text-embedding@1.0.0", "image-embedding@1.0.0", "text-embedding@1.1.0"]
+PRELOADED = ["text-embedding@1.0.0", "image-embedding@1.0.0", "clip-text-embedding@1.0.0", "text-embedding@1.1.0"]
 COMMENT = "# weights are agreed with the search team"
 PULL = {"name": "models", "envFrom": [{"configMapRef": {"name": "embedserve-preload"}}, {"secretRef": {"name": "s"}}]}
 POD = {"spec": {"initContainers": [PULL]}}
