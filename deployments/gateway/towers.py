@@ -22,7 +22,7 @@ from models.errors import InputError, UnavailableError
 from models.modalities import MODALITIES
 
 EmbedBy = Callable[[EmbedRequest, ModelVersion, How], Awaitable[EmbedResult]]
-PLACE = re.compile(r"\[(\d+)\]$")  # of an input in the name that an error calls it by
+PLACE = re.compile(r"\[(\d+)\]\Z")  # of an input in the name that an error calls it by
 
 
 class Towers:

@@ -29,6 +29,7 @@ WRITES = {
     "deployments/cluster/run_folder.py": "in the private folder of a run",
     "deployments/serve_internals/haproxy_process.py": "in the private folder of a run",
     "deployments/cli/embed.py": "--output, a file of the caller's choice",
+    "deployments/cli/models/align.py": "--report, the same",
 }
 # Handlers of every exception in what decides who is let in; what is caught there must end in a refusal.
 CATCHES = {
