@@ -144,8 +144,9 @@ def configuration(path: Path, document: dict[str, Any]) -> Path:
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(one: Running) -> None:
     said = one.run("add", V1, "--dry-run")
-    assert "+- args: {model: text-embedding@1.1.0" in said
+    assert f"+ {V1}: loaded from {V1}" in said
     assert "nothing was changed" in said
+    assert "+- args: {model: text-embedding@1.1.0" in one.run("add", V1, "--dry-run", "--verbose")
     assert one.shares() == {V0: 1}
 
 
@@ -178,7 +179,7 @@ def test_promote_gives_all_traffic_to_one_version(two: Running) -> None:
 
 
 def test_a_swap_changes_the_hash_under_the_label_and_rollback_swaps_back(two: Running) -> None:
-    assert f"artifact: {V1}" in two.run("swap", V0, "--to", "1.1.0")
+    assert f"~ {V0}: {V0} → {V1}" in two.run("swap", V0, "--to", "1.1.0")
     assert two.hash_of(V0) == two.hashes[V1]
     two.run("rollback", TEXT)
     assert two.hash_of(V0) == two.hashes[V0]
