@@ -21,4 +21,4 @@ def test_every_operation_does_as_it_is_described(service: Service, tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout[-1500:])
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "19 selected / 19 total" in done.stdout
+    assert "22 selected / 22 total" in done.stdout
