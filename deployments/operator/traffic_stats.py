@@ -25,6 +25,7 @@ class TrafficStats:
 
     answered: float = 0
     failed: float = 0  # answers with a status of 500 or more
+    refused: float = 0  # answers with 400: of inputs that are wrong, or that the model fails at
     buckets: dict[float, float] = field(
         default_factory=lambda: defaultdict(float)
     )  # upper bound in seconds → cumulative
@@ -39,7 +40,7 @@ class TrafficStats:
 
     def __add__(self, other: TrafficStats) -> TrafficStats:
         """What two versions counted."""
-        result = TrafficStats(self.answered + other.answered, self.failed + other.failed)
+        result = TrafficStats(self.answered + other.answered, self.failed + other.failed, self.refused + other.refused)
         for one in (self, other):
             for bound, count in one.buckets.items():
                 result.buckets[bound] += count
@@ -49,7 +50,11 @@ class TrafficStats:
 
     def since(self, earlier: TrafficStats) -> TrafficStats:
         """What was counted in between; a replica that stopped takes its counts along, which shows as 0."""
-        difference = TrafficStats(max(self.answered - earlier.answered, 0), max(self.failed - earlier.failed, 0))
+        difference = TrafficStats(
+            max(self.answered - earlier.answered, 0),
+            max(self.failed - earlier.failed, 0),
+            max(self.refused - earlier.refused, 0),
+        )
         # Of the last hour, or of an experiment, whenever one looks.
         difference.neighbours, difference.assigned, difference.shares = self.neighbours, self.assigned, self.shares
         for bound, count in self.buckets.items():
@@ -117,6 +122,8 @@ def _add(stats: TrafficStats, name: str, labels: Mapping[str, str], value: float
         stats.answered += value
         if labels.get("code", "").startswith("5"):
             stats.failed += value
+        elif labels.get("code") == "400":
+            stats.refused += value
     else:
         stats.buckets[float(labels["le"])] += value
         if labels.get("cache", "miss") == "miss":  # a gateway of the release before does not say

@@ -77,15 +77,15 @@ def _evidence(candidate: TrafficStats, limits: Limits) -> Finding:
 
 
 def _errors(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits) -> Finding:
-    low, _ = share(candidate.failed, candidate.answered, Z)
-    _, high = share(incumbents.failed, incumbents.answered, Z)
+    """Answers of 400 count too: a model that fails at an input is one, and clients' own mistakes come to all versions alike."""
     if incumbents.answered <= 0:
         return Finding("errors", "hold", "no request of the incumbents to compare with")
-    most = incumbents.failed / incumbents.answered + limits.errors
-    worse = candidate.failed >= FEW and low > max(high, most)
-    rates = [one.failed / one.answered if one.answered else 0.0 for one in (candidate, incumbents)]
-    text = f"{rates[0]:.2%} against {rates[1]:.2%}"
-    return Finding("errors", "stop" if worse else "go", text)
+    bad, usual = (one.failed + one.refused for one in (candidate, incumbents))
+    low, _ = share(bad, candidate.answered, Z)
+    _, high = share(usual, incumbents.answered, Z)
+    worse = bad >= FEW and low > max(high, usual / incumbents.answered + limits.errors)
+    rate = bad / candidate.answered if candidate.answered else 0.0
+    return Finding("errors", "stop" if worse else "go", f"{rate:.2%} against {usual / incumbents.answered:.2%}")
 
 
 def _latency(candidate: TrafficStats, incumbents: TrafficStats, limits: Limits, part: float) -> Finding:

@@ -24,6 +24,12 @@ def test_what_every_replica_counted_is_added_up() -> None:
     assert counts.quantile_ms(0.99) == pytest.approx(19.8)
 
 
+def test_inputs_that_were_refused_are_counted_apart() -> None:
+    refused = EXPOSITION.replace('code="503"', 'code="400"')
+    now = parse(refused)["text-embedding@1.0.0"]
+    assert (now.failed, now.refused, (now + now).refused, now.since(now).refused) == (0, 10, 20, 0)
+
+
 def test_counts_since_an_earlier_look_never_fall_below_nothing() -> None:
     now, before = parse(EXPOSITION)["text-embedding@1.0.0"], TrafficStats(answered=150)
     assert now.since(before).answered == 0

@@ -164,7 +164,8 @@ def test_a_candidate_that_fails_at_one_text_of_a_hundred_is_undone(two: Running,
     assert two.shares() == {V0: 1, V1: 0}
     assert failed
     for text, status, why in failed:  # the candidate's own failures, and no others
-        assert status == 500, why
+        assert status == 400, why
+        assert "the model fails at this input" in why
         with pytest.raises(Exception, match="Gather"):
             open_embedder(candidate).embed([text])
 

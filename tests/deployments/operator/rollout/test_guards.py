@@ -71,6 +71,13 @@ def test_a_step_goes_on_holds_or_stops(candidate: TrafficStats, said: str) -> No
     assert verdict(judge(candidate, timed(99_000, 500, 500), Limits())) == said
 
 
+@pytest.mark.parametrize(("usual", "said"), [(0, "stop"), (2000, "go")], ids=["only its own", "everybody's mistakes"])
+def test_inputs_that_a_model_fails_at_are_its_failures_and_clients_mistakes_are_not(usual: float, said: str) -> None:
+    candidate, incumbents = timed(990, 5, 5), timed(99_000, 500, 500)
+    candidate.refused, incumbents.refused = 20, usual
+    assert verdict(judge(candidate, incumbents, Limits())) == said
+
+
 def test_without_incumbents_to_compare_with_nothing_goes_on() -> None:
     assert verdict(judge(timed(990, 5, 5), TrafficStats(), Limits())) == "hold"
 
