@@ -59,8 +59,9 @@ def backfill(
     from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
     from deployments.backfill.run import backfill as run
     from deployments.cli.backfill_progress import following, print_summary
+    from models.engine.cores import usable_cores
 
-    cores = cpus or _cores()
+    cores = cpus or usable_cores()
     job = Job(
         Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None),
         Vectors(reference, to, store_as, state),
@@ -111,9 +112,3 @@ def _engines(asked: str, address: str | None) -> tuple[int, int]:
     if not 1 <= found[0] <= found[1]:
         raise ConfigError(f"--engines must be a number from 1, or two such as 2:16, not {asked!r}")
     return found
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))

@@ -45,13 +45,13 @@ def up(
     from deployments.autoscaling.core_budget import cores_of
     from deployments.cli.late_models import LateModels
     from deployments.cli.local_service import LocalService
-    from deployments.cluster.cores import usable_cores
     from deployments.cluster.local_ray import require_ray_token
     from deployments.cluster.run_folder import clear_leftovers
     from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig
     from deployments.cluster.start_environment import prepare
     from deployments.config.old_import_paths import refuse_old_variable
+    from models.engine.cores import usable_cores
 
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))

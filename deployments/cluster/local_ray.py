@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from deployments.autoscaling.core_budget import VARIABLE as CORES_VARIABLE
 from deployments.autoscaling.core_budget import cores_of
-from deployments.cluster.cores import usable_cores
 from deployments.cluster.ports import free_block, port_taken
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
@@ -22,6 +21,7 @@ from deployments.serve_internals.haproxy_rules import Rules
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
 from deployments.serve_internals.settings import HAPROXY_OFFSET, HAPROXY_PORTS, PORT_OFFSETS, node_variables
+from models.engine.cores import usable_cores
 from models.errors import ConfigError
 
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first

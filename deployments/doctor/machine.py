@@ -10,13 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deployments.cluster import open_files
-from deployments.cluster.cores import usable_cores
 from deployments.cluster.run_folder import abandoned
 from deployments.cluster.start_environment import own_token
 from deployments.doctor.finding import Check, Finding
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.ray_version import PINNED
 from models.catalog.paths import store
+from models.engine.cores import usable_cores
 from models.engine.openvino import bf16_refusal
 from models.engine.saturation import saturates
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ import onnxruntime as ort
 
 from models.engine import card_libraries
 from models.engine.card_trouble import Trouble, read
+from models.engine.cores import usable_cores
 from models.engine.openvino_session import OpenVinoSession
 from models.engine.placement import RECORD, placement, trouble_of
 from models.engine.provider_options import Device, with_options
@@ -31,7 +31,7 @@ Session: TypeAlias = ort.InferenceSession | OpenVinoSession
 class EngineOptions:
     """How a graph runs."""
 
-    threads: int = 0  # 0: one for each core that this process may use
+    threads: int = 0  # 0: one for each core that this process may use, by its container's quota too
     # How long the threads of a run wait for each other awake before they sleep, in microseconds; 0: not at all. One run at
     # a time is nearly as fast with 20 as with ORT's default of about a million turns (a picture in int8: 14.2 ms and
     # 13.6 ms; with 0: 17.9 ms). Two runs at a time are as fast with 20 as with 0 (pictures in int8: 125/s and 125/s, with
@@ -59,7 +59,7 @@ class EngineOptions:
     @property
     def thread_count(self) -> int:
         """The number of threads to run on."""
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or usable_cores()
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from deployments.cli.up import _require_free
-from deployments.cluster.cores import usable_cores
 from deployments.cluster.local_ray import node_environment, require_ray_token
 from deployments.cluster.ports import free_port
 from deployments.cluster.run_folder import RunFolder
@@ -19,6 +18,7 @@ from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.serve_keys import GRPC_SERVICES
 from deployments.config.old_import_paths import CALLBACK_VARIABLE
 from deployments.serve_internals import haproxy_process
+from models.engine.cores import usable_cores
 from models.errors import ConfigError
 from tests.integration.documents import shipped
 

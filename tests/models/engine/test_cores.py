@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.cores import usable_cores
+from models.engine.cores import usable_cores
+from models.engine.session import EngineOptions
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -36,3 +37,8 @@ def test_a_containers_quota_bounds_its_cores(quota: str | None, expected: int, t
     if quota is not None:
         file.write_text(quota, encoding="ascii")
     assert usable_cores(file) == expected
+
+
+def test_an_engine_takes_a_thread_for_each_core_that_it_may_use_unless_it_is_told_otherwise() -> None:
+    assert EngineOptions().thread_count == usable_cores()
+    assert EngineOptions(threads=3).thread_count == 3
