@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.observability import request_id
-from deployments.serve_internals import cut_off, http_shortcut
+from deployments.serve_internals import cut_off, http_shortcut, slow_heads
 from deployments.serve_internals.disconnect_watch import DisconnectWatch
 from deployments.serve_internals.seams import SEAMS
 
@@ -70,4 +70,6 @@ def middlewares() -> list[Middleware]:
     if not SEAMS.on("http_hook"):
         return []
     SEAMS.start("http_hook")
+    if SEAMS.on("slow_heads"):
+        slow_heads.install()
     return [Middleware(Envelope)]

@@ -9,6 +9,7 @@ Seam = Literal[
     "http_shortcut",
     "single_write",
     "cut_off",
+    "slow_heads",
     "connections",
     "haproxy_lines",
     "haproxy_process",

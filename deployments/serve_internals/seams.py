@@ -114,5 +114,5 @@ class Seams:
             metrics.seam_uses.add((seam,), self.uses.pop(seam, 0))
 
 
-EARLY: Final[tuple[Seam, ...]] = ("http_hook", "log_folder")  # decided when a replica starts
+EARLY: Final[tuple[Seam, ...]] = ("http_hook", "slow_heads", "log_folder")  # decided when a replica starts
 SEAMS: Final = Seams(os.environ, ray_version.installed())

@@ -31,8 +31,7 @@ def main() -> None:
     from deployments.contract.embedding import Embedding, Label
     from deployments.gateway import collector
     from deployments.gateway.cache.key import cache_key
-    from deployments.serve_internals import http_shortcut
-    from deployments.serve_internals.http_hook import Envelope
+    from deployments.serve_internals import http_hook, http_shortcut
     from tests.deployments.http.service import HASH, NUMERICS, application
 
     descriptor, folder, config = int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -56,7 +55,8 @@ def main() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    hook: ASGIApp = Envelope(others)
+    (outermost,) = http_hook.middlewares()
+    hook: ASGIApp = outermost.cls(others)
     collector.calm()
     options: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "interface": "asgi3", "access_log": False}
     uvicorn.Server(uvicorn.Config(serve, timeout_keep_alive=75, **options)).run(

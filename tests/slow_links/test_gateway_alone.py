@@ -22,11 +22,23 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield process
 
 
-@pytest.mark.parametrize("slowness", ["small bodies", "megabytes", "chunks", "readers"])
+@pytest.mark.parametrize("slowness", MANNERS)
 def test_no_good_request_is_lost_beside_seven_hundred_that_are_slow_with(gateway: Gateway, slowness: Slowness) -> None:
     with Crowd(slowness, 700, gateway.port).present():
         good = ask(gateway.port, 100, pause_s=0.02, fresh=True)
     assert good.failures == []
+
+
+@pytest.mark.slow
+def test_ten_times_as_many_that_are_slow_with_heads_as_it_has_places_are_ended_again_and_again(
+    gateway: Gateway,
+) -> None:
+    crowd = Crowd("heads", 2560, gateway.port)
+    with crowd.trying(lambda: crowd.ended["408"] + crowd.ended["closed"] > 2560):
+        good = ask(gateway.port, 100, pause_s=0.02, fresh=True)
+    assert good.failures == []
+    assert set(crowd.ended) <= {"408", "closed"}
+    assert {json.loads(body)["error"]["code"] for body in crowd.bodies} == {"head_too_slow"}
 
 
 def test_a_body_below_the_floor_is_cut_off_and_told_the_floor(gateway: Gateway) -> None:

@@ -103,6 +103,7 @@ def reported(seams: Seams, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, f
 def test_the_metrics_say_of_every_seam_whether_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     everything = Seams(settings.SWITCHES, PINNED)
     everything.start("http_hook")
+    everything.start("slow_heads")
     everything.start("log_folder")
     in_use, tested = reported(everything, monkeypatch)
     assert in_use == dict.fromkeys(ALL, 1.0)
