@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from deployments.cluster.hosts import LOOPBACK, entrances, spelled
+from deployments.cluster.hosts import spelled
 from deployments.cluster.last_line import last_line
 from deployments.cluster.serve_file import ServeConfig
 from models.errors import EmbedserveError
@@ -133,12 +133,3 @@ class ServeApi:
             said = [app.get("message"), *(d.get("message") for d in app.get("deployments", {}).values())]
             states[name] = (app["status"], "\n".join(text for text in said if text))
         return states
-
-    def entrances(self, config: ServeConfig) -> list[str]:
-        """Base URLs at which the service may answer this machine: those of nodes, or loopback where it listens there.
-
-        Raises:
-            ClusterError: Serve does not answer.
-        """
-        proxies = {} if config.host in LOOPBACK else self.details().get("proxies", {})
-        return entrances(config.host, config.port, (p["node_ip"] for p in proxies.values() if p.get("node_ip")))

@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import httpx2
-
 from deployments.cluster.complaints import Complaints
+from deployments.cluster.entrances import ready_at
 from deployments.cluster.last_line import last_line
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.start_log import StartLog
-from models.http_client import direct
 
 POLL_S = 0.2
-ANSWER_S = 10.0
 SILENT_S = 15.0  # of a start, after which its user hears what it waits for even where nothing complains
 
 States = dict[str, tuple[str, str]]  # status and message of each application
@@ -29,7 +26,7 @@ def wait_until_ready(
     note: Callable[[str], None] = lambda _: None,
     log: StartLog | None = None,
 ) -> str:
-    """Wait until every application runs and the gateway says that each routed version embeds; returns its URL.
+    """Wait until every application runs and each node's gateway says that each routed version embeds; returns a URL.
 
     Args:
         api: where to ask.
@@ -53,10 +50,10 @@ def wait_until_ready(
         _require_none_failed(states, wanted)
         passing = [f"{name}: {last_line(states[name][1])}" for name in wanted if name in states and states[name][1]]
         if all(_status(states, name) == "RUNNING" for name in wanted):
-            reasons = {url: unready(url) for url in api.entrances(config)}
-            if ready := next((url for url, reason in reasons.items() if reason is None), None):
+            ready, reasons = ready_at(api, config)
+            if ready is not None and not reasons:
                 return ready
-            passing += [reason for reason in reasons.values() if reason]
+            passing += reasons
         complaints.hear(log.complaints() if log else (), passing, time.monotonic(), now)
         if silent and now - began >= SILENT_S:
             silent = False
@@ -78,17 +75,3 @@ def _require_none_failed(states: States, wanted: list[str]) -> None:
     failed = [f"{name}: {last_line(states[name][1])}" for name in wanted if _status(states, name) == "DEPLOY_FAILED"]
     if failed:
         raise ClusterError("deployment failed: " + "; ".join(failed))
-
-
-def unready(url: str) -> str | None:
-    """Why the service at a base URL is not ready, by its own words; None where it says that it is."""
-    try:
-        with direct(timeout=ANSWER_S) as client:
-            answer = client.get(f"{url}/health/ready")
-        if answer.status_code == 200:
-            return None
-        return "; ".join(answer.json()["reasons"]) or f"{url} answers {answer.status_code}"
-    except httpx2.HTTPError as error:
-        return f"nothing answers at {url} ({str(error) or type(error).__name__})"
-    except (ValueError, KeyError, TypeError):
-        return f"{url} answers {answer.status_code}, and not with what a gateway says"

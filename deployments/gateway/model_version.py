@@ -49,7 +49,8 @@ class ModelVersion:
         self.application = application_name(model, version)
         self.info: ModelInfo | None = None
         self.error: Reason | None = None  # why no replica embeds
-        self.replica_count = 0
+        self.replica_count = 0  # when they were last counted
+        self._answered = False  # one has, since then
         self.seen_at = 0.0  # monotonic seconds of the last proof that a replica embeds
         self._may_sleep = False  # scaled to zero when idle
         self._used_at = -math.inf
@@ -73,6 +74,11 @@ class ModelVersion:
         return "failed" if self.error else "loading"
 
     @property
+    def replicas(self) -> int:
+        """How many replicas run, as far as it is known: one that answers does, although none ran when they were counted."""
+        return self.replica_count or int(self._answered)
+
+    @property
     def resting(self) -> bool:
         """Whether it may sleep and nobody used it lately: it is to be left alone."""
         return self._may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
@@ -94,7 +100,7 @@ class ModelVersion:
 
     def note_replicas(self, count: int) -> None:
         """Take the number of replicas that run; the queue allows calls in proportion."""
-        self.replica_count = count
+        self.replica_count, self._answered = count, False
         self.queue.configure(self._queue_settings())
 
     def _queue_settings(self) -> QueueSettings:
@@ -122,6 +128,7 @@ class ModelVersion:
         try:
             self.info = await asyncio.wait_for(self._replicas.describe(max_age_s), DESCRIBE_TIMEOUT_S)
             self.error = None
+            self._answered = True
             self.seen_at = time.monotonic()
         except NotDeployedError as error:
             self.error = Reason(ReasonCode.NOT_DEPLOYED, str(error))

@@ -101,7 +101,7 @@ def entry(registry: ModelRegistry, version: ModelVersion) -> dict[str, Any]:
         "warnings": list(info.warnings) if info else [],
         "share": registry.share(version),
         "shadow": routes.shadow.get(version.version, 0) if routes else 0,
-        "replicas": version.replica_count,
+        "replicas": version.replicas,
     }
 
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deployments.cluster.entrances import unready
 from deployments.cluster.ports import free_port, listening_ports
 from deployments.cluster.processes import has_ended
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
-from deployments.cluster.waiting import unready
 from tests.integration.waiting import wait
 
 START_S = 240

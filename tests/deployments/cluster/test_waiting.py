@@ -146,13 +146,18 @@ class World(ThreadingHTTPServer):
         self.status = "DEPLOYING"
         self.message = ""
         self.health: tuple[int, Any] = (503, {"status": "unready", "reasons": ["a@1: no replica takes calls"]})
+        self.replicas: list[dict[str, Any]] = []
+        self.proxies: dict[str, dict[str, Any]] = {}
 
 
 class Handler(BaseHTTPRequestHandler):
     server: World
 
     def do_GET(self) -> None:
-        status, body = 200, {"applications": {"a": {"status": self.server.status, "message": self.server.message}}}
+        world = self.server
+        deployments = {"d": {"replicas": world.replicas}}
+        application = {"status": world.status, "message": world.message, "deployments": deployments}
+        status, body = 200, {"applications": {"a": application}, "proxies": world.proxies}
         if self.path == "/health/ready":
             status, body = self.server.health
         data = json.dumps(body).encode()
@@ -183,10 +188,10 @@ def _hurried(init: Any) -> Any:
     return lambda self, note: init(self, note, patience_s=0.2)
 
 
-def waited(world: World, log: StartLog | None = None) -> tuple[str, list[str]]:
+def waited(world: World, log: StartLog | None = None, host: str = "127.0.0.1") -> tuple[str, list[str]]:
     """How the wait ended, and what was said meanwhile."""
     port = world.server_address[1]
-    config = ServeConfig({"http_options": {"host": "127.0.0.1", "port": port}, "applications": [{"name": "a"}]})
+    config = ServeConfig({"http_options": {"host": host, "port": port}, "applications": [{"name": "a"}]})
     notes: list[str] = []
     try:
         return wait_until_ready(
@@ -232,3 +237,67 @@ def test_another_program_on_the_port_is_not_taken_for_the_service(world: World, 
     world.status, world.health = "RUNNING", health
     ended, _ = waited(world)
     assert f"answers {health[0]}" in ended
+
+
+# A service of several nodes, each with an entrance: the first is ``world``
+
+
+class Entrance(ThreadingHTTPServer):
+    """What HAProxy of another node answers."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__((host, port), EntranceHandler)
+        self.health = (404, "Path '/health/ready' not found")
+
+
+class EntranceHandler(Handler):
+    server: Entrance  # type: ignore[assignment]
+
+    def do_GET(self) -> None:
+        status, body = self.server.health
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+
+@pytest.fixture
+def second(world: World) -> Iterator[Entrance]:
+    """The entrance of a second node, in a service that runs on both."""
+    world.status, world.health = "RUNNING", (200, {})
+    world.replicas = [{"node_id": node, "state": "RUNNING"} for node in "12"]
+    world.proxies = {node: {"node_ip": f"127.0.0.{node}", "status": "HEALTHY"} for node in "12"}
+    server = Entrance("127.0.0.2", world.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_service_is_ready_when_every_node_answers_and_not_before(world: World, second: Entrance) -> None:
+    ended, notes = waited(world, host="0.0.0.0")
+    assert ended.startswith("not ready within 1.5 s")
+    assert any(f"http://127.0.0.2:{world.server_address[1]} answers 404" in note for note in notes)
+    second.health = (200, "{}")
+    assert waited(world, host="0.0.0.0")[0] == f"http://127.0.0.1:{world.server_address[1]}"
+
+
+def test_a_node_with_replicas_whose_entrance_is_still_to_come_is_waited_for(world: World, second: Entrance) -> None:
+    second.health = (200, "{}")
+    for entrance in (None, {"node_ip": "127.0.0.2", "status": "STARTING"}):
+        world.proxies = {"1": world.proxies["1"], **({} if entrance is None else {"2": entrance})}
+        assert waited(world, host="0.0.0.0")[0].startswith("not ready within 1.5 s")
+
+
+@pytest.mark.parametrize("status", ["UNHEALTHY", "DRAINING"])
+def test_a_node_that_is_ill_or_leaves_keeps_nobody_waiting(world: World, second: Entrance, status: str) -> None:
+    world.proxies["2"]["status"] = status
+    assert second.health[0] == 404
+    assert waited(world, host="0.0.0.0")[0] == f"http://127.0.0.1:{world.server_address[1]}"
+
+
+def test_a_node_that_cannot_be_reached_from_here_keeps_nobody_waiting(world: World, second: Entrance) -> None:
+    world.proxies["2"]["node_ip"] = "127.0.0.3"
+    assert waited(world, host="0.0.0.0")[0] == f"http://127.0.0.1:{world.server_address[1]}"

@@ -14,6 +14,7 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.gateway.model_registry import COUNT_EVERY, COUNT_QUIET, ModelRegistry
 from deployments.gateway.readiness import unready
+from deployments.http.models import entry
 from models.errors import ModelNotFoundError
 
 NO_REPLICA = Reason(ReasonCode.NO_REPLICA, "no replica answered")
@@ -199,3 +200,20 @@ async def test_while_nobody_uses_a_version_serve_is_seldom_asked_for_its_replica
     for _ in range(COUNT_QUIET):
         await found.refresh()
     assert len(counted) == 1 + COUNT_QUIET // COUNT_EVERY
+
+
+async def test_a_version_whose_replica_answers_has_one_before_they_are_counted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def describe(*_: float) -> ModelInfo:
+        return INFO
+
+    found = registry(versions={"1": 1})
+    version = found.versions["m@1"]
+    version.note_replicas(0)  # counted while it was starting
+    assert entry(found, version)["replicas"] == 0
+    monkeypatch.setattr(version._replicas, "describe", describe)
+    await version.refresh()
+    assert (entry(found, version)["state"], entry(found, version)["replicas"]) == ("ready", 1)
+    version.note_replicas(0)
+    assert entry(found, version)["replicas"] == 0
