@@ -7,6 +7,7 @@ logs, takes the lines of each second at once.
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -38,6 +39,7 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._dropped = 0
         self._handler: RotatingFileHandler | None = None
+        self._problem: str | None = None  # why lines are lost
 
     def note(self, request_id: str, method: str, path: str, client: str | None, status: int, total_s: float,
              record: Record, trace_id: str | None) -> None:  # fmt: skip
@@ -77,6 +79,7 @@ class AccessLog:
         """Append what was noted to the file. Waits for the disk, so call it from a thread of its own."""
         lines, self._lines = self._lines, []
         dropped, self._dropped = self._dropped, 0
+        lost = len(lines) + dropped
         if dropped:
             lines.append(orjson.dumps({"time": datetime.now(UTC), "message": "dropped", "lines": dropped}))
         if not lines:
@@ -84,16 +87,31 @@ class AccessLog:
         try:
             if self._handler is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._handler = RotatingFileHandler(self._path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
+                self._handler = _File(self._path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
             self._handler.handle(_record(b"\n".join(lines).decode()))
         except OSError as error:
-            logger.error("%d lines of the access log are lost: %s", len(lines), error)
+            self._dropped += lost  # which the next line that is written says
+            if str(error) != self._problem:
+                logger.error("lines of the access log are lost: %s", error)
+            self._problem = str(error)
+        else:
+            self._problem = None
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self.write()
         if self._handler is not None:
             self._handler.close()
+
+
+class _File(RotatingFileHandler):
+    """A file whose errors are its caller's: logging itself prints a traceback for each, and goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - as logging has it
+        """Raise what was caught."""
+        error = sys.exception()
+        if error is not None:
+            raise error
 
 
 def _ms(seconds: float | None) -> float | None:

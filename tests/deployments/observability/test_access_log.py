@@ -74,4 +74,22 @@ def test_a_folder_that_cannot_be_made_costs_its_lines_and_nothing_else(
     log = AccessLog(tmp_path / "logs" / "access.log", "replica")
     note(log, "a")
     log.write()
-    assert "1 lines of the access log are lost" in caplog.text
+    assert "lines of the access log are lost" in caplog.text
+
+
+def test_a_full_disk_is_said_once_and_when_it_has_room_again_how_many_lines_it_cost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "access.log"
+    path.symlink_to("/dev/full")
+    log = AccessLog(path, "replica")
+    for name in NUMBERED:
+        note(log, name)
+        log.write()
+    assert len([record for record in caplog.records if "No space left on device" in record.getMessage()]) == 1
+    assert capfd.readouterr().err == ""
+    path.unlink()
+    log._handler = None  # as a file that is rotated
+    note(log, "later")
+    log.close()
+    assert [(line.get("request_id"), line.get("lines")) for line in lines(path)] == [("later", None), (None, 5)]
