@@ -34,7 +34,9 @@ LAST: Final = "x-last-of-connection"
 OPEN_PLACES: Final = "x-open-places"
 # On a request to a gateway: others were refused just now, because all places were taken, or most and theirs were too many.
 REFUSING: Final = "x-refusing"
-HEARD_S: Final = 2  # for which either counts: a gateway that answers nothing any more cannot take it back
+HEARD_S: Final = (
+    2  # for which either counts: a gateway that answers nothing any more cannot take it back. A clock may be set back
+)
 VALID_ID: Final = f"'{request_id.VALID.pattern.decode()}'"
 
 
@@ -157,7 +159,7 @@ def backend_lines(places: int, rules: Rules) -> list[str]:
 
 def _crowded_lines(rules: Rules) -> list[str]:
     """The same for the number that a crowded gateway told, as long as it was told of late; and what a gateway is told."""
-    crowded = f"{{ var(proc.places) -m found }} {{ date,sub(proc.told) lt {HEARD_S} }}"
+    crowded = f"{{ var(proc.places) -m found }} {{ date,sub(proc.told) 0:{HEARD_S - 1} }}"
     open_, share = "nbsrv,mul(proc.places)", max(1, int(100 * rules.share))
     return [
         f"http-request set-var(txn.answering) be_id,table_conn_cur({ANSWERING}) if {crowded}",
@@ -167,7 +169,7 @@ def _crowded_lines(rules: Rules) -> list[str]:
         *_refusals(f"{crowded} {{ sc1_conn_cur,sub(txn.full) gt 0 }}", FULL),
         *_refusals(f"{crowded} {{ sc1_conn_cur,sub(txn.crowded) gt 0 }} {{ sc0_conn_cur,sub(txn.share) gt 0 }}", CROWD),
         f"http-request del-header {REFUSING}",
-        f"http-request set-header {REFUSING} 1 if {{ var(proc.refused) -m found }} {{ date,sub(proc.refused) lt {HEARD_S} }}",
+        f"http-request set-header {REFUSING} 1 if {{ var(proc.refused) -m found }} {{ date,sub(proc.refused) 0:{HEARD_S - 1} }}",
     ]
 
 
