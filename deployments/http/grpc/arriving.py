@@ -13,6 +13,7 @@ from typing import Any, Final
 from deployments.config.limits import Limits
 from models.errors import InputError, SlowInputError, UnavailableError
 
+SHORT_S: Final = 5.0  # for a message of some bytes that does not come through HAProxy's buffer
 AT_ONCE_S: Final = 1.0  # far above what a gateway full of calls needs to look at one that is there
 
 
@@ -24,6 +25,16 @@ class Arriving:
         self._limits = limits
         self.slow = 0  # that did not arrive at once
 
+    async def short_message(self, stream: AsyncIterator[Any]) -> Any:
+        """The one message of a call that anybody may make: it has little time, and takes no room from others.
+
+        Raises:
+            SlowInputError: it did not arrive in time.
+            InputError: the call ended without one.
+        """
+        wait = _Wait(self)
+        return await self._first(stream, wait, SHORT_S, wait.end_after, SHORT_S)
+
     async def message(self, stream: AsyncIterator[Any]) -> Any:
         """The one message of a call.
 
@@ -33,8 +44,12 @@ class Arriving:
             InputError: the call ended without one.
         """
         wait = _Wait(self)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(AT_ONCE_S, wait.take_seat, self._limits(), loop)
+        return await self._first(stream, wait, AT_ONCE_S, wait.take_seat, self._limits())
+
+    async def _first(
+        self, stream: AsyncIterator[Any], wait: _Wait, after_s: float, then: Callable[..., None], *told: Any
+    ) -> Any:
+        timer = asyncio.get_running_loop().call_later(after_s, then, *told)
         try:
             return await anext(stream)
         except StopAsyncIteration:
@@ -59,14 +74,16 @@ class _Wait:
         assert task is not None
         self.task = task
 
-    def take_seat(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def end_after(self, seconds: float) -> None:
+        self._stop(SlowInputError(f"the message had not arrived after {seconds:g} s", code="body_too_slow"))
+
+    def take_seat(self, limits: Limits) -> None:
         most = max(1, limits.bytes_in_flight // limits.body_bytes)
         if self._all.slow >= most:
             self._stop(UnavailableError(f"the service is at capacity: {most} large messages are on their way already"))
             return
         self._all.slow += 1
-        late = SlowInputError(f"the message had not arrived after {limits.body_s:g} s", code="body_too_slow")
-        self._timer = loop.call_later(limits.body_s, self._stop, late)
+        self._timer = self.task.get_loop().call_later(limits.body_s, self.end_after, limits.body_s)
 
     def leave(self) -> None:
         if self._timer is not None:

@@ -13,13 +13,16 @@ from deployments.auth.authenticator import Authenticator
 from deployments.config.limits import Limits
 from deployments.http.grpc.arriving import Arriving
 from deployments.http.grpc.exchange import Caller
-from deployments.http.grpc.methods import Answer, CallError, Code, health, infer, lookup
+from deployments.http.grpc.field_count import refuse_many_fields
+from deployments.http.grpc.methods import CODES, Answer, CallError, Code, health, infer, lookup
 from deployments.http.grpc.protocol import REFUSED, message
 from deployments.http.middleware.auth import values_of
+from deployments.http.status import status_of
 from models.errors import EmbedserveError, InputError
 
 WATCHERS: Final = 64  # of the service's state at once: each costs a look a second, and none needs a key
 LOOK_S: Final = 1.0  # between two looks at the readiness of a service that somebody watches
+SHORT_BYTES: Final = 16384  # of a message that names a model or a service, as of HTTP's head
 STATUS: Final = message("grpc.health.v1.HealthCheckResponse")
 HEALTH_REQUEST: Final = message("grpc.health.v1.HealthCheckRequest")
 INFER_REQUEST: Final = message("inference.ModelInferRequest")
@@ -32,6 +35,7 @@ class Calls:
         """Answer by ``app``; ``auth`` says before a message is read whether it will be."""
         self._app = app
         self._auth = auth
+        self._limits = limits
         self._arriving = Arriving(limits)
         self._watchers = 0
 
@@ -39,35 +43,33 @@ class Calls:
         """Answer ``ModelInfer``."""
 
         async def read() -> Any:
-            return parsed(INFER_REQUEST, await self._arriving.message(stream))
+            return parsed(INFER_REQUEST, await self._arriving.message(stream), self._limits())
 
         return await infer(self._app, caller, read, refused=not self._lets_in(caller))
 
-    async def lookup(self, method: str, content: bytes, caller: Caller) -> Answer:
+    async def lookup(self, method: str, stream: AsyncIterator[bytes], caller: Caller) -> Answer:
         """Answer another call of the Open Inference Protocol."""
         try:
-            request = None if method in REFUSED else parsed(message(f"inference.{method}Request"), content)
-        except InputError as error:
-            return Answer(None, code=Code.INVALID_ARGUMENT, details=str(error))
+            request = None if method in REFUSED else await self._short(message(f"inference.{method}Request"), stream)
+        except CallError as error:
+            return Answer(None, code=error.code, details=error.details)
         return await lookup(self._app, caller, method, request)
 
-    async def check(self, content: bytes) -> Answer:
+    async def check(self, stream: AsyncIterator[bytes]) -> Answer:
         """Answer the health service's ``Check``, which needs no key."""
         try:
-            return Answer(STATUS(status=await health(self._app, parsed(HEALTH_REQUEST, content).service)))
-        except InputError as error:
-            return Answer(None, code=Code.INVALID_ARGUMENT, details=str(error))
+            request = await self._short(HEALTH_REQUEST, stream)
+            return Answer(STATUS(status=await health(self._app, request.service)))
         except CallError as error:
             return Answer(None, code=error.code, details=error.details)
 
-    async def watch(self, content: bytes) -> AsyncIterator[Any]:
+    async def watch(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Answer the health service's ``Watch``: the state, and each that follows.
 
         Raises:
-            CallError: too many watch already.
-            InputError: it is no such message.
+            CallError: too many watch already, or it is no such message.
         """
-        service = parsed(HEALTH_REQUEST, content).service
+        service = (await self._short(HEALTH_REQUEST, stream)).service
         if self._watchers >= WATCHERS:
             raise CallError(Code.RESOURCE_EXHAUSTED, f"{WATCHERS} watch already; call Check instead")
         self._watchers += 1
@@ -89,6 +91,20 @@ class Calls:
                 yield state
             await asyncio.sleep(LOOK_S)
 
+    async def _short(self, kind: Any, stream: AsyncIterator[bytes]) -> Any:
+        """The message of a call that asks about the service: names, which anybody may send.
+
+        Raises:
+            CallError: it is no such message, too long, or not there in time.
+        """
+        try:
+            content = await self._arriving.short_message(stream)
+            if len(content) > SHORT_BYTES:
+                raise InputError(f"the message has {len(content)} bytes, the limit is {SHORT_BYTES}")
+            return parsed(kind, content, self._limits())
+        except EmbedserveError as error:
+            raise CallError(CODES[status_of(error)], str(error)) from error
+
     def _lets_in(self, caller: Caller) -> bool:
         if not self._auth.required:
             return True
@@ -99,12 +115,14 @@ class Calls:
         return True
 
 
-def parsed(kind: Any, content: bytes) -> Any:
+def parsed(kind: Any, content: bytes, limits: Limits) -> Any:
     """A message.
 
     Raises:
         InputError: these bytes are none of its kind.
+        LimitError: there are too many of them, or of what they stand for.
     """
+    refuse_many_fields(content, kind, limits)
     try:
         return kind.FromString(content)
     except DecodeError as error:

@@ -9,7 +9,6 @@ from deployments.http.grpc.calls import Calls
 from deployments.http.grpc.exchange import Caller
 from deployments.http.grpc.methods import Answer, CallError, Code
 from deployments.http.grpc.protocol import EMPTY, INFERENCE_METHODS, REFUSED
-from models.errors import InputError
 
 NOTHING: tuple[Any, ...] = ()  # of a stream that is refused
 Method = Callable[..., Awaitable[Any]]
@@ -24,29 +23,27 @@ class GrpcIngress:
         """Embed the items of a tensor."""
         return _told(await self.calls.infer(request, _caller(grpc_context)), grpc_context)
 
-    async def ModelStreamInfer(self, request: AsyncIterator[bytes], grpc_context: Any) -> AsyncIterator[Any]:  # noqa: N802, ARG002
+    async def ModelStreamInfer(self, request: AsyncIterator[bytes], grpc_context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Refuse, without reading."""
-        _told(await self.calls.lookup("ModelStreamInfer", b"", _caller(grpc_context)), grpc_context)
+        _told(await self.calls.lookup("ModelStreamInfer", request, _caller(grpc_context)), grpc_context)
         for nothing in NOTHING:
             yield nothing
 
-    async def Check(self, request: bytes, grpc_context: Any) -> Any:  # noqa: N802
+    async def Check(self, request: AsyncIterator[bytes], grpc_context: Any) -> Any:  # noqa: N802
         """Say whether the service is ready."""
         return _told(await self.calls.check(request), grpc_context)
 
-    async def Watch(self, request: bytes, grpc_context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def Watch(self, request: AsyncIterator[bytes], grpc_context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Say so whenever it changes."""
         try:
             async for status in self.calls.watch(request):
                 yield status
         except CallError as error:
             _told(Answer(None, code=error.code, details=error.details), grpc_context)
-        except InputError as error:
-            _told(Answer(None, code=Code.INVALID_ARGUMENT, details=str(error)), grpc_context)
 
 
 def _lookup(method: str) -> Method:
-    async def answer(self: GrpcIngress, request: bytes, grpc_context: Any) -> Any:
+    async def answer(self: GrpcIngress, request: AsyncIterator[bytes], grpc_context: Any) -> Any:
         return _told(await self.calls.lookup(method, request, _caller(grpc_context)), grpc_context)
 
     answer.__name__ = method

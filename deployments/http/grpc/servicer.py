@@ -33,26 +33,21 @@ def describe() -> None:
 def inference_handlers(servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
     """The methods of the Open Inference Protocol.
 
-    On the wire one message and a stream of one are the same. ``ModelInfer`` takes the latter, so that the gateway begins before
-    the message is there, and can refuse to read it. Messages are handed over as bytes: Serve's fallback proxy sends them to a
+    On the wire one message and a stream of one are the same. All take the latter, so that the gateway begins before the message
+    is there, and can refuse to read it or to wait for it. Messages are handed over as bytes: Serve's fallback proxy sends them to a
     gateway as they are, while objects of classes that no module has could not be pickled.
     """
-    handlers = {}
-    for method in INFERENCE_METHODS:
-        make = grpc.stream_unary_rpc_method_handler if method == "ModelInfer" else grpc.unary_unary_rpc_method_handler
-        handlers[method] = make(getattr(servicer, method), None, _written)
-    for method in REFUSED:
-        streams = method == "ModelStreamInfer"
-        make = grpc.stream_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
-        handlers[method] = make(getattr(servicer, method), None, _written)
+    take = grpc.stream_unary_rpc_method_handler
+    handlers = {method: take(getattr(servicer, method), None, _written) for method in (*INFERENCE_METHODS, *REFUSED)}
+    handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(servicer.ModelStreamInfer, None, _written)
     return handlers
 
 
 def health_handlers(servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
     """The methods of gRPC's health service."""
     return {
-        "Check": grpc.unary_unary_rpc_method_handler(servicer.Check, None, _written),
-        "Watch": grpc.unary_stream_rpc_method_handler(servicer.Watch, None, _written),
+        "Check": grpc.stream_unary_rpc_method_handler(servicer.Check, None, _written),
+        "Watch": grpc.stream_stream_rpc_method_handler(servicer.Watch, None, _written),
     }
 
 

@@ -18,8 +18,11 @@ from tritonclient.utils import InferenceServerException
 from deployments.auth.api_keys import new_key
 from deployments.auth.authenticator import Authenticator
 from deployments.auth.key_file import FILE_VARIABLE, changing
-from deployments.http.grpc.calls import WATCHERS
+from deployments.config.limits import Limits
+from deployments.http.grpc import arriving
+from deployments.http.grpc.calls import WATCHERS, parsed
 from deployments.http.grpc.protocol import HEALTH, INFERENCE, REFUSED, message
+from models.errors import LimitError
 from tests.deployments.http.grpc.server import listening
 from tests.deployments.http.service import TEXT, Application, application
 
@@ -293,3 +296,65 @@ def until(met: Any) -> None:
     while not met():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of bytes, as it is on the wire."""
+    size, length = len(content), b""
+    while size > 127:
+        size, length = size >> 7, length + bytes([size & 127 | 128])
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+MANY = 1_000_000  # some hundred times the values that a request may have; a message may hold 16 times as many
+DEAR = {
+    "empty tensors": field(5, b"") * MANY,
+    "empty outputs": field(6, b"") * MANY,
+    "empty raw contents": field(7, b"") * MANY,
+    "empty texts in a tensor": field(5, field(5, field(8, b"") * MANY)),
+    "a shape": field(5, field(3, b"\1" * MANY)),
+    "numbers in a tensor": field(5, field(5, field(2, b"\1" * MANY))),
+    "parameters": field(4, field(1, b"x")) * MANY,
+    "unknown fields": b"\xf8\x3f\0" * MANY,
+}
+
+
+@pytest.mark.parametrize("dear", DEAR)
+def test_a_message_of_more_values_than_a_request_may_have_is_refused_before_it_is_parsed(dear: str) -> None:
+    began = time.process_time()
+    with pytest.raises(LimitError, match="more than 3072 values"):
+        parsed(message("inference.ModelInferRequest"), DEAR[dear], Limits())
+    assert time.process_time() - began < 1  # parsed, one of them took 0.5 s and 90 MB, and what followed took 2 s
+
+
+def test_a_message_of_as_many_texts_as_allowed_is_read_and_one_of_the_largest_bodies_too() -> None:
+    kind = message("inference.ModelInferRequest")
+    for texts in ([b"x" * 200] * 2048, [b"x" * (20 << 20)]):
+        request = kind(model_name="m")
+        request.inputs.add(name="text", datatype="BYTES", shape=[len(texts)]).contents.bytes_contents.extend(texts)
+        assert parsed(kind, request.SerializeToString(), Limits()) == request
+    with pytest.raises(LimitError, match="the limit is 33554432"):
+        parsed(kind, field(1, b"x" * (32 << 20)), Limits())
+
+
+@pytest.mark.parametrize("method", [f"{INFERENCE}/ModelMetadata", f"{HEALTH}/Check", f"{HEALTH}/Watch"])
+def test_calls_that_need_no_message_of_length_neither_wait_for_one_nor_read_one(
+    address: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "SHORT_S", 0.3)
+    never = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        never.wait(60)
+        yield b""
+
+    with grpc.insecure_channel(address) as channel:
+        for sent, code, words in (
+            (nothing(), Code.DEADLINE_EXCEEDED, "had not arrived after 0.3 s"),
+            (iter([field(1, b"x" * 100_000)]), Code.INVALID_ARGUMENT, "the limit is 16384"),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                list(channel.stream_stream(f"/{method}")(sent, timeout=30))
+            assert caught.value.code() is code  # type: ignore[attr-defined]
+            assert words in caught.value.details()  # type: ignore[attr-defined]
+    never.set()
