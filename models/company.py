@@ -13,7 +13,7 @@ from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
 from models.engine.types import Vectors
 from models.fidelity import cosines
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.base import Row
 from models.modalities.text import TextEmbedder
 

@@ -22,7 +22,7 @@ from models.engine.session import EngineOptions
 from models.inputs.preparation import Preparation
 from models.modalities.image import DEFAULT_SIDE, Image
 from models.modalities.image_graph import fixed_shape, run_pixels
-from models.modalities.text import run_padded
+from models.modalities.text_graph import run_padded
 
 ROOT = Path(__file__).resolve().parents[2]
 CYCLES = 21

@@ -21,7 +21,8 @@ from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
 from models.catalog.catalog import Catalog
 from models.errors import EmbedserveError, InputError
-from models.modalities.base import Item, Modality, Row
+from models.modalities.base import Item, Row
+from models.modalities.modality import Modality
 
 LIMITS = Limits()  # the service's own, so that both refuse the same
 DIGEST_BYTES = 16

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from models.errors import InputError
 
 if TYPE_CHECKING:
-    from models.modalities.base import Modality
+    from models.modalities.modality import Modality
 
 PATH_LIKE = re.compile(r"^(~|\.{1,2})?/|^[^\s/]+/\S*$|^[^\s.]\S*\.[A-Za-z][A-Za-z0-9]{1,4}$")
 

@@ -19,7 +19,7 @@ from models.graph.builder import GraphBuilder, Value
 from models.graph.calibration import STEPS_PER_OCTAVE, Calibration, Product
 from models.graph.int8 import quantise_columns
 from models.graph.linear import Fp32Linear, Origin, Vector, Weights
-from models.inputs.text import Ids
+from models.inputs.token_ids import Ids
 
 Rows = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import onnx
 from models.catalog.artifact import Artifact, file_sha256
 from models.errors import ArtifactError
 from models.files import write_whole
-from models.modalities.base import ModelFiles
+from models.modalities.model_files import ModelFiles
 
 
 def record_of(graph: Path) -> dict[str, object]:

@@ -16,8 +16,8 @@ from models.catalog.text_folder import text_settings
 from models.engine.engine import Engine
 from models.errors import ArtifactError
 from models.graph.append import token_output
-from models.inputs.text import pad
-from models.modalities import text
+from models.inputs.token_ids import pad
+from models.modalities import text_graph
 from models.validation import one_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json")
@@ -126,7 +126,7 @@ def _require_length(path: Path, engine: Engine, length: int) -> None:
 
 def _attempt(engine: Engine, length: int) -> str | None:
     try:
-        vector = text.run_padded(engine, *pad([np.ones(length, np.int32)]))
+        vector = text_graph.run_padded(engine, *pad([np.ones(length, np.int32)]))
     except Exception as error:  # as above
         return _first_line(error)
     return None if np.isfinite(vector).all() else "its numbers are not finite"

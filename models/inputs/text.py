@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.errors import ArtifactError, InputError
 from models.inputs.prompted import Prompted
 from models.inputs.text_cut import TextCut
-
-Ids = NDArray[np.int32]
+from models.inputs.token_ids import Ids
 
 CHARACTERS_PER_TOKEN = 8  # of a text that is tokenised at once: twice as many as English has
 GROWTH = 4  # of the part that is tried next, where the first brought too few tokens
@@ -199,14 +197,3 @@ def _require_unicode(text: str) -> None:
 
 def _no_unicode() -> InputError:
     return InputError("text must be valid Unicode, without lone surrogates", code="invalid_text")
-
-
-def pad(rows: Sequence[Ids]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Stack ids of different lengths into int64 [n, longest], padded with 0 on the right, and their mask."""
-    longest = max(len(row) for row in rows)
-    ids = np.zeros((len(rows), longest), np.int64)
-    mask = np.zeros_like(ids)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
-        mask[i, : len(row)] = 1
-    return ids, mask

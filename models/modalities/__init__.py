@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from models.modalities.base import Modality
 from models.modalities.image import Image
+from models.modalities.modality import Modality
 from models.modalities.text import Text
 from models.validation import one_of
 

@@ -1,80 +1,28 @@
-"""Everything in which one modality differs from another: ``Modality`` for its inputs, ``Embedder`` for a loaded model."""
+"""A loaded model of whatever modality, and what goes into it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError
 from models.inputs.prompted import Prompted
+from models.modalities.model_files import ModelFiles
 
 if TYPE_CHECKING:  # ONNX Runtime is loaded with a model, not by gateways, which check inputs only
     from pathlib import Path
 
     from models.engine.engine import Engine
-    from models.engine.session import EngineOptions
 
-Item = (
-    str | tuple[int, ...] | bytes | Prompted
-)  # a text, ready-made token ids, an encoded picture; text with a named prompt
+# A text, ready-made token ids, an encoded picture; text with a named prompt.
+Item = str | tuple[int, ...] | bytes | Prompted
 Row = NDArray[Any]  # one prepared input: int32 [t] token ids, uint8 [h, w, 3] pixels, ...
 Prepared = Row | InputError  # an input that cannot be prepared fails alone
-
-
-class ModelConfig(BaseModel):
-    """The keys that ``config`` of a catalogue entry may have; each modality has its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelEntry(Protocol):
-    """The part of a catalogue entry that an embedder needs."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model, such as ``all-MiniLM-L6-v2``."""
-
-    @property
-    def dimensions(self) -> int:
-        """Dimensions of its vectors."""
-
-    @property
-    def precision(self) -> str:
-        """Precision of its matrix products, such as ``int8``."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Its ``config``, checked by its modality's ``ModelConfig``."""
-
-    @property
-    def modality(self) -> Modality:
-        """The modality that it embeds."""
-
-
-class ModelFiles(Protocol):
-    """The files of one model: the part of an artifact that an embedder needs."""
-
-    @property
-    def spec(self) -> ModelEntry:
-        """Its catalogue entry."""
-
-    @property
-    def graph(self) -> Path:
-        """Its ONNX file."""
-
-    @property
-    def tokenizer(self) -> Path | None:
-        """Its tokenizer.json, where it has one."""
-
-    @property
-    def hash(self) -> str:
-        """Hash of its content, 64 hex digits."""
 
 
 class Preparation(Protocol):
@@ -179,92 +127,6 @@ class Embedder(ABC):
     @abstractmethod
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
         """For each input of the graph one valid row, for a warm-up in fixed shapes."""
-
-
-class Modality(ABC):
-    """One modality: how its inputs are checked, counted and prepared."""
-
-    name: ClassVar[str]  # as configurations, catalogues, headers and v2 tensors write it
-    config: ClassVar[type[ModelConfig]]
-    has_tokenizer: ClassVar[bool] = False  # whether a tokenizer lies beside a model's graph
-    fetchable: ClassVar[bool] = False  # whether items may be named by URL
-    portable: ClassVar[bool] = False  # whether a ``Decoder`` deployment can prepare its items
-    unit_cost: ClassVar[int] = (
-        1  # what an encoder's ``batch_cost`` counts for one unit of ``EngineOptions.largest_run``
-    )
-    call_limit: ClassVar[Literal["call_cost", "call_images"]] = (
-        "call_cost"  # the key of ``queue`` that bounds one call, in the unit of ``estimate``
-    )
-    encoder_keys: ClassVar[
-        tuple[str, ...]
-    ] = ()  # of an encoder's ``user_config`` that not every modality has a use for
-    graph_inputs: ClassVar[str]  # what its graphs take, as messages say it
-    from_files: ClassVar[bool] = False  # whether the command line reads an item from a file of its own
-    noun: ClassVar[str]  # what its models embed, as messages say it
-    json_items: ClassVar[str]  # what strings of its v2 tensors hold
-
-    @property
-    def deployment(self) -> str:
-        """The name of the Serve deployment of its encoders: ``TextEncoder``."""
-        return f"{self.name.capitalize()}Encoder"
-
-    @abstractmethod
-    def takes(self, inputs: frozenset[str]) -> bool:
-        """Whether a graph with inputs of these names is one of this modality."""
-
-    @abstractmethod
-    def open(self, artifact: ModelFiles, options: EngineOptions | None = None) -> Embedder:
-        """Load an artifact.
-
-        Raises:
-            ArtifactError: its files do not load, or are of another modality.
-        """
-
-    def claims(self, item: Item) -> bool:  # noqa: ARG002 - for modalities that can tell
-        """Whether an item that nobody said the modality of is one of this one, and no plain text."""
-        return False
-
-    @abstractmethod
-    def check(self, item: Item, where: str, limits: Any) -> Item:
-        """An item of a request as the encoder wants it.
-
-        Args:
-            item: what the client sent, not empty.
-            where: what errors call it: ``input[3]``.
-            limits: of the gateway's configuration.
-
-        Raises:
-            LimitError: it is larger than a limit.
-            InputError: it is of another modality, or malformed.
-        """
-
-    def refusal(self, item: Item, limits: Any) -> InputError | None:  # noqa: ARG002 - for modalities that can tell
-        """Why a checked item may not be computed, as far as a quick look tells.
-
-        Asked only for what no cache answered; whatever passes is checked again where it is prepared.
-        """
-        return None
-
-    @abstractmethod
-    def estimate(self, item: Item, most: int | None) -> int:
-        """The work of an item as far as the gateway can tell, in the unit of ``call_limit``.
-
-        Args:
-            item: a checked one.
-            most: the model's ``max_tokens``; None while no replica has said it, or where there are no tokens.
-        """
-
-    @abstractmethod
-    def read_sample(self, path: Path) -> list[Item]:
-        """The inputs that a file or a folder holds, for comparisons."""
-
-    @abstractmethod
-    def from_bytes(self, element: bytes, where: str) -> Item:
-        """An element of a binary v2 tensor as an item.
-
-        Raises:
-            InputError: it is none.
-        """
 
 
 def require_modality(engine: Engine, wanted: str, graph: Path) -> None:

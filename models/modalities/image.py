@@ -14,21 +14,15 @@ from numpy.typing import NDArray
 from models.engine.types import Vectors
 from models.errors import InputError, LimitError
 from models.inputs.image import Pixels, decode
-from models.inputs.image_header import ImageLimits, check_header, size_of
+from models.inputs.image_header import ImageLimits, check_header
 from models.inputs.preparation import Framing, Preparation
-from models.modalities.base import (
-    Embedder,
-    Item,
-    Modality,
-    ModelFiles,
-    Prepared,
-    Row,
-    require_modality,
-    stacked,
-)
+from models.modalities.base import Embedder, Item, Prepared, Row, require_modality, stacked
 from models.modalities.image_config import DecodeLimits, ImageConfig, PictureLimits
 from models.modalities.image_graph import buckets, run_pixels, values_of
 from models.modalities.image_text import image_bytes, stands_for_picture
+from models.modalities.modality import Modality
+from models.modalities.model_files import ModelFiles
+from models.modalities.traits import picture_traits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +140,9 @@ class ImageEmbedder(Embedder):
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
         """Encoded pictures → uint8 [height, width, 3]."""
-        accepted = ImageLimits() if limits is None else _image_limits(limits)
+        accepted = ImageLimits()
+        if limits is not None:
+            accepted = ImageLimits(limits.image_formats, limits.image_pixels, limits.image_memory_bytes, limits.image_s)
         return Decode(self.framing, accepted, self.shrink_margin)
 
     def cost(self, row: Row) -> int:  # noqa: ARG002 - pixels are as many for each
@@ -155,13 +151,7 @@ class ImageEmbedder(Embedder):
 
     def traits(self, item: Item, row: Row) -> dict[str, float]:  # noqa: ARG002 - all rows are of one size
         """The size of a picture: bytes, and where its header tells them, megapixels and width to height."""
-        if not isinstance(item, bytes):
-            return {}
-        found = {"bytes": float(len(item))}
-        size = size_of(item)
-        if size is not None and min(size) > 0:
-            found |= {"megapixels": size[0] * size[1] / 1e6, "aspect": size[0] / size[1]}
-        return found
+        return picture_traits(item)
 
     def probe_row(self) -> Row:
         """A fixed pattern of pixel values."""
@@ -206,7 +196,3 @@ class Decode:
             return error
         except MemoryError:
             return LimitError("decoding this image takes more memory than there is")
-
-
-def _image_limits(limits: DecodeLimits) -> ImageLimits:
-    return ImageLimits(limits.image_formats, limits.image_pixels, limits.image_memory_bytes, limits.image_s)

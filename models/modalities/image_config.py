@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Protocol, Self
 from pydantic import Field, StrictInt, model_validator
 
 from models.inputs.preparation import Preparation, Side
-from models.modalities.base import ModelConfig
+from models.modalities.model_files import ModelConfig
 
 SHRINK_MARGIN = 3  # the least that keeps vectors within a cosine of 0.9995; docs/models.md has the measurements
 

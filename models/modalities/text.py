@@ -4,55 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine.buckets import LENGTHS, Buckets, cut_text_buckets, text_buckets
 from models.engine.runs import padding, runs_of
 from models.engine.types import Vectors
 from models.errors import ArtifactError, InputError, LimitError
-from models.graph.steps import Pooling
 from models.inputs.prompted import Prompted
-from models.inputs.siglip_words import SiglipWords
-from models.inputs.text import Ids, TextTokenizer, pad
-from models.modalities.base import (
-    Embedder,
-    Item,
-    Modality,
-    ModelFiles,
-    Prepared,
-    Row,
-    require_modality,
-    stacked,
-)
-from models.modalities.text_config import TextConfig
+from models.inputs.token_ids import SPECIAL, Ids, pad
+from models.modalities.base import Embedder, Item, Prepared, Row, require_modality, stacked
+from models.modalities.modality import Modality
+from models.modalities.model_files import ModelFiles
+from models.modalities.text_config import TextConfig, TextLimits
+from models.modalities.text_graph import buckets, run_padded
+from models.modalities.tokenise import Tokenise, tokenizer_of
+from models.modalities.traits import text_traits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.engine.engine import Engine
     from models.engine.session import EngineOptions
 
 WARM_UP = ((1, 8), (1, 512), (8, 32), (32, 16))  # inputs × tokens
 WARM_UP_TOKEN = 100  # any id; the vocabulary's last one where it is smaller
-QUICK_CHARACTERS = 1024  # tokenised where they arrive: 0.3 ms, where another thread's turn costs 0.1 to 0.2
 CHARACTERS_PER_TOKEN = 4  # English text; only splits calls, the encoder counts real tokens
-SPECIAL = 2  # start and end
 USUAL_MOST = 256  # tokens where a model cuts that has not said where
-
-
-class TextLimits(Protocol):
-    """The keys of the gateway's ``limits`` that concern texts."""
-
-    @property
-    def characters(self) -> int:
-        """Most characters of one text."""
-
-    @property
-    def tokens(self) -> int:
-        """Most token ids of one list."""
 
 
 class Text(Modality):
@@ -131,14 +109,7 @@ class TextEmbedder(Embedder):
         self._prompts = tuple(name for name, text in config.prompts.items() if text)
         self._selectable = tuple(config.selectable)
         self.unit = config.normalize
-        self.tokenizer = TextTokenizer(
-            artifact.tokenizer,
-            config.max_sequence_length,
-            lower_case=config.do_lower_case,
-            prompt=config.prompt,
-            prompts=config.selectable,
-            words=SiglipWords(lower_case=config.siglip_words == "lower") if config.siglip_words else None,
-        )
+        self.tokenizer = tokenizer_of(artifact.tokenizer, config)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, float32 [n, d], in order."""
@@ -189,18 +160,7 @@ class TextEmbedder(Embedder):
 
     def traits(self, item: Item, row: Row) -> dict[str, float]:
         """Length and, of whatever language, how the vocabulary fits: pieces unknown, repeated, common; characters to a piece."""
-        inner = row[1:-1] if len(row) > SPECIAL else row
-        found = {
-            "tokens": float(len(row)),
-            "unknown": float(np.mean(inner == self.tokenizer.unknown)),
-            "repeated": 1 - len(np.unique(inner)) / len(inner),
-            "rarity": float(
-                np.log2(inner.astype(np.float64) + 1).mean()
-            ),  # vocabularies are sorted by frequency, mostly
-        }
-        if isinstance(item, str) and len(row) < self.tokenizer.max_length:  # of a cut one nobody knows
-            found["characters_per_token"] = len(item) / len(inner)
-        return found
+        return text_traits(item, row, self.tokenizer)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -236,60 +196,3 @@ class TextEmbedder(Embedder):
         """A single token."""
         one = np.ones((1, 1), np.int64)
         return {"input_ids": one, "attention_mask": one, "token_type_ids": np.zeros_like(one)}
-
-
-class Tokenise:
-    """Turns texts and token ids into int32 [t]; runs in the encoder's process, which holds the tokenizer."""
-
-    apart: ClassVar[bool] = False  # the tokenizer takes many at once, in threads of its own
-    portable: ClassVar[bool] = False
-
-    def __init__(self, tokenizer: TextTokenizer) -> None:
-        """Use ``tokenizer``."""
-        self._tokenizer = tokenizer
-
-    def quick(self, items: Sequence[Item]) -> bool:
-        """Whether they are short enough to be tokenised here."""
-        return sum(map(len, items)) <= QUICK_CHARACTERS
-
-    def __call__(self, items: Sequence[Item]) -> list[Prepared]:
-        """For each item its token ids, or the error that explains why there are none."""
-        encoded = iter(self._tokenizer.encode([item for item in items if isinstance(item, str)]))
-        return [next(encoded) if isinstance(item, str) else self._other(item) for item in items]
-
-    def _other(self, item: Item) -> Prepared:
-        """Token ids, and whatever has a prompt of its own."""
-        try:
-            if isinstance(item, tuple):
-                return self._tokenizer.wrap(item)
-            if isinstance(item, Prompted):
-                return self._tokenizer.with_prompt(item)
-        except InputError as error:
-            return error
-        return InputError("this model embeds text, not images", code="wrong_modality")
-
-
-def buckets(options: EngineOptions, longest: int = LENGTHS[-1]) -> Buckets:
-    """The fixed shapes of a text graph up to ``longest`` tokens."""
-    return cut_text_buckets(longest) if options.on_openvino else text_buckets(longest, options.largest_run)
-
-
-def run_padded(engine: Engine, ids: NDArray[np.int64], mask: NDArray[np.int64], pooling: Pooling = "mean") -> Vectors:
-    """Run a text graph once: int64 [n, t] with their mask to unit vectors, float32 [n, d].
-
-    Args:
-        engine: of the graph.
-        ids: token ids, padded on the right.
-        mask: 1 where there is a token.
-        pooling: how the output of a ready-made graph, one vector per token, becomes one per text.
-    """
-    values = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    return engine.run(values, partial(_pool, mask=mask, pooling=pooling))
-
-
-def _pool(tokens: NDArray[np.float32], mask: NDArray[np.int64], pooling: Pooling) -> NDArray[np.float32]:
-    """[n, t, d] to [n, d]; sums each row alone, so that padding and neighbours leave its bits as they are."""
-    if pooling == "cls":
-        first: NDArray[np.float32] = tokens[:, 0]
-        return first
-    return np.stack([row[: int(m.sum())].mean(axis=0) for row, m in zip(tokens, mask, strict=True)])

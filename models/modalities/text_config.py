@@ -1,14 +1,14 @@
-"""``config`` of a text model's catalogue entry: how its texts become vectors."""
+"""``config`` of a text model's catalogue entry, and the limits of texts."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, Protocol, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from models.graph.steps import Activation, Pooling
 from models.inputs.tokenizer_rewrite import TokenizerChanges
-from models.modalities.base import ModelConfig
+from models.modalities.model_files import ModelConfig
 from models.validation import one_of
 
 LONGEST = 8192  # tokens of a text, for every model
@@ -83,3 +83,15 @@ class TextConfig(ModelConfig):
         if self.include_prompt:
             return self.prompts
         return {self.default_prompt: self.prompt} if self.default_prompt else {}
+
+
+class TextLimits(Protocol):
+    """The keys of the gateway's ``limits`` that concern texts."""
+
+    @property
+    def characters(self) -> int:
+        """Most characters of one text."""
+
+    @property
+    def tokens(self) -> int:
+        """Most token ids of one list."""

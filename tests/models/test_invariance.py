@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
 from tests.models.loading import embedder_of

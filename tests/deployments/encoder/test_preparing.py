@@ -17,7 +17,7 @@ from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
 from models.modalities.image import Decode
-from models.modalities.text import QUICK_CHARACTERS
+from models.modalities.tokenise import QUICK_CHARACTERS
 from tests.models.loading import embedder_of
 
 PICTURES = Path(__file__).parents[2] / "data" / "pictures"

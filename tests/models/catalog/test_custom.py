@@ -28,9 +28,10 @@ from models.graph import clip_text, synthetic, vision
 from models.graph.clip_text import ClipTextConfig
 from models.graph.linear import Fp32Linear
 from models.graph.vision import ClipVisionConfig
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
-from models.modalities.text import TextEmbedder, run_padded
+from models.modalities.text import TextEmbedder
+from models.modalities.text_graph import run_padded
 from tests.data.tiny import TinyModel
 from tests.models.catalog.test_thirdparty import token_level
 

@@ -16,7 +16,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
 from tests.data.zoo.families import (

@@ -13,7 +13,7 @@ from models.catalog.custom import describe_folder
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.errors import ArtifactError
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.text import TextEmbedder
 from tests.data.zoo.families import DATA
 from tests.data.zoo.siglip import CASES, FEW, LONGEST, TEXTS, WORDS, Siglip, mutations

@@ -14,7 +14,7 @@ from models.engine.buckets import text_buckets
 from models.engine.card_engine import GpuEngine, output_shape
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of, embedder_of

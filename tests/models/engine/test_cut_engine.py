@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.engine.buckets import CUT_IMAGES, RUN_CELLS, cut_image_buckets, cut_text_buckets
 from models.engine.cut_engine import CutEngine
 from models.engine.runs import RunLimits, runs_of
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from tests.models.loading import artifact_of, embedder_of
 
 BUCKETS = cut_text_buckets(256)

@@ -22,7 +22,7 @@ from models.engine import memory
 from bench.models.memory import measure
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
-from models.modalities.text import run_padded
+from models.modalities.text_graph import run_padded
 def resident():
     memory.release()  # what grows without bound stays; what glibc merely keeps goes
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6

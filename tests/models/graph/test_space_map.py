@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from models.errors import ArtifactError
 from models.graph.builder import save
 from models.graph.space_map import Residual, SpaceMap, append_map
-from models.inputs.text import pad
+from models.inputs.token_ids import pad
 from models.modalities.text import TextEmbedder
 from tests.models.loading import artifact_of, embedder_of
 

@@ -10,8 +10,9 @@ from models.catalog.known_prompts import prompts_of
 from models.errors import ConfigError, InputError
 from models.inputs.prompted import Prompted
 from models.inputs.text import TextTokenizer
-from models.modalities.text import TextEmbedder, Tokenise
+from models.modalities.text import TextEmbedder
 from models.modalities.text_config import TextConfig
+from models.modalities.tokenise import Tokenise
 
 PROMPTS = {"query": "query: ", "document": "", "usual": "usually: "}
 LENGTH = 12

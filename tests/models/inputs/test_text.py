@@ -7,7 +7,8 @@ import pytest
 
 from models.catalog.artifact import Artifact
 from models.errors import ArtifactError, InputError
-from models.inputs.text import TextTokenizer, pad
+from models.inputs.text import TextTokenizer
+from models.inputs.token_ids import pad
 from models.modalities.text import TextEmbedder
 
 START, END = 101, 102

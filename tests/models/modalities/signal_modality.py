@@ -19,7 +19,9 @@ from models.engine.engine import Engine
 from models.engine.session import EngineOptions
 from models.engine.types import Vectors
 from models.errors import InputError
-from models.modalities.base import Embedder, Item, Modality, ModelConfig, Prepared, Row, require_modality
+from models.modalities.base import Embedder, Item, Prepared, Row, require_modality
+from models.modalities.modality import Modality
+from models.modalities.model_files import ModelConfig
 
 DIMENSIONS = 4
 

@@ -11,7 +11,8 @@ from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.model_version import ModelVersion
 from models.catalog.artifact import Artifact
-from models.modalities.text import SPECIAL, TextEmbedder
+from models.inputs.token_ids import SPECIAL
+from models.modalities.text import TextEmbedder
 
 IDS = (1, 2, 3, 30, 254, 255, 256, 257, 510, 5000, 65_536)
 ENGLISH = "a long walk along the shore in the evening light "
