@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from models.errors import ArtifactError
+from models.graph.protobuf_fields import LENGTH_DELIMITED, fields_of
 
 # Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
@@ -33,15 +34,10 @@ INTEGER_OPERATORS = (
     "NBits",
 )
 COMPILED = "EPContext"  # an operator of com.microsoft that names files with code for an accelerator
-VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
-FIXED = {1: 8, 5: 4}  # wire types of numbers with a fixed length, and that length in bytes
-LONGEST_VARINT = 10
 # Field numbers of onnx.proto.
 GRAPH, FUNCTIONS = 7, 25  # of ModelProto
 NODE, INITIALIZER, SPARSE_INITIALIZER = 1, 5, 15  # of GraphProto
 TENSOR_OUTLINE = frozenset({8, 13, 14})  # of TensorProto: name, external_data, data_location
-
-Field = tuple[int, int, int, bytes]  # number, wire type, length of the payload in bytes, the encoded tag and length
 
 
 @dataclass(slots=True)
@@ -126,7 +122,7 @@ def contents(path: Path) -> Contents:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            for number, wire_type, length, _ in _fields(file, size):
+            for number, wire_type, length, _ in fields_of(file, size):
                 if (number, wire_type) == (GRAPH, LENGTH_DELIMITED):
                     _read_graph(file, length, found)
                 elif (number, wire_type) == (FUNCTIONS, LENGTH_DELIMITED):
@@ -143,7 +139,7 @@ def contents(path: Path) -> Contents:
 
 
 def _read_graph(file: BinaryIO, length: int, found: Contents) -> None:
-    for number, wire_type, size, _ in _fields(file, file.tell() + length):
+    for number, wire_type, size, _ in fields_of(file, file.tell() + length):
         if wire_type == LENGTH_DELIMITED and number == NODE:
             _note_nodes([onnx.NodeProto.FromString(file.read(size))], found)
         elif wire_type == LENGTH_DELIMITED and number == INITIALIZER:
@@ -157,7 +153,7 @@ def _read_graph(file: BinaryIO, length: int, found: Contents) -> None:
 def _outline(file: BinaryIO, length: int) -> onnx.TensorProto:
     """A tensor without its values."""
     kept = bytearray()
-    for number, _, size, head in _fields(file, file.tell() + length):
+    for number, _, size, head in fields_of(file, file.tell() + length):
         if number in TENSOR_OUTLINE:
             kept += head + file.read(size)
         else:
@@ -192,50 +188,6 @@ def _note_sparse(sparse: onnx.SparseTensorProto, found: Contents) -> None:
 def _note_tensor(tensor: onnx.TensorProto, found: Contents) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         found.external.add(next((e.value for e in reversed(tensor.external_data) if e.key == "location"), ""))
-
-
-def _fields(file: BinaryIO, end: int) -> Iterator[Field]:
-    """The fields of the message that ends at ``end``; the caller reads or skips each payload.
-
-    Raises:
-        EOFError: the message is cut off or malformed.
-    """
-    while file.tell() < end:
-        tag, head = _varint(file)
-        wire_type = tag & 7
-        if wire_type == LENGTH_DELIMITED:
-            length, more = _varint(file)
-            head += more
-        elif wire_type == VARINT:
-            _, payload = _varint(file)
-            length = len(payload)
-            file.seek(-length, os.SEEK_CUR)
-        elif wire_type in FIXED:
-            length = FIXED[wire_type]
-        else:
-            raise EOFError
-        if file.tell() + length > end:
-            raise EOFError
-        yield tag >> 3, wire_type, length, head
-    if file.tell() != end:
-        raise EOFError
-
-
-def _varint(file: BinaryIO) -> tuple[int, bytes]:
-    """The next base-128 number, and its encoded bytes.
-
-    Raises:
-        EOFError: the file ends, or the number is too long.
-    """
-    value, raw = 0, b""
-    while byte := file.read(1):
-        value |= (byte[0] & 127) << (7 * len(raw))
-        raw += byte
-        if byte[0] < 128:
-            return value, raw
-        if len(raw) == LONGEST_VARINT:
-            break
-    raise EOFError
 
 
 def _sha256(path: Path) -> str:
