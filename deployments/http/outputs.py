@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.http.fields import Dtype, Encoding
+from deployments.http.field_values import Dtype, Encoding
 from models.errors import InputError
 
 SCALE = 127

@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http.fields import Dtype, wanted_of
+from deployments.http.field_values import Dtype
+from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
 from deployments.http.middleware.request_id import REQUEST_ID
 from deployments.http.openai.input import model_of, parse_input

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http.fields import text_of, wanted_of
+from deployments.http.field_values import text_of
+from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
 from deployments.http.openai.input import parse_input
 from deployments.http.outputs import rows_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployments.config.gateway import TokenVocabulary
-from deployments.http.fields import Dtype, Encoding
+from deployments.http.field_values import Dtype, Encoding
 from deployments.http.openapi.schemas import Dimensions, Priority, Reference, reference_to, schema_of
 
 JSON = "application/json"

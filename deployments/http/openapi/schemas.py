@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 from deployments.config.base import ModalityName
 from deployments.contract.reason import ReasonCode
 from deployments.gateway.model_version import State
-from deployments.http.fields import Dtype, Encoding
+from deployments.http.field_values import Dtype, Encoding
 
 COMPONENTS = "#/components/schemas/{model}"
 Reference = Annotated[str, Field(min_length=1, description="name, name@version, or an alias")]
