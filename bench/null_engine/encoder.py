@@ -13,8 +13,8 @@ import numpy as np
 
 from deployments.apps.encoder import Encoder
 from deployments.contract.embedding import Label
-from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.batching import PreparedCall
+from deployments.encoder.loaded import Loaded
 from deployments.rpc.server import CALLS, HOST_VARIABLE
 from models.catalog.catalog import Catalog
 from models.catalog.store import pull

@@ -18,11 +18,12 @@ from deployments.contract.call import Queued
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
-from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
+from deployments.encoder.artifact_slot import ArtifactSlot
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
 from deployments.encoder.description import description, troubles
 from deployments.encoder.drift.reporter import DriftReporter
 from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.loaded import Loaded
 from deployments.encoder.numerics_agreement import Agreement
 from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import Decoders, cut_of, prepare_here
@@ -33,7 +34,7 @@ from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.catalog import Catalog
 from models.embedder import probe
 from models.engine import background
-from models.errors import InputError, LimitError
+from models.errors import InputError
 
 # How old an embedding may be that proves to health checks that the engine works. Traffic proves it all the time, and a failure
 # ends the trust at once; an idle version embeds for this alone: a picture costs half of what it costs otherwise.
@@ -159,7 +160,7 @@ class Encoder:
         ready = time.perf_counter()
         self._metrics.stage.observe((*self._labels, "preprocess"), ready - start)
         tracing.stage("preprocess", trace.span, start, ready)
-        errors = {i: _item_error(row) for i, row in enumerate(prepared) if isinstance(row, InputError)}
+        errors = {i: ItemError.of(row) for i, row in enumerate(prepared) if isinstance(row, InputError)}
         rows = [row for row in prepared if not isinstance(row, InputError)]
         embedder = loaded.embedder
         cut = await cut_of(self._threads, embedder, items, prepared)
@@ -196,7 +197,3 @@ class Encoder:
         if run.ended - self._flushed_at > FLUSH_S:
             self._metrics.flush()
             self._flushed_at = run.ended
-
-
-def _item_error(error: InputError) -> ItemError:
-    return ItemError(str(error), error.code, limit=isinstance(error, LimitError))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
+from models.errors import InputError, LimitError
 from models.modalities import base
 
 Item = base.Item  # a text, ready-made token ids, or an encoded image
@@ -16,3 +18,8 @@ class ItemError:
     message: str
     code: str
     limit: bool = False
+
+    @classmethod
+    def of(cls, error: InputError) -> Self:
+        """What travels of an error."""
+        return cls(str(error), error.code, limit=isinstance(error, LimitError))

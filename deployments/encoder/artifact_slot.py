@@ -6,48 +6,28 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 from deployments.config.base import Profile, parse
-from deployments.config.encoder import MIXED, EncoderConfig
+from deployments.config.encoder import EncoderConfig
 from deployments.contract.embedding import Label
 from deployments.contract.reply import WrongArtifact
 from deployments.encoder import device
+from deployments.encoder.artifact_loader import ArtifactLoader
+from deployments.encoder.loaded import Loaded
 from deployments.observability.logging import logger
-from models.catalog.artifact import Artifact, open_artifact, with_shrinking
-from models.catalog.catalog import Catalog
+from models.catalog.artifact import Artifact
 from models.catalog.model_spec import ModelSpec
-from models.catalog.paths import ROOT, found_path, places, store
-from models.catalog.record import is_synthetic, vouched
-from models.catalog.source_entry import RANDOM
-from models.catalog.store import pull
-from models.embedder import open_embedder, warm_up
+from models.catalog.paths import ROOT, places, store
 from models.engine import memory
-from models.engine.card_trouble import Trouble
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions
 from models.errors import ArtifactError, ConfigError, EmbedserveError
-from models.modalities.base import Embedder, Preparation
 from models.redaction import for_everybody
 
 RELEASE_POLL_S = 0.05
-# For real weights where random ones stand in: a silent hub or proxy would hold up a swap for minutes.
-LOOK_AGAIN_S = 600.0
 # What was not raised on purpose is for the log alone.
 DEFECT = "the artifact failed to load; the replica's log says why"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An artifact in memory, with the label that its vectors carry."""
-
-    embedder: Embedder
-    label: Label
-    prepare: Preparation
-    mixed: bool = False  # replicas of other numerics classes may serve it too
-    checkpoints: tuple[str, ...] = ()  # what its weights may be part of
-    notices: tuple[Trouble, ...] = ()  # why it computes elsewhere, or less well, than it should
 
 
 class ArtifactSlot:
@@ -76,10 +56,9 @@ class ArtifactSlot:
             require: raises unless this replica may serve what has the label; None: it always may.
         """
         self._spec = spec
-        self._profile = profile
+        self._loader = ArtifactLoader(spec, profile, options)
         self._executor = executor
         self._on_switch = on_switch
-        self._options = options
         self._require = require
         self._config: EncoderConfig | None = None
         self._loaded: Loaded | None = None
@@ -132,7 +111,7 @@ class ArtifactSlot:
             return
         if self._loaded is not None and not config.cuda_graph_swaps:
             _refuse_captured(self._loaded.embedder.engine, config)
-        loaded = await asyncio.get_running_loop().run_in_executor(self._executor, self._load, config)
+        loaded = await asyncio.get_running_loop().run_in_executor(self._executor, self._loader.load, config)
         if self._require is not None:
             await self._require(loaded.label, config)
         old, self._releasing = self._loaded, None
@@ -147,57 +126,6 @@ class ArtifactSlot:
         while old() is not None:  # noqa: ASYNC110 - a weak reference has no event to wait for
             await asyncio.sleep(RELEASE_POLL_S)
         await asyncio.get_running_loop().run_in_executor(self._executor, memory.release)
-
-    def _load(self, config: EncoderConfig) -> Loaded:
-        opened = self._artifact(config.artifact)
-        artifact = with_shrinking(opened, config.shrink_margin)
-        name = artifact.graph.name
-        if config.hash is not None and config.hash != artifact.hash:
-            raise ArtifactError(f"{name} has content hash {artifact.hash}, user_config asks for {config.hash}")
-        synthetic = is_synthetic(artifact)
-        if synthetic and self._profile == "production":
-            raise ArtifactError(f"{name} has synthetic weights, which the production profile refuses")
-        if config.hash is None and not vouched(opened):
-            self._require_known(opened, config.shrink_margin)
-        embedder = open_embedder(artifact, self._options(config, artifact))
-        device.prove(embedder, config, self._profile)
-        warm_up(embedder)
-        for trouble in embedder.engine.noticed:
-            logger.warning("%s", trouble)
-        dependent = bool(artifact.spec.config.get("batch_dependent"))
-        numerics = embedder.engine.numerics(artifact.spec.precision)
-        mapped = artifact.spec.adapted
-        adapted = None if mapped is None else (mapped.to, mapped.hash)
-        label = Label(self._spec.reference, artifact.hash, synthetic, numerics, dependent, adapted)
-        found = {RANDOM} if synthetic else artifact.spec.checkpoints - {RANDOM}
-        prepare = embedder.preparation(config.limits)
-        return Loaded(
-            embedder,
-            label,
-            prepare,
-            config.numerics == MIXED,
-            tuple(sorted(found)),
-            device.notices(embedder, config),
-        )
-
-    def _require_known(self, artifact: Artifact, margin: int | None) -> None:
-        """Production serves no file of which nothing says what it should be; elsewhere the log names it."""
-        shown = with_shrinking(artifact, margin).hash
-        said = f"neither a record nor a hash says what {artifact.graph.name} should be; `hash: {shown}` in user_config pins it"
-        if self._profile == "production":
-            raise ArtifactError(said)
-        logger.warning("%s", said)
-
-    def _artifact(self, name: str) -> Artifact:
-        if "@" not in name:
-            return open_artifact(self._spec, found_path(name))
-        spec = Catalog.load().find(name)
-        if (spec.type, spec.dimensions) != (self._spec.type, self._spec.dimensions):
-            raise ArtifactError(
-                f"{name} is {spec.type} with {spec.dimensions} dimensions; {self._spec.reference} is "
-                f"{self._spec.type} with {self._spec.dimensions}: give it a version of its own"
-            )
-        return pull(spec, allow_synthetic=self._profile == "development", retry_s=LOOK_AGAIN_S)
 
 
 def _refuse_captured(serving: Engine, config: EncoderConfig) -> None:

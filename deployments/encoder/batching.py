@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ray import serve
 
 from deployments.contract.items import ItemError
-from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.isolation import embed_all_but
+from deployments.encoder.loaded import Loaded
 from models.engine.types import Vectors
 from models.modalities.base import Row
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deployments.contract.model_info import ModelInfo
-from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
+from deployments.encoder.artifact_slot import ArtifactSlot
+from deployments.encoder.loaded import Loaded
 from models.catalog.model_spec import ModelSpec
 from models.engine.card_trouble import Trouble
 from models.redaction import for_everybody

@@ -18,7 +18,7 @@ from deployments.apps.builders import bind
 from deployments.apps.encoder import Encoder
 from deployments.config.args import EncoderArgs
 from deployments.config.encoder import EncoderConfig
-from deployments.encoder.artifact_slot import Loaded
+from deployments.encoder.loaded import Loaded
 from models.modalities.text import TextEmbedder
 
 FOLDER = "EMBEDSERVE_TEST_FAULTS"  # an environment variable: where it is noted that a fault has happened

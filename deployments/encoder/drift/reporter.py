@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from deployments.config.encoder import EncoderConfig
 from deployments.contract.items import Item
-from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.drift.watch import DriftWatch
+from deployments.encoder.loaded import Loaded
 from deployments.observability.drift_gauges import DriftGauges
 from deployments.observability.labels import Labels
 from deployments.observability.logging import logger

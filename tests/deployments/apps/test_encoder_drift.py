@@ -29,7 +29,7 @@ async def test_another_language_raises_the_gauges_of_a_real_encoder(
         monkeypatch.setattr(watch, name, value)
     monkeypatch.setattr(reference_file, "store", lambda: tmp_path)
     encoder: Any = Encoder.func_or_class(VERSION, "development")
-    encoder._slot._options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
+    encoder._slot._loader.options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
     await encoder.reconfigure({"artifact": VERSION, "numerics": "mixed", "drift_reference_s": 1e-6})
 
     async def embed(call: Any) -> Any:

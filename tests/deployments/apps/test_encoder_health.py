@@ -19,7 +19,7 @@ async def encoder(monkeypatch: pytest.MonkeyPatch) -> Any:
     """One that has embedded nothing for a long time."""
     monkeypatch.setattr(engine_pool, "HOLD_S", 0.01)
     found = Encoder.func_or_class(VERSION, "development")
-    found._slot._options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
+    found._slot._loader.options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
     await found.reconfigure({"artifact": VERSION, "numerics": "mixed"})
     found.runs = 0
     submit = found._engine._pool.submit

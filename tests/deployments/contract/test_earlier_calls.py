@@ -52,7 +52,7 @@ def as_ours(sent: Earlier) -> Any:
 @pytest.fixture(scope="module")
 async def encoder() -> Any:
     found = Encoder.func_or_class(VERSION, "development")
-    found._slot._options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
+    found._slot._loader.options = lambda *_: EngineOptions()  # the default asks Ray which cards this replica has
     batcher = found._batcher
 
     async def alone(call: PreparedCall) -> Vectors:

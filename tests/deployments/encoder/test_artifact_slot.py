@@ -15,8 +15,9 @@ import pytest
 from deployments.config.base import Profile
 from deployments.config.encoder import EncoderConfig
 from deployments.contract.embedding import Label
-from deployments.encoder.artifact_slot import ArtifactSlot, Loaded
+from deployments.encoder.artifact_slot import ArtifactSlot
 from deployments.encoder.device import options_for
+from deployments.encoder.loaded import Loaded
 from deployments.encoder.numerics_agreement import Agreement
 from models.align.adapted_entry import adapted_entry
 from models.catalog.artifact import tokenizer_path

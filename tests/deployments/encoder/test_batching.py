@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from deployments.contract.embedding import Label
 from deployments.encoder import engine_pool
-from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.batching import Batcher, CallTrace, PreparedCall, Run, batch_cost
 from deployments.encoder.engine_pool import EnginePool
+from deployments.encoder.loaded import Loaded
 from models.engine.types import Vectors
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 from tests.models.loading import embedder_of

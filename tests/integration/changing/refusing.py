@@ -22,7 +22,7 @@ class RefusingEncoder(Encoder.func_or_class):  # type: ignore[name-defined, misc
 
     def __init__(self, reference: str, profile: str) -> None:
         super().__init__(reference, profile)
-        found, lacks = self._slot._artifact, []
+        found, lacks = self._slot._loader._artifact, []
 
         def artifact(name: str) -> Artifact:
             if name != reference and (lacks or _first()):
@@ -30,7 +30,7 @@ class RefusingEncoder(Encoder.func_or_class):  # type: ignore[name-defined, misc
                 raise ArtifactError(f"{name} is not in the store")
             return found(name)
 
-        self._slot._artifact = artifact
+        self._slot._loader._artifact = artifact
 
 
 def _first() -> bool:

@@ -11,11 +11,11 @@ import pytest
 
 from deployments.config.encoder import EncoderConfig
 from deployments.contract.embedding import Label
-from deployments.encoder.artifact_slot import Loaded
 from deployments.encoder.drift import watch as watching
 from deployments.encoder.drift.reference_file import load, path_of
 from deployments.encoder.drift.reporter import DriftReporter
 from deployments.encoder.drift.watch import EVERY_S, LEAST, REFERENCE, WINDOW, DriftWatch
+from deployments.encoder.loaded import Loaded
 from deployments.observability.drift_gauges import DriftGauges
 from models.errors import InputError
 
