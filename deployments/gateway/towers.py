@@ -7,16 +7,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
-from deployments.gateway.embed_request import CacheState, EmbedRequest, EmbedResult
+from deployments.gateway.embed_request import EmbedRequest, EmbedResult
+from deployments.gateway.joined_result import joined
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.traffic_split import How, choose
 from deployments.gateway.turns import SLICE
-from deployments.observability.request_record import RECORD
 from models.catalog.source_entry import said
 from models.errors import InputError, UnavailableError
 from models.modalities import MODALITIES
@@ -44,41 +41,45 @@ class Towers:
             InputError: no tower takes an input; the message names its index.
             UnavailableError: the towers that serve now are not of one checkpoint.
         """
-        kinds = kinds_of(request, towers)
+        modalities = modalities_of(request, towers)
         places: dict[str, list[int]] = {}
-        for place, kind in enumerate(kinds):
-            places.setdefault(kind, []).append(place)
+        for place, modality in enumerate(modalities):
+            places.setdefault(modality, []).append(place)
         lead = next(iter(towers))
         if len(places) < 2:
-            kind = next(iter(places), lead)
-            leading = self._leading(request, lead, kind)
-            version, how = self._chosen(request, kind, leading)
-            result = await self._embed_by(replace(request, modality=kind, modalities=None), version, how)
+            modality = next(iter(places), lead)
+            leading = self._leading(request, lead, modality)
+            version, how = self._chosen(request, modality, leading)
+            result = await self._embed_by(replace(request, modality=modality, modalities=None), version, how)
             _require_one_checkpoint(version, leading)
             return result
         first = self._registry.choose(request.model, request.key, request.headers, lead)
         info = first[0].info
         if info is not None and len(request.items) > SLICE:
             request.make_room(info.dimensions)  # for all at once: what a part says replaces what another said
-        chosen = {kind: first if kind == lead else self._chosen(request, kind, [first[0]]) for kind in places}
-        parts = (self._part(request, kind, places[kind], *chosen[kind]) for kind in places)
+        chosen = {
+            modality: first if modality == lead else self._chosen(request, modality, [first[0]]) for modality in places
+        }
+        parts = (self._part(request, modality, places[modality], *chosen[modality]) for modality in places)
         results = dict(zip(places, await asyncio.gather(*parts), strict=True))
         for version, _ in chosen.values():
             _require_one_checkpoint(version, [first[0]])
-        return _joined(results, places, [kind for kind in towers if kind in places])
+        return joined(results, places, [modality for modality in towers if modality in places])
 
-    def _leading(self, request: EmbedRequest, lead: str, kind: str) -> list[ModelVersion]:
+    def _leading(self, request: EmbedRequest, lead: str, modality: str) -> list[ModelVersion]:
         """Versions of the leading tower that its traffic goes to: one of them must be of the same checkpoint."""
-        if kind == lead:
+        if modality == lead:
             return []
         version, how = self._registry.choose(request.model, request.key, request.headers, lead)
         if how == "pin":
             return [version]
         return [one for one in self._registry.of_model(version.model) if self._registry.share(one) > 0]
 
-    def _chosen(self, request: EmbedRequest, kind: str, leading: Sequence[ModelVersion]) -> tuple[ModelVersion, How]:
+    def _chosen(
+        self, request: EmbedRequest, modality: str, leading: Sequence[ModelVersion]
+    ) -> tuple[ModelVersion, How]:
         """The version of a tower that answers: by its own traffic split, among those that belong to a leading one."""
-        version, how = self._registry.choose(request.model, request.key, request.headers, kind)
+        version, how = self._registry.choose(request.model, request.key, request.headers, modality)
         if not leading or _belongs(version, leading):
             return version, how
         weights = {} if how == "pin" else self._registry.routes[version.model].versions
@@ -89,18 +90,18 @@ class Towers:
         return others[choose(fitting, request.key)], "weight"
 
     async def _part(
-        self, request: EmbedRequest, kind: str, places: Sequence[int], version: ModelVersion, how: How
+        self, request: EmbedRequest, modality: str, places: Sequence[int], version: ModelVersion, how: How
     ) -> EmbedResult:
         """The result of the items of one modality; errors name them by their places in the whole request."""
         items = [request.items[place] for place in places]
-        part = replace(request, items=items, modality=kind, modalities=None, room=None)
+        part = replace(request, items=items, modality=modality, modalities=None, room=None)
         try:
             return await self._embed_by(part, version, how)
         except InputError as error:
             raise _at_its_place(error, request.param, places) from error
 
 
-def kinds_of(request: EmbedRequest, towers: Mapping[str, str]) -> Sequence[str]:
+def modalities_of(request: EmbedRequest, towers: Mapping[str, str]) -> Sequence[str]:
     """The modality of each item: as the request says, as the item shows, or else text.
 
     Raises:
@@ -110,7 +111,7 @@ def kinds_of(request: EmbedRequest, towers: Mapping[str, str]) -> Sequence[str]:
     if said is None:
         words = next((name for name in towers if MODALITIES[name].has_tokenizer), next(iter(towers)))
         return [next((name for name in towers if MODALITIES[name].claims(it)), words) for it in request.items]
-    unknown = next((kind for kind in said if kind not in towers), None)
+    unknown = next((modality for modality in said if modality not in towers), None)
     if unknown is not None:
         raise InputError(
             f"{request.model} takes {' and '.join(MODALITIES[name].noun for name in towers)}; it takes no inputs of "
@@ -160,41 +161,3 @@ def _at_its_place(error: InputError, param: str, places: Sequence[int]) -> Input
     message = str(error)
     moved = new + message.removeprefix(named) if message.startswith(named) else message
     return type(error)(moved, param=new, code=error.code)
-
-
-def _joined(
-    results: Mapping[str, EmbedResult], places: Mapping[str, Sequence[int]], order: Sequence[str]
-) -> EmbedResult:
-    """One result with the vectors in the order of the request, and a label that names every tower."""
-    count = sum(len(part) for part in places.values())
-    vectors = np.empty((count, results[order[0]].vectors.shape[1]), np.float32)
-    labels: list[Label] = [results[order[0]].label] * count
-    for kind, result in results.items():
-        vectors[list(places[kind])] = result.vectors
-        for place in places[kind]:
-            labels[place] = result.label
-    found = [results[kind] for kind in order]
-    caches = {result.cache for result in found}
-    cache: CacheState = next(iter(caches)) if len(caches) == 1 else "partial"
-    numerics = list(dict.fromkeys(one.label.numerics for one in found if one.label.numerics))
-    label = Label(
-        ", ".join(one.label.model for one in found),
-        ", ".join(one.label.hash for one in found),
-        any(one.label.synthetic for one in found),
-        ", ".join(numerics),
-        any(one.label.batch_dependent for one in found),
-    )
-    tokens, cut, behind = (sum(getattr(one, name) for one in found) for name in ("tokens", "cut", "behind"))
-    joined = EmbedResult(label, vectors, tokens, cache, cut, behind, labels)
-    _note(found[0], joined)
-    return joined
-
-
-def _note(lead: EmbedResult, joined: EmbedResult) -> None:
-    """The request's record counts it for the leading tower, with what all of them did."""
-    record = RECORD.get()
-    if record is None:
-        return
-    record.model, _, record.version = lead.label.model.partition("@")
-    record.items, record.tokens, record.cache = len(joined.vectors), joined.tokens, joined.cache
-    record.hash, record.numerics = joined.label.hash, joined.label.numerics
