@@ -7,7 +7,6 @@ at the positions that ruamel reports.
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -16,11 +15,8 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
-NO_WRAP = 1 << 20  # columns; ruamel would wrap long lines otherwise
-FLOW_LENGTH = 90  # a new collection of plain values is written in one line if it has at most so many characters
-QUOTED = (DoubleQuotedScalarString, SingleQuotedScalarString)
+from models.yaml_style import dumped, new_value, quoted_like, styled_like, writer_like
 
 
 def edit(text: str, new: Any) -> str | None:
@@ -43,7 +39,7 @@ def edit(text: str, new: Any) -> str | None:
 def _edited(text: str, new: Any) -> str | None:
     if not isinstance(yaml.safe_load(text), dict):
         return None
-    writer = _writer(text)
+    writer = writer_like(text)
     while (spliced := _spliced(writer, text, new)) is not None:
         if yaml.safe_load(spliced) == yaml.safe_load(text):
             return None
@@ -51,44 +47,8 @@ def _edited(text: str, new: Any) -> str | None:
     document = writer.load(text)
     if document != new:
         _set_values(document, new)
-        text = _dumped(writer, document)
+        text = dumped(writer, document)
     return text if yaml.safe_load(text) == new else None
-
-
-def _writer(text: str) -> YAML:
-    writer = YAML()
-    writer.preserve_quotes = True
-    writer.width = NO_WRAP
-    writer.representer.add_representer(type(None), lambda representer, _: _null(representer))
-    document = writer.load(text)
-    offset = next(_indents(document, CommentedSeq), 0)
-    writer.indent(mapping=next(_indents(document, CommentedMap), 2), sequence=offset + len("- "), offset=offset)
-    return writer
-
-
-def _indents(node: Any, collection: type[CommentedBase]) -> Iterator[int]:
-    """How many columns the mappings, or the lists, are indented from the mapping that holds them."""
-    for value in node.values() if isinstance(node, CommentedMap) else node:
-        if isinstance(value, CommentedMap | CommentedSeq) and not value.fa.flow_style():
-            if value.lc.data and isinstance(node, CommentedMap) and isinstance(value, collection):
-                yield _column(value) - _column(node)
-            yield from _indents(value, collection)
-
-
-def _column(node: Any) -> int:
-    """The column of a mapping's keys or a list's dashes; ``node.lc.col`` may be the column of an anchor instead."""
-    first: int = min(place[1] for place in node.lc.data.values())
-    return first - len("- ") if isinstance(node, CommentedSeq) else first
-
-
-def _null(representer: Any) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
-
-
-def _dumped(writer: YAML, document: Any) -> str:
-    buffer = io.StringIO()
-    writer.dump(document, buffer)
-    return buffer.getvalue()
 
 
 def _spliced(writer: YAML, text: str, new: Any) -> str | None:
@@ -112,10 +72,10 @@ def _with(writer: YAML, lines: list[str], last: tuple[int, int], node: Any, name
     line, column = last
     entry: CommentedMap | list[Any]
     if isinstance(node, CommentedSeq):
-        column, entry, before = _indent(lines[line]), [_styled(value)], [""]
+        column, entry, before = _indent(lines[line]), [new_value(value)], [""]
     else:
-        entry, before = CommentedMap({_quoted_like(node, name): _styled(value)}), []
-    block = textwrap.indent(textwrap.dedent(_dumped(writer, entry)), " " * column).splitlines()
+        entry, before = CommentedMap({quoted_like(node, name): new_value(value)}), []
+    block = textwrap.indent(textwrap.dedent(dumped(writer, entry)), " " * column).splitlines()
     at = _last_line(lines, line, column) + 1
     return "\n".join([*lines[:at], *before, *block, *lines[at:]]) + "\n"
 
@@ -188,12 +148,12 @@ def _set_values(node: Any, new: Any) -> None:
         del node[key]
     for key, value in new.items():
         if key not in node:
-            node[_quoted_like(node, key)] = _styled(value)
+            node[quoted_like(node, key)] = new_value(value)
         elif node[key] != value:
             if _alike(node[key], value):
                 _set_values(node[key], value)
             else:
-                node[key] = _styled_like(node[key], value)
+                node[key] = styled_like(node[key], value)
 
 
 def _alike(node: Any, new: Any) -> bool:
@@ -202,35 +162,3 @@ def _alike(node: Any, new: Any) -> bool:
         return True
     names = [_by_name(value) if isinstance(value, list) else None for value in (node, new)]
     return names[0] is not None and names[1] is not None and list(names[0]) == list(names[1])
-
-
-def _quoted_like(node: Any, name: Any) -> Any:
-    """A new key, quoted if another key of the mapping is."""
-    quoted = next((type(key) for key in node if isinstance(key, QUOTED)), None) if isinstance(node, dict) else None
-    return quoted(name) if quoted and isinstance(name, str) and not isinstance(name, QUOTED) else name
-
-
-def _styled_like(old: Any, value: Any) -> Any:
-    """A new value, quoted or laid out like the value that it replaces."""
-    if isinstance(old, QUOTED) and isinstance(value, str):
-        return type(old)(value)
-    styled = _styled(value)
-    if isinstance(old, CommentedSeq) and isinstance(styled, CommentedSeq):
-        styled.fa.set_flow_style() if old.fa.flow_style() else styled.fa.set_block_style()
-    return styled
-
-
-def _styled(value: Any) -> Any:
-    """A new value; short collections are written in one line."""
-    if not isinstance(value, dict | list):
-        return value
-    inner = list(value.values()) if isinstance(value, dict) else value
-    flow = not any(isinstance(item, dict | list) for item in inner) and len(str(value)) <= FLOW_LENGTH
-    styled: CommentedMap | CommentedSeq
-    if isinstance(value, dict):
-        styled = CommentedMap({key: _styled(item) for key, item in value.items()})
-    else:
-        styled = CommentedSeq([_styled(item) for item in value])
-    if flow:
-        styled.fa.set_flow_style()
-    return styled
