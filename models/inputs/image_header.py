@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.errors import LimitError
-from models.inputs.jpeg_scans import FRAMES, ONE_PASS, SCAN, SEGMENTS, check_scans, scans_of
+from models.inputs.jpeg_frame import frame_of
+from models.inputs.jpeg_scans import ONE_PASS, check_scans, scans_of
 from models.inputs.unreadable import wrong_format
 
 Size = tuple[int, int]  # width, height
 
-JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # sizes in bytes; OS/2's has 12
 WEBP_MODES = (b"VP8 ", b"VP8L", b"VP8X")  # lossy, lossless, extended
 TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
@@ -97,7 +97,7 @@ def size_of(data: bytes) -> Size | None:
 
 def _jpeg(data: bytes) -> Size | None:
     """The size in the last frame header before the scan, which is the one that decoders use."""
-    frame, _ = _jpeg_frame(data)
+    frame, _ = frame_of(data)
     if frame is None:
         return None
     height, width = struct.unpack_from(">HH", data, frame + 5)
@@ -107,7 +107,7 @@ def _jpeg(data: bytes) -> Size | None:
 def _check_jpeg(data: bytes, limits: ImageLimits) -> None:
     """Refuse a JPEG by its dimensions, and by its scans where they are several."""
     try:
-        frame, scan = _jpeg_frame(data)
+        frame, scan = frame_of(data)
         if frame is None:
             return
         height, width = struct.unpack_from(">HH", data, frame + 5)
@@ -117,27 +117,6 @@ def _check_jpeg(data: bytes, limits: ImageLimits) -> None:
     check_size(width, height, limits)
     if not at_once and (scans := scans_of(data)):
         check_scans(scans, limits.pixels)
-
-
-def _jpeg_frame(data: bytes) -> tuple[int | None, int]:
-    """Where the last frame header before the first scan begins, and that scan; None where the header is unclear."""
-    frame: int | None = None
-    at = 2
-    for _ in range(SEGMENTS):
-        if data[at] != 0xFF:
-            return None, at
-        marker = data[at + 1]
-        if marker == SCAN:
-            return frame, at
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if marker in JPEG_WITHOUT_LENGTH:
-            return None, at
-        if marker in FRAMES:
-            frame = at
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None, at
 
 
 def _png(data: bytes) -> Size | None:

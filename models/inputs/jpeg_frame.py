@@ -1,0 +1,28 @@
+"""Where a JPEG says how large it is: its frame header."""
+
+from __future__ import annotations
+
+from models.inputs.jpeg_scans import FRAMES, SCAN, SEGMENTS
+
+WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})  # markers
+
+
+def frame_of(data: bytes) -> tuple[int | None, int]:
+    """Where the last frame header before the first scan begins, and that scan; None where the header is unclear."""
+    frame: int | None = None
+    at = 2
+    for _ in range(SEGMENTS):
+        if data[at] != 0xFF:
+            return None, at
+        marker = data[at + 1]
+        if marker == SCAN:
+            return frame, at
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker in WITHOUT_LENGTH:
+            return None, at
+        if marker in FRAMES:
+            frame = at
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None, at
