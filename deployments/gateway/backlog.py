@@ -1,93 +1,14 @@
-"""Requests that wait for a call, and which of their items the next call takes."""
+"""All that waits for a version, and what the next call takes of it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from deployments.contract.embedding import Outcome
-from deployments.contract.items import Item
+from deployments.gateway.batch import Batch, WaitingRequest
 from deployments.gateway.flight import Flight
-from deployments.observability.request_record import Record
 
 QUANTUM = 16  # items that a request may put into a call before the next request's turn
-
-
-Arrived = Callable[[Flight[Outcome], Outcome | Exception], None]
-
-
-@dataclass(slots=True, eq=False)
-class WaitingRequest:
-    """A request whose items wait, or are on their way in one or several calls.
-
-    It may outlive whoever made it: an item stays while anybody waits for its flight, in the place that it has.
-    """
-
-    items: list[Item]
-    costs: list[int]  # of each item
-    flights: list[Flight[Outcome]]  # of each item
-    arrived: Arrived  # called once for each item that has left, with what it came to
-    hash: str | None  # of the artifact that must compute it; None: of whichever serves
-    bulk: bool
-    record: Record | None
-    since: float  # monotonic seconds
-    taken: int = 0  # items that have left, from the first on
-    back: int = 0  # items of those that have arrived
-    alone: bool = False  # it failed in company and leaves in a call of its own
-
-    def note(self, index: int, outcome: Outcome) -> bool:
-        """Pass on what an item came to; returns whether the last one was missing."""
-        self.back += 1
-        self.arrived(self.flights[index], outcome)
-        return self.back == len(self.items)
-
-    def part(self, indices: list[int]) -> WaitingRequest:
-        """Some of its items as a request that leaves alone."""
-        items, costs = [self.items[i] for i in indices], [self.costs[i] for i in indices]
-        flights = [self.flights[i] for i in indices]
-        return WaitingRequest(
-            items, costs, flights, self.arrived, self.hash, self.bulk, self.record, self.since, alone=True
-        )
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one call carries: items that the same artifact must compute."""
-
-    rows: list[tuple[WaitingRequest, int]] = field(default_factory=list)  # each with the index of its item
-    cost: int = 0
-
-    @property
-    def items(self) -> list[Item]:
-        """The items of the call, a row each."""
-        return [request.items[index] for request, index in self.rows]
-
-    @property
-    def hash(self) -> str | None:
-        """The artifact that must compute it."""
-        return self.rows[0][0].hash
-
-    @property
-    def alone(self) -> bool:
-        """Whether nothing may be added."""
-        return bool(self.rows) and self.rows[0][0].alone
-
-    @property
-    def bulk(self) -> bool:
-        """Whether nobody waits for any of it."""
-        return self.rows[0][0].bulk  # users' items come first
-
-    def requests(self) -> dict[WaitingRequest, list[int]]:
-        """The requests in the call, with the indices of their items in it."""
-        found: dict[WaitingRequest, list[int]] = {}
-        for request, index in self.rows:
-            found.setdefault(request, []).append(index)
-        return found
-
-    def suits(self, request: WaitingRequest) -> bool:
-        """Whether a request may go along with those that are in the call."""
-        return not self.rows or (request.hash == self.hash and not request.alone)
 
 
 class Backlog:

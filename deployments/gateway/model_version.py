@@ -20,7 +20,7 @@ from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
 from deployments.gateway.request_queue import RequestQueue

@@ -22,14 +22,15 @@ from functools import partial
 from deployments.contract.embedding import Outcome
 from deployments.contract.items import Item
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Arrived, Backlog, Batch, WaitingRequest
+from deployments.gateway.backlog import Backlog
+from deployments.gateway.batch import Arrived, Batch, WaitingRequest
 from deployments.gateway.detached import detached
-from deployments.gateway.flight import Flight, Waiter
+from deployments.gateway.flight import Flight
 from deployments.gateway.pace import Pace
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.observability import tracing
 from deployments.observability.request_record import Record
-from models.errors import EngineError, EngineTimeoutError, UnavailableError
+from models.errors import UnavailableError
 
 Send = Callable[[Batch], Awaitable[EncodeReply]]  # one call
 TIMER_S = 0.001  # the shortest time that the event loop's timers can tell apart
@@ -112,30 +113,6 @@ class RequestQueue:
             self._used_at = now
         self._pump_soon()
 
-    async def submit(self, items: list[Item], *, bulk: bool = False) -> list[Outcome]:
-        """Queue the items of one request that nobody joins, and wait for all of them.
-
-        Returns:
-            What each item came to, in order.
-
-        Raises:
-            UnavailableError: the queue is full and nothing was queued, or no replica answered.
-        """
-        flights: list[Flight[Outcome]] = [Flight(b"%d" % number) for number in range(len(items))]
-
-        async def enqueue(_: list[Flight[Outcome]]) -> None:
-            self.enqueue(list(items), list(flights), Flight.land, bulk=bulk)
-
-        waiter: Waiter[Outcome] = Waiter(enqueue)
-        for flight in flights:
-            waiter.board(flight)
-        try:
-            await waiter.compute(flights)
-            results = await waiter.all()
-            return [results[flight.key] for flight in flights]
-        finally:
-            waiter.leave_all()
-
     def _pump_soon(self) -> None:
         """Send after whatever else the loop has read by now, so that it leaves in the same call."""
         if not self._pump_is_due:
@@ -182,7 +159,7 @@ class RequestQueue:
     async def _call(self, batch: Batch) -> None:
         began = time.monotonic()
         if tracing.on():
-            _trace(batch, began)
+            batch.trace(began)
         try:
             reply = await self._send(batch)
             outcomes = reply.outcomes(len(batch.rows))
@@ -198,20 +175,11 @@ class RequestQueue:
                 request.record.passed(began - request.since, reply.stages)
 
     def _failed(self, batch: Batch, error: Exception) -> None:
-        """Fail the request of a call; of several, which one was at fault shows when each is sent alone.
-
-        What an engine hung at is not sent again as it was: once more, each item by itself, so that one of them costs no more
-        than another replica.
-        """
-        requests = batch.requests()
-        at_fault = isinstance(error, EngineError) or not isinstance(error, UnavailableError)
-        hung = isinstance(error, EngineTimeoutError)
-        repeats = not batch.alone if hung else len(requests) > 1 and at_fault
-        for request, indices in requests.items():
-            again = [i for i in indices if repeats and request.flights[i].waiting]
-            for part in [[i] for i in reversed(again)] if hung else [again] if again else []:
+        """Send again what may come to something; the rest has failed."""
+        for request, parts, failed in batch.divided(error):
+            for part in parts:
                 self._add(request.part(part), first=True)
-            for index in set(indices).difference(again):
+            for index in failed:
                 request.arrived(request.flights[index], error)
 
     def _add(self, request: WaitingRequest, *, first: bool = False) -> None:
@@ -219,11 +187,3 @@ class RequestQueue:
         for flight in request.flights:
             flight.withdraw = withdraw
         self._backlog.add(request, first=first)
-
-
-def _trace(batch: Batch, began: float) -> None:
-    """Say how long the traced requests in a call waited, and whom it is for; this task's context is the call's own."""
-    spans = {request.record.span: request for request in batch.requests() if request.record and request.record.span}
-    for span, request in spans.items():
-        tracing.stage("queue", span, request.since, began)
-    tracing.CALLERS.set(tuple(spans))

@@ -12,6 +12,7 @@ from deployments.contract.embedding import Embedding
 from deployments.gateway.detached import detached
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.neighbour_sample import PER_COPY, Answer, NeighbourSample
+from deployments.gateway.unjoined import submit
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
 from models.errors import EmbedserveError
@@ -51,7 +52,7 @@ class Shadow:
 
     async def _copy(self, primary: ModelVersion, candidate: ModelVersion, answer: Answer) -> None:
         try:
-            outcomes = await candidate.queue.submit(answer.items, bulk=True)
+            outcomes = await submit(candidate.queue, answer.items, bulk=True)
         except EmbedserveError as error:
             logger.warning("shadow traffic to %s failed: %s", candidate.reference, error)
             return

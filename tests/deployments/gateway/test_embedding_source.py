@@ -15,7 +15,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.model_version import ModelVersion

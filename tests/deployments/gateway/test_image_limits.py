@@ -12,7 +12,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics

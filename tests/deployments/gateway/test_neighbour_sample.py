@@ -13,7 +13,7 @@ from deployments.contract.embedding import Embedding, Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway import neighbour_gauges
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.gateway.embed_request import EmbedRequest
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry

@@ -15,10 +15,11 @@ from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.gateway import replicas as replicas_module
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.gateway.replicas import LOST_ATTEMPTS, NotDeployedError, Replicas
 from deployments.gateway.request_queue import RequestQueue
+from deployments.gateway.unjoined import submit
 from deployments.rpc.connection import ArtifactGoneError
 from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.seams import SEAMS
@@ -291,5 +292,5 @@ async def test_what_an_engine_hangs_at_alone_is_tried_nowhere_else(version: Repl
     asked: list[bool] = []
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
     with pytest.raises(EngineTimeoutError):
-        await queue.submit(["a"])
+        await submit(queue, ["a"])
     assert asked == [False, True]

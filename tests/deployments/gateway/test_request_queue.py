@@ -10,8 +10,8 @@ import pytest
 from deployments.contract.embedding import Embedding, Label, Outcome
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply
-from deployments.gateway import queue_settings
-from deployments.gateway.backlog import Batch
+from deployments.gateway import queue_settings, unjoined
+from deployments.gateway.batch import Batch
 from deployments.gateway.pace import SAMPLES
 from deployments.gateway.queue_settings import BULK_PART, CROWD, GROWTH, QueueSettings
 from deployments.gateway.request_queue import RequestQueue, Send
@@ -49,7 +49,7 @@ def queue(send: Send, **values: Any) -> RequestQueue:
 
 
 def submit(requests: RequestQueue, items: list[Item], *, bulk: bool = False) -> asyncio.Task[list[Outcome]]:
-    return asyncio.ensure_future(requests.submit(items, bulk=bulk))
+    return asyncio.ensure_future(unjoined.submit(requests, items, bulk=bulk))
 
 
 async def settled() -> None:
@@ -74,10 +74,10 @@ async def test_an_idle_queue_sends_at_once_and_a_busy_one_gathers() -> None:
 async def test_a_single_text_overtakes_a_list_of_a_thousand() -> None:
     replica = Replica()
     requests = queue(replica)
-    first = asyncio.ensure_future(requests.submit(["first"]))
+    first = submit(requests, ["first"])
     await settled()
-    many = asyncio.ensure_future(requests.submit([f"m{i}" for i in range(1000)]))
-    single = asyncio.ensure_future(requests.submit(["single"]))
+    many = submit(requests, [f"m{i}" for i in range(1000)])
+    single = submit(requests, ["single"])
     replica.gate.set()
     await asyncio.gather(first, many, single)
     assert next(i for i, call in enumerate(replica.calls) if "single" in call) == 1
@@ -87,7 +87,7 @@ async def test_results_come_back_in_order_however_calls_were_cut() -> None:
     replica = Replica()
     replica.gate.set()
     requests = queue(replica, max_calls=3, call_cost=7)
-    outcomes = await requests.submit([f"{i}" for i in range(50)])
+    outcomes = await submit(requests, [f"{i}" for i in range(50)])
     sent = {item: call for call in replica.calls for item in call}
     assert [sent[f"{i}"].index(f"{i}") for i in range(50)] == [
         one.tokens for one in outcomes if isinstance(one, Embedding)
@@ -100,7 +100,7 @@ async def test_a_bad_item_leaves_its_neighbours_alone() -> None:
     replica = Replica()
     replica.gate.set()
     requests = queue(replica)
-    good, bad = await asyncio.gather(requests.submit(["a"]), requests.submit(["bad", "b"]))
+    good, bad = await asyncio.gather(submit(requests, ["a"]), submit(requests, ["bad", "b"]))
     assert isinstance(good[0], Embedding)
     assert [type(one) for one in bad] == [ItemError, Embedding]
 
@@ -108,25 +108,25 @@ async def test_a_bad_item_leaves_its_neighbours_alone() -> None:
 async def test_a_full_queue_refuses_and_drains_again() -> None:
     replica = Replica()
     requests = queue(replica, waiting_items=5)
-    first = asyncio.ensure_future(requests.submit(["a"]))
+    first = submit(requests, ["a"])
     await settled()
-    second = asyncio.ensure_future(requests.submit(["b"] * 5))
+    second = submit(requests, ["b"] * 5)
     await settled()
     with pytest.raises(UnavailableError, match="at capacity"):
-        await requests.submit(["c"])
+        await submit(requests, ["c"])
     assert (requests.take_refused_cost(), requests.take_refused_cost()) == (1, 0)
     replica.gate.set()
     await asyncio.gather(first, second)
     assert requests.waiting_items == 0
-    assert len(await requests.submit(["d"])) == 1
+    assert len(await submit(requests, ["d"])) == 1
 
 
 async def test_a_cancelled_request_is_never_sent() -> None:
     replica = Replica()
     requests = queue(replica)
-    first = asyncio.ensure_future(requests.submit(["a"]))
+    first = submit(requests, ["a"])
     await settled()
-    gone = asyncio.ensure_future(requests.submit(["gone"]))
+    gone = submit(requests, ["gone"])
     await settled()
     gone.cancel()
     await settled()
@@ -149,8 +149,8 @@ async def test_a_failed_call_fails_its_requests_and_not_the_queue() -> None:
 
     requests = queue(send)
     with pytest.raises(UnavailableError):
-        await requests.submit(["a"])
-    assert len(await requests.submit(["b"])) == 1
+        await submit(requests, ["a"])
+    assert len(await submit(requests, ["b"])) == 1
 
 
 async def test_bulk_waits_until_nobody_else_does() -> None:
@@ -279,10 +279,10 @@ async def test_more_seconds_of_work_than_allowed_are_refused_and_the_queue_recov
     await settled()
     requests.configure(settings(call_cost=2, waiting_s=2.5 * requests._pace.seconds_per_cost))
     with pytest.raises(UnavailableError, match="s of work wait already"):
-        await requests.submit(["too much"])
+        await submit(requests, ["too much"])
     replica.gate.set()
     await asyncio.gather(*tasks)
-    assert len(await requests.submit(["later"])) == 1
+    assert len(await submit(requests, ["later"])) == 1
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ async def test_a_crowd_of_users_is_counted_without_bulk() -> None:
     first = submit(requests, ["first"])
     await settled()
     users = [submit(requests, [f"u{i}"]) for i in range(2 * CROWD)]
-    bulk = [asyncio.create_task(requests.submit([f"b{i}"], bulk=True)) for i in range(4 * CROWD)]
+    bulk = [submit(requests, [f"b{i}"], bulk=True) for i in range(4 * CROWD)]
     await settled()
     replica.gate.set()
     await asyncio.gather(first, *users, *bulk)
@@ -471,7 +471,7 @@ async def test_a_call_carries_nothing_of_the_request_that_happened_to_start_it()
 
     async def ask(name: str) -> None:
         whose.set(name)
-        await requests.submit([name])
+        await submit(requests, [name])
 
     tasks = [asyncio.ensure_future(ask("first"))]
     await replica.called.acquire()
@@ -491,4 +491,4 @@ async def test_a_reply_with_too_few_rows_fails_its_requests_and_keeps_nobody_wai
         return EncodeReply(LABEL, np.zeros((len(items) - 1, 2), np.float32), [1] * (len(items) - 1))
 
     with pytest.raises(IndexError):
-        await asyncio.wait_for(queue(send).submit(["a", "b"]), 60)
+        await asyncio.wait_for(submit(queue(send), ["a", "b"]), 60)

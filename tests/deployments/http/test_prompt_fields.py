@@ -13,7 +13,7 @@ from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from deployments.rpc.codec import EncodeCall, pack_call, pack_reply, unpack_call, unpack_reply
 from models.catalog.custom import described
 from models.catalog.folder import Wishes

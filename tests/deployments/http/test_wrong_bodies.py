@@ -18,7 +18,7 @@ import pytest
 from deployments.contract.embedding import Label
 from deployments.contract.items import ItemError
 from deployments.contract.reply import EncodeReply
-from deployments.gateway.backlog import Batch
+from deployments.gateway.batch import Batch
 from models.errors import InputError
 from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
