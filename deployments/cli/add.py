@@ -28,8 +28,9 @@ def add(
 ) -> None:
     """Deploy one more version of a model beside the others, with weight 0."""
     from deployments.operator import operations
+    from deployments.operator.change import Change, Options
     from deployments.operator.document import profile, routes, shrink_margin, split
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.execute import execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
 

@@ -30,8 +30,9 @@ def promote(
 ) -> None:
     """Give a version all traffic of its model."""
     from deployments.operator import operations
+    from deployments.operator.change import Change, Options
     from deployments.operator.document import split
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.execute import execute
 
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)

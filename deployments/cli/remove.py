@@ -28,8 +28,9 @@ def remove(
 ) -> None:
     """Take a version away without losing a request."""
     from deployments.operator import operations
+    from deployments.operator.change import Change, Options
     from deployments.operator.document import split
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.execute import execute
 
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)

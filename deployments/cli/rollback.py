@@ -31,8 +31,9 @@ def rollback(
 ) -> None:
     """Undo the last change of a model; a second time undoes that."""
     from deployments.operator import operations
+    from deployments.operator.change import Change, Options
     from deployments.operator.document import artifacts, profile, routes, shrink_margin, split
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.execute import execute
     from deployments.operator.kube.past import past_by_history
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash

@@ -68,8 +68,8 @@ def rollout(
     rayservice: RayService = None,
 ) -> None:
     """Move traffic to a version step by step; go back by itself where the version fails, is slow, or answers otherwise."""
+    from deployments.operator.change import Options
     from deployments.operator.document import split
-    from deployments.operator.execute import Options
     from deployments.operator.rollout import state
     from deployments.operator.rollout.drive import Driver as Driving
     from deployments.operator.rollout.guards import Limits

@@ -29,7 +29,8 @@ def route(
 ) -> None:
     """Share a model's traffic between its versions."""
     from deployments.operator import operations
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.change import Change, Options
+    from deployments.operator.execute import execute
 
     shares, shadows = parse(weights or []), parse(shadow or [])
     if not shares and not shadows:

@@ -32,8 +32,9 @@ def swap(
 ) -> None:
     """Let a version load another artifact while it serves."""
     from deployments.operator import operations
+    from deployments.operator.change import Change, Options
     from deployments.operator.document import profile, require_routed, shrink_margin, split
-    from deployments.operator.execute import Change, Options, execute
+    from deployments.operator.execute import execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash, artifact_name
     from models.errors import ArtifactError

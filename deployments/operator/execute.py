@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from deployments.cluster.serve_file_check import check
 from deployments.operator import lock
+from deployments.operator.change import Change, Options
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, gateway, part
-from deployments.operator.operations import Operation, remember
+from deployments.operator.operations import remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
 from deployments.operator.summary import summary
@@ -25,28 +23,6 @@ from models.errors import EmbedserveError
 
 PATIENCE_S = 30.0  # a restart of Serve's controller takes less
 ATTEMPTS = 5  # of a change before whose first write others changed other models
-
-
-@dataclass(frozen=True)
-class Options:
-    """What every command that changes a service takes, beside where that service is."""
-
-    dry_run: bool = False
-    write: Path | None = None
-    timeout_s: float = 120.0
-    drain_s: float = 5.0
-    verbose: bool = False  # show the whole diff
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one command wants to change."""
-
-    command: str  # as it was typed, for other operators to read
-    model: str
-    operation: Operation
-    hashes: Mapping[str, str | None] = field(default_factory=dict)  # of versions whose artifact changes
-    routed: frozenset[str] = frozenset()  # versions that get traffic, and so must have a ready replica before
 
 
 class Execution:

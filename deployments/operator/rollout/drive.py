@@ -12,9 +12,10 @@ from rich.markup import escape
 
 from deployments.cluster.serve_api import ClusterError
 from deployments.operator import lock
+from deployments.operator.change import Change, Options
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, routes, split
-from deployments.operator.execute import PATIENCE_S, Change, Options, execute
+from deployments.operator.execute import PATIENCE_S, execute
 from deployments.operator.plan import coloured, diff
 from deployments.operator.preflight import require_ready
 from deployments.operator.rollout import state

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from deployments.cli.main import app
 from deployments.operator import operations
-from deployments.operator.execute import Change, Execution, Options
+from deployments.operator.change import Change, Options
+from deployments.operator.execute import Execution
 from deployments.operator.kube import api as kube_api
 from deployments.operator.kube.api import KubeApi
 from deployments.operator.kube.change_note import ANNOTATION
