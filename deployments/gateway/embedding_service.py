@@ -33,6 +33,7 @@ from deployments.gateway.token_ids import without_foreign_ids
 from deployments.gateway.towers import Towers
 from deployments.gateway.traffic_split import How
 from deployments.gateway.turns import SLICE, Turns
+from deployments.gateway.vectors import of_length_one, shortened, stacked
 from deployments.gateway.version_gauges import VersionGauges
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD, Exposure
@@ -40,8 +41,6 @@ from models.errors import DeadlineError, InputError
 from models.modalities import MODALITIES
 
 __all__ = ["EmbedRequest", "EmbedResult", "EmbeddingService"]
-
-UNIT = 1e-3  # that a length may be off 1
 
 
 class EmbeddingService:
@@ -125,13 +124,13 @@ class EmbeddingService:
                 )
                 if not request.truncate:
                     refuse_cut(found, request.param, info)
-                vectors = await self._stacked(found)
+                vectors = await stacked(found, self.turns)
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
         self._count_lookups(version, len(items), cached)
         self._copy_to_shadows(request, version, found[0].label, items, vectors)
         if dimensions < info.dimensions:
-            vectors = _shortened(vectors, dimensions)
+            vectors = shortened(vectors, dimensions)
         if request.normalize is not None:
             vectors = of_length_one(vectors, wanted=request.normalize)
         state: CacheState = "hit" if cached == len(items) else "partial" if cached else "miss"
@@ -151,17 +150,6 @@ class EmbeddingService:
         if config.fetch is None or not MODALITIES[info.modality].fetchable:
             return request.items
         return await self._fetcher.replace(request.items, request.param, config.fetch, config.limits)
-
-    async def _stacked(self, found: list[Embedding]) -> NDArray[np.float32]:
-        """The vectors as rows, [n, dimensions]."""
-        if len(found) == 1:
-            return found[0].vector[np.newaxis]
-        if len(found) <= SLICE:
-            return np.stack([one.vector for one in found])
-        rows = np.empty((len(found), len(found[0].vector)), np.float32)
-        async for part in self.turns.slices(len(found)):
-            np.stack([one.vector for one in found[part]], out=rows[part])
-        return rows
 
     def _count_lookups(self, version: ModelVersion, items: int, cached: int) -> None:
         labels = (version.model, version.version)
@@ -207,21 +195,3 @@ def _of_all(found: Sequence[Embedding]) -> Label:
     """The label of vectors of one artifact, whose numerics classes may differ: it names all of them."""
     classes = sorted({one.label.numerics for one in found})
     return replace(found[0].label, numerics=", ".join(classes)) if len(classes) > 1 else found[0].label
-
-
-def of_length_one(vectors: NDArray[np.float32], *, wanted: bool) -> NDArray[np.float32]:
-    """Vectors of length 1 where a request wants that.
-
-    Raises:
-        InputError: it wants them as they are before, and the model makes none such.
-    """
-    unit = bool(np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < UNIT))
-    if unit and not wanted:
-        raise InputError("normalize: this model's vectors have length 1; leave it out, or say true", param="normalize")
-    return vectors if unit or not wanted else _shortened(vectors, vectors.shape[1])
-
-
-def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    cut = vectors[:, :dimensions].astype(np.float64)
-    unit: NDArray[np.float32] = (cut / np.linalg.norm(cut, axis=1, keepdims=True).clip(1e-12)).astype(np.float32)
-    return unit
