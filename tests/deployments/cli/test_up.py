@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.cli.up import _require_free
+from deployments.cli.start_checks import require_free
 from deployments.cluster.local_ray import node_environment, require_ray_token
 from deployments.cluster.ports import free_port
 from deployments.cluster.run_folder import RunFolder
@@ -74,4 +74,4 @@ def test_a_taken_port_for_grpc_is_named_before_anything_starts(by: str) -> None:
         options = {"port": port if by == "another program" else http, "grpc_servicer_functions": [GRPC_SERVICES]}
         config = ServeConfig({**shipped(), "http_options": {"port": http}, "grpc_options": options})
         with pytest.raises(ClusterError, match=f"port {options['port']}, for gRPC, is taken .*grpc_options.port"):
-            _require_free(config, beside=True)
+            require_free(config, beside=True)

@@ -17,7 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 from deployments.cli.main import app as commands
-from deployments.cli.up import _require_secret
+from deployments.cli.start_checks import require_secret
 from deployments.cluster.serve_file import ServeConfig
 from deployments.config.base import parse
 from deployments.config.experiments import Exposures
@@ -224,8 +224,8 @@ def test_a_secret_that_is_missing_or_short_is_refused(tmp_path: Path, content: b
 def test_a_start_without_the_secret_is_refused_before_anything_starts() -> None:
     told = document(EVEN, experiments={"exposures": {"secret_env": "EMBEDSERVE_TEST_NO_SUCH_SECRET"}})
     with pytest.raises(ConfigError, match="EMBEDSERVE_TEST_NO_SUCH_SECRET is empty or not set"):
-        _require_secret(ServeConfig(told))
-    _require_secret(ServeConfig(document(EVEN)))
+        require_secret(ServeConfig(told))
+    require_secret(ServeConfig(document(EVEN)))
 
 
 @pytest.mark.parametrize(
