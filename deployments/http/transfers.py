@@ -91,7 +91,7 @@ class Transfers:
 
     def _make_room(self, missing: int, pace: float) -> None:
         now = asyncio.get_running_loop().time()
-        while missing > 0 and (one := self._next_slowest(now)) is not None and one.pace(now) < pace:
+        while missing > 0 and (one := self._next_slowest(now)) is not None and one.movement.pace(now) < pace:
             self._slowest.popleft()
             missing -= one.held
             self._stop(one, UnavailableError("the service is at capacity, and this request came slowest"), "memory")
@@ -105,7 +105,7 @@ class Transfers:
         if not self._slowest:
             self._sorted_at = now
             self._slowest.extend(
-                sorted((one for one in self._moving if one.held >= SMALL), key=lambda one: one.pace(now))
+                sorted((one for one in self._moving if one.held >= SMALL), key=lambda one: one.movement.pace(now))
             )
         return self._slowest[0] if self._slowest else None
 
@@ -128,7 +128,10 @@ class Transfers:
         for transfer in part:
             if transfer in self._moving:
                 transfer.look(now)
-                if cut < AT_ONCE and (error := transfer.too_slow(now, limits)) is not None:
+                if (
+                    cut < AT_ONCE
+                    and (error := transfer.movement.too_slow(now, limits, whole=transfer.whole)) is not None
+                ):
                     self._stop(transfer, error, "slow")
                     cut += 1
         self._timer = None
