@@ -76,11 +76,18 @@ def status(
     if not watch:
         console.print(first)
         return
+    _watch(console, url, first, stats, interval)
+
+
+def _watch(
+    console: Console, url: str, first: RenderableType, stats: Mapping[str, TrafficStats], interval_s: float
+) -> None:
+    """Keep the table up to date until Ctrl-C."""
     looks: deque[tuple[float, Mapping[str, TrafficStats]]] = deque([(time.monotonic(), stats)])
     try:
         with Live(first, console=console, auto_refresh=False) as live:
             while True:
-                time.sleep(interval)
+                time.sleep(interval_s)
                 live.update(_look(url, looks), refresh=True)
     except KeyboardInterrupt:
         return

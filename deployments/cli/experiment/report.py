@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +13,9 @@ from rich.console import Console
 from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import URL_VARIABLE
 from models.errors import ConfigError, UnavailableError
+
+if TYPE_CHECKING:
+    from deployments.operator.traffic_stats import TrafficStats
 
 LOCAL = "http://127.0.0.1:8000"
 PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
@@ -35,8 +39,6 @@ def report(
     from deployments.operator.experiment.comparison import compare, shares_of
     from deployments.operator.experiment.exposure_log import read
     from deployments.operator.experiment.sample_ratio import split
-    from deployments.operator.served import traffic_stats
-    from deployments.operator.traffic_stats import TrafficStats
 
     if plot is not None:
         from deployments.cli.experiment.plot import draw, require_matplotlib
@@ -45,13 +47,7 @@ def report(
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    stats = traffic_stats(url)
-    if not stats:
-        raise UnavailableError(f"{url} exports no metrics to this machine or this API key (EMBEDSERVE_API_KEY)")
-    if over is not None:
-        time.sleep(parse_duration(over, "--over"))
-        before, stats = stats, traffic_stats(url)
-        stats = {name: new.since(before.get(name, TrafficStats())) for name, new in stats.items()}
+    stats = _counted(url, None if over is None else parse_duration(over, "--over"))
     found = compare(model, stats)
     if not found.versions:
         raise ConfigError(f"{url} counted nothing of a model {model!r}; `embedserve status` shows what it serves")
@@ -76,3 +72,21 @@ def report(
             console.print(line, highlight=False, soft_wrap=True)
     if plot is not None:
         console.print(f"drawn: {plot}", highlight=False, soft_wrap=True)
+
+
+def _counted(url: str, over_s: float | None) -> Mapping[str, TrafficStats]:
+    """What a service counted since its start, or within some seconds from now on.
+
+    Raises:
+        UnavailableError: it exports no metrics to us.
+    """
+    from deployments.operator.served import traffic_stats
+    from deployments.operator.traffic_stats import TrafficStats
+
+    stats = traffic_stats(url)
+    if not stats:
+        raise UnavailableError(f"{url} exports no metrics to this machine or this API key (EMBEDSERVE_API_KEY)")
+    if over_s is None:
+        return stats
+    time.sleep(over_s)
+    return {name: new.since(stats.get(name, TrafficStats())) for name, new in traffic_stats(url).items()}

@@ -63,24 +63,9 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
     """The routes of this adapter."""
     registry = embeddings.registry
 
-    async def run(request: Request, field: str) -> tuple[dict[str, Any], EmbedResult, Any]:
-        limits = registry.config.limits
-        body = parse_json(await read_body(request, limits), limits)  # its pages call it by curl without a content type
-        given = body.pop(field, None)
-        wanted = wanted_of(body)
-        model = model_of(body).removesuffix(LATEST)
-        check_options(body.get("options"), registry, model)
-        items = parse_input(given, limits.items, field)
-        asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
-        result = await embeddings.embed(asked)
-        rows = await rows_json(
-            lambda vectors, _: rows_of(vectors, wanted.dtype, wanted.encoding), result.vectors, embeddings.turns
-        )
-        return body, result, rows
-
     async def embed(request: Request) -> Response:
         began = time.perf_counter_ns()
-        body, result, rows = await run(request, "input")
+        body, result, rows = await run(embeddings, request, "input")
         answer = {
             "model": body["model"],
             "embeddings": rows,
@@ -91,7 +76,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return json_response(answer, headers=origin_headers(result))
 
     async def embed_one(request: Request) -> Response:
-        _, result, rows = await run(request, "prompt")
+        _, result, rows = await run(embeddings, request, "prompt")
         return json_response({"embedding": rows[0]}, headers=origin_headers(result))
 
     async def tags(_: Request) -> Response:
@@ -106,6 +91,28 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         Route("/api/tags", tags, include_in_schema=False),
         Route("/api/version", version, include_in_schema=False),
     ]
+
+
+async def run(embeddings: EmbeddingService, request: Request, field: str) -> tuple[dict[str, Any], EmbedResult, Any]:
+    """Embed what stands in a field of a request; returns its body without it, the result, and the vectors for JSON.
+
+    Raises:
+        EmbedserveError: as ``embed`` of the service; or a field is wrong.
+    """
+    registry = embeddings.registry
+    limits = registry.config.limits
+    body = parse_json(await read_body(request, limits), limits)  # its pages call it by curl without a content type
+    given = body.pop(field, None)
+    wanted = wanted_of(body)
+    model = model_of(body).removesuffix(LATEST)
+    check_options(body.get("options"), registry, model)
+    items = parse_input(given, limits.items, field)
+    asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
+    result = await embeddings.embed(asked)
+    rows = await rows_json(
+        lambda vectors, _: rows_of(vectors, wanted.dtype, wanted.encoding), result.vectors, embeddings.turns
+    )
+    return body, result, rows
 
 
 def check_options(options: Any, registry: ModelRegistry, model: str) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
+from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.field_values import text_of
 from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
@@ -39,24 +40,31 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return json_response(rows, headers=origin_headers(result))
 
     async def info(request: Request) -> Response:
-        model = request.query_params.get("model") or registry.first("text")
-        version = registry.resolve(model)
-        known = version.info
-        document: dict[str, Any] = {
-            "model_id": version.reference,
-            "model_sha": known.label.hash if known else None,
-            "model_dtype": known.precision if known else None,
-            "model_type": {"embedding": {"pooling": "model"}},
-            "max_input_length": known.max_tokens if known else None,
-            "max_client_batch_size": registry.config.limits.items,
-            "max_concurrent_requests": registry.config.queue.open_requests,
-            "auto_truncate": True,
-            "version": "embedserve",
-        }
-        return json_response(document)
+        return json_response(info_of(registry, request.query_params.get("model") or registry.first("text")))
 
     return [
         Route("/embed", embed, methods=["POST"], include_in_schema=False),
         Route("/", embed, methods=["POST"], include_in_schema=False),
         Route("/info", info, include_in_schema=False),
     ]
+
+
+def info_of(registry: ModelRegistry, model: str) -> dict[str, Any]:
+    """What TEI's clients ask before they send anything: how long and how many inputs may be.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    version = registry.resolve(model)
+    known = version.info
+    return {
+        "model_id": version.reference,
+        "model_sha": known.label.hash if known else None,
+        "model_dtype": known.precision if known else None,
+        "model_type": {"embedding": {"pooling": "model"}},
+        "max_input_length": known.max_tokens if known else None,
+        "max_client_batch_size": registry.config.limits.items,
+        "max_concurrent_requests": registry.config.queue.open_requests,
+        "auto_truncate": True,
+        "version": "embedserve",
+    }

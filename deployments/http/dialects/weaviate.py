@@ -23,21 +23,13 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
     """The routes of this adapter: texts by the first model of texts, pictures and what is beside them by the first name of both."""
     registry = embeddings.registry
 
-    async def embed(request: Request, model: str, given: Any, field: str, wanted: Wanted) -> EmbedResult:
-        items = parse_input(given, registry.config.limits.items, field)
-        asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
-        return await embeddings.embed(asked)
-
-    async def rows(result: EmbedResult) -> Any:
-        return await rows_json(lambda vectors, _: list(vectors), result.vectors, embeddings.turns)
-
     async def vectors(request: Request) -> Response:
         body = await read_json(request, registry.config.limits)
         wanted = wanted_of(config_of(body))
         field = "texts" if "texts" in body else "text"
         given = text_of(body) if field == "text" else body[field]
-        result = await embed(request, registry.first("text"), given, field, wanted)
-        found, dims = await rows(result), result.vectors.shape[1]
+        result = await embed(embeddings, request, registry.first("text"), given, field, wanted)
+        found, dims = await rows(embeddings, result), result.vectors.shape[1]
         answer = (
             {"text": given, "vector": found[0], "dims": dims} if field == "text" else {"vectors": found, "dims": dims}
         )
@@ -50,8 +42,8 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         headers: dict[str, str] = {}
         for field, name, modality in (("texts", "textVectors", "text"), ("images", "imageVectors", "image")):
             if body.get(field):
-                result = await embed(request, model, body[field], field, Wanted(modality=modality))
-                answer[name], headers = await rows(result), origin_headers(result)
+                result = await embed(embeddings, request, model, body[field], field, Wanted(modality=modality))
+                answer[name], headers = await rows(embeddings, result), origin_headers(result)
         if not headers:
             raise InputError("send texts, images, or both", param="texts")
         return json_response(answer, headers=headers)
@@ -64,6 +56,24 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         Route("/vectorize", vectorize, methods=["POST"], include_in_schema=False),
         Route("/meta", meta, include_in_schema=False),
     ]
+
+
+async def embed(
+    embeddings: EmbeddingService, request: Request, model: str, given: Any, field: str, wanted: Wanted
+) -> EmbedResult:
+    """Embed what was given in a field of a request.
+
+    Raises:
+        EmbedserveError: as ``embed`` of the service; or the field is wrong.
+    """
+    items = parse_input(given, embeddings.registry.config.limits.items, field)
+    asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
+    return await embeddings.embed(asked)
+
+
+async def rows(embeddings: EmbeddingService, result: EmbedResult) -> Any:
+    """The vectors of a result for JSON."""
+    return await rows_json(lambda vectors, _: list(vectors), result.vectors, embeddings.turns)
 
 
 def text_of(body: dict[str, Any]) -> str:

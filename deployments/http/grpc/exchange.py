@@ -45,20 +45,6 @@ class Caller:
         self, app: ASGIApp, method: str, path: str, body: Callable[[], Awaitable[bytes]], more: Sequence[Any] = ()
     ) -> Reply:
         """Ask ``app``. ``body`` is called when the layers before it let the request pass; ``more`` are further headers."""
-        scope: Scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "2",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [*self.headers, *more],
-            "client": self.client,
-            "server": None,
-        }
         read = False
         status, headers = 500, {}
         parts: list[bytes] = []
@@ -79,9 +65,25 @@ class Caller:
             else:
                 parts.append(message.get("body", b""))
 
-        await app(scope, receive, send)
+        await app(self._scope(method, path, more), receive, send)
         headers[ID] = self.id  # the layers leave it to whoever named the request
         return Reply(status, headers, parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _scope(self, method: str, path: str, more: Sequence[Any]) -> Scope:
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "2",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [*self.headers, *more],
+            "client": self.client,
+            "server": None,
+        }
 
 
 def headers_of(metadata: Metadata, remaining_s: float | None = None) -> Headers:

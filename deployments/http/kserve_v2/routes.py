@@ -11,7 +11,8 @@ from deployments.gateway.model_names import towers_of
 from deployments.gateway.model_version import ModelVersion
 from deployments.http.fields import wanted_of
 from deployments.http.headers import routing_key_of
-from deployments.http.kserve_v2.answer import OUTPUT, infer_response
+from deployments.http.kserve_v2.answer import infer_response
+from deployments.http.kserve_v2.metadata import config_of, metadata_of
 from deployments.http.kserve_v2.refusals import refusals
 from deployments.http.kserve_v2.repository import index_routes
 from deployments.http.kserve_v2.tensors import items_of, parameters_of, split, tower_of
@@ -31,27 +32,10 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
 
     async def metadata(request: Request) -> Response:
         version = version_of(request)
-        name = version.modality
-        document = {
-            "name": version.model,
-            "versions": [v.version for v in registry.of_model(version.model)],
-            "platform": "onnxruntime",
-            "inputs": [{"name": name, "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, dimensions_of(version)]}],
-        }
-        return json_response(document)
+        return json_response(metadata_of(version, registry.of_model(version.model)))
 
     async def config(request: Request) -> Response:
-        version = version_of(request)
-        document = {
-            "name": version.model,
-            "platform": "onnxruntime",
-            "backend": "onnxruntime",
-            "max_batch_size": 0,  # so that shapes hold the number of items, as those of requests do
-            "input": [{"name": version.modality, "data_type": "TYPE_STRING", "dims": [-1]}],
-            "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [-1, dimensions_of(version)]}],
-        }
-        return json_response(document)
+        return json_response(config_of(version_of(request)))
 
     async def ready(request: Request) -> Response:
         version = version_of(request)
@@ -84,11 +68,6 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         *(Route(f"{path}/config", config) for path in paths),
         *(Route(path, metadata) for path in paths),
     ]
-
-
-def dimensions_of(version: ModelVersion) -> int:
-    """Of a version's vectors; -1 while no replica has said it."""
-    return version.info.dimensions if version.info else -1
 
 
 def _reference(request: Request) -> str:
