@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import Namespace, RayService
+from deployments.cli.wide_console import wide_console
 
 
 def history(
@@ -37,7 +37,4 @@ def history(
         table.add_column(column)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    wide_console(200).print(table)

@@ -13,6 +13,7 @@ TIMEOUT_S = 120.0
 
 Dashboard = Annotated[str, typer.Option(envvar=DASHBOARD_VARIABLE, help="Ray's dashboard, which has Serve's REST API")]
 URL_VARIABLE = "EMBEDSERVE_URL"
+LOCAL = "http://127.0.0.1:8000"  # where a service on this machine answers
 Url = Annotated[
     str | None, typer.Option(envvar=URL_VARIABLE, help="the service; found on the dashboard's host when left out")
 ]

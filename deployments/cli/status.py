@@ -14,15 +14,14 @@ from rich.live import Live
 from rich.text import Text
 
 from deployments.cli.json_output import AsJson, print_json
-from deployments.cli.operator_options import DASHBOARD_VARIABLE, URL_VARIABLE, Namespace, RayService
+from deployments.cli.operator_options import DASHBOARD_VARIABLE, LOCAL, URL_VARIABLE, Namespace, RayService
+from deployments.cli.wide_console import wide_console
 from models.errors import ConfigError, UnavailableError
 from models.redaction import redacted
 
 if TYPE_CHECKING:
     from deployments.operator.traffic_stats import TrafficStats
 
-LOCAL = "http://127.0.0.1:8000"
-PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
 WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there is often nothing new
 
 
@@ -49,9 +48,7 @@ def status(
 
     if as_json and watch:
         raise ConfigError("--json is one document, and --watch goes on: say one of them")
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = wide_console()
     lines: list[str] | None = None
     if kube:
         from deployments.cli.connect import connect_kube

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deployments.operator.experiment.comparison import QUANTILES, Comparison
+from deployments.operator.experiment.comparison import Comparison
 from deployments.operator.neighbour_stats import Interval
+from deployments.operator.traffic_stats import QUANTILES
 from models.errors import ConfigError
 
 

@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli.json_output import AsJson, print_json
-from deployments.cli.operator_options import URL_VARIABLE
+from deployments.cli.operator_options import LOCAL, URL_VARIABLE
+from deployments.cli.wide_console import wide_console
 from models.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from deployments.operator.traffic_stats import TrafficStats
-
-LOCAL = "http://127.0.0.1:8000"
-PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
 
 
 def report(
@@ -44,9 +41,7 @@ def report(
         from deployments.cli.experiment.plot import draw, require_matplotlib
 
         require_matplotlib()
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = wide_console()
     stats = _counted(url, None if over is None else parse_duration(over, "--over"))
     found = compare(model, stats)
     if not found.versions:

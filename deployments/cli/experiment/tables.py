@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from rich import box
 from rich.table import Table
 
-from deployments.operator.experiment.comparison import QUANTILES, Comparison, VersionRow, differs, mean_cosine
+from deployments.cli.status_table import ABSENT
+from deployments.operator.experiment.comparison import Comparison, VersionRow, differs, mean_cosine
 from deployments.operator.experiment.sample_ratio import Split
 from deployments.operator.neighbour_stats import Interval
-
-ABSENT = "–"
+from deployments.operator.traffic_stats import QUANTILES
 
 
 def versions_table(found: Comparison) -> Table:

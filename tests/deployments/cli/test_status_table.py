@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments.cli.status import PIPED_WIDTH
+from deployments.cli.wide_console import PIPED_WIDTH
 from deployments.cli.status_table import table
 
 NUMERICS = "cpu/fp32/avx512f-avx512_vnni/onnxruntime-1.32.0"
