@@ -17,11 +17,10 @@ from deployments.operator.operations import remember
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
 from deployments.operator.summary import summary
-from deployments.operator.target import Target
+from deployments.operator.target import PATIENCE_S, Target
 from deployments.operator.yaml_file import YamlFile
 from models.errors import EmbedserveError
 
-PATIENCE_S = 30.0  # a restart of Serve's controller takes less
 ATTEMPTS = 5  # of a change before whose first write others changed other models
 
 

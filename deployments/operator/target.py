@@ -8,6 +8,8 @@ from deployments.operator.document import Document
 from deployments.operator.lock import Claim
 from deployments.operator.served import Entry
 
+PATIENCE_S = 30.0  # with a restart of Serve's controller, which takes less
+
 
 class Target(Protocol):
     """A running service and where its configuration is kept."""

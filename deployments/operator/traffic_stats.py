@@ -16,6 +16,7 @@ REQUESTS = "embedserve_requests_total"
 LATENCY = "embedserve_request_duration_seconds_bucket"
 SHADOW = "embedserve_shadow_cosine"
 ASSIGNMENTS, SHARES = "embedserve_assignments_total", "embedserve_experiment_share"
+QUANTILES = (0.5, 0.99)  # of latencies, that versions are compared by
 COSINE, COSINE_SUM = f"{SHADOW}_bucket", f"{SHADOW}_sum"
 
 

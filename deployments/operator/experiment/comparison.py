@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from deployments.operator.experiment.sample_ratio import Split, split
 from deployments.operator.neighbour_stats import Interval, NeighbourStats
 from deployments.operator.rollout.intervals import quantile, share, value_at
-from deployments.operator.traffic_stats import TrafficStats
+from deployments.operator.traffic_stats import QUANTILES, TrafficStats
 
 Z = 1.96  # standard deviations on each side: 95 of 100 intervals hold the truth
-QUANTILES = (0.5, 0.99)
 
 
 @dataclass(frozen=True)

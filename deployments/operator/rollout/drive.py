@@ -15,7 +15,7 @@ from deployments.operator import lock
 from deployments.operator.change import Change, Options
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, routes, split
-from deployments.operator.execute import PATIENCE_S, execute
+from deployments.operator.execute import execute
 from deployments.operator.plan import coloured, diff
 from deployments.operator.preflight import require_ready
 from deployments.operator.rollout import state
@@ -24,7 +24,7 @@ from deployments.operator.rollout.guards import Finding, judge, verdict
 from deployments.operator.rollout.notes import write, write_note
 from deployments.operator.rollout.state import ALL, Rollout
 from deployments.operator.served import traffic_stats
-from deployments.operator.target import Target
+from deployments.operator.target import PATIENCE_S, Target
 from deployments.operator.traffic_stats import TrafficStats
 from models.errors import EmbedserveError, UnavailableError
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deployments.operator.rollout.intervals import quantile, share
-from deployments.operator.traffic_stats import TrafficStats
+from deployments.operator.traffic_stats import QUANTILES, TrafficStats
 
 Verdict = Literal["go", "hold", "stop"]
 # Standard deviations on both sides of both figures, whose intervals must lie apart: a rollout is judged at each look, some
 # hundreds of times, and simulated ones of an identical candidate are stopped in fewer than 5 of 100 (tests/…/test_guards.py).
 Z = 2.5
 SLACK_S = 0.001  # the narrowest bucket: what lies closer together, the histogram does not tell apart
-QUANTILES = (0.5, 0.99)
 FEW = 3  # failures that may be chance whatever the arithmetic says: one of the first ten requests is 10 percent
 # Inputs that two versions embedded both, without which their neighbours are not judged.
 COMPARED = 100

@@ -11,10 +11,9 @@ from deployments.operator.document import Document, gateway
 from deployments.operator.lock import Claim
 from deployments.operator.rollout import state
 from deployments.operator.rollout.state import Rollout
-from deployments.operator.target import Target
+from deployments.operator.target import PATIENCE_S, Target
 
 LEASE_S = 30.0
-PATIENCE_S = 30.0  # a restart of Serve's controller takes less
 
 
 def write_note(target: Target, current: Document, rollout: Rollout, command: str) -> None:
