@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployments.config.names import DECODER_NAME
-
-GATEWAY_PATH = "deployments.apps.builders:gateway"
-ENCODER_PATH = "deployments.apps.builders:encoder"
+from deployments.config.names import DECODER_NAME, ENCODER_PATH, GATEWAY_PATH
 
 
 def gateways(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -7,13 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.cluster.applications import (
-    ENCODER_PATH,
-    GATEWAY_PATH,
-    gateways,
-    main_deployments,
-    profiles,
-)
+from deployments.cluster.applications import gateways, main_deployments, profiles
 from deployments.cluster.serve_keys import Role, check_application, check_deployment, check_service
 from deployments.cluster.towers_check import check_towers
 from deployments.config.agreement import check_image_keys
@@ -21,7 +15,7 @@ from deployments.config.args import EncoderArgs, GatewayArgs
 from deployments.config.base import parse
 from deployments.config.encoder import EncoderConfig
 from deployments.config.gateway import GatewayConfig
-from deployments.config.names import DECODER_NAME, application_name
+from deployments.config.names import DECODER_NAME, ENCODER_PATH, GATEWAY_PATH, application_name
 from deployments.config.old_import_paths import refuse_old_paths
 from deployments.config.routes import REST_AFTER_S
 from models.catalog.catalog import Catalog

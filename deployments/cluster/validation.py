@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 
-from deployments.cluster.applications import GATEWAY_PATH, encoders, gateways, main_deployments
+from deployments.cluster.applications import encoders, gateways, main_deployments
 from deployments.cluster.embedded import KEY, KUSTOMIZATIONS, Embedded, find
 from deployments.cluster.hosts import LOOPBACK
 from deployments.cluster.kuberay_check import check_kuberay
 from deployments.cluster.serve_file_check import check
+from deployments.config.names import GATEWAY_PATH
 from models.catalog.catalog import Catalog
 from models.errors import ConfigError, EmbedserveError
 

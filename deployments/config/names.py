@@ -17,3 +17,5 @@ def deployment_name(modality: str) -> str:
 
 DECODER_NAME = "Decoder"
 GATEWAY_APPLICATION = "gateway"
+GATEWAY_PATH = "deployments.apps.builders:gateway"  # the import paths of applications
+ENCODER_PATH = "deployments.apps.builders:encoder"

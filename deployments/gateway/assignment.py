@@ -18,12 +18,11 @@ import yaml
 
 from deployments.config.base import parse
 from deployments.config.gateway import GatewayConfig
+from deployments.config.names import GATEWAY_PATH
 from deployments.contract.short_repr import short_repr
 from deployments.gateway.model_names import names_of, target_of
 from deployments.gateway.traffic_split import Choice, experiment, route
 from models.errors import ConfigError, ModelNotFoundError
-
-GATEWAY_PATH = "deployments.apps.builders:gateway"
 
 
 @dataclass(frozen=True)
