@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.types import Vectors
-
-NEIGHBOURS = 10
+from models.neighbours import NEIGHBOURS
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.types import Vectors
+from models.neighbours import NEIGHBOURS
 
-NEIGHBOURS = 10
 ROWS = 512  # queries whose scores are computed at a time: 20 MB against an index of 10,000
 
 Found = NDArray[np.int64]  # [queries, NEIGHBOURS], rows of an index, nearest first

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from models.catalog.artifact import file_sha256
-from models.catalog.build import config_name, encoder_config
+from models.catalog.build import CONFIG, config_name, encoder_config
 from models.catalog.config_keys import require_known
 from models.catalog.families import family_of, has_towers
 from models.catalog.folder import Fact, ModelFolder, Wishes
@@ -21,12 +20,12 @@ from models.catalog.text_onnx import root_of, text_onnx_entry
 from models.catalog.weights import weight_files
 from models.engine.engine import Engine
 from models.errors import ArtifactError
+from models.files import file_sha256
 from models.graph.onnx_file import contents
 from models.graph.precision import precision_of
-from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text
+from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text_graph
 from models.validation import describe
 
-CONFIG = "config.json"
 ONNX_FILES = ("model.onnx", "onnx/model.onnx")  # in a folder without weights that a graph is built from
 PRECISION_OF_FINISHED = "is a finished graph: it can be taken as it is (fp32), computed in bf16, or quantised (int8)"
 
@@ -191,7 +190,7 @@ def _onnx_entry(path: Path, folder: ModelFolder) -> dict[str, Any]:
     """The catalogue entry of a finished graph; its dimensions are found by running it once."""
     if contents(path).external or any(path.with_name(path.name + end).is_file() for end in ("_data", ".data")):
         raise ArtifactError(f"{path.name} keeps its weights in another file; save it as one file")
-    engine = Engine(path, buckets=text.buckets)  # its shapes are used on a card only
+    engine = Engine(path, buckets=text_graph.buckets)  # its shapes are used on a card only
     modality = modality_of_graph(engine.inputs)
     if modality is None:
         raise ArtifactError(f"{path.name} has inputs {sorted(engine.inputs)}; {graph_inputs()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from models.catalog.retries import Retries, retry_after_s
 from models.catalog.store_fault import store_fault
 from models.catalog.turns import in_turn
 from models.errors import SourceError, UnreachableError
-from models.files import partial_path, replacing
+from models.files import file_sha256, partial_path, replacing
 from models.http_client import outward
 from models.redaction import redacted
 
@@ -83,7 +82,7 @@ def download(
         partial = partial_path(target)
         continued = partial.exists()
         fetch.run()
-        if continued and _sha256(partial) != sha256:  # what was there before was of another file
+        if continued and file_sha256(partial) != sha256:  # what was there before was of another file
             partial.unlink()
             fetch.run()
         with replacing(
@@ -176,12 +175,7 @@ def _size(path: Path) -> int:
 
 def is_whole(path: Path, sha256: str) -> bool:
     """Whether a file exists and has this sha256; a store that was copied by hand may hold half a file."""
-    return path.is_file() and _sha256(path) == sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and file_sha256(path) == sha256
 
 
 def require_sha256(path: Path, name: str, sha256: str) -> None:
@@ -190,6 +184,6 @@ def require_sha256(path: Path, name: str, sha256: str) -> None:
     Raises:
         SourceError: the sha256 differs.
     """
-    actual = _sha256(path)
+    actual = file_sha256(path)
     if actual != sha256:
         raise SourceError(f"{name} has sha256 {actual}, the catalogue says {sha256}")

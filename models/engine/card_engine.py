@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -17,12 +17,12 @@ from models.engine.buckets import Buckets, cut, pad
 from models.engine.card_trouble import Trouble
 from models.engine.pinned import pinned
 from models.engine.providers import CPU, CUDA, TENSORRT
+from models.engine.types import Feeds
 
 SLOTS = 2  # runs at a time: while one computes, the inputs of the other are copied
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "cuda"}
 TYPES: dict[str, type[np.generic]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 Shape = tuple[int, ...]
-Feeds = Mapping[str, NDArray[Any]]
 
 
 class GpuEngine:

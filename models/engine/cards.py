@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from models.engine.card_memory import MIB
 from models.engine.card_trouble import Trouble
 
-MIB = 1 << 20
 FIELDS = "memory.total,compute_cap,name"
 PROGRAM = "nvidia-smi"
 GOOGLES = "/usr/local/nvidia/bin"  # where Google's nodes mount it, which is on no search path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 
 from models.engine.buckets import Buckets, pad
 from models.engine.session import Session
-
-Feeds = Mapping[str, NDArray[Any]]
+from models.engine.types import Feeds
 
 
 class CutEngine:

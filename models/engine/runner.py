@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.engine import background
-
-Feeds = Mapping[str, NDArray[Any]]
+from models.engine.types import Feeds
 
 
 class Runner:

@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from models.errors import ArtifactError
+from models.files import file_sha256
 from models.graph.protobuf_fields import LENGTH_DELIMITED, fields_of
 
 # Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.
@@ -57,14 +58,14 @@ def digest(path: Path) -> str:
     For a graph without such files, and for one that ``check`` refuses, it is the sha256 of the graph's file: the reason of a
     refusal is for whoever opens the graph.
     """
-    own = _sha256(path)
+    own = file_sha256(path)
     try:
         files = check(path)
     except ArtifactError:
         return own
     if not files:
         return own
-    parts = {"graph": own, "external": {name: _sha256(file) for name, file in sorted(files.items())}}
+    parts = {"graph": own, "external": {name: file_sha256(file) for name, file in sorted(files.items())}}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -188,8 +189,3 @@ def _note_sparse(sparse: onnx.SparseTensorProto, found: Contents) -> None:
 def _note_tensor(tensor: onnx.TensorProto, found: Contents) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         found.external.add(next((e.value for e in reversed(tensor.external_data) if e.key == "location"), ""))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

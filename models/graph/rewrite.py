@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from models.errors import ArtifactError
+from models.graph.append import opset_of
 from models.graph.builder import GraphBuilder
 from models.graph.int8 import Int8Linear, quantise_rows
 
@@ -26,7 +27,7 @@ def quantise_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = _modern(model)
     weights = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
-    graph = GraphBuilder("rewritten", opset=_opset(model), prefix="int8/")
+    graph = GraphBuilder("rewritten", opset=opset_of(model), prefix="int8/")
     nodes: list[onnx.NodeProto] = []
     replaced: set[str] = set()
     for node in model.graph.node:
@@ -50,17 +51,13 @@ def mark_bf16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _modern(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = _opset(model)
+    opset = opset_of(model)
     if opset >= 13:  # it has QuantizeLinear with a scale per row: no conversion, which could change a meaning
         return model
     try:
         return onnx.version_converter.convert_version(model, 17)
     except Exception as error:  # the converter raises RuntimeError and its own types
         raise ArtifactError(f"opset {opset} cannot be converted to one with int8 rows: {error}") from error
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
 
 def _constant(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> onnx.TensorProto | None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from models.catalog.artifact import content_hash, file_sha256
+from models.catalog.artifact import content_hash
 from models.catalog.build import load_weights
 from models.catalog.custom import describe_folder
 from models.catalog.download import Silent
@@ -26,6 +26,7 @@ from models.catalog.store import pull
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions, shared_session
 from models.errors import ArtifactError
+from models.files import file_sha256
 from models.graph.onnx_file import check, contents, digest, load
 from models.inputs.preparation import Preparation
 from models.modalities.image_graph import run_pixels
