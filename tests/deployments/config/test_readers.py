@@ -57,7 +57,11 @@ def schemas() -> list[type[Strict]]:
 
 def protocols_of(schema: type[Strict]) -> list[type]:
     """The protocols that the code reads and that the schema fulfils: modalities know limits by those."""
-    protocols = {it for it, _ in READS.found if getattr(it, "_is_protocol", False)}
+    protocols = {
+        it
+        for it, _ in READS.found
+        if it.__module__.startswith("models.modalities.") and getattr(it, "_is_protocol", False)
+    }
     return [protocol for protocol in protocols if get_protocol_members(protocol) <= set(schema.model_fields)]
 
 
