@@ -9,6 +9,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import Embedder, open_embedder
 from models.engine.session import EngineOptions
+from models.modalities.text import TextEmbedder
 
 
 @cache
@@ -21,3 +22,10 @@ def artifact_of(reference: str) -> Artifact:
 def embedder_of(reference: str) -> Embedder:
     """A loaded catalogue entry on two threads."""
     return open_embedder(artifact_of(reference), EngineOptions(threads=2))
+
+
+def text_model(reference: str) -> TextEmbedder:
+    """A loaded text version."""
+    model = embedder_of(reference)
+    assert isinstance(model, TextEmbedder)
+    return model

@@ -7,15 +7,7 @@ import pytest
 
 from bench.loads.corpus import texts
 from models.fidelity import Fidelity, compare
-from models.modalities.text import TextEmbedder
-from tests.models.loading import embedder_of
-
-
-def text_model(reference: str) -> TextEmbedder:
-    """A loaded text version."""
-    model = embedder_of(reference)
-    assert isinstance(model, TextEmbedder)
-    return model
+from tests.models.loading import text_model
 
 
 @pytest.mark.slow

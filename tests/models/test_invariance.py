@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
-from tests.models.loading import embedder_of
+from tests.models.loading import embedder_of, text_model
 
 TEXT_VERSIONS = [
     "text-embedding@1.0.0",
@@ -30,13 +30,6 @@ def random_rows(version: str, seed: int, longest: int, count: int) -> list[np.nd
     generator = np.random.default_rng(seed)
     lengths = generator.integers(0, longest - 1, count)
     return [model.tokenizer.wrap(generator.integers(1000, 20000, n).tolist()) for n in lengths]
-
-
-def text_model(version: str) -> TextEmbedder:
-    """The text model of a version."""
-    model = embedder_of(version)
-    assert isinstance(model, TextEmbedder)
-    return model
 
 
 def padded(model: TextEmbedder, rows: list[np.ndarray], extra: int) -> np.ndarray:

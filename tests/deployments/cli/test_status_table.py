@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments.cli.wide_console import PIPED_WIDTH
 from deployments.cli.status_table import table
+from deployments.cli.wide_console import PIPED_WIDTH
 
 NUMERICS = "cpu/fp32/avx512f-avx512_vnni/onnxruntime-1.32.0"
 

@@ -8,21 +8,12 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deployments.cluster.processes import has_ended
 from deployments.cluster.run_folder import LONGEST, PREFIX, RunFolder, abandoned, clear_leftovers
-
-
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where temporary files lie: short, as sockets need it."""
-    with tempfile.TemporaryDirectory(prefix="p-", dir="/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
 
 
 def process(folder: RunFolder, session: bool) -> subprocess.Popen[bytes]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,14 +46,6 @@ class Command:
 
 def living(others: set[int]) -> set[int]:
     return {pid for pid in descendants(os.getpid(), others) if not has_ended(pid)}
-
-
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where temporary files lie."""
-    with tempfile.TemporaryDirectory(prefix="p-", dir="/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        yield Path(folder)
 
 
 @contextlib.contextmanager

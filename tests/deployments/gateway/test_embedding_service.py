@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,16 +18,9 @@ from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.request_record import RECORD, Record
-from tests.servers.redis_server import RedisServer, redis_server
+from tests.servers.redis_server import RedisServer
 
 SIZE = 4
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    with redis_server() as running:
-        monkeypatch.setenv("EMBEDSERVE_CACHE_URL", running.url)
-        yield running
 
 
 class Gateway:

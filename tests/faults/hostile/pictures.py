@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tests.data.png import chunk
 from tests.faults.hostile.case import EITHER, REFUSED, SERVED, Case
 from tests.faults.wire import request
 
@@ -166,11 +167,6 @@ def png(width: int, height: int, chunks: bytes, depth: int = 8, colour: int = 2)
     """A PNG whose header says what it likes."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunks + chunk(b"IEND", b"")
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """One chunk of a PNG."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _bombs() -> Iterator[tuple[str, bytes, frozenset[int]]]:

@@ -15,6 +15,7 @@ from models.embedder import open_embedder
 from models.errors import ArtifactError
 from tests.data.zoo.families import DATA, MUTATED_TEXTS, TEXTS
 from tests.data.zoo.nomic import Nomic, mutations
+from tests.models.catalog.zoo import lowest
 
 LIBRARY = np.load(DATA / "nomic.npz")
 CLOSE = 0.999999
@@ -32,10 +33,6 @@ def vectors_of(case: Nomic, folder: Path, reference: str, texts: list[str]) -> N
         return open_embedder(pull(spec, allow_synthetic=False)).embed_items(texts)
     except ArtifactError:
         return None
-
-
-def lowest(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    return float((ours.astype(np.float64) * theirs).sum(axis=1).min())
 
 
 def test_the_hubs_folder_gives_the_vectors_of_the_hubs_own_code(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from models.catalog.custom import describe_folder
 from models.catalog.store import pull
@@ -17,6 +16,7 @@ from models.inputs.token_ids import pad
 from models.modalities.text import TextEmbedder
 from tests.data.zoo.families import DATA
 from tests.data.zoo.siglip import CASES, FEW, LONGEST, TEXTS, WORDS, Siglip, mutations
+from tests.models.catalog.zoo import lowest
 
 LIBRARY = np.load(DATA / "siglip.npz")
 CLOSE = 0.999999
@@ -31,10 +31,6 @@ def opened(folder: Path, reference: str = "zoo@1", precision: str = "fp32") -> T
     model = open_embedder(pull(describe_folder(reference, folder, precision, "text"), allow_synthetic=False))
     assert isinstance(model, TextEmbedder)
     return model
-
-
-def lowest(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    return float((ours.astype(np.float64) * theirs).sum(axis=1).min())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

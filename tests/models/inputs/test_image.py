@@ -12,6 +12,7 @@ from PIL import Image
 from models.errors import InputError, LimitError
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
+from tests.data.png import chunk
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 PICTURES = DATA / "pictures"
@@ -25,14 +26,10 @@ def encoded(width: int, height: int, kind: str = "PNG", mode: str = "RGB") -> by
     return buffer.getvalue()
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(width: int, height: int, pixels: bytes = b"\0" * 64) -> bytes:
     """A PNG that claims a size, whatever pixels it has."""
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(pixels)) + png_chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
 
 
 def picture(name: str) -> bytes:

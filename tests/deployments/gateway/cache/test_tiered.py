@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ from deployments.gateway.cache.key import cache_key
 from deployments.gateway.cache.tiered import TieredCache
 from deployments.observability.gateway_metrics import GatewayMetrics
 from models.errors import ConfigError
-from tests.servers.redis_server import RedisServer, redis_server
+from tests.servers.redis_server import RedisServer
 
 LABELS = ("m", "1")
 KEY = cache_key("artifact", "text")
 LABEL = Label("m@1", "artifact")
 EMBEDDING = Embedding(np.arange(4, dtype=np.float32), 3, LABEL)
 SHARED = {"url_env": "EMBEDSERVE_CACHE_URL", "timeout_ms": 1000}
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    with redis_server() as running:
-        monkeypatch.setenv("EMBEDSERVE_CACHE_URL", running.url)
-        yield running
 
 
 def config(**values: Any) -> Cache:

@@ -155,3 +155,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         with kuberay(api, serve) as operator:
             operator.wait_for(4)
             yield Cluster(api, serve, operator, tmp_path, server)
+
+
+def done(result: object) -> str:
+    """What a command printed that succeeded."""
+    assert result.exit_code == 0, result.output
+    return str(result.output)

@@ -12,7 +12,7 @@ from deployments.operator.kube.events import announce
 from deployments.operator.kube.history import History, Revision
 from deployments.operator.lock import new_claim
 from models.errors import EmbedserveError
-from tests.deployments.operator.kube.conftest import Cluster, original
+from tests.deployments.operator.kube.conftest import Cluster, done, original
 from tests.servers.kubernetes import Fault
 
 TEXT = "text-embedding"
@@ -20,11 +20,6 @@ TEXT = "text-embedding"
 
 def share(cluster: Cluster) -> float:
     return round(cluster.serve.share(f"{TEXT}@1.1.0"), 2)
-
-
-def done(result: object) -> str:
-    assert result.exit_code == 0, result.output
-    return str(result.output)
 
 
 def test_rollback_goes_several_changes_back_without_the_artifacts_at_hand(cluster: Cluster) -> None:

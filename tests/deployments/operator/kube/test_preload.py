@@ -13,16 +13,11 @@ from deployments.operator.kube.api import KubeApi
 from deployments.operator.kube.preload import follow, following, served
 from scripts.k8s_config import VARIANTS, Variant, artifacts, cluster_config
 from tests.deployments.operator.documents import one_version
-from tests.deployments.operator.kube.conftest import PRELOADED, Cluster
+from tests.deployments.operator.kube.conftest import PRELOADED, Cluster, done
 from tests.servers.kubernetes import Fault
 
 TEXT = "text-embedding"
 OTHER = "text-embedding@1.2.0"
-
-
-def done(result: object) -> str:
-    assert result.exit_code == 0, result.output
-    return str(result.output)
 
 
 def test_a_version_that_is_added_or_removed_or_comes_back_is_listed_while_it_is_served(cluster: Cluster) -> None:
