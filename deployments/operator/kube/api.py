@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Resource = dict[str, Any]
+ATTEMPTS = 20  # of a write while others write too
 PATIENCE_S = 30.0  # an API server that restarts or sheds load is back after this
 TIMEOUT_S = 10.0  # of one request
 RETRY_S = 0.5

@@ -8,12 +8,11 @@ from typing import Any
 import yaml
 
 from deployments.operator.document import Document
-from deployments.operator.kube.api import ChangedError, KubeApi, MissingError, Resource
+from deployments.operator.kube.api import ATTEMPTS, ChangedError, KubeApi, MissingError, Resource
 from models.errors import ConfigError, UnavailableError
 
 REVISIONS = 50  # kept at most
 BYTES = 700_000  # kept at most: etcd takes 1.5 MB, Kubernetes 1 MiB of a ConfigMap
-ATTEMPTS = 20  # of a write while others write too
 ELSEWHERE = "another tool (kubectl, GitOps)"
 
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from deployments.cluster.preload_key import PRELOAD as KEY
 from deployments.operator.document import Document
-from deployments.operator.kube.api import ChangedError, KubeApi, MissingError, Resource
+from deployments.operator.kube.api import ATTEMPTS, ChangedError, KubeApi, MissingError, Resource
 from deployments.operator.kube.standing import Standing
 from models.errors import UnavailableError
 
 __all__ = ["KEY", "follow", "following", "lacking", "lists", "served"]
-ATTEMPTS = 20  # of a write while others write too
 
 
 def served(document: Document) -> list[str]:
