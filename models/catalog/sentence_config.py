@@ -30,7 +30,11 @@ def sentence_config(encoder: ModelFolder, modules: Modules) -> tuple[Fields, str
 
 
 def require_plain(sentence: Fields) -> None:
-    """Refuse what makes more of the encoder than token vectors of texts."""
+    """Refuse what makes more of the encoder than token vectors of texts.
+
+    Raises:
+        ArtifactError: a field asks for more, or one that it needs is missing.
+    """
     sentence.refuse_null("transformer_task", "modality_config")
     if "modality_config" in sentence and "module_output_name" not in sentence:
         raise ArtifactError(

@@ -44,7 +44,11 @@ MODELS = {"bert": "WordPiece", "roberta": "BPE", "xlm-roberta": "Unigram"}
 
 
 def rules_of(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tuple[Rules | None, dict[str, str]]:
-    """Whose rules build the tokenizer anew, and the words that it looks for unless told otherwise."""
+    """Whose rules build the tokenizer anew, and the words that it looks for unless told otherwise.
+
+    Raises:
+        ArtifactError: the files name a class that is not known here.
+    """
     fields.require_empty("auto_map")
     model_type = config.get("model_type")
     said = fields.take("tokenizer_class", str, "", nullable=True) or config.get("tokenizer_class") or ""
@@ -68,7 +72,11 @@ def rules_of(folder: ModelFolder, fields: Fields, config: dict[str, Any]) -> tup
 
 
 def require_model(document: dict[str, Any], rules: str, named: dict[str, str], tokenizer: Tokenizer) -> None:
-    """Refuse a model of words that transformers would build with other settings, and other ends of a text."""
+    """Refuse a model of words that transformers would build with other settings, and other ends of a text.
+
+    Raises:
+        ArtifactError: tokenizer.json has such settings or ends.
+    """
     model = document["model"]
     usual: dict[str, Any] = {"type": MODELS[rules], "unk_token": named["unk"]}
     if rules == "bert":

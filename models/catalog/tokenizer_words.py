@@ -16,7 +16,11 @@ NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 def named_words(folder: ModelFolder, fields: Fields, document: dict[str, Any]) -> dict[str, str]:
-    """The special words that files name, by what they are for; all must be known to tokenizer.json."""
+    """The special words that files name, by what they are for; all must be known to tokenizer.json.
+
+    Raises:
+        ArtifactError: one is not, or the files contradict each other.
+    """
     decoder = fields.take("added_tokens_decoder", dict, ABSENT)
     listed = decoder is not ABSENT
     if listed:

@@ -129,7 +129,7 @@ def pad(array: NDArray[Any], rows: int, length: int | None = None) -> NDArray[An
 
 
 def cut(vectors: NDArray[Any], count: int) -> NDArray[Any]:
-    """The first ``count`` rows as a copy, so that the buffer can be used again."""
+    """The first ``count`` rows, [count, ...], as a copy, so that the buffer can be used again."""
     return np.array(vectors[:count])
 
 

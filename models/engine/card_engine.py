@@ -161,7 +161,7 @@ class _Slot:
         self._binding.bind_ortvalue_input(name, device)
 
     def run(self, rows: int, length: int | None, options: ort.RunOptions | None) -> NDArray[Any]:
-        """Run on the inputs that ``fill`` copied; the slot's next run overwrites the result."""
+        """Run on the inputs that ``fill`` copied; the result, [rows, ...], is overwritten by the slot's next run."""
         shape = output_shape(self._output.shape, rows, length)
         if shape is None:
             self._binding.bind_output(self._output.name, "cpu")

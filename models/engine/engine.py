@@ -175,7 +175,7 @@ class Engine:
         return unit
 
     def map(self, work: Callable[[T], Vectors], pieces: Sequence[T]) -> list[Vectors]:
-        """The results of ``work`` on each piece; in parallel if each thread computes inputs of its own."""
+        """The results of ``work`` on each piece, float32 [n, d] each; in parallel if each thread computes inputs of its own."""
         here = len(pieces) == 1 or background.here()  # one piece is computed sooner so, and the pool is for others
         pool = None if here else self.graph.pool
         return list((pool.map if pool else map)(work, pieces))

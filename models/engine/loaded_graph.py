@@ -94,7 +94,11 @@ class Graph:
 
 
 def open_graph(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
-    """Load a graph. The thread count of its session depends on the precision that its file names."""
+    """Load a graph. The thread count of its session depends on the precision that its file names.
+
+    Raises:
+        ArtifactError: it does not load, takes or gives what is not served, or its precision is not one of the provider's.
+    """
     options = _for_precision(path, options).settled()
     if plan is not None:
         options = with_profiles(path, options, plan)

@@ -94,7 +94,7 @@ class OpenVinoSession:
         self._idle: queue.SimpleQueue[InferRequest] = queue.SimpleQueue()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The named outputs for the inputs by name."""
+        """The named outputs, [n, ...] each, for the inputs by name."""
         try:
             request = self._idle.get_nowait()
         except queue.Empty:

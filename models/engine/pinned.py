@@ -23,7 +23,7 @@ PORTABLE = 1  # cudaHostRegisterPortable: pinned for every CUDA context of the p
 
 
 def pinned(shape: tuple[int, ...], dtype: np.dtype[Any], noticed: list[Trouble] | None = None) -> NDArray[Any]:
-    """An array of zeros, pinned for as long as it lives; not pinned where that fails, which goes into ``noticed``."""
+    """An array of zeros, [*shape], pinned for as long as it lives; not pinned where that fails, which goes into ``noticed``."""
     count = math.prod(shape)
     pages = mmap.mmap(-1, max(count * dtype.itemsize, 1))
     array: NDArray[Any] = np.frombuffer(pages, dtype, count).reshape(shape)

@@ -56,7 +56,7 @@ class SpaceMap:
         return unit(out)
 
     def tensors(self) -> dict[str, Matrix]:
-        """Its numbers by the names that they have in a file."""
+        """Its numbers by the names that they have in a file: ``weight`` [k, m], ``bias`` [m], and those of the residual."""
         found = {"weight": self.weight, "bias": self.bias}
         if self.residual is not None:
             found |= {f"residual.{name}": getattr(self.residual, name) for name in Residual.__dataclass_fields__}
@@ -64,7 +64,7 @@ class SpaceMap:
 
 
 def unit(vectors: NDArray[np.floating[Any]]) -> Matrix:
-    """Rows scaled to length 1, float32; a row of zeros stays."""
+    """Rows scaled to length 1, float32 [n, d]; a row of zeros stays."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     scaled: Matrix = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
     return scaled

@@ -126,7 +126,7 @@ class Embedder(ABC):
 
     @abstractmethod
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
-        """For each input of the graph one valid row, for a warm-up in fixed shapes."""
+        """For each input of the graph one valid row, [1, ...], for a warm-up in fixed shapes."""
 
 
 def require_modality(engine: Engine, wanted: str, graph: Path) -> None:
@@ -147,5 +147,5 @@ def require_modality(engine: Engine, wanted: str, graph: Path) -> None:
 
 
 def stacked(parts: Sequence[Vectors]) -> Vectors:
-    """Vectors of several runs as one array."""
+    """Vectors of several runs, float32 [m, d] each, as one array [n, d]."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

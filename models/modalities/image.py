@@ -135,7 +135,7 @@ class ImageEmbedder(Embedder):
         return stacked(self.engine.map(self.run_pixels, pieces))
 
     def run_pixels(self, pixels: Pixels) -> Vectors:
-        """The same, in a single run of the engine."""
+        """The same, [n, height, width, 3] to [n, d], in a single run of the engine."""
         return run_pixels(self.engine, pixels, self.prepared)
 
     def preparation(self, limits: DecodeLimits | None = None) -> Decode:
@@ -164,7 +164,7 @@ class ImageEmbedder(Embedder):
             yield [np.zeros(self.shape, np.uint8)] * count
 
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
-        """One black picture."""
+        """One black picture, [1, ...]."""
         return values_of(self.engine, np.zeros((1, *self.shape), np.uint8), self.prepared)
 
 

@@ -193,6 +193,6 @@ class TextEmbedder(Embedder):
             yield [np.full(min(length, self.tokenizer.max_length), token, np.int32)] * count
 
     def warm_up_example(self) -> Mapping[str, NDArray[Any]]:
-        """A single token."""
+        """A single token, int64 [1, 1]."""
         one = np.ones((1, 1), np.int64)
         return {"input_ids": one, "attention_mask": one, "token_type_ids": np.zeros_like(one)}

@@ -34,7 +34,11 @@ class SiglipVision(Family):
         return SiglipConfig.vision(tower_of(config, "image")).hidden
 
     def settings(self, config: dict[str, Any], folder: ModelFolder) -> dict[str, Any]:
-        """The side of the input square, in pixels, and how pictures become such squares."""
+        """The side of the input square, in pixels, and how pictures become such squares.
+
+        Raises:
+            ArtifactError: the files are no image tower of SigLIP, or one without its pooling head.
+        """
         require_tower(config, "image")
         if (head := tower_of(config, "image").get("vision_use_head", True)) is not True:
             raise ArtifactError(
@@ -63,7 +67,11 @@ class SiglipText(Family):
         return SiglipConfig.text(tower_of(config, "text")).projection
 
     def tokenizer_file(self, folder: ModelFolder) -> str:
-        """SentencePiece's file for SigLIP's own class, which reads no other."""
+        """SentencePiece's file for SigLIP's own class, which reads no other.
+
+        Raises:
+            ArtifactError: that class is named, and its file is missing.
+        """
         if _tokenizer_class(folder) != OWN:
             return "tokenizer.json"
         if not folder.has(WORDS):

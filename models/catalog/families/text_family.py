@@ -50,7 +50,11 @@ class TextFamily(Family):
         """
 
     def dimensions(self, config: dict[str, Any], settings: dict[str, Any]) -> int:
-        """What pooling, dense layers and truncation make of the token vectors' size."""
+        """What pooling, dense layers and truncation make of the token vectors' size.
+
+        Raises:
+            ArtifactError: a dense layer takes vectors of another size than it gets.
+        """
         pooling = settings["pooling"]
         width = self.hidden(config) * (1 if isinstance(pooling, str) else len(pooling))
         for layer in settings.get("dense", ()):
