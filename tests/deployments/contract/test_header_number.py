@@ -80,7 +80,7 @@ def test_strangers_headers_become_numbers_nowhere_else() -> None:
             name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
             if name in ("int", "float", "isdigit", "isdecimal", "isnumeric"):
                 found.add((str(path.relative_to(ROOT)), name))
-    of_bodies = {("http/fields.py", "int"), ("http/fields.py", "isdigit"), ("http/json_values.py", "int")}
+    of_bodies = {("http/field_values.py", "int"), ("http/field_values.py", "isdigit"), ("http/json_values.py", "int")}
     # Of our own table of messages, of the peer's address as gRPC has it, and of our own answer.
     ours = {(f"http/grpc/{name}.py", "int") for name in ("protocol", "exchange", "infer")}
     assert found == of_bodies | ours
