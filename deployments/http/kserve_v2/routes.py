@@ -43,19 +43,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return json_response({"name": version.reference, "ready": version.error is None}, 503 if version.error else 200)
 
     async def infer(request: Request) -> Response:
-        reference = _reference(request)
-        limits = registry.config.limits
-        document, binary = split(request, await read_body(request, limits), limits)
-        wanted = wanted_of(parameters_of(document))
-        towers = towers_of(registry.config, reference)
-        if towers is None:
-            modality = registry.resolve(reference).modality
-        else:
-            modality = tower_of(document, towers)
-            wanted = wanted.of_inputs([modality])
-        items = items_of(document, binary, modality)
-        asked = embed_request(request, reference, items, wanted, key=routing_key_of(request), param=modality)
-        return await infer_response(document, await embeddings.embed(asked), embeddings.turns)
+        return await _infer(embeddings, request)
 
     # Names may hold slashes, as aliases do: what ends in more stands before what does not.
     paths = ["/v2/models/{model:path}/versions/{version}", "/v2/models/{model:path}"]
@@ -68,6 +56,23 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         *(Route(f"{path}/config", config) for path in paths),
         *(Route(path, metadata) for path in paths),
     ]
+
+
+async def _infer(embeddings: EmbeddingService, request: Request) -> Response:
+    registry = embeddings.registry
+    reference = _reference(request)
+    limits = registry.config.limits
+    document, binary = split(request, await read_body(request, limits), limits)
+    wanted = wanted_of(parameters_of(document))
+    towers = towers_of(registry.config, reference)
+    if towers is None:
+        modality = registry.resolve(reference).modality
+    else:
+        modality = tower_of(document, towers)
+        wanted = wanted.of_inputs([modality])
+    items = items_of(document, binary, modality)
+    asked = embed_request(request, reference, items, wanted, key=routing_key_of(request), param=modality)
+    return await infer_response(document, await embeddings.embed(asked), embeddings.turns)
 
 
 def _reference(request: Request) -> str:
