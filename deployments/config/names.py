@@ -1,8 +1,13 @@
-"""What applications and deployments are called."""
+"""What applications and deployments are called, and where their builders are."""
 
 from __future__ import annotations
 
 from models.modalities import modality_of
+
+DECODER_NAME = "Decoder"
+GATEWAY_APPLICATION = "gateway"
+GATEWAY_PATH = "deployments.apps.builders:gateway"  # the import path of its application
+ENCODER_PATH = "deployments.apps.builders:encoder"  # and of each version's
 
 
 def application_name(model: str, version: str) -> str:
@@ -13,9 +18,3 @@ def application_name(model: str, version: str) -> str:
 def deployment_name(modality: str) -> str:
     """The Serve deployment of a modality's encoders: ``TextEncoder``."""
     return modality_of(modality).deployment
-
-
-DECODER_NAME = "Decoder"
-GATEWAY_APPLICATION = "gateway"
-GATEWAY_PATH = "deployments.apps.builders:gateway"  # the import paths of applications
-ENCODER_PATH = "deployments.apps.builders:encoder"
