@@ -23,8 +23,8 @@ from models.engine.runner import Runner
 from models.engine.session import EngineOptions, Session, shared_session, troubles_of
 from models.engine.shapes import bounded, with_profiles
 from models.errors import ArtifactError
-from models.graph.builder import properties_of
 from models.graph.precision import PRECISIONS
+from models.graph.properties import properties_of
 from models.graph.sentence import POOLED_OUTPUTS, RAW, TOKEN_OUTPUTS, UNIT
 
 FINAL = (UNIT, RAW)

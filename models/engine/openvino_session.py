@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from models.engine.providers import OPENVINO, PACKAGE
 from models.errors import ArtifactError
-from models.graph.builder import properties_of
 from models.graph.onnx_file import contents
+from models.graph.properties import properties_of
 
 if TYPE_CHECKING:
     from openvino import Core, InferRequest, Node

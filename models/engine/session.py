@@ -19,9 +19,9 @@ from models.engine.provider_options import Device, with_options
 from models.engine.providers import CPU, Wish, choose, preload
 from models.engine.saturation import EXACT, saturates
 from models.errors import ArtifactError
-from models.graph.builder import properties_of
 from models.graph.onnx_file import check, contents, digest
 from models.graph.precision import PRECISIONS
+from models.graph.properties import properties_of
 
 Parallelism = Literal["auto", "operators", "inputs"]
 Session: TypeAlias = ort.InferenceSession | OpenVinoSession

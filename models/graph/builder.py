@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -19,9 +17,6 @@ OPSET = 24  # the first whose Attention takes the lengths of padded rows; twice 
 MICROSOFT_OPSET = 1  # com.microsoft: ONNX Runtime's fused operators
 IR_VERSION = 11
 ONNX_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
-
-VARINT, LENGTH_DELIMITED = 0, 2  # protobuf wire types
-METADATA_FIELD = 14  # of ModelProto in onnx.proto
 
 Value = str  # the name of a tensor inside the graph
 
@@ -127,39 +122,3 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     """Write the model; a killed build leaves no file that looks complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, model.SerializeToString(deterministic=True))
-
-
-def properties_of(path: Path) -> dict[str, str]:
-    """The metadata properties of an ONNX file, read without its weights; empty if it is no ONNX file.
-
-    A protobuf message is a sequence of fields, each with its length, so the graph's hundreds of megabytes can be skipped.
-    """
-    properties: dict[str, str] = {}
-    try:
-        with path.open("rb") as file:
-            while (tag := _varint(file)) is not None:
-                field, wire_type = tag >> 3, tag & 7
-                length = _varint(file) or 0
-                if wire_type == LENGTH_DELIMITED and field == METADATA_FIELD:
-                    entry = onnx.StringStringEntryProto.FromString(file.read(length))
-                    properties[entry.key] = entry.value
-                elif wire_type == LENGTH_DELIMITED:
-                    file.seek(length, os.SEEK_CUR)
-                elif wire_type != VARINT:
-                    return {}
-    except (OSError, DecodeError):
-        return {}
-    return properties
-
-
-def _varint(file: BinaryIO) -> int | None:
-    """The next base-128 number; None at the end of the file."""
-    value = shift = 0
-    while byte := file.read(1):
-        value |= (byte[0] & 127) << shift
-        if byte[0] < 128:
-            return value
-        shift += 7
-        if shift > 63:
-            break
-    return None
