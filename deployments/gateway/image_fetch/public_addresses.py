@@ -9,7 +9,6 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 NOT_PUBLIC_IPV4 = tuple(
     IPv4Network(network)
