@@ -251,7 +251,7 @@ async def test_an_item_at_which_every_engine(version: Replicas, handle: Handle, 
 
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
     requests = [["a"], ["b", "c"], ["fatal"], ["d"]]
-    outcomes = await asyncio.gather(*map(queue.submit, requests), return_exceptions=True)
+    outcomes = await asyncio.gather(*(submit(queue, items) for items in requests), return_exceptions=True)
     answered = [len(one) if isinstance(one, list) else type(one) for one in outcomes]
     assert answered == [1, 2, EngineError, 1]
     calls = [items for replica in handle.replicas for items in replica.calls]
@@ -272,7 +272,7 @@ async def test_an_item_at_which_engines_hang_is_tried_once_in_company_and_once_a
 
     queue = RequestQueue(send, lambda _: 1, QueueSettings(call_cost=100, waiting_items=100))
     requests = [["a"], ["b", "endless", "c"], ["d"]]
-    outcomes = await asyncio.gather(*map(queue.submit, requests))
+    outcomes = await asyncio.gather(*(submit(queue, items) for items in requests))
     found = [[getattr(one, "code", "embedded") for one in outcome] for outcome in outcomes]
     assert found == [["embedded"], ["embedded", "too_slow", "embedded"], ["embedded"]]
     calls = [items for replica in handle.replicas for items in replica.calls]
