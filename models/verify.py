@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.catalog.artifact import Artifact, file_sha256, open_artifact
+from models.catalog.artifact import Artifact, open_artifact
 from models.catalog.model_spec import Golden, ModelSpec
 from models.catalog.paths import found_path
 from models.catalog.record import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
 from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError, EmbedserveError
+from models.file_digest import file_sha256
 from models.graph.precision import precision_of
 from models.modalities.text import TextEmbedder
 from models.reference.compare import reference_check

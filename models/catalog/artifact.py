@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.catalog.model_spec import ModelSpec
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 from models.graph.onnx_file import digest
 
 
@@ -75,9 +76,3 @@ def content_hash(spec: ModelSpec, graph: Path, tokenizer: Path | None) -> str:
     }
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

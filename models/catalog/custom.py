@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from models.catalog.artifact import file_sha256
 from models.catalog.build import config_name, encoder_config
 from models.catalog.config_keys import require_known
 from models.catalog.families import family_of, has_towers
@@ -21,6 +20,7 @@ from models.catalog.text_onnx import root_of, text_onnx_entry
 from models.catalog.weights import weight_files
 from models.engine.engine import Engine
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 from models.graph.onnx_file import contents
 from models.graph.precision import precision_of
 from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import onnx
 
-from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
+from models.catalog.artifact import Artifact, open_artifact, tokenizer_path
 from models.catalog.build import build_random, build_weights, dense_weights, recipe
 from models.catalog.download import Reporter
 from models.catalog.head_weights import head_of
@@ -19,6 +19,7 @@ from models.catalog.record import begin, record_path
 from models.catalog.source_entry import Source, SyntheticSource
 from models.catalog.sources import fetch
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 from models.files import replacing, write_whole
 from models.graph.append import append_head
 from models.graph.builder import save

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import onnx
 
-from models.catalog.artifact import Artifact, file_sha256
+from models.catalog.artifact import Artifact
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 from models.files import write_whole
 from models.modalities.base import ModelFiles
 

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from models.catalog.artifact import Artifact, file_sha256, open_artifact, tokenizer_path
+from models.catalog.artifact import Artifact, open_artifact, tokenizer_path
 from models.catalog.build import recipe
 from models.catalog.download import Reporter, Silent
 from models.catalog.making import make
@@ -19,6 +19,7 @@ from models.catalog.store_fault import store_fault
 from models.catalog.turns import in_turn
 from models.catalog.undo import clear_interrupted
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
+from models.file_digest import file_sha256
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None, retry_s: float = 0) -> Artifact:

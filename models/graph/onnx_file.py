@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 
 # Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
@@ -61,14 +62,14 @@ def digest(path: Path) -> str:
     For a graph without such files, and for one that ``check`` refuses, it is the sha256 of the graph's file: the reason of a
     refusal is for whoever opens the graph.
     """
-    own = _sha256(path)
+    own = file_sha256(path)
     try:
         files = check(path)
     except ArtifactError:
         return own
     if not files:
         return own
-    parts = {"graph": own, "external": {name: _sha256(file) for name, file in sorted(files.items())}}
+    parts = {"graph": own, "external": {name: file_sha256(file) for name, file in sorted(files.items())}}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -236,8 +237,3 @@ def _varint(file: BinaryIO) -> tuple[int, bytes]:
         if len(raw) == LONGEST_VARINT:
             break
     raise EOFError
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

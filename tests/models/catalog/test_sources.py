@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from models.catalog.artifact import file_sha256, tokenizer_path
+from models.catalog.artifact import tokenizer_path
 from models.catalog.download import Silent
 from models.catalog.paths import ROOT
 from models.catalog.source_entry import FileSource
 from models.catalog.sources import fetch
 from models.catalog.store import kept_artifact, pull
 from models.errors import ArtifactError, SourceError, StoreError
+from models.file_digest import file_sha256
 from tests.data.tiny import TinyModel
 from tests.models.catalog.file_server import FileServer
 from tests.models.catalog.pulling import Notes, left, text_spec

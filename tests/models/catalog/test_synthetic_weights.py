@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from models.catalog.artifact import Artifact, file_sha256, open_artifact
+from models.catalog.artifact import Artifact, open_artifact
 from models.catalog.build import recipe
 from models.catalog.catalog import Catalog
 from models.catalog.model_spec import ModelSpec
@@ -20,6 +20,7 @@ from models.catalog.record import is_synthetic
 from models.catalog.source_entry import FileSource, Source, SyntheticSource
 from models.catalog.store import kept_artifact, pull
 from models.errors import ArtifactError
+from models.file_digest import file_sha256
 from models.graph import synthetic, vision
 from models.graph.builder import save
 from models.graph.linear import Fp32Linear
