@@ -33,6 +33,7 @@ FAILED = re.compile(r"\b\d+ (failed|errors?)\b")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LIMIT_S = 50 * 60  # for everything, which takes 19 minutes on two cores
 FAREWELL_S = 60  # from pytest's last line to its end: fixtures are done by then
+LAST_WORDS_S = 10  # from pytest's end to that of what it wrote
 STUCK_S = 420  # one test; pytest-timeout's 300 s come first, unless it stands still outside Python
 PYTEST = [
     "pytest",
@@ -83,10 +84,10 @@ class Run:
         reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         reader.start()
         self.status = self._ended(self.process, until)
-        reader.join(10)
+        reader.join(LAST_WORDS_S)
         if reader.is_alive():  # a process that a test forked holds the other end
             self._end_holders(self.process.stdout.fileno())
-            reader.join(10)
+            reader.join(LAST_WORDS_S)
         self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
 
     def _read(self, output: TextIO) -> None:
