@@ -18,7 +18,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
-from tests.integration.documents import Document, application, keep_only, shipped, user_config
+from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.waiting import wait
 
@@ -28,7 +28,7 @@ FIRST, SECOND = "text-embedding--1-0-0", "text-embedding--1-1-0"  # their applic
 
 @dataclass
 class Lone:
-    """A service of the text model alone, and what it is configured with."""
+    """A service with two versions of the text model, and what it is configured with."""
 
     service: Service
     document: Document
@@ -46,7 +46,7 @@ class Lone:
 def lone(changing: Service) -> Lone:
     """Without a cache, and with a shadow on the second version."""
     document = shipped()
-    keep_only(document, "text")
+    drop_text_tower(document)
     second = copy.deepcopy(application(document, FIRST))
     second.update(name=SECOND, args={"model": INT8, "profile": "development"})
     second["deployments"][0]["user_config"] = {"artifact": INT8}
