@@ -42,6 +42,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self._api: ServeApi | None = None
         self._ready = log.with_name(log.name + ".ready")
         self._ready.unlink(missing_ok=True)  # of an earlier one that was killed
         command = [
@@ -75,8 +76,10 @@ class Service:
         return found
 
     def api(self) -> ServeApi:
-        """Serve's REST API."""
-        return ServeApi(self.dashboard)
+        """Serve's REST API, on connections that stay: who waits for a condition asks it often."""
+        if self._api is None:
+            self._api = ServeApi(self.dashboard)
+        return self._api
 
     def deploy(self, document: dict[str, Any]) -> None:
         """Ask for a configuration, as `serve deploy` does; the service gets there by itself."""

@@ -25,6 +25,8 @@ from tests.integration.waiting import wait
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
 FIRST, SECOND = "text-embedding--1-0-0", "text-embedding--1-1-0"  # their applications
 
+CLIENT = httpx2.Client(timeout=30, trust_env=False)  # to make one takes longer than a request
+
 
 @dataclass
 class Lone:
@@ -81,7 +83,7 @@ def answered(url: str, wanted: str, headers: dict[str, str]) -> str | None:
     """One header of an answer."""
     body = {"model": "text-embedding", "input": "hello world"}
     try:
-        answer = httpx2.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=30, trust_env=False)
+        answer = CLIENT.post(f"{url}/v1/embeddings", json=body, headers=headers)
     except httpx2.HTTPError:
         return None
     return answer.headers[wanted] if answer.status_code == 200 else None

@@ -1,4 +1,7 @@
-"""Pictures decoded by a deployment of its own: the same vectors and errors as in one stage, also while replicas die."""
+"""Pictures decoded by a deployment of its own: the same vectors and errors as in one stage, also while replicas die.
+
+It comes last of its folder, so that the image model is deployed anew once, and not again for those after it.
+"""
 
 from __future__ import annotations
 
