@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -163,9 +162,3 @@ def locked(target: Path) -> Iterator[None]:
         lock.chmod(PRIVATE)  # one that an earlier version left with 0644 may be held by whoever can read it
     with FileLock(lock, mode=PRIVATE):
         yield
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

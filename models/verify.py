@@ -16,7 +16,7 @@ from models.catalog.record import is_synthetic, record_of
 from models.embedder import Embedder, open_embedder, probe
 from models.engine.openvino import bf16_refusal
 from models.errors import ArtifactError, EmbedserveError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph.precision import precision_of
 from models.modalities.text import TextEmbedder
 from models.reference.compare import reference_check

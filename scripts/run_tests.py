@@ -25,14 +25,16 @@ SLOW_LINKS = "tests/slow_links"
 SERVICES = ["tests/faults", "tests/integration", SLOW_LINKS]
 ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
 ENDINGS = "tests/faults/test_endings.py"
+ALONE = ["tests/integration/production", "tests/integration/test_seams_off.py"]  # with a service that nobody shares
 NAME_WIDTH = 7
 FAILURE_CHARS = 300  # of one failed test's line at the end
 FAILURES = ("FAILED tests", "ERROR tests")  # how pytest's short summary begins a line
 CLOSING = re.compile(r"=+ .*\b(passed|failed|error|errors|no tests ran|deselected)\b.* in \d.*=+")  # pytest's last line
 FAILED = re.compile(r"\b\d+ (failed|errors?)\b")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-LIMIT_S = 50 * 60  # for everything, which takes 19 minutes on two cores
+LIMIT_S = 50 * 60  # for everything, which takes a third of that on two cores
 FAREWELL_S = 60  # from pytest's last line to its end: fixtures are done by then
+LAST_WORDS_S = 10  # from pytest's end to that of what it wrote
 STUCK_S = 420  # one test; pytest-timeout's 300 s come first, unless it stands still outside Python
 PYTEST = [
     "pytest",
@@ -83,10 +85,10 @@ class Run:
         reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         reader.start()
         self.status = self._ended(self.process, until)
-        reader.join(10)
+        reader.join(LAST_WORDS_S)
         if reader.is_alive():  # a process that a test forked holds the other end
             self._end_holders(self.process.stdout.fileno())
-            reader.join(10)
+            reader.join(LAST_WORDS_S)
         self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
 
     def _read(self, output: TextIO) -> None:
@@ -137,10 +139,10 @@ class Run:
 # the first lane takes what needs a service of its own or none.
 UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=10)
 LANES = [
-    [UNITS, Run("links", [SLOW_LINKS, ENDINGS])],
+    [UNITS, Run("links", [SLOW_LINKS, ENDINGS, *ALONE])],
     [
         Run("cluster", [CLUSTER]),
-        Run("changed", ["tests/integration", f"--ignore={ASKED}", f"--ignore={CLUSTER}"]),
+        Run("changed", ["tests/integration", *(f"--ignore={path}" for path in (ASKED, CLUSTER, *ALONE))]),
         Run("asked", ["tests/faults", f"--ignore={ENDINGS}", ASKED]),
     ],
 ]

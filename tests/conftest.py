@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
+from tests.time_by_folder import TimeByFolder
+
 if TYPE_CHECKING:
     import tiktoken
 
@@ -23,6 +25,10 @@ def _refuse() -> int:
 
 
 os.fork = _refuse
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(TimeByFolder())
 
 
 @pytest.fixture(scope="session")

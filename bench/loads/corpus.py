@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -16,14 +17,29 @@ LENGTHS = range(20, 1500)  # characters; what is shorter is mostly headings, wha
 @cache
 def texts(count: int, seed: int = 7) -> list[str]:
     """Paragraphs of packages' metadata, documentation and docstrings, shuffled, without repetition."""
-    found: set[str] = set()
-    for path in sorted([*SITE.glob("*.dist-info/METADATA"), *SITE.glob("*/**/*.rst"), *SITE.glob("*/**/*.md")]):
-        found.update(_paragraphs(path.read_text(encoding="utf-8", errors="ignore")))
+    found = _of_files([*SITE.glob("*.dist-info/METADATA"), *SITE.glob("*/**/*.rst"), *SITE.glob("*/**/*.md")])
     for path in sorted(SITE.glob("*/*.py"))[:1500]:
         found.update(_docstrings(path))
+    return _shuffled(found, seed)[:count]
+
+
+@cache
+def readme_texts(count: int, seed: int = 7) -> list[str]:
+    """The same of packages' metadata alone, which holds their READMEs and takes no ten seconds to read."""
+    return _shuffled(_of_files(SITE.glob("*.dist-info/METADATA")), seed)[:count]
+
+
+def _shuffled(found: set[str], seed: int) -> list[str]:
     ordered = sorted(found)
     Random(seed).shuffle(ordered)
-    return ordered[:count]
+    return ordered
+
+
+def _of_files(paths: Iterable[Path]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        found.update(_paragraphs(path.read_text(encoding="utf-8", errors="ignore")))
+    return found
 
 
 def _docstrings(path: Path) -> set[str]:

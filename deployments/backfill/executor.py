@@ -12,7 +12,7 @@ from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.committing import Commit, Outcome
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.job import Machines
-from deployments.backfill.model import Wanted, artifact_of, numerics_of, open_model
+from deployments.backfill.model import Wanted, numerics_of, open_model
 from deployments.backfill.preparing import Prepare, Work
 from models.errors import EmbedserveError, JobError
 
@@ -51,13 +51,12 @@ class Proof:
 def prove(wanted: Wanted, expected: Expectation, cpus: int, gpus: float) -> Proof:
     """Open the model where the engines will run, and compare it with what is expected."""
     try:
-        artifact = artifact_of(wanted)
         embedder = open_model(wanted, cpus, gpus)
         numerics = numerics_of(embedder)
         vectors = expected.require(embedder, numerics)
     except EmbedserveError as error:
         return Proof(str(error))
-    return Proof("", numerics, vectors.tobytes(), artifact.spec.dimensions)
+    return Proof("", numerics, vectors.tobytes(), embedder.artifact.spec.dimensions)
 
 
 class Executor(ABC):

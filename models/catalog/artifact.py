@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.catalog.model_spec import ModelSpec
 from models.errors import ArtifactError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph.onnx_file import digest
 
 

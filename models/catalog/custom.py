@@ -20,7 +20,7 @@ from models.catalog.text_onnx import root_of, text_onnx_entry
 from models.catalog.weights import weight_files
 from models.engine.engine import Engine
 from models.errors import ArtifactError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph.onnx_file import contents
 from models.graph.precision import precision_of
 from models.modalities import MODALITIES, graph_inputs, modality_of_graph, text_graph

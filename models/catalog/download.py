@@ -15,7 +15,8 @@ from models.catalog.retries import Retries, retry_after_s
 from models.catalog.store_fault import store_fault
 from models.catalog.turns import in_turn
 from models.errors import SourceError, UnreachableError
-from models.files import file_sha256, partial_path, replacing
+from models.file_digest import file_sha256
+from models.files import partial_path, replacing
 from models.http_client import outward
 from models.redaction import redacted
 

@@ -19,7 +19,8 @@ from models.catalog.record import begin, record_path
 from models.catalog.source_entry import Source, SyntheticSource
 from models.catalog.sources import fetch
 from models.errors import ArtifactError
-from models.files import file_sha256, replacing, write_whole
+from models.file_digest import file_sha256
+from models.files import replacing, write_whole
 from models.graph.append import append_head
 from models.graph.builder import save
 from models.graph.onnx_file import contents, load

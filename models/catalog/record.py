@@ -9,7 +9,8 @@ import onnx
 
 from models.catalog.artifact import Artifact
 from models.errors import ArtifactError
-from models.files import file_sha256, write_whole
+from models.file_digest import file_sha256
+from models.files import write_whole
 from models.modalities.model_files import ModelFiles
 
 

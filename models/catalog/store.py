@@ -19,7 +19,7 @@ from models.catalog.store_fault import store_fault
 from models.catalog.turns import in_turn
 from models.catalog.undo import clear_interrupted
 from models.errors import ArtifactError, SourceError, StoreError, UnreachableError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 
 
 def pull(spec: ModelSpec, *, allow_synthetic: bool, reporter: Reporter | None = None, retry_s: float = 0) -> Artifact:

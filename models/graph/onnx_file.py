@@ -18,7 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from models.errors import ArtifactError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph.protobuf_fields import LENGTH_DELIMITED, fields_of
 
 # Domains of the operators that ONNX Runtime has. Libraries with custom operators are never loaded.

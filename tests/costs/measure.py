@@ -1,4 +1,4 @@
-"""Measures inputs in this process, which may be killed for it: ``python -m tests.costs.measure PARSER FIRST COUNT PROGRESS``.
+"""Measures inputs in this process, which may be killed for it.
 
 Prints a line of JSON for each input over its budget, and one with the dearest of all.
 """
@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import signal
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -64,7 +63,3 @@ def main(name: str, first: int, count: int, progress: Path) -> None:
             dearest |= {"seconds": seconds, "bytes": len(data)}
         dearest["taken"] = max(dearest["taken"], taken)
     print(json.dumps({"parser": name, "measured": count, **dearest}), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

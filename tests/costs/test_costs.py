@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from models.catalog.paths import ROOT
 from tests.costs.budget import EVENT_LOOP
 from tests.costs.inputs import INPUTS, input_of
-from tests.costs.measure import cost_of
+from tests.costs.measure import cost_of, main
 from tests.costs.parsers import PARSERS, Parser
+from tests.forking import FORKING, preload
 
+preload("tests.costs.measure")
 FEW = 60  # inputs of each reader
 MANY = {
     "large JSON": 1_000,
@@ -31,16 +30,24 @@ FIRST = int(os.environ.get("EMBEDSERVE_FIRST_SEED", "0"))
 
 def measured(name: str, count: int, folder: Path) -> dict[str, float]:
     """The dearest of ``count`` inputs; fails where one is over its budget, or ends the process."""
-    command = [sys.executable, "-m", "tests.costs.measure", name, str(FIRST), str(count), str(folder / "seed")]
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "0"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    process = FORKING.Process(target=_measure, args=(name, count, folder))
+    process.start()
+    process.join()
     seed = (folder / "seed").read_text().strip() if (folder / "seed").exists() else "none"
-    assert ended.returncode != -signal.SIGALRM, f"{name}: seed {seed} did not end"
-    assert ended.returncode == 0, f"{name}: seed {seed} ended the process: {ended.stderr[-2000:]}"
+    assert process.exitcode != -signal.SIGALRM, f"{name}: seed {seed} did not end"
+    assert process.exitcode == 0, f"{name}: seed {seed} ended the process: {(folder / 'errors').read_text()[-2000:]}"
+    lines = [json.loads(line) for line in (folder / "lines").read_text().splitlines()]
     over = [line for line in lines if "over" in line]
     assert not over, json.dumps(over[:10], indent=1)
     return lines[-1]
+
+
+def _measure(name: str, count: int, folder: Path) -> None:
+    for file, number in (("lines", 1), ("errors", 2)):
+        with (folder / file).open("wb") as output:
+            os.dup2(output.fileno(), number)
+    os.environ["TOKENIZERS_PARALLELISM"] = "0"
+    main(name, FIRST, count, folder / "seed")
 
 
 @pytest.mark.parametrize("name", PARSERS)

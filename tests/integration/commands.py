@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.forking import FORKING, preload
+
 LONGEST_S = 240
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["deployments.cli.main", "deployments.operator.execute", "models.embedder"])
+preload("deployments.cli.main", "deployments.operator.execute", "models.embedder")
 
 
 class Command:

@@ -18,6 +18,7 @@ from deployments.cluster.ports import free_port, listening_ports
 from deployments.cluster.processes import has_ended
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
+from models.catalog.paths import ROOT
 from tests.integration.waiting import wait
 
 START_S = 240
@@ -27,6 +28,7 @@ QUICK = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",  # of a replica that is told to go; 30 by default
     "RAY_metrics_report_interval_ms": "2000",  # 10000 by default
     "RAY_worker_niceness": "0",  # 15 by default: beside other tests replicas would hardly get a turn
+    "PYTHONPATH": str(ROOT / "tests/servers/without_pandas"),  # a second less in each process
 }
 
 
@@ -40,6 +42,7 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self._api: ServeApi | None = None
         self._ready = log.with_name(log.name + ".ready")
         self._ready.unlink(missing_ok=True)  # of an earlier one that was killed
         command = [
@@ -73,8 +76,10 @@ class Service:
         return found
 
     def api(self) -> ServeApi:
-        """Serve's REST API."""
-        return ServeApi(self.dashboard)
+        """Serve's REST API, on connections that stay: who waits for a condition asks it often."""
+        if self._api is None:
+            self._api = ServeApi(self.dashboard)
+        return self._api
 
     def deploy(self, document: dict[str, Any]) -> None:
         """Ask for a configuration, as `serve deploy` does; the service gets there by itself."""

@@ -106,9 +106,10 @@ class Story:
             for texts in LISTS
         ]
 
-    def traffic(self, calls: list[Call], clients: int) -> Traffics:
+    def traffic(self, calls: list[Call], clients: int, pause: float = 0.1) -> Traffics:
+        """Clients that rest between requests: without rest they would take the processors from the replicas that start."""
         urls = [f"http://{address}:8000" for address in self.nodes.workers]
-        return Traffics([Traffic(url, calls, self.references, clients) for url in urls])
+        return Traffics([Traffic(url, calls, self.references, clients, pause) for url in urls])
 
 
 @dataclass
@@ -178,7 +179,7 @@ def test_replicas_come_with_the_load_on_other_nodes_and_go_with_it(story: Story)
     assert {len(nodes.replicas(name)) for name in story.deployments()} == {1}
     assert nodes.head not in nodes.placement(GATEWAY) + nodes.placement(TEXT) + nodes.placement(PICTURES)
     with story.traffic(story.light(), clients=1) as light:
-        with story.traffic(story.heavy(), clients=3) as heavy:
+        with story.traffic(story.heavy(), clients=3, pause=0) as heavy:
             wait("more text encoders", lambda: len(nodes.replicas(TEXT)) == 2)
             wait("work on every node", lambda: encoding_nodes(nodes) == set(nodes.workers))
         wait("one text encoder again", lambda: len(nodes.replicas(TEXT)) == 1)

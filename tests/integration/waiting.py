@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 PATIENCE_S = 120.0
-POLL_S = 0.1
+# Between looks: a twentieth of what has been waited, since what Serve answers takes the processors that are waited for.
+SHORTEST_S, LONGEST_S, PART = 0.1, 0.5, 0.05
 
 
 def wait(what: str | Callable[[], str], holds: Callable[[], bool], timeout_s: float = PATIENCE_S) -> float:
@@ -21,5 +22,5 @@ def wait(what: str | Callable[[], str], holds: Callable[[], bool], timeout_s: fl
     while not holds():
         waited = time.monotonic() - begin
         assert waited < timeout_s, f"{what if isinstance(what, str) else what()}: not within {timeout_s:g} s"
-        time.sleep(POLL_S)
+        time.sleep(min(LONGEST_S, max(SHORTEST_S, waited * PART)))
     return time.monotonic() - begin

@@ -25,6 +25,7 @@ from scripts.k8s_config import (
     embedded,
     manifest,
 )
+from tests.command_line import embedserve
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 
 IDS = [variant.folder for variant in VARIANTS]
@@ -177,7 +178,7 @@ def test_an_overlay_of_ones_own_outside_of_the_repository_is_generated_builds_an
     assert run(script, "--check", str(own)).returncode == 1
     assert run(script, "--write", str(own)).returncode == 0
     assert run(script, "--check", str(own)).returncode == 0
-    said = run("-m", "deployments.cli.main", "validate", str(own))
+    said = embedserve("validate", str(own))
     assert said.returncode == 0, said.stderr
     assert "RayService embedserve: 4 applications, valid" in said.stdout
     assert deployments(embedded((own / FILE).read_text()))["Gateway"]["autoscaling_config"]["min_replicas"] == 3

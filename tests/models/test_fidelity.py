@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.loads.corpus import texts
+from bench.loads.corpus import readme_texts, texts
 from models.fidelity import Fidelity, compare
 from tests.models.loading import text_model
 
@@ -19,8 +19,9 @@ def test_int8_text_vectors_lie_close_to_fp32_on_twelve_hundred_real_texts() -> N
     assert result.overlap >= 0.96
 
 
-def test_int8_text_vectors_lie_close_to_fp32_on_a_hundred_real_texts() -> None:
-    sample = texts(100)
+def test_int8_text_vectors_lie_close_to_fp32_on_a_hundred_texts_of_readmes() -> None:
+    sample = readme_texts(100)
+    assert len(sample) == 100
     result = compare(text_model("text-embedding@1.0.0").embed(sample), text_model("text-embedding@1.1.0").embed(sample))
     assert result.mean >= 0.9985
     assert result.lowest >= 0.99

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
         (folder / "test_it.py").write_text(text)
         found = Run("some", ["tests", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null"])
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take a second to import
         found.run(time.monotonic() + limit_s)
         return found
 
@@ -82,9 +86,30 @@ def test_a_run_that_does_not_end_after_its_last_test_keeps_their_verdict_and_is_
     assert "in wait" in capfd.readouterr().out
 
 
-def test_a_forked_process_that_outlives_its_run_is_named_and_ended(run: Callable[..., Run]) -> None:
+def test_a_forked_process_that_outlives_its_run_is_named_and_ended(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_tests, "LAST_WORDS_S", 1)
     begin = time.monotonic()
     done = run("import os, time\ndef test_it():\n    if os.fork() == 0:\n        time.sleep(1000)\n")
     assert (done.status, time.monotonic() - begin < 60) == (0, True)
     assert [line[:20] for line in done.failures] == ["LEFT BEHIND process "]
     assert "1 passed" in done.closing
+
+
+def test_a_run_says_which_folders_took_longest(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom tests.time_by_folder import TimeByFolder\n"
+        "def pytest_configure(config):\n    config.pluginmanager.register(TimeByFolder())\n"
+    )
+    for folder, worked in (("idle", 0), ("busy", 0.5)):
+        (tmp_path / folder).mkdir()
+        text = f"import time\ndef test_{folder}():\n    end = time.process_time() + {worked}\n    while time.process_time() < end: pass\n"
+        (tmp_path / folder / f"test_{folder}.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    table = [line.split() for line in said.partition("slowest folders")[2].splitlines()]
+    first, second = (row for row in table if len(row) == 3)
+    assert (first[2], second[2]) == ("busy", "idle")
+    assert float(first[1]) >= 0.5

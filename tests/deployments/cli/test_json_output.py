@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deployments.cli.main import EXPERIMENT, KEYS, MODELS, SERVICE
+from tests.command_line import embedserve
 
 ENTRY = {
     "id": "m@1",
@@ -57,10 +58,7 @@ def served() -> Iterator[str]:
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deployments.cli.main", *words]
-    return subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
-    )
+    return embedserve(*words, environment=environment)
 
 
 def test_a_command_that_prints_a_table_has_an_option_for_json() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
 from deployments.cli.main import KEYS, MODELS, SERVICE
+from tests.command_line import embedserve
 
 SLOW = ("ray", "onnx", "onnxruntime", "numpy", "pydantic", "httpx2", "starlette", "yaml")
 
@@ -53,9 +53,7 @@ def test_a_command_is_found_in_the_file_that_bears_its_name(room: str, commands:
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
 def test_what_the_file_system_refuses_is_one_line_that_names_the_place(words: tuple[str, ...], says: str) -> None:
-    environment = {**os.environ, "EMBEDSERVE_MODELS": "/proc/nowhere"}
-    command = [sys.executable, "-m", "deployments.cli.main", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = embedserve(*words, environment={"EMBEDSERVE_MODELS": "/proc/nowhere"})
     assert done.returncode == 1
     assert says in done.stderr
     assert done.stderr.startswith("error: ")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 
 from models.catalog.custom import describe_folder
+from tests.command_line import embedserve
 from tests.data.tiny import write
 
 FIRST, SECOND, OTHER = (f"tiny@1.{number}.0" for number in range(3))
@@ -27,7 +26,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
     (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({"models": {"tiny": entries}}))
     return {
-        **os.environ,
         "EMBEDSERVE_CATALOG": str(tmp_path / "catalog.yaml"),
         "EMBEDSERVE_MODELS": str(tmp_path / "store"),
         "EMBEDSERVE_PRELOAD": f"{FIRST} {SECOND}",
@@ -35,9 +33,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def pulled(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("embedserve")), "models", "pull", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def pulled(environment: dict[str, str], *arguments: str) -> CompletedProcess[str]:
+    return embedserve("models", "pull", *arguments, environment=environment)
 
 
 def test_the_versions_of_the_environment_are_pulled_and_no_others(environment: dict[str, str], tmp_path: Path) -> None:

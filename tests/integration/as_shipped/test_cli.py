@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from models.catalog.paths import store
+from tests.command_line import embedserve
 from tests.integration.service import Service
 
 PROGRAM = str(Path(sys.executable).with_name("embedserve"))
@@ -49,7 +50,7 @@ def test_embed_saves_a_pictures_vector(tmp_path: Path, png: bytes) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_mistake_is_one_clear_line(arguments: tuple[str, ...], says: str) -> None:
-    done = run(*arguments)
+    done = embedserve(*arguments)
     assert done.returncode == 1
     assert says in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
@@ -63,7 +64,7 @@ def test_status_shows_what_is_served(service: Service) -> None:
 
 
 def test_up_says_that_the_port_is_taken_and_how_to_choose_another(service: Service) -> None:
-    done = run("up", "--beside", "--port", str(service.port))
+    done = embedserve("up", "--beside", "--port", str(service.port))
     assert done.returncode == 1
     assert f"port {service.port} is taken" in done.stderr
     assert "PORT=" in done.stderr.replace("\n", " ")
@@ -71,7 +72,7 @@ def test_up_says_that_the_port_is_taken_and_how_to_choose_another(service: Servi
 
 def test_up_says_that_a_ray_is_running_and_what_to_do(service: Service) -> None:
     assert service.process.poll() is None
-    done = run("up", "--port", "1")
+    done = embedserve("up", "--port", "1")
     assert done.returncode == 1
     assert "a Ray runs on this machine already" in done.stderr.replace("\n", " ")
     assert "--beside" in done.stderr.replace("\n", " ")

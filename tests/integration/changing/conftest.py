@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.catalog.paths import store
+from tests.integration.documents import drop_text_tower
 from tests.integration.isolated import isolated
 from tests.integration.service import Service
 
@@ -16,8 +17,11 @@ STORE = "models"  # in the service's folder
 
 @pytest.fixture(scope="package")
 def changing() -> Iterator[Service]:
-    """A service that every module gives a configuration of its own, with a store of its own, whose files tests may move."""
-    with isolated(prepare=own_store) as running:
+    """A service that every module gives a configuration of its own, with a store of its own, whose files tests may move.
+
+    What a module leaves as it is need not start again: all of them have the shipped versions but the one that sleeps.
+    """
+    with isolated(change=drop_text_tower, prepare=own_store) as running:
         yield running.service
 
 

@@ -23,7 +23,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
-from tests.integration.documents import Document, application, shipped, user_config
+from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
@@ -95,6 +95,7 @@ def references(jpeg: bytes) -> References:
 @pytest.fixture(scope="module")
 def operator(changing: Service) -> Operator:
     document = shipped()
+    drop_text_tower(document)
     user_config(document)["cache"] = {"bytes": 0}  # so that every vector is computed
     if not SEAMS.on("connections"):  # Serve calls no replica that loads: a second one has to answer meanwhile
         deployment = application(document, "text-embedding--1-0-0")["deployments"][0]
@@ -108,7 +109,8 @@ def traffic(operator: Operator, references: References, jpeg: bytes) -> Iterator
     post = "/v1/embeddings"
     calls = [Call(text, {"url": post, "json": {"model": "text-embedding", "input": text}}) for text in TEXTS]
     picture = {"url": "/v1/embeddings/image", "content": jpeg, "headers": {"content-type": "image/jpeg"}}
-    with Traffic(str(operator.client.base_url), [*calls, Call("picture", picture)], references) as running:
+    # Sixteen that rest between requests, as those of test_operator.py: without rest the swaps would wait for processors.
+    with Traffic(str(operator.client.base_url), [*calls, Call("picture", picture)], references, pause=0.2) as running:
         running.wait_for(50)
         yield running
     assert running.failures == []

@@ -18,17 +18,19 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.text import TextEmbedder
-from tests.integration.documents import Document, application, keep_only, shipped, user_config
+from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.waiting import wait
 
 FP32, INT8 = "text-embedding@1.0.0", "text-embedding@1.1.0"
 FIRST, SECOND = "text-embedding--1-0-0", "text-embedding--1-1-0"  # their applications
 
+CLIENT = httpx2.Client(timeout=30, trust_env=False)  # to make one takes longer than a request
+
 
 @dataclass
 class Lone:
-    """A service of the text model alone, and what it is configured with."""
+    """A service with two versions of the text model, and what it is configured with."""
 
     service: Service
     document: Document
@@ -46,7 +48,7 @@ class Lone:
 def lone(changing: Service) -> Lone:
     """Without a cache, and with a shadow on the second version."""
     document = shipped()
-    keep_only(document, "text")
+    drop_text_tower(document)
     second = copy.deepcopy(application(document, FIRST))
     second.update(name=SECOND, args={"model": INT8, "profile": "development"})
     second["deployments"][0]["user_config"] = {"artifact": INT8}
@@ -81,7 +83,7 @@ def answered(url: str, wanted: str, headers: dict[str, str]) -> str | None:
     """One header of an answer."""
     body = {"model": "text-embedding", "input": "hello world"}
     try:
-        answer = httpx2.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=30, trust_env=False)
+        answer = CLIENT.post(f"{url}/v1/embeddings", json=body, headers=headers)
     except httpx2.HTTPError:
         return None
     return answer.headers[wanted] if answer.status_code == 200 else None

@@ -20,7 +20,7 @@ from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.modalities.image import ImageEmbedder
 from tests.integration.commands import Command
-from tests.integration.documents import Document, application, shipped, user_config
+from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
 from tests.integration.service import Service
 from tests.integration.traffic import Call, References, Traffic
 from tests.integration.waiting import wait
@@ -95,6 +95,7 @@ class Running:
 @pytest.fixture(scope="module")
 def running(changing: Service, jpeg: bytes) -> Iterator[Running]:
     document = shipped()
+    drop_text_tower(document)
     document["http_options"]["port"] = changing.port
     user_config(document)["cache"] = {"bytes": 0}  # every vector is computed
     known, hashes = references(jpeg)

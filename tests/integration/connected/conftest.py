@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -14,6 +16,8 @@ from tests.integration.isolated import Isolated, isolated
 from tests.servers.otlp import Collector, collector
 from tests.servers.picture_host import PictureHost, Trap
 from tests.servers.redis_server import RedisServer
+
+HUB = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").hostname or ""
 
 
 @dataclass
@@ -53,11 +57,12 @@ def connected() -> Iterator[Connected]:
             "EMBEDSERVE_CACHE_URL": cache.url,
             "SSL_CERT_FILE": str(folder / "authority.pem"),
             "HTTPS_PROXY": f"http://127.0.0.1:{trap.port}",
+            "NO_PROXY": HUB,  # would be asked six times, as one that hangs up
         }
 
     try:
         with collector() as received, isolated(change=alone, prepare=prepare) as running:
-            trap.connections()  # by the model download, which does use the proxy
+            trap.connections()  # by other downloads of models, which do use the proxy
             yield Connected(running, received, cache, host, trap)
     finally:
         host.close()

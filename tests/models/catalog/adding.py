@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,8 +13,9 @@ from typing import Any
 
 from models.catalog.catalog import Catalog
 from models.catalog.paths import store
+from tests.forking import FORKING, preload
 
-LOADED = ["deployments.cli.main", "models.verify", "models.company", "models.comparison", "models.catalog.custom"]
+preload("deployments.cli.main", "models.verify", "models.company", "models.comparison", "models.catalog.custom")
 WRITES = (
     "os.rename",
     "os.remove",
@@ -60,9 +60,7 @@ class Place:
 
 def started(place: Place, origin: Path, reference: str = REFERENCE, at: int = 0, ending: int = 9) -> BaseProcess:
     """A process that adds a model, and gets the signal ``ending`` before its ``at``-th write; 0 for never."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
-    process = context.Process(target=_add, args=(place, str(origin), reference, at, ending))
+    process = FORKING.Process(target=_add, args=(place, str(origin), reference, at, ending))
     process.start()
     return process
 

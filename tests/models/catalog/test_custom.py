@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import onnx
@@ -32,11 +30,11 @@ from models.inputs.token_ids import pad
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
 from models.modalities.text_graph import run_padded
+from tests.command_line import embedserve
 from tests.data.tiny import TinyModel
 from tests.models.catalog.test_thirdparty import token_level
 
 ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = str(Path(sys.executable).with_name("embedserve"))
 VISION = ClipVisionConfig(layers=2, heads=2, hidden=32, inner=64, image=32, patch=16, projection=24)
 TEXT = ClipTextConfig(layers=2, heads=2, hidden=32, inner=64, vocabulary=9, positions=16, projection=24)
 VISION_JSON = {
@@ -65,15 +63,13 @@ class Bench:
 
     folder: Path
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> CompletedProcess[str]:
         environment = {
-            **os.environ,
             "EMBEDSERVE_CATALOG": str(self.folder / "catalog.yaml"),
             "EMBEDSERVE_MODELS": str(self.folder / "store"),
             "COLUMNS": "200",
         }
-        command = [PROGRAM, "models", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        return embedserve("models", *arguments, environment=environment)
 
     def add(self, reference: str, origin: Path, *options: str) -> str:
         """Add a model that must be taken; returns what was printed."""

@@ -15,7 +15,7 @@ from models.catalog.download import Silent
 from models.catalog.source_entry import PackageSource
 from models.catalog.sources import fetch
 from models.errors import SourceError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from tests.data.tiny import TinyModel
 from tests.models.catalog.file_server import FileServer
 from tests.models.catalog.pulling import left

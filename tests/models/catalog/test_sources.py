@@ -20,7 +20,7 @@ from models.catalog.source_entry import FileSource
 from models.catalog.sources import fetch
 from models.catalog.store import kept_artifact, pull
 from models.errors import ArtifactError, SourceError, StoreError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from tests.data.tiny import TinyModel
 from tests.models.catalog.file_server import FileServer
 from tests.models.catalog.pulling import Notes, left, text_spec

@@ -20,7 +20,7 @@ from models.catalog.record import is_synthetic
 from models.catalog.source_entry import FileSource, Source, SyntheticSource
 from models.catalog.store import kept_artifact, pull
 from models.errors import ArtifactError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph import synthetic, vision
 from models.graph.builder import save
 from models.graph.linear import Fp32Linear

@@ -58,8 +58,14 @@ ENCODINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("by", [2, 4, 8], ids=lambda by: f"one in {by}")
-@pytest.mark.parametrize("options", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize(
+    ("options", "by"),
+    [
+        pytest.param(options, by, id=f"{name}-one in {by}", marks=[pytest.mark.slow] if by == 8 and number else [])
+        for by in (2, 4, 8)
+        for number, (name, options) in enumerate(ENCODINGS.items())
+    ],
+)
 def test_pixels_and_vectors_stay_where_they_were(
     synthetic_image_embedder: ImageEmbedder, options: dict[str, Any], by: int
 ) -> None:

@@ -1,4 +1,7 @@
-"""Pictures decoded by a deployment of its own: the same vectors and errors as in one stage, also while replicas die."""
+"""Pictures decoded by a deployment of its own: the same vectors and errors as in one stage, also while replicas die.
+
+It comes last of its folder, so that the image model is deployed anew once, and not again for those after it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from models.catalog.catalog import Catalog
 from models.catalog.store import pull
 from models.modalities.image import ImageEmbedder
 from tests.integration.commands import Command
-from tests.integration.documents import Document, application, keep_only, shipped, user_config
+from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic
 from tests.integration.waiting import wait
@@ -32,7 +35,7 @@ REPLICAS = 2
 
 @dataclass
 class Running:
-    """A service of the image model alone, with two decoders."""
+    """A service with two decoders."""
 
     service: Service
     document: Document
@@ -78,7 +81,7 @@ def encoded(picture: Image.Image, kind: str) -> bytes:
 @pytest.fixture(scope="module")
 def running(changing: Service) -> Running:
     document = shipped()
-    keep_only(document, "image")
+    drop_text_tower(document)
     user_config(document)["cache"] = {"bytes": 0}
     image = application(document, APPLICATION)
     image["args"]["decode"] = "separate"
@@ -134,7 +137,7 @@ def test_a_killed_decoder_fails_no_request(running: Running, photos: list[bytes]
         Call(name, {"url": "/v1/embeddings/image", "content": photo, "headers": headers})
         for name, photo in zip(names, photos, strict=False)
     ]
-    with Traffic(running.service.url, calls, known, clients=4) as traffic:
+    with Traffic(running.service.url, calls, known, clients=4, pause=0.1) as traffic:
         traffic.wait_for(10)
         before = running.decoders()
         for victim in sorted(before):
