@@ -10,16 +10,16 @@ import typer
 from rich.console import Console
 
 from deployments.cli.json_output import AsJson, print_json
-from deployments.cli.operator_options import URL_VARIABLE
+from deployments.cli.where import URL_HELP, url_of
 from models.errors import ConfigError, UnavailableError
 
-LOCAL = "http://127.0.0.1:8000"
 PIPED_WIDTH = 160  # of what goes to a file or another program: nothing is cut off
 
 
 def report(
     model: Annotated[str, typer.Argument(help="whose versions are compared")],
-    url: Annotated[str, typer.Option(envvar=URL_VARIABLE, help="the service")] = LOCAL,
+    url: Annotated[str | None, typer.Option(help=URL_HELP)] = None,
+    dashboard: Annotated[str | None, typer.Option(help="of Ray: its service")] = None,
     over: Annotated[
         str | None, typer.Option(help="look twice and compare what came in between: 90s, 10m; else since the start")
     ] = None,
@@ -45,6 +45,7 @@ def report(
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
+    url = url_of(url, dashboard)
     stats = traffic_stats(url)
     if not stats:
         raise UnavailableError(f"{url} exports no metrics to this machine or this API key (EMBEDSERVE_API_KEY)")
