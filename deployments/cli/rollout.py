@@ -89,9 +89,9 @@ def rollout(
             "the guards read the service's /metrics, and this machine does not know where it is: say --url"
         )
 
-    def tell() -> None:
+    def tell(planned: Rollout) -> None:
         if as_json:
-            print_json(state.of(reach().read(), model))
+            print_json(planned if dry_run else state.of(reach().read(), model))
 
     if pause or resume or abort:
         words = "pause" if pause else "resume" if resume else "abort"
@@ -102,7 +102,7 @@ def rollout(
                 write_note(target, current, noted, f"rollout {reference} --{words}")
 
         _by_hand(driver, standing, words, write)
-        tell()
+        tell(standing)
         return
     if require_coverage is not None:
         from deployments.backfill import coverage
@@ -113,7 +113,7 @@ def rollout(
         current, reference, parse_steps(steps), parse_duration(every, "--every"), uuid.uuid4().hex, limits
     )
     _drive(driver, begun if len(begun.steps) > 1 else state.with_phase(begun, "done"))
-    tell()
+    tell(begun)
 
 
 def _by_hand(driver: Driver, standing: Rollout, words: str, write: Callable[[Rollout], object]) -> None:

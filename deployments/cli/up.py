@@ -73,7 +73,11 @@ def up(
         console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
     artifacts = _pull(console, wanted)
     later = LateModels(console, wanted)
-    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts] + later.listed
+    names = wanted.versions()
+    listed = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts] + later.listed
+    served = [
+        (names.get(artifact, artifact), name, dimensions, digest) for artifact, name, dimensions, digest in listed
+    ]
 
     def deploy(dashboard: str, logs: Path) -> str:
         url = _deploy(console, ServeApi(dashboard), wanted, timeout, logs)

@@ -97,3 +97,10 @@ def test_what_is_said_when_it_is_ready_names_the_address_for_grpc(
     assert ("gRPC: " in said, f"gRPC: {address} " in said) == (port is not None, port is not None)
     write_ready_file(tmp_path / "ready", url, "http://127.0.0.1:8265", grpc)
     assert json.loads((tmp_path / "ready").read_text()).get("grpc") == address
+
+
+def test_versions_are_said_by_the_names_that_requests_use_whatever_artifact_stands_for_them() -> None:
+    document = shipped()
+    text = next(app for app in document["applications"] if app["args"].get("model") == "text-embedding@1.0.0")
+    text["deployments"][0]["user_config"]["artifact"] = "text-embedding@1.1.0"
+    assert ServeConfig(document).versions()["text-embedding@1.1.0"] == "text-embedding@1.0.0"
