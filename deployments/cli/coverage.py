@@ -39,4 +39,9 @@ def coverage(
         url = url_behind(dashboard)
     rows = Rows(source, id, column, query) if source else None
     found = count(sink, hash_of(model, url), rows, state)
+    others = [hash_[:12] for name, hash_, _ in found.standings if name == model and hash_ != found.hash]
+    if others and url is None:  # a service may have another artifact under the name, such as bf16
+        where = "rows of it also stand at" if found.covered else "rows of it stand at"
+        said = f"{model} has hash {found.hash[:12]} on this machine; {where} {', '.join(others)}"
+        typer.echo(f"note: {said}: --url of the service that computed them counts by its own", err=True)
     print(orjson.dumps({"model": model, **found.document()}, option=orjson.OPT_INDENT_2).decode())
