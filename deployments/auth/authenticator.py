@@ -148,6 +148,10 @@ class Authenticator:
             raise ForbiddenError(f"the API key lacks the scope {needed!r}", code="missing_scope")
         return key.name
 
+    def scopes(self, name: str) -> tuple[Scope, ...]:
+        """What the key of that name may do; nothing where there is none."""
+        return next((held.key.scopes for held in self._keys if held.key.name == name), ())
+
     def _find(self, presented: str) -> ApiKey | None:
         """Compare with all keys, also after one was found, so that the time it takes tells nothing of the keys."""
         digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()

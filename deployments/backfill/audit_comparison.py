@@ -52,7 +52,7 @@ def compare(
 def _inputs(source: Rows, artifact: Artifact, ids: set[Id]) -> dict[Id, tuple[str, Row]]:
     """Digest and prepared input of these ids."""
     opened = open_source(source)
-    prepare = Prepare(opened, Wanted(artifact.spec.reference, "development"), source.fetch)
+    prepare = Prepare(opened, Wanted(artifact.spec.reference, "development"), source.fetch, source.prompt)
     slices = [planned.slice for planned in opened.plan(PLAN_ROWS, pictures=None) if not ids.isdisjoint(planned.ids)]
     found: dict[Id, tuple[str, Row]] = {}
     for piece in slices:

@@ -79,6 +79,7 @@ class Begun:
             block_rows=block_rows(job, None, spec.modality.name),
             blocks=len(self.plan.slices),
             rows=self.plan.rows,
+            prompt=job.rows.prompt,
         )
 
     def stamp(self, manifest: Manifest) -> Stamp:

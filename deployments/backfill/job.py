@@ -20,6 +20,7 @@ class Rows:
     column: str  # the column with texts, or with pictures: bytes, paths, data: URIs, URLs
     query: str = ""  # of a database
     fetch: Fetch | None = None  # which pictures are fetched by URL; None: none
+    prompt: str = ""  # the name of the model's prompt that stands before each text; none where it is empty
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Manifest(Strict):
     block_rows: int
     blocks: int
     rows: int
+    prompt: str = ""
 
 
 class BadRow(Strict):

@@ -15,6 +15,7 @@ from deployments.operator.served import Entry, credentials, served_versions
 from models.catalog.model_spec import ModelSpec
 from models.errors import JobError
 from models.http_client import direct
+from models.inputs.prompted import Prompted
 from models.modalities.base import Item
 
 TIMEOUT_S = 60.0
@@ -26,6 +27,7 @@ class Live:
 
     identity: Identity
     expectation: Expectation
+    prompts: tuple[str, ...] = ()  # names of its prompts that a request may ask for
 
 
 def look(url: str, spec: ModelSpec) -> Live:
@@ -45,7 +47,8 @@ def look(url: str, spec: ModelSpec) -> Live:
             f"{url} serves {spec.reference} and no replica of it is ready: {entry.get('reason') or 'no reason'}"
         )
     expectation = Expectation(entry["hash"], entry["numerics"], _vectors(url, spec, entry), f"{url} serves")
-    return Live(Identity(spec, spec.reference, entry["hash"], entry["weights"] == "synthetic"), expectation)
+    identity = Identity(spec, spec.reference, entry["hash"], entry["weights"] == "synthetic")
+    return Live(identity, expectation, tuple(entry.get("prompts") or ()))
 
 
 def _vectors(url: str, spec: ModelSpec, entry: Entry) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -70,4 +73,6 @@ def _vectors(url: str, spec: ModelSpec, entry: Entry) -> np.ndarray[tuple[int, .
 
 def written(item: Item) -> str:
     """An input as JSON has it."""
+    if isinstance(item, Prompted):
+        return written(item.content)
     return item if isinstance(item, str) else f"data:image/png;base64,{base64.b64encode(cast(bytes, item)).decode()}"

@@ -21,6 +21,7 @@ from deployments.config.fetch import Fetch
 from deployments.config.limits import Limits
 from models.catalog.catalog import Catalog
 from models.errors import EmbedserveError, InputError
+from models.inputs.prompted import Prompted
 from models.modalities.base import Item, Row
 from models.modalities.modality import Modality
 
@@ -64,6 +65,7 @@ class Prepare:
     source: Source
     wanted: Wanted
     fetch: Fetch | None = None
+    prompt: str = ""  # of the model, before each text
 
     def __call__(self, work: Work) -> Iterator[Carried]:
         """The blocks of some slices; when one cannot be read, the last of them says so."""
@@ -91,6 +93,7 @@ class Prepare:
             for row, value in enumerate(values):
                 try:
                     item = _item(read, row, value, modality)
+                    item = Prompted(self.prompt, item) if self.prompt and isinstance(item, str) else item
                 except InputError as error:
                     found.bad.append(bad_row(read, row, error))
                     continue
@@ -153,7 +156,9 @@ def modality_of(reference: str) -> Modality:
 
 
 def digest_of(item: Item) -> str:
-    """What changes when an input does."""
+    """What changes when an input does, or the name of its prompt."""
+    if isinstance(item, Prompted):
+        item = f"{item.prompt}\0{item.content}"
     data = item.encode("utf-8", "surrogatepass") if isinstance(item, str) else cast(bytes, item)
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
     return base64.b16encode(digest).decode().lower()

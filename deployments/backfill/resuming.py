@@ -70,6 +70,7 @@ def _of_job(job: Job, manifest: Manifest, identity: Identity) -> list[str]:
         ("the source was", manifest.source, described(job)),
         ("--id was", manifest.id, job.rows.id),
         ("--column was", manifest.column, job.rows.column),
+        ("--prompt was", manifest.prompt, job.rows.prompt),
     )
     return [f"{what} {before!r} and is {now!r}" for what, before, now in pairs if before != now]
 

@@ -15,6 +15,8 @@ from deployments.backfill.expectation import Expectation
 from deployments.backfill.identity import Identity, on_this_machine
 from deployments.backfill.job import Job, Machines
 from deployments.backfill.ledger import Block, Ledger, Manifest
+from deployments.backfill.model import Wanted
+from deployments.backfill.named_prompt import require_here, require_served
 from deployments.backfill.preparing import Prepare
 from deployments.backfill.sink_lock import alone
 from deployments.backfill.sinks import open_sink
@@ -66,7 +68,7 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
         if begun.manifest is None:
             begun.run.begin(manifest)
         stages = Stages(
-            Prepare(begun.source, begun.wanted, job.rows.fetch),
+            Prepare(begun.source, begun.wanted, job.rows.fetch, job.rows.prompt),
             begun.wanted,
             proof.expectation(begun.wanted),
             Commit(sink, stamp, begun.run),
@@ -80,9 +82,12 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
     url = rules.via_service or rules.expect_live
     live = live_service.look(url, Catalog.load().find(reference)) if url else None
     if rules.via_service and live is not None:
+        require_served(job.rows.prompt, live.identity.spec, live.prompts)
         return live.identity, live.expectation
     expected = live.expectation if live else None
-    return on_this_machine(reference, rules.profile, expected), expected
+    identity = on_this_machine(reference, rules.profile, expected)
+    require_here(job.rows.prompt, identity.spec, Wanted(identity.artifact, rules.profile, identity.hash))
+    return identity, expected
 
 
 def _follow(

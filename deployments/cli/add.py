@@ -6,11 +6,12 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.json_output import AsJson
 
 
 def add(
@@ -25,12 +26,12 @@ def add(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Deploy one more version of a model beside the others, with weight 0."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import profile, routes, shrink_margin, split
-    from deployments.operator.execute import execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
 
@@ -45,4 +46,4 @@ def add(
         with console_reporter() as reporter:
             digest = artifact_hash(reference, reference, profile(current), reporter, margin)
     change = Change(f"add {reference}", model, partial(operations.add, reference=reference), {reference: digest})
-    execute(Console(), service, current, change, Options(dry_run, write, timeout, verbose=verbose))
+    carry_out(service, current, change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployments.cli.json_output import print_json
 from models.errors import ConfigError
 
 
@@ -27,6 +28,7 @@ def assign(
     no_hash: Annotated[
         bool, typer.Option("--no-hash", help="without the column key_hash, and without a secret")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document instead of CSV")] = False,
 ) -> None:
     """Compute the version of each key as CSV: key, version, how it was chosen, experiment, and the log's hash of the key."""
     import csv
@@ -40,10 +42,19 @@ def assign(
     assignments, headers = Assignments.load(config), headers_of(header or [])
     hashed = None if no_hash else hashing_of(assignments.config.experiments.exposures, secret_file)
     experiment = assignments.experiment(model)
+    columns = ["key", "version", "chosen", "experiment", *(["key_hash"] if hashed else [])]
+    document: list[dict[str, str | None]] = []
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["key", "version", "chosen", "experiment", *(["key_hash"] if hashed else [])])
+    if not as_json:
+        rows.writerow(columns)
     for key in keys_of(file) if file is not None else keys or ():
         if not key:
             raise ConfigError("a key is empty; a request without a key is drawn anew each time")
         choice = assignments.assign(model, key, headers)
-        rows.writerow([key, choice.version, choice.how, experiment, *([hashed(key)] if hashed else [])])
+        row = [key, choice.version, choice.how, experiment, *([hashed(key)] if hashed else [])]
+        if as_json:
+            document.append(dict(zip(columns, row, strict=True)))
+        else:
+            rows.writerow(row)
+    if as_json:
+        print_json(document)

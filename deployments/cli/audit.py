@@ -13,6 +13,7 @@ def audit(
     id: Annotated[str, typer.Option(help="the column with ids")] = "",  # noqa: A002 - as users know it
     column: Annotated[str, typer.Option(help="the column with what was embedded")] = "",
     query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
+    prompt: Annotated[str, typer.Option(help="the model's prompt that `embedserve backfill --prompt` named")] = "",
     fetch_rules: Annotated[
         str | None, typer.Option(help="the service's configuration file, where the column holds URLs")
     ] = None,
@@ -26,7 +27,7 @@ def audit(
     from deployments.backfill.fetch_rules import fetch_rules as rules_in
     from deployments.backfill.job import Rows
 
-    rows = Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None)
+    rows = Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None, prompt)
     found = look(sink, rows, sample, seed)
     print(orjson.dumps(found.document(), option=orjson.OPT_INDENT_2).decode())
     if not found.clean:

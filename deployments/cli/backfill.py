@@ -30,6 +30,7 @@ def backfill(
     id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
     column: Annotated[str, typer.Option(help="the column with texts, or with pictures as bytes or paths")] = "",
     query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
+    prompt: Annotated[str, typer.Option(help="one of the model's prompts, to stand before each text")] = "",
     store_as: Annotated[Stored, typer.Option(help="how a vector is stored")] = "float32",
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="embed only rows that the sink does not have from this artifact")
@@ -63,7 +64,7 @@ def backfill(
 
     cores = cpus or usable_cores()
     job = Job(
-        Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None),
+        Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None, prompt),
         Vectors(reference, to, store_as, state),
         Machines(_address(address), _engines(engines, address), cores, gpus, max(1, cores // 2)),
         Rules(profile, block_rows, max_bad, only_changed, expect_live, via_service),

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from deployments.cli.where import url_behind
+
 if TYPE_CHECKING:
     from deployments.doctor.finding import Check
 
@@ -28,10 +30,7 @@ def doctor(
     from deployments.doctor.finding import looked
 
     if dashboard and not url:
-        from deployments.operator.service import RunningService
-
-        service = RunningService(dashboard)
-        url = service.url(service.read())
+        url = url_behind(dashboard)
     checks = _of_service(url) if url else _of_this_machine(config)
     console, found = Console(), []
     for about, check in checks.items():

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import DASHBOARD, Dashboard, DryRun
 
 
@@ -22,6 +23,7 @@ def hold_replicas(
     ],
     dashboard: Dashboard = DASHBOARD,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Before an upgrade of the cluster, write the numbers of replicas that run now into FILE as the least and the first.
 
@@ -34,16 +36,16 @@ def hold_replicas(
     from models.errors import ConfigError
     from models.files import write_whole
 
-    console = Console()
+    console = Console(stderr=as_json)
     counts = live_counts(ServeApi(dashboard).details())
     if not counts:
         raise ConfigError(f"nothing is deployed at {dashboard}, so there is nothing to hold")
     changed = YamlFile.changed(file, partial(hold, counts=counts))
     if not changed.diff():
         console.print("nothing to change: no deployment has more replicas than its least")
-        return
     console.print(coloured(changed.diff()), end="")
-    if not dry_run:
+    wrote = bool(changed.diff()) and not dry_run
+    if wrote:
         try:
             write_whole(changed.path, changed.after.encode(), before=changed.read)
         except OSError as error:
@@ -51,3 +53,7 @@ def hold_replicas(
         console.print(
             f"wrote {escape(str(changed.path))}" + (f"; {changed.note}" if changed.note else ""), highlight=False
         )
+    if as_json:
+        held = {"/".join(name): count for name, count in counts.items()}
+        diff = "\n".join(changed.diff())
+        print_json({"replicas": held, "diff": diff, "wrote": str(changed.path) if wrote else None})

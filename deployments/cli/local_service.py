@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deployments.cli.endings import Endings
-from deployments.cli.ready_message import ready_panel, write_ready_file
+from deployments.cli.ready_message import grpc_address, ready_panel, write_ready_file
 from deployments.cluster.local_ray import LocalRay, start_local, why_it_ended
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import Supervised
@@ -27,6 +27,7 @@ class LocalService:
     served: list[tuple[str, str, int, str]]  # reference, name, dimensions and hash of each version
     asks_for_keys: bool
     ready_file: Path | None
+    grpc_port: int | None = None
     ready: bool = False
 
     def run(self) -> None:
@@ -65,8 +66,9 @@ class LocalService:
         footer = f"Ray's dashboard: {local.dashboard}   Ctrl-C stops everything"
         with endings.held():
             self.ready = True
-            self.console.print(ready_panel(url, self.served, footer, asks_for_keys=self.asks_for_keys))
-            write_ready_file(self.ready_file, url, local.dashboard)
+            grpc = grpc_address(url, self.grpc_port)
+            self.console.print(ready_panel(url, self.served, footer, asks_for_keys=self.asks_for_keys, grpc=grpc))
+            write_ready_file(self.ready_file, url, local.dashboard, grpc)
         raise ClusterError(why_it_ended(supervised.wait(), local.logs))
 
     def _reason(self, error: ClusterError, local: LocalRay) -> ClusterError:

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect
+from deployments.cli.json_output import AsJson
 
 
 def promote(
@@ -23,6 +24,7 @@ def promote(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
     require_coverage: Annotated[
         str | None,
         typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),
@@ -32,7 +34,6 @@ def promote(
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import split
-    from deployments.operator.execute import execute
 
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)
@@ -42,4 +43,4 @@ def promote(
         coverage.require(require_coverage, reference, coverage.hash_of(reference, service.url(service.read())))
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose))
+    carry_out(service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect
+from deployments.cli.json_output import AsJson
 
 
 def remove(
@@ -25,15 +26,17 @@ def remove(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take a version away without losing a request."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import split
-    from deployments.operator.execute import execute
 
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)
     operation = partial(operations.remove, reference=reference, drain=drain)
     change = Change(f"remove {reference}{' --drain' if drain else ''}", model, operation)
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, drain_time, verbose=verbose))
+    carry_out(
+        service, service.read(), change, Options(dry_run, write, timeout, drain_time, verbose=verbose), as_json=as_json
+    )

@@ -6,11 +6,12 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect, connect_kube
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.json_output import AsJson
 from models.errors import ConfigError
 
 
@@ -28,12 +29,12 @@ def rollback(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Undo the last change of a model; a second time undoes that."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import artifacts, profile, routes, shrink_margin, split
-    from deployments.operator.execute import execute
     from deployments.operator.kube.past import past_by_history
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash
@@ -61,4 +62,4 @@ def rollback(
     operation = partial(operations.rollback, model=model, past=past)
     words = f" --steps {steps}" if steps else f" --to {to}" if to else ""
     change = Change(f"rollback {model}{words}", model, operation, hashes, frozenset(routed - changed.keys()))
-    execute(Console(), target, current, change, Options(dry_run, write, timeout, verbose=verbose))
+    carry_out(target, current, change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deployments.cli.connect import connect
 from deployments.cli.durations import parse_duration
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import (
     DASHBOARD,
     TIMEOUT_S,
@@ -66,6 +67,7 @@ def rollout(
     kube: Kube = None,
     namespace: Namespace = None,
     rayservice: RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Move traffic to a version step by step; go back by itself where the version fails, is slow, or answers otherwise."""
     from deployments.operator.change import Options
@@ -79,13 +81,18 @@ def rollout(
         raise ConfigError("--pause, --resume and --abort are three things; say one")
     model, _ = split(reference)
     reach = partial(connect, dashboard, url, kube, namespace, rayservice)
-    driver = Driving(reach, Console(), Options(dry_run, None, timeout, verbose=verbose))
+    driver = Driving(reach, Console(stderr=as_json), Options(dry_run, None, timeout, verbose=verbose))
     target = reach()
     current = target.read()
     if not target.url(current):
         raise ConfigError(
             "the guards read the service's /metrics, and this machine does not know where it is: say --url"
         )
+
+    def tell(planned: Rollout) -> None:
+        if as_json:
+            print_json(planned if dry_run else state.of(reach().read(), model))
+
     if pause or resume or abort:
         words = "pause" if pause else "resume" if resume else "abort"
         standing = _standing(state.of(current, model), reference, words)
@@ -95,6 +102,7 @@ def rollout(
                 write_note(target, current, noted, f"rollout {reference} --{words}")
 
         _by_hand(driver, standing, words, write)
+        tell(standing)
         return
     if require_coverage is not None:
         from deployments.backfill import coverage
@@ -105,6 +113,7 @@ def rollout(
         current, reference, parse_steps(steps), parse_duration(every, "--every"), uuid.uuid4().hex, limits
     )
     _drive(driver, begun if len(begun.steps) > 1 else state.with_phase(begun, "done"))
+    tell(begun)
 
 
 def _by_hand(driver: Driver, standing: Rollout, words: str, write: Callable[[Rollout], object]) -> None:

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect
+from deployments.cli.json_output import AsJson
 from models.errors import ConfigError
 
 
@@ -26,11 +27,11 @@ def route(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Share a model's traffic between its versions."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
-    from deployments.operator.execute import execute
 
     shares, shadows = parse(weights or []), parse(shadow or [])
     if not shares and not shadows:
@@ -40,7 +41,7 @@ def route(
     words = [*(weights or []), *(f"--shadow {pair}" for pair in shadow or [])]
     operation = partial(operations.route, model=model, weights=shares, shadow=shadows)
     change = Change(f"route {model} {' '.join(words)}", model, operation, routed=routed)
-    execute(Console(), service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose))
+    carry_out(service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)
 
 
 def parse(pairs: list[str]) -> dict[str, float]:

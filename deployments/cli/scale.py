@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import Namespace, RayService
 
 
@@ -13,6 +14,7 @@ def scale(
     workers: Annotated[list[str], typer.Option("--workers", help="GROUP=MIN:MAX, such as cpu=2:8; may be repeated")],
     namespace: Namespace = None,
     rayservice: RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change the bounds of worker groups, in the RayService and in the cluster that runs."""
     from deployments.cli.connect import connect_kube
@@ -22,5 +24,9 @@ def scale(
 
     wanted = [Bounds.parse(text) for text in workers]
     service = connect_kube(None, namespace, rayservice)
-    for line in change(KubeApi(namespace), service.name, wanted):
+    lines = change(KubeApi(namespace), service.name, wanted)
+    if as_json:
+        print_json({"rayservice": service.name, "changes": lines})
+        return
+    for line in lines:
         typer.echo(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -14,7 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from deployments.cli.json_output import AsJson, print_json
-from deployments.cli.operator_options import DASHBOARD_VARIABLE, LOCAL, URL_VARIABLE, Namespace, RayService
+from deployments.cli.operator_options import Namespace, RayService
+from deployments.cli.where import URL_HELP, url_of
 from deployments.cli.wide_console import wide_console
 from models.errors import ConfigError, UnavailableError
 from models.redaction import redacted
@@ -26,12 +26,7 @@ WINDOW_S = 30.0  # Ray exports its metrics every 10 s: between two looks there i
 
 
 def status(
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help=f"the service; if left out the dashboard's, {URL_VARIABLE}, what {DASHBOARD_VARIABLE} leads to, or {LOCAL}"
-        ),
-    ] = None,
+    url: Annotated[str | None, typer.Option(help=URL_HELP)] = None,
     watch: Annotated[bool, typer.Option("--watch", help="keep the table up to date until Ctrl-C")] = False,
     interval: Annotated[float, typer.Option(min=0.2, help="seconds between two looks of --watch")] = 2,
     kube: Annotated[bool, typer.Option("--kube", help="the RayService: who changed it, does Serve run it?")] = False,
@@ -64,7 +59,7 @@ def status(
             return
     elif namespace or rayservice:
         raise ConfigError(f"{namespace or rayservice} is for what is compared with a RayService: say --kube too")
-    url = url or _url_of(dashboard, os.environ)
+    url = url_of(url, dashboard)
     versions, stats = served_versions(url), traffic_stats(url)
     if as_json:
         print_json(_document(url, lines, versions, stats))
@@ -88,19 +83,6 @@ def _watch(
                 live.update(_look(url, looks), refresh=True)
     except KeyboardInterrupt:
         return
-
-
-def _url_of(dashboard: str | None, environment: Mapping[str, str]) -> str:
-    """Where the service is that a dashboard or the environment names."""
-    if dashboard is None and (url := environment.get(URL_VARIABLE)):
-        return url
-    dashboard = dashboard or environment.get(DASHBOARD_VARIABLE)
-    if not dashboard:
-        return LOCAL
-    from deployments.operator.service import RunningService
-
-    service = RunningService(dashboard)
-    return service.url(service.read())
 
 
 def _document(

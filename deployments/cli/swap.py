@@ -6,11 +6,12 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deployments.cli import operator_options as options
+from deployments.cli.carry_out import carry_out
 from deployments.cli.connect import connect
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.json_output import AsJson
 
 
 def swap(
@@ -29,12 +30,12 @@ def swap(
     kube: options.Kube = None,
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a version load another artifact while it serves."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import profile, require_routed, shrink_margin, split
-    from deployments.operator.execute import execute
     from deployments.operator.lock import require_idle
     from deployments.operator.preflight import artifact_hash, artifact_name
     from models.errors import ArtifactError
@@ -54,4 +55,4 @@ def swap(
             raise ArtifactError(f"{artifact} has content hash {digest}, --hash says {hash_}")
     operation = partial(operations.swap, reference=reference, artifact=artifact, digest=digest)
     change = Change(f"swap {reference} --to {to}", model, operation, {reference: digest})
-    execute(Console(), service, current, change, Options(dry_run, write, timeout, verbose=verbose))
+    carry_out(service, current, change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)

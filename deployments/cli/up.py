@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from deployments.cli.console_reporter import console_reporter
-from deployments.cli.ready_message import ready_panel, write_ready_file
+from deployments.cli.ready_message import grpc_address, ready_panel, write_ready_file
 from deployments.cli.start_checks import require_free, require_keys, require_secret
 from deployments.cli.synthetic_warning import warn_served
 from models.errors import ConfigError
@@ -57,7 +57,8 @@ def up(
     console = Console(stderr=True)
     wanted = ServeConfig.load(config).with_local(port=port, profile=_profile(profile))
     if address is not None:
-        write_ready_file(ready_file, _join(console, address, wanted, timeout, no_kube), address)
+        url = _join(console, address, wanted, timeout, no_kube)
+        write_ready_file(ready_file, url, address, grpc_address(url, wanted.grpc_port))
         return
     refuse_old_variable()
     require_ray_token()
@@ -73,14 +74,18 @@ def up(
         console.print(f"precision of {line}", highlight=False, markup=False, soft_wrap=True)
     artifacts = _pull(console, wanted)
     later = LateModels(console, wanted)
-    served = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts] + later.listed
+    names = wanted.versions()
+    listed = [(a.spec.reference, a.spec.name, a.spec.dimensions, a.hash) for a in artifacts] + later.listed
+    served = [
+        (names.get(artifact, artifact), name, dimensions, digest) for artifact, name, dimensions, digest in listed
+    ]
 
     def deploy(dashboard: str, logs: Path) -> str:
         url = _deploy(console, ServeApi(dashboard), wanted, timeout, logs)
         later.begin()
         return url
 
-    LocalService(console, deploy, served, asks_for_keys, ready_file).run()
+    LocalService(console, deploy, served, asks_for_keys, ready_file, wanted.grpc_port).run()
 
 
 def _join(console: Console, address: str, config: ServeConfig, timeout_s: float, no_kube: bool) -> str:
@@ -112,7 +117,8 @@ def _join(console: Console, address: str, config: ServeConfig, timeout_s: float,
     url = _deploy(console, api, config, timeout_s)
     served = [(v["id"], v["name"], v["dimensions"], v["hash"]) for v in served_versions(url) if v["hash"]]
     footer = f"on the Ray at {redacted(address)}; it goes on when this command ends"
-    console.print(ready_panel(url, served, footer, asks_for_keys=config.auth == "keys"))
+    grpc = grpc_address(url, config.grpc_port)
+    console.print(ready_panel(url, served, footer, asks_for_keys=config.auth == "keys", grpc=grpc))
     return url
 
 

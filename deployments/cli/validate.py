@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from deployments.cli.error_line import print_error
+from deployments.cli.json_output import AsJson, print_json
 from models.errors import EmbedserveError
 
 
@@ -16,19 +17,25 @@ def validate(
         list[Path],
         typer.Argument(help="Serve files, RayService manifests, patches, kustomize folders; - is standard input"),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Check configurations as strictly as a start does, without starting anything; exit code 1 where one is wrong."""
     from deployments.cluster.validation import text_of
     from deployments.cluster.validation import validate as problems_of
 
-    wrong = 0
+    found: list[dict[str, Any]] = []
     for path in paths:
         try:
             lines = problems_of(text_of(path), "standard input" if str(path) == "-" else str(path))
         except EmbedserveError as error:
-            print_error(str(error))
-            wrong += 1
+            found.append({"path": str(path), "valid": False, "error": str(error)})
+            if not as_json:
+                print_error(str(error))
         else:
-            typer.echo("\n".join(lines))
-    if wrong:
+            found.append({"path": str(path), "valid": True, "lines": lines})
+            if not as_json:
+                typer.echo("\n".join(lines))
+    if as_json:
+        print_json(found)
+    if not all(one["valid"] for one in found):
         raise typer.Exit(1)

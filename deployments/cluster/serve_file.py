@@ -71,6 +71,11 @@ class ServeConfig:
             for deployment in self._encoders()
         }
 
+    def versions(self) -> dict[str, str]:
+        """The version of each artifact, as requests name it, by what encoders load. One artifact may stand for several."""
+        pairs = [(app["args"]["model"], main) for app in encoders(self.document) for main in main_deployments(app)]
+        return {deployment["user_config"]["artifact"]: reference for reference, deployment in pairs}
+
     def sleeping(self) -> list[str]:
         """What encoders load that start when somebody asks them, in order; nothing of it is needed before."""
         found = [(sleeps(deployment), deployment["user_config"]["artifact"]) for deployment in self._encoders()]

@@ -36,13 +36,18 @@ def checks(path: Path | None) -> dict[str, Check]:
 
 def port(config: ServeConfig) -> Iterator[Finding]:
     """Whether the service can listen."""
-    if port_taken(config.port):
-        remedy = f"end it, or choose another port: `make run PORT={config.port + 1}`"
-        yield Finding("port", "wrong", f"{config.port} is taken by {holder(config.port)}", remedy)
-    elif refusal := hosts.refusal(config.host, config.port):
-        yield Finding("port", "wrong", refusal)
-    else:
-        yield Finding("port", "good", f"{config.port} on {config.host} is free")
+    yield _listening(config.host, config.port, "port", f"`make run PORT={config.port + 1}`")
+    if config.grpc_port is not None:
+        yield _listening(config.host, config.grpc_port, "port for gRPC", "grpc_options.port")
+
+
+def _listening(host: str, number: int, about: str, instead: str) -> Finding:
+    if port_taken(number):
+        what = f"{number} is taken by {holder(number)}"
+        return Finding(about, "wrong", what, f"end it, or choose another port: {instead}")
+    if refusal := hosts.refusal(host, number):
+        return Finding(about, "wrong", refusal)
+    return Finding(about, "good", f"{number} on {host} is free")
 
 
 def models(config: ServeConfig) -> Iterator[Finding]:

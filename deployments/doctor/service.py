@@ -37,6 +37,8 @@ def _version(version: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             name, "good", f"ready, {version['replicas']} replicas, {version['share']:.0%} of its traffic, {computed}"
         )
+    elif version["state"] == "asleep":
+        yield Finding(name, "good", "asleep: it wakes when it is asked")
     else:
         yield Finding(name, "wrong", f"{version['state']}: {version['reason'] or 'no reason is known yet'}", ROLLBACK)
     if version["swap_error"]:

@@ -65,7 +65,7 @@ def routing(embeddings: EmbeddingService, auth: Authenticator) -> Routing:
             *health.routes(embeddings.registry, auth),
             *metrics.routes(),
             *openapi.routes(auth),
-            *console.routes(),
+            *console.routes(auth),
         ]
     )
 

@@ -14,6 +14,10 @@ def _openai(error: dict[str, Any]) -> dict[str, Any]:
     return {"error": error}
 
 
+def _embeddings(error: dict[str, Any]) -> dict[str, Any]:
+    return {"error": error, "detail": error["message"]}  # Jina's clients read nothing else
+
+
 def _sentence(error: dict[str, Any]) -> dict[str, Any]:
     return {"error": error["message"], "param": error["param"], "code": error["code"]}
 
@@ -33,10 +37,11 @@ def _cohere(error: dict[str, Any]) -> dict[str, Any]:
 
 # By the beginning of a path, the first that matches; everything else has OpenAI's.
 SHAPES: Final[tuple[tuple[str, Shape], ...]] = (
+    ("/v1/embeddings", _embeddings),
     ("/v1/", _openai),
     ("/v2/embed", _cohere),
     ("/v2", _open_inference),
-    ("/embeddings", _openai),
+    ("/embeddings", _embeddings),
     ("/embed", _tei),
     ("/info", _tei),
     ("/api/", _sentence),
@@ -47,7 +52,7 @@ SHAPES: Final[tuple[tuple[str, Shape], ...]] = (
 
 def has_openai_shape(path: str) -> bool:
     """Whether errors of a path have the shape of OpenAI's."""
-    return _shape_of(path) is _openai
+    return _shape_of(path) in (_openai, _embeddings)
 
 
 def body_of(method: str, path: str, error: dict[str, Any]) -> dict[str, Any]:

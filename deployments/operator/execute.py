@@ -14,6 +14,7 @@ from deployments.operator.change import Change, Options
 from deployments.operator.converge import Expected, NotHealthyError, wait
 from deployments.operator.document import Document, gateway, part
 from deployments.operator.operations import remember
+from deployments.operator.outcome import Outcome
 from deployments.operator.plan import Plan, Step, coloured, diff, plan
 from deployments.operator.preflight import require_ready
 from deployments.operator.summary import summary
@@ -32,8 +33,9 @@ class Execution:
         self._console, self._service, self._change, self._options = console, service, change, options
         self._claim = lock.new_claim(change.command, lease_s=4 * options.timeout_s + options.drain_s)
         self._written = False
+        self._outcome = Outcome(change.command, change.model, options.dry_run)
 
-    def run(self, current: Document) -> None:
+    def run(self, current: Document) -> Outcome:
         """Carry the change out on what was read, or on what others have left meanwhile.
 
         Raises:
@@ -66,7 +68,7 @@ class Execution:
         )
         return now
 
-    def _run(self, current: Document) -> None:
+    def _run(self, current: Document) -> Outcome:
         prepared = self._prepare(current)
         file = YamlFile.changed(self._options.write, self._change.operation) if self._options.write else None
         if not prepared.steps:
@@ -78,12 +80,15 @@ class Execution:
                     file.require_writable()
                 self._apply(prepared)
         if file and self._options.dry_run:
+            self._outcome.diff = "\n".join(file.diff())
             self._console.print(coloured(file.diff()), end="")
         elif file:
             file.save()
+            self._outcome.wrote = str(file.path)
             self._console.print(
                 f"wrote {escape(str(file.path))}" + (f"; {file.note}" if file.note else ""), highlight=False
             )
+        return self._outcome
 
     def _prepare(self, current: Document) -> Plan:
         lock.require_idle(current)
@@ -96,6 +101,8 @@ class Execution:
 
     def _show(self, prepared: Plan) -> None:
         self._console.print(f"[bold]plan:[/] {escape(self._change.command)}", highlight=False)
+        self._outcome.changes = [line.rstrip() for line in summary(prepared.current, prepared.target)]
+        self._outcome.steps = [step.title for step in prepared.steps]
         lines = diff if self._options.verbose else summary
         self._console.print(coloured(lines(prepared.current, prepared.target)), end="")
         for number, step in enumerate(prepared.steps, 1):
@@ -126,6 +133,7 @@ class Execution:
                 raise
             self._go_back(before, number + 1, reason)
         self._note(number, "done")
+        self._outcome.revision = number
         self._console.print(f"[green]done:[/] {escape(self._change.command)} (revision {number})", highlight=False)
 
     def _write(self, document: Document) -> None:
@@ -184,12 +192,12 @@ class Execution:
         raise NotHealthyError(f"{reason}; the service is back to what it was: nothing else changed")
 
 
-def execute(console: Console, service: Target, current: Document, change: Change, options: Options) -> None:
-    """Carry out a change of a running service.
+def execute(console: Console, service: Target, current: Document, change: Change, options: Options) -> Outcome:
+    """Carry out a change of a running service; what came of it.
 
     Raises:
         EmbedserveError: it was refused, another operator was faster, or it was undone.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends a change as Ctrl-C does: by going back
         signal.signal(number, signal.default_int_handler)
-    Execution(console, service, change, options).run(current)
+    return Execution(console, service, change, options).run(current)

@@ -30,7 +30,8 @@ def live_counts(details: Mapping[str, Any]) -> Counts:
 def hold(document: Document, counts: Counts) -> Document:
     """Raise the least and the first number of replicas to what runs, within ``max_replicas``.
 
-    What has a fixed number, runs no more than its least, or sleeps at zero, stays as it is.
+    What has a fixed number, runs no more than its least, or sleeps at zero, stays as it is; what may sleep and does not begins with
+    what runs, and may go to sleep again.
     """
     held = copy.deepcopy(document)
     for app in held["applications"]:
@@ -40,6 +41,7 @@ def hold(document: Document, counts: Counts) -> Document:
             if not scaling or running <= scaling.get("min_replicas", 1):
                 continue
             wanted = min(running, scaling.get("max_replicas", 1))
-            scaling["min_replicas"] = max(wanted, scaling.get("min_replicas", 1))
-            scaling["initial_replicas"] = scaling["min_replicas"]
+            scaling["initial_replicas"] = wanted
+            if scaling.get("min_replicas", 1) > 0:
+                scaling["min_replicas"] = wanted
     return held

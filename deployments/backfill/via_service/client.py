@@ -16,6 +16,7 @@ from deployments.backfill.via_service.lane import Lane
 from deployments.operator.served import credentials
 from models.errors import ForbiddenError, InputError, JobError
 from models.http_client import direct
+from models.inputs.prompted import Prompted
 from models.modalities.base import Item
 
 TIMEOUT_S = 120.0
@@ -70,7 +71,10 @@ class ServiceClient:
         Raises:
             ForbiddenError: the service asks for another API key.
         """
-        body = {"model": self._reference, "input": [written(item) for item in items], "encoding_format": "base64"}
+        body: dict[str, object] = {"model": self._reference, "input": [written(item) for item in items]}
+        body["encoding_format"] = "base64"
+        if items and isinstance(items[0], Prompted):  # all of a job have the same
+            body["prompt_name"] = items[0].prompt
         headers = {**credentials(), "x-priority": "bulk" if bulk else "interactive"}
         try:
             answer = self._client.post(f"{self._url}/v1/embeddings", json=body, headers=headers)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deployments.cli.json_output import AsJson, print_json
-from deployments.cli.operator_options import LOCAL, URL_VARIABLE
+from deployments.cli.where import URL_HELP, url_of
 from deployments.cli.wide_console import wide_console
 from models.errors import ConfigError, UnavailableError
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def report(
     model: Annotated[str, typer.Argument(help="whose versions are compared")],
-    url: Annotated[str, typer.Option(envvar=URL_VARIABLE, help="the service")] = LOCAL,
+    url: Annotated[str | None, typer.Option(help=URL_HELP)] = None,
+    dashboard: Annotated[str | None, typer.Option(help="of Ray: its service")] = None,
     over: Annotated[
         str | None, typer.Option(help="look twice and compare what came in between: 90s, 10m; else since the start")
     ] = None,
@@ -42,6 +43,7 @@ def report(
 
         require_matplotlib()
     console = wide_console()
+    url = url_of(url, dashboard)
     stats = _counted(url, None if over is None else parse_duration(over, "--over"))
     found = compare(model, stats)
     if not found.versions:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 from rich.console import Console
 
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.keys.key_file import File, Name, named
 from models.errors import ConfigError
 
@@ -24,6 +25,7 @@ def create(
     scope: Annotated[list[str], typer.Option(help="embed, admin; may be given twice")],
     expires: Annotated[str | None, typer.Option(help="90d, 12h or a date; never by default")] = None,
     file: File = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a new key, this once, and keep its hash."""
     from deployments.auth.api_keys import new_key
@@ -38,7 +40,10 @@ def create(
                 f"client, then `embedserve keys revoke {name}`"
             )
         keys.append(entry)
-    print(key)
+    if as_json:
+        print_json({"key": key, "name": name, "scopes": entry.scopes, "expires": entry.expires, "file": str(path)})
+    else:
+        print(key)
     Console(stderr=True).print(
         f"{name} may {' and '.join(entry.scopes)}; {path} holds its hash, and nobody can show the key again"
     )

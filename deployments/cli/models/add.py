@@ -13,6 +13,7 @@ from rich.table import Table
 
 from deployments.cli.console_reporter import console_reporter
 from deployments.cli.error_line import print_error
+from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.models.check_mark import mark
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def add_model(
         bool,
         typer.Option("--batch-dependent", help="Take a graph whose vectors depend on the other inputs of a batch."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build a model of one's own, verify it, print its card and add it to the catalogue."""
     from models.catalog.custom import described, require_reference
@@ -70,27 +72,34 @@ def add_model(
     modes = None if pooling is None else tuple(pooling.split("+"))
     wishes = Wishes(modes, max_length, lower_case, normalize, prompts_of(prompt or ()), batch_dependent)
     found = described(reference, origin, precision, tower.value, wishes)
-    _show_card(found.facts)
+    console = Console(stderr=as_json)
+    _show_card(console, found.facts)
     with nothing_left(found.spec):
         with console_reporter() as reporter:
             spec, artifact = pull_measured(found.spec, reporter, allow=batch_dependent)
         checks = verify(spec)
         for check in checks:
-            Console().print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
+            console.print(f"{check.name}: {mark(check)} {escape(check.detail)}", highlight=False)
         if not all(check.passed for check in checks):
             print_error(f"{reference} is not added: {checks[-1].name}: {checks[-1].detail}")
             raise typer.Exit(1)
         add_entry(catalog_path(), spec.model_copy(update={"hash": artifact.hash}))
     summary = Table("model", "dimensions", "parameters", "size", "speed here", "hash")
     size = f"{artifact.graph.stat().st_size / 1e6:.0f} MB"
-    count, speed = f"{parameters(artifact.graph) / 1e6:.1f} M", f"{milliseconds(open_embedder(artifact)):.2f} ms each"
+    weights, each = parameters(artifact.graph), milliseconds(open_embedder(artifact))
+    if as_json:
+        facts = [{"what": fact.what, "value": fact.value, "source": fact.source} for fact in found.facts]
+        named = {"reference": spec.reference, "dimensions": spec.dimensions, "hash": artifact.hash}
+        print_json({**named, "parameters": weights, "milliseconds": each, "card": facts})
+        return
+    count, speed = f"{weights / 1e6:.1f} M", f"{each:.2f} ms each"
     summary.add_row(spec.reference, str(spec.dimensions), count, size, speed, artifact.hash)
-    Console().print(summary)
+    console.print(summary)
 
 
-def _show_card(facts: list[Fact]) -> None:
+def _show_card(console: Console, facts: list[Fact]) -> None:
     """What was read from which file, and what was assumed."""
     table = Table("how it makes vectors", "", "says")
     for fact in facts:
         table.add_row(escape(fact.what), escape(fact.value), escape(fact.source))
-    Console().print(table)
+    console.print(table)

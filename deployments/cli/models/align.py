@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deployments.cli.console_reporter import console_reporter
+from deployments.cli.json_output import AsJson, print_json
 from models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def align(
     name: Annotated[str | None, typer.Option("--as", help="NAME@VERSION of the result.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the figures here, JSON.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the figures, add nothing.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a map from one version's space into another's, show what it is worth, and add it as a version of its own."""
     from models.align.adapted_entry import adapted_entry, adapted_reference, require_alignable, require_meaning
@@ -76,9 +78,10 @@ def align(
         inputs = list(dict.fromkeys(new.spec.modality.read_sample(sample)))
         before, wanted = (_embedded(open_embedder(artifact), inputs, reporter) for artifact in (new, old))
     found = fit(before, wanted, method=None if method is Method.best else method.value)
-    _show(found, reference, to)
+    console, document = Console(stderr=as_json), _document(found, reference, to, floor)
+    _show(console, found, reference, to)
     if report is not None:
-        report.write_text(json.dumps(_document(found, reference, to, floor), indent=2) + "\n", encoding="utf-8")
+        report.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if found.chosen.old.low < floor:
         raise ArtifactError(
             f"{target} is not added: {found.method} finds {found.chosen.old} of the ten that {to} finds itself, and the lower "
@@ -86,7 +89,9 @@ def align(
         )
     if not dry_run:
         entry = adapted_entry(new, old, target, found.mapping, found.method)
-        _add(entry, found, inputs[:CHUNK], before[:CHUNK])
+        _add(console, entry, found, inputs[:CHUNK], before[:CHUNK])
+    if as_json:
+        print_json({**document, "added": None if dry_run else target})
 
 
 def _embedded(embedder: Embedder, inputs: list[Item], reporter: Reporter) -> Vectors:
@@ -100,7 +105,7 @@ def _embedded(embedder: Embedder, inputs: list[Item], reporter: Reporter) -> Vec
     return np.concatenate(parts) if parts else np.empty((0, embedder.artifact.spec.dimensions), np.float32)
 
 
-def _add(entry: AdaptedEntry, found: Alignment, inputs: list[Item], before: Vectors) -> None:
+def _add(console: Console, entry: AdaptedEntry, found: Alignment, inputs: list[Item], before: Vectors) -> None:
     """Build the version, prove that its graph computes the map that was measured, and write its entry."""
     from models.catalog.entries import add_entry
     from models.catalog.paths import catalog_path
@@ -120,7 +125,7 @@ def _add(entry: AdaptedEntry, found: Alignment, inputs: list[Item], before: Vect
     table = Table("model", "dimensions", "maps by", "fits the index of", "hash")
     to = entry.spec.adapted.to if entry.spec.adapted else ""
     table.add_row(entry.spec.reference, str(entry.spec.dimensions), found.method, to, artifact.hash)
-    Console().print(table)
+    console.print(table)
 
 
 def _require_same(artifact: Artifact, found: Alignment, inputs: list[Item], before: Vectors) -> None:
@@ -136,13 +141,13 @@ def _require_same(artifact: Artifact, found: Alignment, inputs: list[Item], befo
         )
 
 
-def _show(found: Alignment, reference: str, to: str) -> None:
+def _show(console: Console, found: Alignment, reference: str, to: str) -> None:
     table = Table("map", f"of {to}'s own ten", "of a re-embedding's ten", "its own text first")
     for row in found.rows:
         chosen = " (chosen)" if row.name == found.method else ""
         table.add_row(f"{row.name}{chosen}", str(row.old), "1" if row.again is None else str(row.again), str(row.first))
-    Console().print(table)
-    Console().print(
+    console.print(table)
+    console.print(
         f"{found.queries:,} queries by {reference} against {found.held_out:,} held-out inputs embedded by {to}; maps were "
         f"fitted to {found.fitted:,} others. Recall@10 with its 95 % interval.",
         highlight=False,

@@ -16,7 +16,8 @@ from deployments.http.request import embed_request, read_json
 
 DEFAULT_IMAGE_MODEL = "image-embedding"
 # Of clients whose base URL has no /v1 (infinity's), and Azure's.
-OTHER_PATHS = ("/embeddings", "/openai/deployments/{deployment}/embeddings")
+BARE = "/embeddings"  # of infinity, whose clients say 0 where they want all dimensions
+OTHER_PATHS = (BARE, "/openai/deployments/{deployment}/embeddings")
 
 
 def routes(embeddings: EmbeddingService) -> list[Route]:
@@ -25,6 +26,8 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
     async def embed(request: Request) -> Response:
         limits = embeddings.registry.config.limits
         body = await read_json(request, limits)
+        if request.scope["path"] == BARE and type(size := body.get("dimensions")) is int and size == 0:
+            del body["dimensions"]
         wanted = wanted_of(body)
         model = request.path_params.get("deployment") or model_of(body)  # Azure's path names it
         value, kinds = tagged_input(body.get("input"))

@@ -34,6 +34,7 @@ class Error(BaseModel):
     """Every answer with a status of 400 or more, but those of readiness."""
 
     error: ErrorDetail
+    detail: str | None = Field(None, description="the message again, of requests for vectors")
 
 
 class EmbeddingRequest(BaseModel):

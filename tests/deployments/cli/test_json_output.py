@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from deployments.cli.main import EXPERIMENT, KEYS, MODELS, SERVICE
+from deployments.cli.main import EXPERIMENT, KEYS, MODELS, SERVICE, app
+from models.catalog.paths import ROOT
 from tests.command_line import embedserve
 
 ENTRY = {
@@ -28,10 +31,13 @@ ENTRY = {
     "weights": "real",
     "share": 1.0,
 }
-REPORTS_ITS_WORK = {
-    "models add",
-    "models align",
-}  # tables among what they say on the way; align writes figures with --report
+JSON_ANYWAY = {"embed", "coverage", "audit", "backfill"}
+UNTIL_CTRL_C = {"up", "watch-drift"}  # `up --ready-file` writes a document
+COMMANDS = {
+    f"{group}{name}": command
+    for group, found in {"": SERVICE, "models ": MODELS, "keys ": KEYS, "experiment ": EXPERIMENT}.items()
+    for name, command in found.items()
+}
 
 
 @contextmanager
@@ -61,16 +67,25 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return embedserve(*words, environment=environment)
 
 
-def test_a_command_that_prints_a_table_has_an_option_for_json() -> None:
-    groups = {"": SERVICE, "models ": MODELS, "keys ": KEYS, "experiment ": EXPERIMENT}
-    commands = {f"{group}{name}": command for group, found in groups.items() for name, command in found.items()}
-    tables = {
-        name
-        for name, command in commands.items()
-        if "Table" in (source := Path(inspect.getfile(command)).read_text()) or "table(" in source
-    }
-    having = {name for name, command in commands.items() if "as_json" in inspect.signature(command).parameters}
-    assert tables - having == REPORTS_ITS_WORK
+def having(option: str) -> set[str]:
+    return {name for name, command in COMMANDS.items() if option in inspect.signature(command).parameters}
+
+
+def test_every_command_that_ends_prints_json_when_asked() -> None:
+    assert COMMANDS.keys() - having("as_json") == JSON_ANYWAY | UNTIL_CTRL_C
+
+
+def test_a_service_is_named_the_same_way_to_every_command_that_asks_one() -> None:
+    assert having("url") ^ having("dashboard") == {"hold-replicas"}  # which asks Serve alone
+    assert having("url") >= {"status", "doctor", "swap", "rollout", "coverage", "experiment report", "watch-drift"}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_a_command_explains_itself_and_each_of_its_options(command: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert done.exit_code == 0, done.output
+    without = [line for line in done.output.splitlines() if re.fullmatch(r"\W*--[a-z-]+\W+[A-Z]*\W*", line)]
+    assert without == [], "an option without a word of help"
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
@@ -91,9 +106,26 @@ def test_the_catalogue_and_keys_are_documents(tmp_path: Path) -> None:
     versions = json.loads(run("models", "list", "--json", EMBEDSERVE_MODELS=str(tmp_path)).stdout)
     assert {"text-embedding@1.0.0", "image-embedding@1.0.0"} <= {one["reference"] for one in versions}
     keys = str(tmp_path / "keys")
-    assert run("keys", "create", "shop", "--scope", "embed", "--file", keys).returncode == 0
+    created = json.loads(run("keys", "create", "shop", "--scope", "embed", "--file", keys, "--json").stdout)
+    assert created["key"].startswith("es_")
+    assert created["scopes"] == ["embed"]
     (key,) = json.loads(run("keys", "list", "--json", "--file", keys).stdout)
     assert (key["name"], key["scopes"], key["expired"]) == ("shop", ["embed"], False)
+    assert json.loads(run("keys", "revoke", "shop", "--file", keys, "--json").stdout)["revoked"]
+
+
+def test_configurations_are_judged_in_one_document(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("applications: 3")
+    done = run("validate", "--json", str(ROOT / "serve_config.yaml"), str(wrong))
+    good, bad = json.loads(done.stdout)
+    assert (done.returncode, good["valid"], bad["valid"], bad["path"]) == (1, True, False, str(wrong))
+
+
+def test_keys_and_their_versions_are_one_document() -> None:
+    config = str(ROOT / "serve_config.yaml")
+    done = run("assign", "text-embedding", "anna", "ben", "--config", config, "--no-hash", "--json")
+    assert [(one["key"], one["version"]) for one in json.loads(done.stdout)] == [("anna", "1.0.0"), ("ben", "1.0.0")]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
+from deployments.cli.ready_message import grpc_address, ready_panel, write_ready_file
 from deployments.cli.start_checks import require_free
 from deployments.cluster.local_ray import node_environment, require_ray_token
 from deployments.cluster.ports import free_port
@@ -75,3 +77,30 @@ def test_a_taken_port_for_grpc_is_named_before_anything_starts(by: str) -> None:
         config = ServeConfig({**shipped(), "http_options": {"port": http}, "grpc_options": options})
         with pytest.raises(ClusterError, match=f"port {options['port']}, for gRPC, is taken .*grpc_options.port"):
             require_free(config, beside=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "address"),
+    [
+        ("http://127.0.0.1:8000", 9000, "127.0.0.1:9000"),
+        ("http://[::1]:8000", 9000, "[::1]:9000"),
+        ("http://10.0.0.7:8000", None, None),
+    ],
+    ids=["by IPv4", "by IPv6", "where it is off"],
+)
+def test_what_is_said_when_it_is_ready_names_the_address_for_grpc(
+    url: str, port: int | None, address: str | None, tmp_path: Path
+) -> None:
+    grpc = grpc_address(url, port)
+    assert grpc == address
+    said = str(ready_panel(url, [], "", asks_for_keys=False, grpc=grpc).renderable)
+    assert ("gRPC: " in said, f"gRPC: {address} " in said) == (port is not None, port is not None)
+    write_ready_file(tmp_path / "ready", url, "http://127.0.0.1:8265", grpc)
+    assert json.loads((tmp_path / "ready").read_text()).get("grpc") == address
+
+
+def test_versions_are_said_by_the_names_that_requests_use_whatever_artifact_stands_for_them() -> None:
+    document = shipped()
+    text = next(app for app in document["applications"] if app["args"].get("model") == "text-embedding@1.0.0")
+    text["deployments"][0]["user_config"]["artifact"] = "text-embedding@1.1.0"
+    assert ServeConfig(document).versions()["text-embedding@1.1.0"] == "text-embedding@1.0.0"

@@ -19,6 +19,8 @@ from deployments.auth.api_keys import new_key
 from deployments.auth.key_file import FILE_VARIABLE, changing
 from deployments.cli.main import app
 from deployments.cluster.ports import free_port
+from deployments.cluster.serve_keys import GRPC_SERVICES
+from deployments.config.queue import Queue
 from models.catalog.paths import ROOT
 from tests.deployments.http.service import application, serving
 
@@ -121,6 +123,26 @@ def test_a_running_service_is_looked_at_by_its_versions(tmp_path: Path) -> None:
     assert (wrong["about"], status) == ("m@1", 1)
     assert "the graph is damaged" in wrong["what"]
     assert "embedserve rollback" in wrong["remedy"]
+
+
+def test_a_version_that_sleeps_is_well(tmp_path: Path) -> None:
+    running = application(tmp_path)
+    sleeping = running.embeddings.registry.versions["image-embedding@1"]
+    sleeping.configure(Queue(), may_sleep=True)
+    running.embeddings.registry.versions["m@1"].note_replicas(1)
+    with serving(running.app) as client:
+        status, found = findings("--url", str(client.base_url))
+    assert status == 0, found
+    assert about(found, "image-embedding@1")[0]["what"].startswith("asleep")
+
+
+def test_the_port_for_grpc_is_looked_at_where_it_is_on(document: dict[str, Any], tmp_path: Path) -> None:
+    document["grpc_options"] = {"port": free_port(), "grpc_servicer_functions": [GRPC_SERVICES]}
+    path = tmp_path / "serve_config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert about(findings("--config", str(path))[1], "port for gRPC")[0]["level"] == "good"
+    with socket.create_server(("127.0.0.1", document["grpc_options"]["port"])):
+        assert about(findings("--config", str(path))[1], "port for gRPC")[0]["level"] == "wrong"
 
 
 def test_what_people_read_has_a_line_for_each_finding(config: Path) -> None:

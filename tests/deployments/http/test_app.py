@@ -91,6 +91,7 @@ ROUTES = [
     Case("GET", "/meta", 200),
     Case("GET", "/console", 200),
     Case("GET", "/console/main.js", 200, route="/console/{file}"),
+    Case("GET", "/console/key", 200),
     Case("GET", "/docs", 200),
     Case("GET", "/openapi.json", 200),
     Case("POST", "/embeddings", 200, M, {"json": {"model": "m", "input": TEXT}}),

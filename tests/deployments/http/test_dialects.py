@@ -206,6 +206,8 @@ def test_paths_of_azure_and_of_clients_without_a_version(client: httpx2.Client) 
         ("/openai/deployments/m/embeddings?api-version=2024-10-21", {}),
     ):
         assert post(client, path, input=TEXT, **body)["data"][0]["embedding"] == RIGHT
+    everything = {"model": "m", "dimensions": 0, "modality": "text"}  # as infinity's client says it
+    assert post(client, "/embeddings", input=[TEXT], **everything)["data"][0]["embedding"] == RIGHT
     assert client.get("/models").json() == client.get("/v1/models").json()
     assert isinstance(client.post("/openai/deployments/x/embeddings", json={"input": "a"}).json()["error"], dict)
 
@@ -224,6 +226,13 @@ def test_jinas_form_says_what_the_inputs_are(client: httpx2.Client) -> None:
         assert answer.status_code == 400, answer.text
     answer = client.post("/v1/embeddings", json={"model": "m", "input": TEXT, "modality": "image"})
     assert answer.json()["error"]["code"] == "wrong_modality"
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
+def test_jinas_clients_find_our_words_where_they_look(client: httpx2.Client, path: str) -> None:
+    said = client.post(path, json={"model": "nothing", "input": [{"text": TEXT}]}).json()
+    assert said["detail"] == said["error"]["message"]
+    assert "there are: m" in said["detail"]
 
 
 def test_an_answer_has_an_id_as_mistrals_client_demands_and_equal_requests_have_equal_answers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx2
 import numpy as np
 import pytest
 
+from deployments.backfill.expectation import Expectation
+from deployments.backfill.via_service.client import ServiceClient
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
@@ -20,6 +23,7 @@ from models.catalog.folder import Wishes
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.errors import InputError
+from models.inputs.prompted import Prompted
 from models.modalities.base import Embedder
 from tests.data.tiny import write
 from tests.deployments.http.service import application, serving
@@ -127,3 +131,13 @@ def test_a_prompt_that_the_model_does_not_have_is_refused_with_those_that_it_has
     answer = client.post(path, json=body)
     assert answer.status_code == 400
     assert "this model's prompts are query, document" in answer.text
+
+
+def test_a_backfill_through_a_service_names_its_prompt(client: httpx2.Client, embedder: Embedder) -> None:
+    url = str(client.base_url).rstrip("/")
+    asking = ServiceClient(url, "m@1", Expectation(embedder.artifact.hash, None), 1)
+    answer = asking.post([Prompted("query", TEXT), Prompted("query", "unseen")], bulk=True)
+    assert answer is not None
+    found = [np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in answer.json()["data"]]
+    right = [vector(embedder, WORDS["query"] + text) for text in (TEXT, "unseen")]
+    np.testing.assert_allclose(found, right, atol=1e-6)

@@ -18,6 +18,7 @@ from ray.serve.config import AutoscalingConfig
 from typer.testing import CliRunner
 
 from deployments.cli import main as cli
+from deployments.cluster.serve_file_check import check
 from deployments.operator.hold import hold, live_counts
 from models.catalog.paths import ROOT
 
@@ -70,6 +71,22 @@ def test_what_sleeps_or_has_a_fixed_number_stays_as_it_is() -> None:
         "replicas": [],
     }
     assert hold(document, live_counts(asleep)) == document
+
+
+def test_what_was_woken_begins_with_what_runs_and_may_go_to_sleep_again() -> None:
+    document = yaml.safe_load(FILE.read_text())
+    app = next(app for app in document["applications"] if app["name"] == "clip-text-embedding--1-0-0")
+    (before,) = [d["autoscaling_config"] for d in app["deployments"]]
+    assert before["min_replicas"] == 0
+    held = hold(document, {(app["name"], "TextEncoder"): 2})
+    check(held, "what is held")
+    (after,) = [
+        d["autoscaling_config"]
+        for one in held["applications"]
+        if one["name"] == app["name"]
+        for d in one["deployments"]
+    ]
+    assert after == {**before, "initial_replicas": 2}
 
 
 @pytest.mark.parametrize("percent", [25, 50, 75, 100])

@@ -2,74 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
+from pathlib import Path
 
-import httpx2
-import numpy as np
-from PIL import Image
-from playwright.sync_api import JSHandle, Page
+import pytest
 
+from deployments.auth.api_keys import new_key
+from deployments.auth.key_file import FILE_VARIABLE, changing
 from tests.integration.browser import browsing, needs_chromium
+from tests.integration.console_story import compares_two_texts, finds_a_picture, sees_numbers_move, use_key
+from tests.integration.isolated import isolated
+from tests.integration.load import load
 from tests.integration.service import Service
-
-PAIR = "#pair .result strong"
-SENTENCE = "a blue square"
-WAKES_MS = 90_000
-COLOURS = {"red.png": (200, 30, 30), "green.png": (30, 200, 30), "blue.png": (30, 30, 200)}
-DROPPED = """files => {
-  const dropped = new DataTransfer();
-  for (const [name, base64] of files) {
-    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-    dropped.items.add(new File([bytes], name, { type: "image/png" }));
-  }
-  return dropped;
-}"""
-
-
-def painted(colour: tuple[int, int, int]) -> str:
-    """A picture of a square on white, as base64 of a PNG."""
-    picture = Image.new("RGB", (120, 90), "white")
-    picture.paste(colour, (30, 15, 90, 75))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-PICTURES = {name: painted(colour) for name, colour in COLOURS.items()}
-
-
-def dropped(page: Page, pictures: dict[str, str]) -> JSHandle:
-    """What the browser hands to a page when a person drops files on it."""
-    return page.evaluate_handle(DROPPED, list(pictures.items()))
-
-
-def best_first(service: Service) -> tuple[list[str], bool]:
-    """The pictures in the order in which one request ranks them, and whether weights are random."""
-    body = {"model": "clip-vit-base-patch32", "input": [SENTENCE, *PICTURES.values()]}
-    answer = httpx2.post(f"{service.url}/v1/embeddings", json=body, timeout=60, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-model"] == "image-embedding@1.0.0, clip-text-embedding@1.0.0"
-    sentence, *pictures = (np.array(row["embedding"]) for row in answer.json()["data"])
-    cosines = dict(zip(PICTURES, (float(picture @ sentence) for picture in pictures), strict=True))
-    return sorted(cosines, key=lambda name: -cosines[name]), answer.headers.get("x-model-weights") == "synthetic"
 
 
 @needs_chromium
 def test_a_person_sees_versions_and_traffic_compares_texts_and_finds_a_picture_by_a_sentence(service: Service) -> None:
-    with browsing(f"{service.url}/console") as tab:
+    with load(service.url) as statuses, browsing(f"{service.url}/console") as tab:
         page = tab.page
         page.wait_for_selector("#models article")
         assert "text-embedding@1.0.0" in tab.text("#models")
         assert re.search(r"\d of \d versions are ready", tab.text("#state"))
-
-        page.fill("#pair input[name=first]", "a red running shoe")
-        page.fill("#pair input[name=second]", "a red running shoe")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(PAIR)
-        assert float(tab.text(PAIR)) > 0.9999
-        assert "text-embedding@1.0.0" in tab.text("#pair output")
+        compares_two_texts(tab)
 
         page.click("#lines button")
         page.wait_for_selector("#lines td.heat")
@@ -81,22 +35,39 @@ def test_a_person_sees_versions_and_traffic_compares_texts_and_finds_a_picture_b
 
         page.click("#search button")
         page.locator("#search .warning", has_text="drop a picture first").wait_for()
-        page.dispatch_event("#drop", "drop", {"dataTransfer": dropped(page, PICTURES)})
-        page.locator("#search img >> nth=2").wait_for()
-        page.fill("#search input[name=sentence]", SENTENCE)
-        page.click("#search button")
-        found = page.locator("ol[aria-label='Pictures, best first'] li")
-        found.first.wait_for(timeout=WAKES_MS)  # the text tower starts with its first sentence
-        best, synthetic = best_first(service)
-        assert [line.split()[0] for line in found.all_inner_texts()] == best
-        assert found.locator(".badge").count() == (len(PICTURES) if synthetic else 0)
-        assert ("random weights" in tab.text("#search output")) == synthetic
-        assert "By clip-vit-base-patch32" in tab.text("#search-note")
-
-        page.wait_for_selector("#charts figure", timeout=60_000)
-        assert "requests/s" in tab.text("#charts")
+        finds_a_picture(tab, service.url)
+        sees_numbers_move(tab)
         assert tab.too_wide() == []
         assert tab.complaints == []
+    assert set(statuses) == {200}
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_person_does_all_of_it_at_a_service_that_asks_for_keys_while_load_runs() -> None:
+    embed, admin = new_key("shop", ("embed",)), new_key("ops", ("admin", "embed"))
+
+    def prepare(folder: Path) -> dict[str, str]:
+        with changing(folder / "api-keys") as keys:
+            keys += [embed[1], admin[1]]
+        return {FILE_VARIABLE: str(folder / "api-keys")}
+
+    with isolated(prepare=prepare) as running:
+        url = running.service.url
+        with load(url, embed[0]) as statuses, browsing(f"{url}/console") as tab:
+            tab.page.wait_for_selector("#key", state="visible")
+            assert tab.page.locator("#models article").count() == 0
+            use_key(tab, embed[0])
+            tab.page.wait_for_selector("#models article")
+            compares_two_texts(tab)
+            finds_a_picture(tab, url, embed[0])
+            tab.page.locator("#traffic-note", has_text="admin").wait_for()
+            use_key(tab, admin[0])
+            sees_numbers_move(tab)
+            assert "admin" not in tab.text("#traffic-note")
+            assert tab.too_wide() == []
+            assert tab.complaints == []
+        assert set(statuses) == {200}
 
 
 @needs_chromium

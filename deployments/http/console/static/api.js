@@ -13,6 +13,12 @@ export function useKey(value) {
   key = value.trim();
 }
 
+// What this page may do: { required, scopes }. A page that needs a key and has none asks for nothing.
+export async function permissions() {
+  if (!key && document.body.classList.contains("asks-for-key")) throw new ApiError(401, "type it above");
+  return (await ask("console/key")).json();
+}
+
 async function ask(path, options = {}) {
   const headers = { ...options.headers };
   if (key) headers.authorization = `Bearer ${key}`;

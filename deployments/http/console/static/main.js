@@ -1,12 +1,13 @@
 // Looks at the service every few seconds and draws what it finds.
 
-import { ApiError, exposition, models, useKey } from "./api.js";
+import { ApiError, exposition, models, permissions, useKey } from "./api.js";
 import { answers, offerModels, start } from "./playground.js";
 import { drawTraffic, note } from "./traffic.js";
 import { drawModels } from "./versions.js";
 
 const EVERY_MS = 5000;
 const place = (id) => document.getElementById(id);
+const COUNTED = place("traffic-note").textContent;
 let shadows = new Map();
 let again = 0;
 
@@ -25,22 +26,28 @@ async function lookAtVersions() {
   say(`${ready} of ${versions.length} versions are ready${naps}`, ready === versions.length ? "good" : "bad");
 }
 
-async function lookAtTraffic() {
+async function lookAtTraffic(may) {
+  if (may.required && !may.scopes.includes("admin")) {
+    place("traffic-note").textContent = "This key may not read the metrics; one with the scope admin may.";
+    place("charts").replaceChildren();
+    return;
+  }
   try {
     shadows = note(await exposition());
     drawTraffic(place("charts"));
+    place("traffic-note").textContent = COUNTED;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const why = error.status === 403 ? "This key may not read the metrics; one with the scope admin may." : error.message;
-    place("traffic-note").textContent = why;
+    place("traffic-note").textContent = error.message;
   }
 }
 
 async function look() {
   clearTimeout(again);
   try {
+    const may = await permissions();
     await lookAtVersions();
-    await lookAtTraffic();
+    await lookAtTraffic(may);
   } catch (error) {
     const asks = error instanceof ApiError && [401, 403].includes(error.status);
     if (asks) document.body.classList.add("asks-for-key");

@@ -21,6 +21,7 @@ from deployments.auth.key_file import changing
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http import health
 from deployments.http.app import chain
+from deployments.http.console import routes as console
 from deployments.http.middleware.auth import CLIENT, Authentication, needed
 from deployments.http.middleware.error_handler import ErrorHandler
 from deployments.http.middleware.security_headers import SecurityHeaders
@@ -60,6 +61,7 @@ def application(auth: Authenticator) -> ASGIApp:
         Route("/failing", fail_as_asked, methods=["POST"]),
         *health.routes(ModelRegistry(), auth),
         *openapi.routes(auth),
+        *console.routes(auth),
     ]
     layers = [Middleware(SecurityHeaders), Middleware(ErrorHandler), Middleware(Authentication, auth)]
     return chain(layers, Routing(routes))
@@ -249,3 +251,17 @@ async def test_what_is_no_request_needs_a_key_as_well(tmp_path: Path, kind: str)
     with pytest.raises(AuthenticationError):
         await Authentication(inner, auth)(scope, None, None)  # type: ignore[arg-type]
     assert reached == []
+
+
+def test_the_console_says_beforehand_that_a_key_is_needed_and_what_a_key_may_do(
+    closed: httpx2.Client, open_to_all: httpx2.Client
+) -> None:
+    assert ('<body class="asks-for-key">' in closed.get("/console").text) is True
+    assert "<body>" in open_to_all.get("/console").text
+    assert closed.get("/console/key").status_code == 401
+    assert closed.get("/console/key", headers={"authorization": "Bearer es_unknown"}).status_code == 403
+    for (key, _), scopes in ((EMBED, ["embed"]), (ADMIN, ["admin"])):
+        answer = closed.get("/console/key", headers={"authorization": f"Bearer {key}"})
+        assert (answer.json()["required"], answer.json()["scopes"]) == (True, scopes)
+        assert answer.headers["cache-control"] == "no-store"
+    assert open_to_all.get("/console/key").json()["required"] is False
