@@ -12,6 +12,7 @@ from deployments.backfill.duplicate_ids import DuplicateIds, keys
 from deployments.backfill.extras import needed
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp, empty_rows
 from deployments.backfill.sources.base import Id
+from deployments.backfill.uris import parted, without_options
 from models.errors import JobError
 
 SUFFIX = ".lance"
@@ -25,10 +26,14 @@ class LanceSink(Sink):
 
     writers: ClassVar[int] = 1  # versions follow one another: two writers would only try again
 
+    def __init__(self, uri: str) -> None:
+        """Name it."""
+        super().__init__(without_options(uri, "Lance"))
+
     @classmethod
     def takes(cls, uri: str) -> bool:
         """Whether its name ends so."""
-        return uri.rstrip("/").endswith(SUFFIX)
+        return parted(uri)[0].rstrip("/").endswith(SUFFIX)
 
     @property
     def state(self) -> str:

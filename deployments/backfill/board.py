@@ -1,0 +1,91 @@
+"""Where the engines of a job show what they compute, and everybody learns what was decided by it: an actor without a core."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deployments.backfill.committing import Commit
+    from deployments.backfill.executor import Decision
+    from deployments.backfill.expectation import Expectation
+    from deployments.backfill.proof import Proof
+
+
+class Board:
+    """What the first engine showed, and what was decided by it. It reads neither: what they are made of takes seconds to import."""
+
+    def __init__(self) -> None:
+        """Begin without either."""
+        self._proof = self._decision = b""
+        self._shown, self._decided = asyncio.Event(), asyncio.Event()
+
+    async def show(self, proof: bytes) -> bytes:
+        """What an engine showed; the decision, when there is one."""
+        if not self._shown.is_set():
+            self._proof = proof
+            self._shown.set()
+        return await self.decision()
+
+    async def proof(self) -> bytes:
+        """What the first one showed, when it has."""
+        await self._shown.wait()
+        return self._proof
+
+    async def decide(self, decision: bytes) -> None:
+        """Let engines and writers go on."""
+        self._decision = decision
+        self._decided.set()
+
+    async def decision(self) -> bytes:
+        """The decision, when there is one."""
+        await self._decided.wait()
+        return self._decision
+
+
+class BoardHandle:
+    """The board of a job, for whoever takes part."""
+
+    def __init__(self) -> None:
+        """Put it up beside this process, with which it ends: nodes that hold engines may be lost."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.actor: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+
+    def shown_by(self, proof: Proof) -> Expectation:
+        """Show what an engine computes, and wait for what all of them are held to."""
+        return _decided(self.actor.show.remote(pickle.dumps(proof))).expected
+
+    def first(self) -> Any:
+        """A reference to what the first engine shows, for ``read``."""
+        return self.actor.proof.remote()
+
+    def read(self, reference: Any) -> Proof:
+        """What it refers to."""
+        import ray
+
+        proof: Proof = pickle.loads(ray.get(reference))
+        return proof
+
+    def decide(self, decision: Decision) -> None:
+        """Let engines and writers go on."""
+        import ray
+
+        ray.get(self.actor.decide.remote(pickle.dumps(decision)))
+
+
+@cache
+def commit_of(actor: Any) -> Commit:
+    """How a board's job writes blocks; asked for once by each process."""
+    return _decided(actor.decision.remote()).commit
+
+
+def _decided(reference: Any) -> Decision:
+    import ray
+
+    decision: Decision = pickle.loads(ray.get(reference))
+    return decision
