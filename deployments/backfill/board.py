@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from contextlib import suppress
 from functools import cache
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,9 +15,14 @@ if TYPE_CHECKING:
     from deployments.backfill.expectation import Expectation
     from deployments.backfill.proof import Proof
 
+AGAIN_S = 1.0  # in which a board that was killed knows the decision again
+
 
 class Board:
-    """What the first engine showed, and what was decided by it. It reads neither: what they are made of takes seconds to import."""
+    """What the first engine showed, and what was decided by it. It reads neither: what they are made of takes seconds to import.
+
+    Killed, it is started again without either; whoever waits asks anew by itself, and ``BoardHandle.keep`` tells it the decision.
+    """
 
     def __init__(self) -> None:
         """Begin without either."""
@@ -54,7 +61,8 @@ class BoardHandle:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.actor: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+        board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Board)
+        self.actor: Any = board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
 
     def shown_by(self, proof: Proof) -> Expectation:
         """Show what an engine computes, and wait for what all of them are held to."""
@@ -76,6 +84,14 @@ class BoardHandle:
         import ray
 
         ray.get(self.actor.decide.remote(pickle.dumps(decision)))
+
+    def keep(self, decision: Decision, ended: Event) -> None:
+        """Decide the same again and again until the job ends."""
+        from ray.exceptions import RayError
+
+        with suppress(RayError):  # there is no Ray any more: the job's own thread learns of it too
+            while not ended.wait(AGAIN_S):
+                self.decide(decision)
 
 
 @cache

@@ -39,6 +39,7 @@ class RayExecutor(Executor):
         """Use the machines of the connected Ray as far as the job may; ``bench`` has an engine that only waits."""
         self._machines, self._engine = machines, engine
         self.engines = machines.engines[1]
+        self._pipeline: Pipeline | None = None
 
     def prove(self, assignment: Assignment) -> Proof:
         """Start the stages; what the first engine of the pool shows, or without work an engine for this alone."""
@@ -61,10 +62,15 @@ class RayExecutor(Executor):
         from ray.exceptions import RayError
 
         try:
-            for row in self._pipeline.rows(decision):
+            for row in self._pipeline.rows(decision) if self._pipeline else ():
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
             raise JobError(f"Ray stopped working for this job: {_first_line(error)}; {own_ray_watch.AGAIN}") from error
+
+    def end(self) -> None:
+        """Before Ray ends."""
+        if self._pipeline is not None:
+            self._pipeline.end()
 
 
 def _alone(engine: type[BlockEngine], wanted: Wanted, expected: Expectation, machines: Machines) -> Proof:
@@ -99,9 +105,11 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         raise JobError(f"no Ray: {_first_line(error)}") from error
     if machines.address is None:
         own_ray_watch.start()
+    executor = RayExecutor(machines, engine)
     try:
-        yield RayExecutor(machines, engine)
+        yield executor
     finally:
+        executor.end()
         own_ray_watch.stop()
         ray.shutdown()
 

@@ -35,6 +35,7 @@ class Pipeline:
         self._board = BoardHandle()
         self._rows = iter(_dataset(assignment, machines, engine, self._board).iter_rows())
         self._first: Future[Any] = Future()
+        self._ended = threading.Event()
         threading.Thread(target=self._take_first, name="first-row", daemon=True).start()
 
     def proof(self) -> Proof:
@@ -58,9 +59,15 @@ class Pipeline:
             RayError: they ended.
         """
         self._board.decide(decision)
+        keep = threading.Thread(target=self._board.keep, args=(decision, self._ended), name="board", daemon=True)
+        keep.start()
         if (first := self._first.result()) is not None:
             yield first
             yield from self._rows
+
+    def end(self) -> None:
+        """Before Ray ends: nobody calls it any more."""
+        self._ended.set()
 
     def _take_first(self) -> None:
         try:

@@ -57,25 +57,32 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
         require_still_there(begun, done)
         if begun.manifest and begun.run.ended:
             return summary(begun, begun.manifest, done, Timing())
-        expected = begun.expected
-        executor = stack.enter_context(connect(job.machines))
-        start = time.perf_counter()
-        before = set(done)
         prepare = Prepare(begun.source, begun.wanted, job.rows.fetch)
-        assignment = Assignment(begun.plan.works(before), prepare, expected, min(sink.writers, executor.engines))
-        proof = executor.prove(assignment)
-        manifest = begun.manifest or begun.manifest_of(proof)
-        stamp = begun.stamp(manifest)
-        sink.begin(stamp)
-        if begun.manifest is None:
-            begun.run.begin(manifest)
-        decision = Decision(proof.expectation(begun.wanted), Commit(sink, stamp, begun.run))
-        progress.begin(manifest.rows, rows_done(done), bad(done), executor.engines)
-        _follow(begun, manifest, done, executor.run(decision) if assignment.works else (), progress)
-        sink.end(stamp)
-        result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.engines), before)
-        begun.run.end(result)
-        return result
+        works, expected = begun.plan.works(set(done)), begun.expected
+        executor = stack.enter_context(connect(job.machines))
+        return _run(
+            begun, done, executor, Assignment(works, prepare, expected, min(sink.writers, executor.engines)), progress
+        )
+
+
+def _run(
+    begun: Begun, done: dict[int, Block], executor: Executor, assignment: Assignment, progress: Progress
+) -> dict[str, Any]:
+    """Do what is not done, and end the run."""
+    before, start = set(done), time.perf_counter()
+    proof = executor.prove(assignment)
+    manifest = begun.manifest or begun.manifest_of(proof)
+    stamp = begun.stamp(manifest)
+    begun.sink.begin(stamp)
+    if begun.manifest is None:
+        begun.run.begin(manifest)
+    decision = Decision(proof.expectation(begun.wanted), Commit(begun.sink, stamp, begun.run))
+    progress.begin(manifest.rows, rows_done(done), bad(done), executor.engines)
+    _follow(begun, manifest, done, executor.run(decision) if assignment.works else (), progress)
+    begun.sink.end(stamp)
+    result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.engines), before)
+    begun.run.end(result)
+    return result
 
 
 def _identified(job: Job) -> tuple[Identity, Expectation | None]:
