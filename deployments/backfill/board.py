@@ -61,8 +61,8 @@ class BoardHandle:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Board)
-        self.actor: Any = board.options(scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+        board: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Board)
+        self.actor = board.options(scheduling_strategy=here).remote()
 
     def shown_by(self, proof: Proof) -> Expectation:
         """Show what an engine computes, and wait for what all of them are held to."""

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from deployments.backfill.block_engine import BlockEngine
-from deployments.backfill.board import BoardHandle, commit_of
+from deployments.backfill.board import AGAIN_S, BoardHandle, commit_of
 from deployments.backfill.executor import Assignment, Decision
 from deployments.backfill.job import Machines
 from deployments.backfill.preparing import Work
@@ -36,6 +36,7 @@ class Pipeline:
         self._rows = iter(_dataset(assignment, machines, engine, self._board).iter_rows())
         self._first: Future[Any] = Future()
         self._ended = threading.Event()
+        self._keeper: threading.Thread | None = None
         threading.Thread(target=self._take_first, name="first-row", daemon=True).start()
 
     def proof(self) -> Proof:
@@ -59,8 +60,10 @@ class Pipeline:
             RayError: they ended.
         """
         self._board.decide(decision)
-        keep = threading.Thread(target=self._board.keep, args=(decision, self._ended), name="board", daemon=True)
-        keep.start()
+        self._keeper = threading.Thread(
+            target=self._board.keep, args=(decision, self._ended), name="board", daemon=True
+        )
+        self._keeper.start()
         if (first := self._first.result()) is not None:
             yield first
             yield from self._rows
@@ -68,6 +71,8 @@ class Pipeline:
     def end(self) -> None:
         """Before Ray ends: nobody calls it any more."""
         self._ended.set()
+        if self._keeper is not None:
+            self._keeper.join(AGAIN_S)
 
     def _take_first(self) -> None:
         try:
