@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +11,12 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
+from deployments.backfill.object_store import adapt
 from deployments.backfill.uris import SCHEME, below, parted
 from models.errors import JobError
 from models.files import write_whole
 
 GLOB = re.compile(r"[*?\[]")
-# Arrow signs a checksum at the end of what it uploads, which Amazon's store wants and others refuse with 411.
-CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def located(uri: str) -> tuple[fs.FileSystem, str]:
@@ -30,8 +27,7 @@ def located(uri: str) -> tuple[fs.FileSystem, str]:
     """
     if not SCHEME.match(uri):
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
-    if uri.lower().startswith("s3:") and ("endpoint_override=" in uri or any(os.environ.get(one) for one in ENDPOINTS)):
-        os.environ.setdefault(CHECKSUMS, "when_required")  # where Arrow reads it for each filesystem
+    adapt(uri)
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, OSError, ValueError) as error:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from deployments.backfill.duplicate_ids import DuplicateIds, keys
 from deployments.backfill.extras import needed
+from deployments.backfill.object_store import adapt
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp, empty_rows
 from deployments.backfill.sources.base import Id
 from deployments.backfill.uris import parted, without_options
@@ -93,6 +94,7 @@ class LanceSink(Sink):
 def _library(uri: str) -> Iterator[Any]:
     """Lance, whose errors become ours."""
     lance = needed("lance", "lance", SUFFIX)
+    adapt(uri)
     try:
         yield lance
     except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:

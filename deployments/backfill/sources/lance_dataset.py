@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployments.backfill.extras import needed
+from deployments.backfill.object_store import adapt
 from deployments.backfill.sources.base import Planned, Read, Slice, Source, unreadable
 from deployments.backfill.sources.column_types import check_columns, is_string, value_of
 from deployments.backfill.sources.parquet import cut
@@ -61,6 +62,7 @@ class LanceSource(Source):
 
     def _open(self) -> Any:
         uri = without_options(self.uri, "Lance")
+        adapt(uri)
         try:
             return needed("lance", "lance", ".lance").dataset(uri, version=self._version)
         except ERRORS as error:
