@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 from contextlib import suppress
+from dataclasses import astuple
 from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -18,35 +18,40 @@ if TYPE_CHECKING:
 AGAIN_S = 1.0  # in which a board that was killed knows the decision again
 
 
+Shown = tuple[Any, ...]  # the fields of a ``Proof``
+Sealed = tuple[Any, ...]  # a reference to a ``Decision``; none before it is there
+
+
 class Board:
-    """What the first engine showed, and what was decided by it. It reads neither: what they are made of takes seconds to import.
+    """What the first engine showed, and what was decided by it. It opens neither: what they are made of takes seconds to import.
 
     Killed, it is started again without either; whoever waits asks anew by itself, and ``BoardHandle.keep`` tells it the decision.
     """
 
     def __init__(self) -> None:
         """Begin without either."""
-        self._proof = self._decision = b""
+        self._proof: Shown = ()
+        self._decision: Sealed = ()
         self._shown, self._decided = asyncio.Event(), asyncio.Event()
 
-    async def show(self, proof: bytes) -> bytes:
+    async def show(self, proof: Shown) -> Sealed:
         """What an engine showed; the decision, when there is one."""
         if not self._shown.is_set():
             self._proof = proof
             self._shown.set()
         return await self.decision()
 
-    async def proof(self) -> bytes:
+    async def proof(self) -> Shown:
         """What the first one showed, when it has."""
         await self._shown.wait()
         return self._proof
 
-    async def decide(self, decision: bytes) -> None:
+    async def decide(self, decision: Sealed) -> None:
         """Let engines and writers go on."""
         self._decision = decision
         self._decided.set()
 
-    async def decision(self) -> bytes:
+    async def decision(self) -> Sealed:
         """The decision, when there is one."""
         await self._decided.wait()
         return self._decision
@@ -66,32 +71,28 @@ class BoardHandle:
 
     def shown_by(self, proof: Proof) -> Expectation:
         """Show what an engine computes, and wait for what all of them are held to."""
-        return _decided(self.actor.show.remote(pickle.dumps(proof))).expected
+        return _decided(self.actor.show.remote(astuple(proof))).expected
 
     def first(self) -> Any:
-        """A reference to what the first engine shows, for ``read``."""
+        """A reference to what the first engine shows: the fields of its proof."""
         return self.actor.proof.remote()
 
-    def read(self, reference: Any) -> Proof:
-        """What it refers to."""
+    def decide(self, decision: Decision) -> Sealed:
+        """Let engines and writers go on; what ``keep`` tells."""
         import ray
 
-        proof: Proof = pickle.loads(ray.get(reference))
-        return proof
+        sealed = (ray.put(decision),)
+        ray.get(self.actor.decide.remote(sealed))
+        return sealed
 
-    def decide(self, decision: Decision) -> None:
-        """Let engines and writers go on."""
-        import ray
-
-        ray.get(self.actor.decide.remote(pickle.dumps(decision)))
-
-    def keep(self, decision: Decision, ended: Event) -> None:
+    def keep(self, sealed: Sealed, ended: Event) -> None:
         """Decide the same again and again until the job ends."""
+        import ray
         from ray.exceptions import RayError
 
         with suppress(RayError):  # there is no Ray any more: the job's own thread learns of it too
             while not ended.wait(AGAIN_S):
-                self.decide(decision)
+                ray.get(self.actor.decide.remote(sealed))
 
 
 @cache
@@ -103,5 +104,6 @@ def commit_of(actor: Any) -> Commit:
 def _decided(reference: Any) -> Decision:
     import ray
 
-    decision: Decision = pickle.loads(ray.get(reference))
+    (sealed,) = ray.get(reference)
+    decision: Decision = ray.get(sealed)
     return decision

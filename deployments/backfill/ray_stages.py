@@ -51,7 +51,7 @@ class Pipeline:
         while not ray.wait([shown], timeout=LOOK_S)[0]:
             if self._first.done() and self._first.result() is None:
                 raise JobError("no engine started, and nothing says why")
-        return self._board.read(shown)
+        return Proof(*ray.get(shown))
 
     def rows(self, decision: Decision) -> Iterator[Mapping[str, Any]]:
         """What comes out of them, in any order.

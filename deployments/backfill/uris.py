@@ -8,7 +8,7 @@ from models.errors import JobError
 
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # What stands behind the last `?` of `name=value` pairs. Any other `?` is a wildcard, and so is every one of a path here.
-OPTIONS = re.compile(r"\?[a-z_]+=[^?]*$", re.IGNORECASE)
+OPTIONS = re.compile(r"\?[a-z_]+=[^?]*\Z", re.IGNORECASE)
 
 
 def parted(uri: str) -> tuple[str, str]:

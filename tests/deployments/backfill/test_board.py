@@ -13,17 +13,17 @@ pytestmark = pytest.mark.anyio
 
 async def test_every_engine_waits_for_the_decision_by_what_the_first_showed() -> None:
     board = Board()
-    first, second = (asyncio.ensure_future(board.show(proof)) for proof in (b"first", b"second"))
-    assert await board.proof() == b"first"
+    first, second = (asyncio.ensure_future(board.show(proof)) for proof in (("first",), ("second",)))
+    assert await board.proof() == ("first",)
     writer = asyncio.ensure_future(board.decision())
     await asyncio.sleep(0)
     assert not any(waiting.done() for waiting in (first, second, writer))
-    await board.decide(b"go on")
-    assert [await first, await second, await writer, await board.show(b"late")] == [b"go on"] * 4
-    assert await board.proof() == b"first"
+    await board.decide(("go on",))
+    assert [await first, await second, await writer, await board.show(("late",))] == [("go on",)] * 4
+    assert await board.proof() == ("first",)
 
 
 async def test_a_board_that_begins_anew_needs_the_decision_alone() -> None:
     board = Board()
-    await board.decide(b"go on")
-    assert await board.show(b"an engine that was started again") == b"go on"
+    await board.decide(("go on",))
+    assert await board.show(("an engine that was started again",)) == ("go on",)
