@@ -19,7 +19,7 @@ AGAIN_S = 1.0  # in which a board that was killed knows the decision again
 
 
 Shown = tuple[Any, ...]  # the fields of a ``Proof``
-Sealed = tuple[Any, ...]  # a reference to a ``Decision``; none before it is there
+Sealed = tuple[Any, ...]  # of what a ``Decision`` is made again; empty before there is one
 
 
 class Board:
@@ -81,7 +81,7 @@ class BoardHandle:
         """Let engines and writers go on; what ``keep`` tells."""
         import ray
 
-        sealed = (ray.put(decision),)
+        sealed = _sealed(decision)
         ray.get(self.actor.decide.remote(sealed))
         return sealed
 
@@ -101,9 +101,33 @@ def commit_of(actor: Any) -> Commit:
     return _decided(actor.decision.remote()).commit
 
 
+def _sealed(decision: Decision) -> Sealed:
+    expected, commit = decision.expected, decision.commit
+    shown = None if expected.golden is None else (expected.golden.tobytes(), expected.golden.shape)
+    return (
+        (expected.hash, expected.numerics, shown, expected.whose),
+        (commit.sink.uri, astuple(commit.stamp), commit.run.storage.uri),
+    )
+
+
+def _opened(sealed: Sealed) -> Decision:
+    import numpy as np
+
+    from deployments.backfill.committing import Commit
+    from deployments.backfill.executor import Decision
+    from deployments.backfill.expectation import Expectation
+    from deployments.backfill.ledger import Run
+    from deployments.backfill.sinks import open_sink
+    from deployments.backfill.sinks.base import Stamp
+    from deployments.backfill.storage import Storage
+
+    (found, numerics, shown, whose), (sink, stamp, notes) = sealed
+    golden = None if shown is None else np.frombuffer(shown[0], np.float32).reshape(shown[1])
+    commit = Commit(open_sink(sink), Stamp(*stamp), Run(Storage(notes)))
+    return Decision(Expectation(found, numerics, golden, whose), commit)
+
+
 def _decided(reference: Any) -> Decision:
     import ray
 
-    (sealed,) = ray.get(reference)
-    decision: Decision = ray.get(sealed)
-    return decision
+    return _opened(ray.get(reference))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,9 @@ from models.errors import JobError
 
 # Of a Ray of the job's own: what is between the stages. When it is full, reading waits.
 OBJECTS = 256 << 20
+EXCEPTION = re.compile(
+    r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*(Error|Exception|Interrupt)\b"
+)  # how a line of a traceback names one
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # warnings of Ray's core that are no news to whoever runs a job
@@ -54,7 +58,7 @@ class RayExecutor(Executor):
             task = ray.remote(num_cpus=machines.cpus, num_gpus=machines.gpus)(_alone)
             proof: Proof = ray.get(task.remote(self._engine, assignment.prepare.wanted, assignment.expected, machines))
         except RayError as error:
-            raise JobError(f"no engine started: {_first_line(error)}") from error
+            raise JobError(f"no engine started: {_reason(error)}") from error
         return proof
 
     def run(self, decision: Decision) -> Iterator[Outcome]:
@@ -65,7 +69,7 @@ class RayExecutor(Executor):
             for row in self._pipeline.rows(decision) if self._pipeline else ():
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
-            raise JobError(f"Ray stopped working for this job: {_first_line(error)}; {own_ray_watch.AGAIN}") from error
+            raise JobError(f"Ray stopped working for this job: {_reason(error)}; {own_ray_watch.AGAIN}") from error
 
     def end(self) -> None:
         """Before Ray ends."""
@@ -102,7 +106,7 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         else:
             ray.init(address=machines.address, **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise JobError(f"no Ray: {_first_line(error)}") from error
+        raise JobError(f"no Ray: {_reason(error)}") from error
     if machines.address is None:
         own_ray_watch.start()
     executor = RayExecutor(machines, engine)
@@ -114,6 +118,8 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         ray.shutdown()
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """What went wrong, out of the many lines that Ray makes of it: the innermost exception of a task, with its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    named = [line for line in lines if EXCEPTION.match(line)]
+    return (named or lines or [type(error).__name__])[-1]
