@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,21 @@ class Clients:
         return round(1000 * found[int(0.99 * len(found))], 2)
 
 
+@contextmanager
+def idle_loops() -> Iterator[None]:
+    """A loop on each core that computes when nobody else does: what a machine's callers notice of anything at all."""
+    loops = [
+        subprocess.Popen(["nice", "-n", "19", sys.executable, "-c", "while True: pass"])
+        for _ in range(len(os.sched_getaffinity(0)))
+    ]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 def beside(folder: Path, seconds: float, rows: int) -> dict[str, Any]:
     """Clients alone, then beside the job, then alone again."""
     source = catalogue.texts(folder / "rows", rows)
@@ -76,17 +94,22 @@ def beside(folder: Path, seconds: float, rows: int) -> dict[str, Any]:
         ended = time.perf_counter()
         time.sleep(seconds)
         last = time.perf_counter()
+        with idle_loops():
+            marks.append(time.perf_counter())
+            time.sleep(seconds)
+            marks.append(time.perf_counter())
         clients.end()
     finally:
         server.stop()
     if job.returncode:
         raise RuntimeError(job.stderr)
     began = ended - orjson.loads(job.stdout)["this_start"]["seconds"]
-    spans = ((marks[0], marks[1]), (began, ended), (ended, last))
-    before, during, after = (clients.p99_ms(*span) for span in spans)
+    spans = ((marks[0], marks[1]), (began, ended), (ended, last), (marks[2], marks[3]))
+    before, during, after, floor = (clients.p99_ms(*span) for span in spans)
     return {
         "clients": CLIENTS,
         "p99_ms": {"before": before, "beside_the_job": during, "after": after},
         "ratio": round(during / max(before, after), 3),
+        "p99_ms_beside_loops_at_nice_19": floor,
         "job": orjson.loads(job.stdout)["this_start"],
     }

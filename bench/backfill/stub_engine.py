@@ -12,6 +12,7 @@ from deployments.backfill.block import Carried
 from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.model import Wanted
+from deployments.backfill.proof import Proof
 from models.catalog.catalog import Catalog
 
 SECONDS = "EMBEDSERVE_BENCH_BLOCK_S"  # of one block
@@ -24,6 +25,10 @@ class StubEngine(BlockEngine):
         """Open nothing."""
         self._seconds = float(os.environ.get(SECONDS, "0"))
         self._dimensions = Catalog.load().find(wanted.reference).dimensions
+        self.proof = Proof("", "stub", np.zeros(self._dimensions, np.float32).tobytes(), self._dimensions)
+
+    def hold_to(self, expected: Expectation) -> None:
+        """It is like every other."""
 
     def __call__(self, carried: Carried) -> Carried:
         """The same block with vectors instead of prepared inputs."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployments.backfill.executor import Proof
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.identity import Identity
 from deployments.backfill.job import Job
 from deployments.backfill.ledger import Block, Ledger, Manifest, Run
 from deployments.backfill.model import Wanted
 from deployments.backfill.planning import Plan, StoredDigests, plan
+from deployments.backfill.proof import Proof
 from deployments.backfill.resuming import block_rows, chosen_run, described
 from deployments.backfill.sinks.base import Sink, Stamp
 from deployments.backfill.sources import open_source

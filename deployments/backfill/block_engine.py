@@ -12,6 +12,7 @@ from deployments.backfill.block import Carried
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.ledger import BadRow
 from deployments.backfill.model import Wanted, numerics_of, open_model
+from deployments.backfill.proof import Proof
 from models.embedder import probe
 from models.engine.types import Vectors
 from models.errors import EmbedserveError
@@ -24,20 +25,33 @@ class BlockEngine:
     """One engine. An error of its start is told with the first block, in our words and not in Ray's."""
 
     def __init__(self, wanted: Wanted, expected: Expectation, cpus: int, gpus: float) -> None:
-        """Open the model on ``cpus`` threads and ``gpus`` cards, and require what is expected of it."""
-        self._refusal = ""
+        """Open the model on ``cpus`` threads and ``gpus`` cards, and compare it with what is known before the job's first engine."""
         try:
             self._embedder = open_model(wanted, cpus, gpus)
-            expected.require(self._embedder, numerics_of(self._embedder))
+            numerics = numerics_of(self._embedder)
+            golden = expected.require(self._embedder, numerics)
         except EmbedserveError as error:
-            self._refusal = str(error)
+            self.proof = Proof(str(error))
+        else:
+            self.proof = Proof("", numerics, golden.tobytes(), golden.shape[1])
+
+    def hold_to(self, expected: Expectation) -> None:
+        """Refuse to compute if it showed anything else."""
+        if self.proof.error:
+            return
+        artifact = self._embedder.artifact
+        golden = np.frombuffer(self.proof.vectors, np.float32).reshape(-1, self.proof.dimensions)
+        try:
+            expected.compare(artifact.spec.name, artifact.hash, self.proof.numerics, golden)
+        except EmbedserveError as error:
+            self.proof = Proof(str(error))
 
     def __call__(self, carried: Carried) -> Carried:
         """The same block with vectors instead of prepared inputs."""
         if carried["error"]:
             return carried
-        if self._refusal:
-            return block.empty(carried["number"], error=self._refusal)
+        if self.proof.error:
+            return block.empty(carried["number"], error=self.proof.error)
         table = block.unpack(carried["rows"])
         rows = block.rows_of(table, carried["dtype"]) if table.num_rows else []
         start = time.perf_counter()

@@ -6,57 +6,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.committing import Commit, Outcome
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.job import Machines
-from deployments.backfill.model import Wanted, numerics_of, open_model
 from deployments.backfill.preparing import Prepare, Work
-from models.errors import EmbedserveError, JobError
+from deployments.backfill.proof import Proof
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Everything that is done with a block."""
+class Assignment:
+    """What is to be done."""
 
+    works: Sequence[Work]
     prepare: Prepare
-    wanted: Wanted
-    expected: Expectation
-    commit: Commit
+    expected: Expectation  # of the first engine
+    writers: int  # blocks that are written at a time, at most
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What an engine showed before the first row."""
+class Decision:
+    """What is decided by what the first engine shows."""
 
-    error: str = ""
-    numerics: str = ""
-    vectors: bytes = b""
-    dimensions: int = 1
-
-    def expectation(self, wanted: Wanted) -> Expectation:
-        """What every engine of the job must show too.
-
-        Raises:
-            JobError: the engine was refused.
-        """
-        if self.error:
-            raise JobError(self.error)
-        golden = np.frombuffer(self.vectors, np.float32).reshape(-1, self.dimensions)
-        return Expectation(wanted.hash, self.numerics, golden, "the job's first engine has")
-
-
-def prove(wanted: Wanted, expected: Expectation, cpus: int, gpus: float) -> Proof:
-    """Open the model where the engines will run, and compare it with what is expected."""
-    try:
-        embedder = open_model(wanted, cpus, gpus)
-        numerics = numerics_of(embedder)
-        vectors = expected.require(embedder, numerics)
-    except EmbedserveError as error:
-        return Proof(str(error))
-    return Proof("", numerics, vectors.tobytes(), embedder.artifact.spec.dimensions)
+    expected: Expectation  # of every engine
+    commit: Commit
 
 
 class Executor(ABC):
@@ -65,12 +38,16 @@ class Executor(ABC):
     engines: int = 1  # at most
 
     @abstractmethod
-    def prove(self, wanted: Wanted, expected: Expectation) -> Proof:
-        """``prove``, where the engines will run."""
+    def prove(self, assignment: Assignment) -> Proof:
+        """Open the model where it will compute; what the first engine shows. Rows may be read and prepared meanwhile.
+
+        Raises:
+            JobError: no engine starts.
+        """
 
     @abstractmethod
-    def run(self, works: Sequence[Work], stages: Stages) -> Iterator[Outcome]:
-        """Do the work; outcomes come in any order.
+    def run(self, decision: Decision) -> Iterator[Outcome]:
+        """Do what was assigned; outcomes come in any order.
 
         Raises:
             JobError: what runs it has ended.
@@ -84,13 +61,14 @@ class HereExecutor(Executor):
         """Compute on the threads of one engine."""
         self._machines = machines
 
-    def prove(self, wanted: Wanted, expected: Expectation) -> Proof:
+    def prove(self, assignment: Assignment) -> Proof:
         """In this process."""
-        return prove(wanted, expected, self._machines.cpus, 0)
+        self._assignment = assignment
+        self._engine = BlockEngine(assignment.prepare.wanted, assignment.expected, self._machines.cpus, 0)
+        return self._engine.proof
 
-    def run(self, works: Sequence[Work], stages: Stages) -> Iterator[Outcome]:
+    def run(self, decision: Decision) -> Iterator[Outcome]:
         """One block after the other."""
-        engine = BlockEngine(stages.wanted, stages.expected, self._machines.cpus, 0)
-        for work in works:
-            for carried in stages.prepare(work):
-                yield stages.commit(engine(carried))
+        for work in self._assignment.works:
+            for carried in self._assignment.prepare(work):
+                yield decision.commit(self._engine(carried))

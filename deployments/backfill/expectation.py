@@ -36,7 +36,33 @@ class Expectation:
         Raises:
             ArtifactError: it is another one; the message says in what.
         """
-        name, found = embedder.artifact.spec.name, embedder.artifact.hash
+        spec, found = embedder.artifact.spec, embedder.artifact.hash
+        self._same_space(spec.name, found, numerics)
+        vectors = embedder.embed_items(golden_items(spec.modality.name))
+        self.compare(spec.name, found, numerics, vectors)
+        return vectors
+
+    def compare(self, name: str, found: str, numerics: str, vectors: Vectors) -> None:
+        """Compare with it what an engine showed.
+
+        Args:
+            name: of the model.
+            found: the hash of its artifact.
+            numerics: its class.
+            vectors: of ``golden_items``, float32 [n, d].
+
+        Raises:
+            ArtifactError: it is another one; the message says in what.
+        """
+        self._same_space(name, found, numerics)
+        if self.golden is not None and vectors.tobytes() != self.golden.tobytes():
+            differ = int((vectors != self.golden).any(axis=1).sum())
+            raise ArtifactError(
+                f"{differ} of {len(vectors)} golden vectors differ in bits from those that {self.whose}, although hash and "
+                "numerics class are the same; nothing was embedded"
+            )
+
+    def _same_space(self, name: str, found: str, numerics: str) -> None:
         if self.hash is not None and found != self.hash:
             raise ArtifactError(
                 f"{name} has content hash {found} here, and {self.whose} {self.hash}, of another artifact. A service has one "
@@ -47,14 +73,6 @@ class Expectation:
                 f"{name} would be computed here as {numerics}, and {self.whose} {self.numerics}: vectors of the two differ in "
                 "bits. Run the job on nodes with the same processors and versions"
             )
-        vectors = embedder.embed_items(golden_items(embedder.artifact.spec.modality.name))
-        if self.golden is not None and vectors.tobytes() != self.golden.tobytes():
-            differ = int((vectors != self.golden).any(axis=1).sum())
-            raise ArtifactError(
-                f"{differ} of {len(vectors)} golden vectors differ in bits from those that {self.whose}, although hash and "
-                "numerics class are the same; nothing was embedded"
-            )
-        return vectors
 
 
 def golden_items(modality: str) -> list[Item]:

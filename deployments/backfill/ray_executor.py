@@ -1,36 +1,33 @@
-"""The stages on Ray Data: tasks that read and prepare, a pool of engines that grows with the work, tasks that write."""
+"""Runs the stages of ``ray_stages`` on the cluster that a job names, or on a Ray of its own."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-
-import orjson
 
 from deployments.backfill import own_ray_watch
 from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.committing import Outcome
-from deployments.backfill.executor import Executor, Proof, Stages, prove
+from deployments.backfill.executor import Assignment, Decision, Executor
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.job import Machines
 from deployments.backfill.ledger import Block
 from deployments.backfill.model import Wanted
-from deployments.backfill.preparing import Work
+from deployments.backfill.proof import Proof
+from deployments.backfill.ray_stages import WRITERS, Pipeline
 from deployments.cluster.local_ray import require_ray_token
 from deployments.cluster.start_environment import own_token
 from models.errors import JobError
 
 # Of a Ray of the job's own: what is between the stages. When it is full, reading waits.
 OBJECTS = 256 << 20
-# Blocks that wait at an engine while it computes one: preparing the next takes less time than computing.
-WAITING = 3
-WRITERS = 2
-# Of a task that prepares. No whole number, as an engine has: Ray Data makes one stage of two with equal resources, and an engine
-# would wait while its own process prepares.
-PREPARER_CPUS = 0.9
+EXCEPTION = re.compile(
+    r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*(Error|Exception|Interrupt)\b"
+)  # how a line of a traceback names one
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # warnings of Ray's core that are no news to whoever runs a job
@@ -46,74 +43,42 @@ class RayExecutor(Executor):
         """Use the machines of the connected Ray as far as the job may; ``bench`` has an engine that only waits."""
         self._machines, self._engine = machines, engine
         self.engines = machines.engines[1]
+        self._pipeline: Pipeline | None = None
 
-    def prove(self, wanted: Wanted, expected: Expectation) -> Proof:
-        """In a task with an engine's resources."""
+    def prove(self, assignment: Assignment) -> Proof:
+        """Start the stages; what the first engine of the pool shows, or without work an engine for this alone."""
         import ray
         from ray.exceptions import RayError
 
         machines = self._machines
-        task = ray.remote(num_cpus=machines.cpus, num_gpus=machines.gpus)(prove)
         try:
-            proof: Proof = ray.get(task.remote(wanted, expected, machines.cpus, machines.gpus))
+            if assignment.works:
+                self._pipeline = Pipeline(assignment, machines, self._engine)
+                return self._pipeline.proof()
+            task = ray.remote(num_cpus=machines.cpus, num_gpus=machines.gpus)(_alone)
+            proof: Proof = ray.get(task.remote(self._engine, assignment.prepare.wanted, assignment.expected, machines))
         except RayError as error:
-            raise JobError(f"no engine started: {_first_line(error)}") from error
+            raise JobError(f"no engine started: {_reason(error)}") from error
         return proof
 
-    def run(self, works: Sequence[Work], stages: Stages) -> Iterator[Outcome]:
+    def run(self, decision: Decision) -> Iterator[Outcome]:
         """Stream the blocks through the stages."""
         from ray.exceptions import RayError
 
         try:
-            for row in _dataset(works, stages, self._machines, self._engine).iter_rows():
+            for row in self._pipeline.rows(decision) if self._pipeline else ():
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
-            raise JobError(f"Ray stopped working for this job: {_first_line(error)}; {own_ray_watch.AGAIN}") from error
+            raise JobError(f"Ray stopped working for this job: {_reason(error)}; {own_ray_watch.AGAIN}") from error
+
+    def end(self) -> None:
+        """Before Ray ends."""
+        if self._pipeline is not None:
+            self._pipeline.end()
 
 
-def _dataset(works: Sequence[Work], stages: Stages, machines: Machines, engine: type[BlockEngine]) -> Any:
-    import ray.data
-    from ray.data import ActorPoolStrategy, TaskPoolStrategy
-
-    class Engine:
-        """One of the pool."""
-
-        def __init__(self) -> None:
-            self._engine = engine(stages.wanted, stages.expected, machines.cpus, machines.gpus)
-
-        def __call__(self, row: dict[str, Any]) -> Mapping[str, Any]:
-            return self._engine(row)  # type: ignore[arg-type]
-
-    def prepare(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        yield from stages.prepare(Work.from_json(row["work"]))  # type: ignore[misc]
-
-    def commit(row: dict[str, Any]) -> dict[str, Any]:
-        outcome = stages.commit(row)  # type: ignore[arg-type]
-        return {"block": orjson.dumps(outcome.block.model_dump()), "error": outcome.error}
-
-    quiet()
-    rows = [{"work": work.to_json()} for work in works]
-    least, most = machines.engines
-    pool = ActorPoolStrategy(min_size=least, max_size=most, max_tasks_in_flight_per_actor=WAITING)
-    return (
-        ray.data.from_items(rows, override_num_blocks=len(rows))
-        .flat_map(prepare, compute=TaskPoolStrategy(machines.preparers), num_cpus=PREPARER_CPUS)
-        .map(Engine, compute=pool, num_cpus=machines.cpus, num_gpus=machines.gpus or None)  # type: ignore[arg-type]
-        .map(commit, compute=TaskPoolStrategy(stages.commit.sink.writers), num_cpus=0.5)
-    )
-
-
-def quiet() -> None:
-    """Ray Data's settings: each block of rows is a block of its own, and the command itself says how far it is."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    context.target_max_block_size = 1  # bytes, after which a block ends: with its first row
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options.preserve_order = False
-    for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+def _alone(engine: type[BlockEngine], wanted: Wanted, expected: Expectation, machines: Machines) -> Proof:
+    return engine(wanted, expected, machines.cpus, machines.gpus).proof
 
 
 @contextmanager
@@ -131,7 +96,7 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     own: dict[str, Any] = {
-        "num_cpus": machines.engines[1] * machines.cpus + machines.preparers + WRITERS,
+        "num_cpus": machines.engines[1] * machines.cpus + machines.preparers + min(WRITERS, machines.engines[1]),
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
     }
@@ -141,16 +106,20 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         else:
             ray.init(address=machines.address, **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise JobError(f"no Ray: {_first_line(error)}") from error
+        raise JobError(f"no Ray: {_reason(error)}") from error
     if machines.address is None:
         own_ray_watch.start()
+    executor = RayExecutor(machines, engine)
     try:
-        yield RayExecutor(machines, engine)
+        yield executor
     finally:
+        executor.end()
         own_ray_watch.stop()
         ray.shutdown()
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """What went wrong, out of the many lines that Ray makes of it: the innermost exception of a task, with its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    named = [line for line in lines if EXCEPTION.match(line)]
+    return (named or lines or [type(error).__name__])[-1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
 
 from deployments.backfill import live_service
 from deployments.backfill.begun import Begun, begin, require_still_there
 from deployments.backfill.committing import Commit, Outcome
-from deployments.backfill.executor import Executor, Stages
+from deployments.backfill.executor import Assignment, Decision, Executor
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.identity import Identity, on_this_machine
 from deployments.backfill.job import Job, Machines
@@ -59,21 +59,32 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
         require_still_there(begun, done)
         if begun.manifest and begun.run.ended:
             return summary(begun, begun.manifest, done, Timing())
-        expected = begun.expected
+        prepare = Prepare(begun.source, begun.wanted, job.rows.fetch, job.rows.prompt)
+        works, expected = begun.plan.works(set(done)), begun.expected
         executor = stack.enter_context(connect(job.machines))
-        proof = executor.prove(begun.wanted, expected)
-        manifest = begun.manifest or begun.manifest_of(proof)
-        stamp = begun.stamp(manifest)
-        sink.begin(stamp)
-        if begun.manifest is None:
-            begun.run.begin(manifest)
-        stages = Stages(
-            Prepare(begun.source, begun.wanted, job.rows.fetch, job.rows.prompt),
-            begun.wanted,
-            proof.expectation(begun.wanted),
-            Commit(sink, stamp, begun.run),
+        return _run(
+            begun, done, executor, Assignment(works, prepare, expected, min(sink.writers, executor.engines)), progress
         )
-        return _follow(begun, manifest, done, executor, stages, progress)
+
+
+def _run(
+    begun: Begun, done: dict[int, Block], executor: Executor, assignment: Assignment, progress: Progress
+) -> dict[str, Any]:
+    """Do what is not done, and end the run."""
+    before, start = set(done), time.perf_counter()
+    proof = executor.prove(assignment)
+    manifest = begun.manifest or begun.manifest_of(proof)
+    stamp = begun.stamp(manifest)
+    begun.sink.begin(stamp)
+    if begun.manifest is None:
+        begun.run.begin(manifest)
+    decision = Decision(proof.expectation(begun.wanted), Commit(begun.sink, stamp, begun.run))
+    progress.begin(manifest.rows, rows_done(done), bad(done), executor.engines)
+    _follow(begun, manifest, done, executor.run(decision) if assignment.works else (), progress)
+    begun.sink.end(stamp)
+    result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.engines), before)
+    begun.run.end(result)
+    return result
 
 
 def _identified(job: Job) -> tuple[Identity, Expectation | None]:
@@ -91,14 +102,10 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
 
 
 def _follow(
-    begun: Begun, manifest: Manifest, done: dict[int, Block], executor: Executor, stages: Stages, progress: Progress
-) -> dict[str, Any]:
-    """Run what is not done, and end the run."""
-    before = set(done)
-    start = time.perf_counter()
-    progress.begin(manifest.rows, rows_done(done), bad(done), executor.engines)
-    works = begun.plan.works(before)
-    for outcome in executor.run(works, stages) if works else ():
+    begun: Begun, manifest: Manifest, done: dict[int, Block], outcomes: Iterable[Outcome], progress: Progress
+) -> None:
+    """Note what becomes of each block until all are done."""
+    for outcome in outcomes:
         _require(outcome)
         done[outcome.block.number] = outcome.block
         progress.note(outcome.block)
@@ -106,10 +113,6 @@ def _follow(
     missing = manifest.blocks - len(done)
     if missing:
         raise JobError(f"{missing} blocks did not come back; the same command computes them")
-    begun.sink.end(stages.commit.stamp)
-    result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.engines), before)
-    begun.run.end(result)
-    return result
 
 
 def _require(outcome: Outcome) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
+from deployments.backfill.object_store import adapt
+from deployments.backfill.uris import SCHEME, below, parted
 from models.errors import JobError
 from models.files import write_whole
 
 GLOB = re.compile(r"[*?\[]")
-SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def located(uri: str) -> tuple[fs.FileSystem, str]:
@@ -26,6 +27,7 @@ def located(uri: str) -> tuple[fs.FileSystem, str]:
     """
     if not SCHEME.match(uri):
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    adapt(uri)
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
@@ -78,11 +80,18 @@ def opened(uri: str, path: str) -> pa.NativeFile:
 
 def _split(uri: str) -> tuple[str, str | None]:
     """A glob as the folder before its first wildcard and the rest; anything else as it is."""
-    parts = uri.split("/")
+    place, options = parted(uri)
+    parts = place.split("/")
     first = next((i for i, part in enumerate(parts) if GLOB.search(part)), None)
     if first is None:
         return uri, None
-    return "/".join(parts[:first]) or ("/" if uri.startswith("/") else "."), "/".join(parts[first:])
+    folder = "/".join(parts[:first]) or ("/" if uri.startswith("/") else ".")
+    return folder + options, "/".join(parts[first:])
+
+
+def is_glob(uri: str) -> bool:
+    """Whether a name means several files."""
+    return GLOB.search(parted(uri)[0]) is not None
 
 
 def _means(path: str, base: str, pattern: str | None, suffixes: frozenset[str]) -> bool:
@@ -125,7 +134,7 @@ class Storage:
 
     def below(self, name: str) -> Storage:
         """A folder inside."""
-        return Storage(f"{self.uri.rstrip('/')}/{name}")
+        return Storage(below(self.uri, name))
 
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Write a file.
@@ -142,7 +151,7 @@ class Storage:
             with filesystem.open_output_stream(f"{path}/{name}") as file:  # there when it is closed, and whole
                 file.write(data)
         except OSError as error:
-            raise JobError(f"{self.uri}/{name} cannot be written: {error.strerror or error}") from error
+            raise JobError(f"{below(self.uri, name)} cannot be written: {error.strerror or error}") from error
 
     def read(self, name: str) -> bytes | None:
         """A file's content; None where there is none.
@@ -157,7 +166,7 @@ class Storage:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise JobError(f"{self.uri}/{name} cannot be read: {error}") from error
+            raise JobError(f"{below(self.uri, name)} cannot be read: {error}") from error
 
     def names(self, suffix: str) -> list[str]:
         """The names of its files that end so, in order.

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.backfill.memory import command_line, descendants
-from deployments.backfill.ray_executor import WAITING, WRITERS
+from deployments.backfill.ray_stages import WAITING, WRITERS
 from tests.deployments.backfill.conftest import rows_in, titles, write_rows
 from tests.faults.backfill_job import BLOCK_ROWS
 

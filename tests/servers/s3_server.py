@@ -40,6 +40,7 @@ class S3Server:
 
     folder: Path
     url: str
+    direct: str = ""  # the server itself, which also takes what is written
     faults: list[Fault] = field(default_factory=list)  # of the coming answers, one each
     always: Fault | None = None  # of every answer
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path and range of each request
@@ -164,7 +165,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     command += ["--config", "", "--dir-cache-time", "0s", "--vfs-cache-mode", "off"]
     with (folder.parent / "rclone.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    state = S3Server(folder, "")
+    state = S3Server(folder, "", f"http://127.0.0.1:{port}")
     web = _Server(("127.0.0.1", 0), type("Handler", (_Proxy,), {"state": state, "behind": port}))
     state.url = f"http://127.0.0.1:{web.server_port}"
     thread = threading.Thread(target=web.serve_forever, args=(0.01,))

@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from deployments.backfill.duplicate_ids import DuplicateIds, keys
 from deployments.backfill.extras import needed
+from deployments.backfill.object_store import adapt
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp, empty_rows
 from deployments.backfill.sources.base import Id
+from deployments.backfill.uris import parted, without_options
 from models.errors import JobError
 
 SUFFIX = ".lance"
@@ -25,10 +27,14 @@ class LanceSink(Sink):
 
     writers: ClassVar[int] = 1  # versions follow one another: two writers would only try again
 
+    def __init__(self, uri: str) -> None:
+        """Name it."""
+        super().__init__(without_options(uri, "Lance"))
+
     @classmethod
     def takes(cls, uri: str) -> bool:
         """Whether its name ends so."""
-        return uri.rstrip("/").endswith(SUFFIX)
+        return parted(uri)[0].rstrip("/").endswith(SUFFIX)
 
     @property
     def state(self) -> str:
@@ -88,6 +94,7 @@ class LanceSink(Sink):
 def _library(uri: str) -> Iterator[Any]:
     """Lance, whose errors become ours."""
     lance = needed("lance", "lance", SUFFIX)
+    adapt(uri)
     try:
         yield lance
     except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:

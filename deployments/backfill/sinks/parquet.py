@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp
 from deployments.backfill.storage import Storage
 from deployments.backfill.stored_vector import stored_type
+from deployments.backfill.uris import below
 from models.errors import JobError
 
 NOTES = "_backfill"  # readers of Parquet folders pass over names that begin so
@@ -32,7 +33,7 @@ class ParquetSink(Sink):
     @property
     def state(self) -> str:
         """Inside the folder."""
-        return f"{self.uri.rstrip('/')}/{NOTES}"
+        return below(self.uri, NOTES)
 
     def begin(self, stamp: Stamp) -> None:
         """Refuse vectors that would stand beside others of another type."""

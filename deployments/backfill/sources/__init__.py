@@ -12,7 +12,7 @@ from deployments.backfill.sources.jsonl import JsonlSource
 from deployments.backfill.sources.lance_dataset import LanceSource
 from deployments.backfill.sources.parquet import ParquetSource
 from deployments.backfill.sources.postgres import PostgresSource
-from deployments.backfill.storage import GLOB, listed
+from deployments.backfill.storage import is_glob, listed
 from models.errors import JobError
 
 SOURCES: tuple[type[Source], ...] = (
@@ -37,7 +37,7 @@ def open_source(rows: Rows) -> Source:
         if rows.query:
             raise JobError("--query is for a database: --from postgresql://host/database")
         form = _form_of_files(rows.source)
-    if form is FolderSource and GLOB.search(rows.source):
+    if form is FolderSource and is_glob(rows.source):
         raise JobError(f"{rows.source}: name the folder of the pictures itself")
     if form is not FolderSource and not (rows.id and rows.column):
         raise JobError(COLUMNS)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployments.backfill.extras import needed
+from deployments.backfill.object_store import adapt
 from deployments.backfill.sources.base import Planned, Read, Slice, Source, unreadable
 from deployments.backfill.sources.column_types import check_columns, is_string, value_of
 from deployments.backfill.sources.parquet import cut
+from deployments.backfill.uris import parted, without_options
 
 READ_ROWS = 4096  # at a time
 ERRORS = (OSError, ValueError, RuntimeError)  # what Lance raises; Arrow's are of these kinds
@@ -22,7 +24,7 @@ class LanceSource(Source):
     @classmethod
     def takes(cls, uri: str) -> bool:
         """Whether its name ends so."""
-        return uri.rstrip("/").endswith(".lance")
+        return parted(uri)[0].rstrip("/").endswith(".lance")
 
     def fingerprint(self) -> dict[str, str]:
         """Its version."""
@@ -59,7 +61,9 @@ class LanceSource(Source):
             raise unreadable(self.uri, error) from error
 
     def _open(self) -> Any:
+        uri = without_options(self.uri, "Lance")
+        adapt(uri)
         try:
-            return needed("lance", "lance", ".lance").dataset(self.uri, version=self._version)
+            return needed("lance", "lance", ".lance").dataset(uri, version=self._version)
         except ERRORS as error:
             raise unreadable(self.uri, error) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from deployments.backfill.executor import prove
+from deployments.backfill import block
+from deployments.backfill.block_engine import BlockEngine
 from deployments.backfill.expectation import Expectation, golden_items
 from deployments.backfill.identity import on_this_machine
 from deployments.backfill.model import Wanted, artifact_of, numerics_of, open_model
@@ -49,9 +51,14 @@ def test_an_engine_that_differs_in_one_thing_is_refused_by_what_it_is(what: str,
     right.require(embedder, numerics_of(embedder))
     with pytest.raises(ArtifactError, match=says):
         replace(right, **{what: wrong[what]}).require(embedder, numerics_of(embedder))
-    proof = prove(Wanted(MODEL, "development", right.hash), replace(right, **{what: wrong[what]}), 1, 0)
-    with pytest.raises(EmbedserveError, match=says):
-        proof.expectation(Wanted(MODEL, "development", right.hash))
+    wanted = Wanted(MODEL, "development", right.hash)
+    early = BlockEngine(wanted, replace(right, **{what: wrong[what]}), 1, 0)
+    late = BlockEngine(wanted, Expectation(), 1, 0)
+    late.hold_to(replace(right, **{what: wrong[what]}))
+    for engine in (early, late):
+        with pytest.raises(EmbedserveError, match=says):
+            engine.proof.expectation(wanted)
+        assert re.search(says, engine(block.empty(0))["error"])
 
 
 def test_the_artifact_that_a_service_has_under_a_name_is_found_on_this_machine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,22 @@ def test_coverage_and_audit_look_into_any_sink(source: Path, sink: str) -> None:
     assert require(f"{sink}:99.9", MODEL, summary["hash"]).covered == 50
     found = audit(sink, Rows(str(source), "sku", "title"), 10)
     assert (found.clean, found.rows, found.verdicts["exact"]) == (True, 50, 10)
+
+
+def test_a_full_disk_is_said_by_lance_too_and_the_job_goes_on_when_there_is_room(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on the size of files fails writes as a full disk does: in their middle."""
+    sink = str(tmp_path / "vectors.lance")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(JobError, match=r"vectors\.lance: .*File too large"):
+            run(job(source, sink))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert open_sink(sink).count("") == sum(table.num_rows for table in open_sink(sink).read()) == 0
+    assert run(job(source, sink))[0]["embedded"] == read(sink).num_rows == 50
 
 
 def test_rows_that_somebody_removed_are_not_taken_for_done(source: Path, tmp_path: Path) -> None:

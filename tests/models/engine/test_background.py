@@ -46,3 +46,10 @@ def test_the_kernel_lets_every_other_thread_of_the_process_pass() -> None:
         there = pool.submit(lambda: (os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), background.here()))
         assert there.result() == (max(background.NICE, os.getpriority(os.PRIO_PROCESS, 0)), True)
     assert not background.here()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no policy of their own")
+def test_it_never_takes_a_core_from_another_thread_by_waking_up() -> None:
+    with ThreadPoolExecutor(1, initializer=background.enter) as pool:
+        assert pool.submit(lambda: os.sched_getscheduler(threading.get_native_id())).result() == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) != os.SCHED_BATCH

@@ -1,0 +1,26 @@
+"""Object stores that are not Amazon's: what the libraries must be told of one before they speak to it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from deployments.backfill.uris import parted
+
+# Arrow signs a checksum at the end of what it uploads, which Amazon's store wants and others refuse with 411.
+CHECKSUMS = "AWS_REQUEST_CHECKSUM_CALCULATION"
+PLAIN_HTTP = "AWS_ALLOW_HTTP"  # without it Lance says only "builder error" of an endpoint that is named without TLS
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+NAMED = re.compile(r"[?&]endpoint_override=([^&]+)")
+
+
+def adapt(uri: str) -> None:
+    """Set the variables that fit the store of a URI, where the user set none; libraries read them with each connection."""
+    if not uri.lower().startswith("s3:"):
+        return
+    found = NAMED.search(parted(uri)[1])
+    endpoint = found[1] if found else next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    if endpoint:
+        os.environ.setdefault(CHECKSUMS, "when_required")
+    if endpoint.startswith("http://"):
+        os.environ.setdefault(PLAIN_HTTP, "true")
