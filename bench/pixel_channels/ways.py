@@ -74,7 +74,8 @@ class Asking(Frames):
     async def ask(self, body: bytes = b"") -> Body:
         """The answer to one call."""
         self.number += 1
-        self.waiting[self.number] = future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Body] = asyncio.get_running_loop().create_future()
+        self.waiting[self.number] = future
         self.send(self.number, body)
         return await future
 

@@ -112,9 +112,10 @@ class PixelSlots:
 
     def pixels(self, place: Place, shape: tuple[int, ...]) -> Pixels:
         """What a decoder wrote; the slot is free again when this array and all views of it are gone."""
-        memory = self._slot_type.from_buffer(self._map, self.segment.first + place.slot * self.segment.step)
+        memory: Any = self._slot_type.from_buffer(self._map, self.segment.first + place.slot * self.segment.step)
         self._used[place.slot] = _Used(memory, self._free, place.slot)
-        return np.frombuffer(memory, np.uint8, math.prod(shape)).reshape(shape)
+        flat: Pixels = np.frombuffer(memory, np.uint8, math.prod(shape))
+        return flat.reshape(shape)
 
     def give_back(self, places: Iterable[Place]) -> None:
         """Places that hold no pixels, whatever became of the decoder that was given them."""
@@ -133,8 +134,8 @@ class _Used(weakref.ref[Any]):
         made.free, made.slot = free, slot
         return made
 
-    def __init__(self, memory: Any, *_: Any) -> None:
-        super().__init__(memory, _freed)
+    def __init__(self, *_: Any) -> None:
+        """Nothing is left to do."""
 
 
 def _freed(used: Any) -> None:

@@ -51,7 +51,7 @@ class _IntoSlot:
     segment: Segment
     place: Place
 
-    def __call__(self, items: Sequence[Item]) -> list[Prepared]:
+    def __call__(self, items: Sequence[Item]) -> list[Any]:
         """The number of the slot, or what the preparation made."""
         (row,) = self.prepare(items)
         if isinstance(row, InputError) or not self.writer.write(self.segment, self.place, row):
