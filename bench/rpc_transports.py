@@ -123,7 +123,7 @@ async def grpc_aio() -> AsyncIterator[tuple[Call, int]]:
         send = channel.unary_unary(METHOD)
 
         async def call() -> EncodeReply:
-            reply = unpack_reply(await send(pack_call(EncodeCall(ITEMS, QUEUED))))
+            reply = unpack_reply(await send(b"".join(pack_call(EncodeCall(ITEMS, QUEUED)))))
             assert isinstance(reply, EncodeReply)
             return reply
 

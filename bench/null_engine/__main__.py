@@ -6,12 +6,13 @@ python -m bench.null_engine [--seconds 5] [--load NAME]
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from bench.null_engine import encoder, gateway
 from bench.null_engine.load import LOADS, Load, run
@@ -32,9 +33,9 @@ def main() -> int:
     parser.add_argument("--modality", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role == "encoder":
-        asyncio.run(encoder.serve(options.modality))
+        uvloop.run(encoder.serve(options.modality))  # as Ray's workers do
     elif options.role == "gateway":
-        asyncio.run(gateway.serve(options.modality, json.loads(sys.stdin.readline())))
+        uvloop.run(gateway.serve(options.modality, json.loads(sys.stdin.readline())))
     else:
         for name, load in LOADS.items():
             if options.load in (None, name):
@@ -53,9 +54,9 @@ def measured(name: str, load: Load, seconds: float) -> str:
         before.stdin.write(json.dumps(said) + "\n")
         before.stdin.flush()
         port = json.loads(_line(before))["port"]
-        asyncio.run(run(load, port, WARM_S))
+        uvloop.run(run(load, port, WARM_S))
         began = [_spent(process.pid) for process in (behind, before)]
-        items = asyncio.run(run(load, port, seconds))
+        items = uvloop.run(run(load, port, seconds))
         ended = [_spent(process.pid) for process in (behind, before)]
     finally:
         for process in started:

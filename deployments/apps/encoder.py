@@ -99,6 +99,8 @@ class Encoder:
         self._batcher.limit(config.batch_cost)
         self._metrics.keep_old_names(config.old_metric_names)
         self._drift.switch(config, loaded)
+        if self._decoders is not None:
+            self._decoders.share(config.pixel_slots, loaded.prepare)
         provider, precision = loaded.embedder.engine.provider, loaded.embedder.artifact.spec.precision
         self._metrics.note_numerics(self._labels, loaded.label.hash, loaded.label.numerics, provider, precision)
         self._metrics.note_provider(self._labels, provider)

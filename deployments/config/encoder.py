@@ -48,6 +48,10 @@ class EncoderConfig(Strict):
     # computes; without it such a swap is refused, and another artifact needs a version or a start of its own.
     cuda_graph_swaps: bool = False
     engine_cache: str | None = None  # a folder for TensorRT's engines, which take minutes; none: built at each start
+    # With `decode: separate`: pictures that decoders on the encoder's own node write into memory shared with it instead of
+    # sending them. Two calls of 128 from each of two gateways, so that a card finds all of its pixels there; what finds no place
+    # is sent. 512 pictures of 224² are 77 MB, taken as they are used. 0: all are sent.
+    pixel_slots: Annotated[int, Field(ge=0, le=65_536)] = 512
     # Metrics whose names changed in this release are exported under their old names too: dashboards and alerts of an operator
     # go on working until they read the new ones. The next release has neither the old names nor this key.
     old_metric_names: bool = True

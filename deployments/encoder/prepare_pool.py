@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.contract.items import Item
 from models.errors import LimitError, UnavailableError
-from models.modalities.base import Preparation, Prepared
+from models.modalities.base import Prepared
 
 STUCK_S = 30.0  # three times the processor time after which a decoding ends itself, on a machine that is busy
 
@@ -30,7 +30,9 @@ class PreparePool(BusyPool):
         self._stuck_s = stuck_s
         self._stuck: set[Future[Any]] = set()
 
-    async def prepare(self, prepare: Preparation, items: Sequence[Item]) -> list[Prepared]:
+    async def prepare(
+        self, prepare: Callable[[Sequence[Item]], list[Prepared]], items: Sequence[Item]
+    ) -> list[Prepared]:
         """Prepare items in one thread, when it is their turn.
 
         Returns:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
+from deployments.encoder.pixel_slots import PixelSlots, Place, Segment
 from deployments.encoder.prepare_pool import PreparePool
+from deployments.encoder.slot_writer import SlotWriter
 from deployments.observability.logging import logger
-from models.errors import LimitError, UnavailableError
-from models.modalities.base import Embedder, Preparation, Prepared
+from models.errors import InputError, LimitError, UnavailableError
+from models.modalities.base import Embedder, PortablePreparation, Preparation, Prepared
 
 GROUP = 2  # pictures in one call: half as many calls as with one each, and a picture waits behind at most one other
 ATTEMPTS = 3  # decoding is idempotent: a call lost with its replica goes to another one
@@ -28,6 +32,40 @@ async def prepare_here(pool: PreparePool, prepare: Preparation, items: Sequence[
     if not prepare.apart:
         return await pool.prepare(prepare, items)
     parts = await asyncio.gather(*(pool.prepare(prepare, [item]) for item in items))
+    return [prepared for part in parts for prepared in part]
+
+
+class Offer(NamedTuple):
+    """Where pixels may be written instead of being sent."""
+
+    segment: Segment
+    places: list[Place]  # of the first pictures of a call, one each
+
+
+@dataclass(frozen=True, slots=True)
+class _IntoSlot:
+    """Prepares one item, and leaves its pixels in a slot where that is possible."""
+
+    prepare: Preparation
+    writer: SlotWriter
+    segment: Segment
+    place: Place
+
+    def __call__(self, items: Sequence[Item]) -> list[Any]:
+        """The number of the slot, or what the preparation made."""
+        (row,) = self.prepare(items)
+        if isinstance(row, InputError) or not self.writer.write(self.segment, self.place, row):
+            return [row]
+        return [self.place.slot]
+
+
+async def prepare_into(
+    pool: PreparePool, prepare: Preparation, items: Sequence[Item], writer: SlotWriter, offer: Offer
+) -> list[Prepared]:
+    """As ``prepare_here`` for a portable preparation; in place of a row stands the number of the slot that it lies in."""
+    works: list[Any] = [_IntoSlot(prepare, writer, offer.segment, place) for place in offer.places]
+    works += [prepare] * (len(items) - len(works))
+    parts = await asyncio.gather(*(pool.prepare(work, [item]) for work, item in zip(works, items, strict=True)))
     return [prepared for part in parts for prepared in part]
 
 
@@ -49,6 +87,19 @@ class Decoders:
     def __init__(self, handle: Any) -> None:
         """Call through Serve's handle of the deployment."""
         self._handle = handle
+        self._slots: PixelSlots | None = None
+
+    def share(self, slots: int, prepare: Preparation) -> None:
+        """Let decoders on this node write pixels into memory that is shared with them: ``slots`` pictures, or none."""
+        slot_bytes = math.prod(cast(PortablePreparation, prepare).shape)
+        there = self._slots
+        if there is not None and (there.segment.slots, there.segment.slot_bytes) == (slots, slot_bytes):
+            return
+        try:
+            self._slots = PixelSlots(slots, slot_bytes) if slots else None
+        except OSError as error:
+            logger.warning("no memory can be shared with decoders, so that they send pixels: %s", error)
+            self._slots = None
 
     async def prepare(self, prepare: Preparation, items: Sequence[Item], queued: Queued) -> list[Prepared]:
         """Spread items over the replicas; the result is that of ``prepare_here``.
@@ -73,8 +124,7 @@ class Decoders:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    prepared: list[Prepared] = await self._handle.decode.remote(items, prepare, queued)
-                    return prepared
+                    return await self._ask(items, prepare, queued)
             except TimeoutError:
                 logger.warning("a decoder did not answer within %g s; its pictures are given up", TIMEOUT_S)
                 return [LimitError(f"decoding did not end within {TIMEOUT_S:g} s", code="too_slow") for _ in items]
@@ -83,6 +133,20 @@ class Decoders:
             except RayServeException as error:
                 raise UnavailableError("no decoder takes calls") from error
         raise UnavailableError(f"{ATTEMPTS} calls to decoders got no answer")
+
+    async def _ask(self, items: list[Item], prepare: Preparation, queued: Queued) -> list[Prepared]:
+        """Call a decoder once, with places for as many pictures as there are."""
+        slots = self._slots
+        shape = () if slots is None else cast(PortablePreparation, prepare).shape
+        if slots is None or math.prod(shape) > slots.segment.slot_bytes or not (places := slots.take(len(items))):
+            sent: list[Prepared] = await self._handle.decode.remote(items, prepare, queued)
+            return sent
+        unused = {place.slot: place for place in places}
+        try:
+            answer = await self._handle.decode.remote(items, prepare, queued, Offer(slots.segment, places))
+            return [slots.pixels(unused.pop(one), shape) if isinstance(one, int) else one for one in answer]
+        finally:
+            slots.give_back(unused.values())
 
 
 def part_of(queued: Queued, items: int, *, first: bool) -> Queued:

@@ -132,7 +132,8 @@ def wanted_of_query(query: Mapping[str, str]) -> Wanted:
     """
     body: dict[str, Any] = dict(query)
     for name in ("dimensions", "output_dimension"):
-        body[name] = dimensions_of(body.get(name), name, text=True)
+        if name in body:
+            body[name] = dimensions_of(body[name], name, text=True)
     for name, value in body.items():
         body[name] = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     return wanted_of(body)

@@ -14,6 +14,7 @@ from models.errors import InputError, LimitError
 PARTS = 1100  # the most pictures of a form, 1,000, and room for other fields
 BOUNDARY_BYTES = 256  # RFC 2046 allows 70
 HEADER_BYTES = 4096  # of one part: a file name has at most 255 characters
+QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 LINE_ENDS = re.compile(rb"(?:\r?\n)*")
 PARAMETER = re.compile(
     rb"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;"\r\n]*))""",
@@ -99,7 +100,9 @@ def _parameters(value: bytes) -> dict[bytes, bytes]:
     at = value.find(b";")
     while at >= 0 and (match := PARAMETER.match(value, at)):
         key, quoted, plain = match.groups()
-        content = plain.strip() if quoted is None else re.sub(rb"\\(.)", rb"\1", quoted, flags=re.DOTALL)
+        content = plain.strip() if quoted is None else quoted
+        if quoted is not None and b"\\" in quoted:
+            content = QUOTED_PAIR.sub(rb"\1", quoted)
         found.setdefault(key.lower(), content)
         at = match.end()
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from deployments.config.gateway import TokenVocabulary
 from deployments.config.limits import Limits
@@ -53,14 +53,17 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             raise LimitError(f"the body has {declared} bytes, the limit is {limit}", code="body_too_large")
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
-            chunks.append(chunk)
-    except ClientDisconnect as error:
-        raise InputError("the body ended early", code="incomplete_body") from error
+    more = True
+    while more:  # not Starlette's stream, which takes three times as long for a body that comes at once
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise InputError("the body ended early", code="incomplete_body")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise LimitError(f"the body is longer than the limit of {limit} bytes", code="body_too_large")
+        chunks.append(chunk)
+        more = message.get("more_body", False)
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     return body if coding is None or not body else await _unpacked(request, body, coding, limit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,12 +14,17 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
+from deployments.rpc.framing import Body
 from models.inputs.prompted import Prompted
 
 FORMAT: Final = 10  # gateways call only encoders of the same format, others through Serve's handle
 PROMPTED: Final = 1  # the type of an extension: an item with a named prompt
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
+PART: Final = 4096  # bytes from which a picture is a part of its own; a smaller one is copied sooner than it is told of
+# As msgpack writes them: an array of three, the call's first field, an array of so many; bytes of such a length.
+_HEAD, _BYTES_HEAD = struct.Struct(">BBBI"), struct.Struct(">BI")
+_ARRAY_OF_3, _ARRAY, _BYTES = 0x93, 0xDD, 0xC6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +56,23 @@ Call = EncodeCall | DescribeCall
 Reply = EncodeReply | WrongArtifact | ModelInfo | Refusal
 
 
-def pack_call(call: Call) -> bytes:
-    """One call's body."""
-    fields = (ENCODE, call.items, _fields(call.queued)) if isinstance(call, EncodeCall) else (DESCRIBE, call.max_age_s)
-    body: bytes = msgpack.packb(fields, default=_packed)
-    return body
+def pack_call(call: Call) -> list[bytes]:
+    """One call's body, in parts: pictures are parts as they are, so that none is copied."""
+    if isinstance(call, DescribeCall):
+        return [msgpack.packb((DESCRIBE, call.max_age_s))]
+    if not call.items or type(call.items[0]) is not bytes:
+        return [msgpack.packb((ENCODE, call.items, _fields(call.queued)), default=_packed)]
+    parts: list[bytes] = [_HEAD.pack(_ARRAY_OF_3, ENCODE, _ARRAY, len(call.items))]
+    for item in call.items:
+        if type(item) is bytes and len(item) >= PART:
+            parts += (_BYTES_HEAD.pack(_BYTES, len(item)), item)
+        else:
+            parts.append(msgpack.packb(item, default=_packed))
+    parts.append(msgpack.packb(_fields(call.queued)))
+    return parts
 
 
-def unpack_call(body: bytes) -> Call:
+def unpack_call(body: Body) -> Call:
     """The other way round.
 
     Raises:
@@ -89,7 +104,7 @@ def pack_reply(reply: Reply) -> bytes:
     return body
 
 
-def unpack_reply(body: bytes) -> Reply:
+def unpack_reply(body: Body) -> Reply:
     """The other way round; vectors are a read-only view of ``body``.
 
     Raises:
@@ -118,7 +133,7 @@ def _fields(value: Any) -> tuple[Any, ...]:
     return tuple(getattr(value, field) for field in type(value).__slots__)
 
 
-def _unpack(body: bytes) -> Any:
+def _unpack(body: Body) -> Any:
     return msgpack.unpackb(body, use_list=False, strict_map_key=True, ext_hook=_unpacked)
 
 

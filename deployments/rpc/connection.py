@@ -19,7 +19,7 @@ from deployments.rpc.codec import (
     pack_call,
     unpack_reply,
 )
-from deployments.rpc.framing import Frames
+from deployments.rpc.framing import Body, Frames
 from deployments.rpc.server import BODY
 from models.errors import EmbedserveError, EngineError, EngineTimeoutError, UnavailableError
 
@@ -108,7 +108,7 @@ class Connection(Frames):
     def inquire(self, max_age_s: float) -> None:
         """Have the replica say what it serves; nobody waits for the answer, which is kept here."""
         self._number += 1
-        self.send(self._number, pack_call(DescribeCall(max_age_s)))
+        self.send(self._number, *pack_call(DescribeCall(max_age_s)))
 
     async def _call(self, call: Call) -> Reply:
         if not self.alive:
@@ -118,13 +118,13 @@ class Connection(Frames):
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._calls[number] = future
         try:
-            self.send(number, pack_call(call))
+            self.send(number, *pack_call(call))
             return await future
         finally:
             self._calls.pop(number, None)
             self._close_when_idle()
 
-    def frame_received(self, number: int, body: bytes) -> None:
+    def frame_received(self, number: int, body: Body) -> None:
         """Give a reply to whoever waits for it, and note which artifact the replica has."""
         reply = unpack_reply(body)
         if not isinstance(reply, Refusal):

@@ -27,7 +27,7 @@ from deployments.rpc.codec import (
     pack_reply,
     unpack_call,
 )
-from deployments.rpc.framing import Frames
+from deployments.rpc.framing import Body, Frames
 from deployments.rpc.strangers import Strangers
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
@@ -115,14 +115,14 @@ class Server:
         self._connections.discard(connection)
         self._strangers.discard(connection)
 
-    def knows(self, connection: _Connection, secret: bytes) -> bool:
+    def knows(self, connection: _Connection, secret: Body) -> bool:
         """Whether this is a gateway, which may call."""
         known = hmac.compare_digest(secret, self._secret)
         if known:
             self._strangers.discard(connection)
         return known
 
-    def take(self, connection: _Connection, number: int, body: bytes) -> None:
+    def take(self, connection: _Connection, number: int, body: Body) -> None:
         """Begin a call, or refuse it."""
         stopping = self._server is None
         if stopping or len(self._calls) >= self._most_calls():
@@ -133,7 +133,7 @@ class Server:
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
-    async def _answer(self, connection: _Connection, number: int, body: bytes) -> None:
+    async def _answer(self, connection: _Connection, number: int, body: Body) -> None:
         reply: Reply
         try:
             reply = await self._call(unpack_call(body))
@@ -165,7 +165,7 @@ class _Connection(Frames):
     def connection_lost(self, _: Exception | None) -> None:
         self._server.forget(self)
 
-    def frame_received(self, number: int, body: bytes) -> None:
+    def frame_received(self, number: int, body: Body) -> None:
         if self._known:
             self._server.take(self, number, body)
         elif self._server.knows(self, body):

@@ -24,5 +24,5 @@ def frame_of(data: bytes) -> tuple[int | None, int]:
             return None, at
         if marker in FRAMES:
             frame = at
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 + (data[at + 2] << 8 | data[at + 3])
     return None, at

@@ -38,6 +38,14 @@ class Preparation(Protocol):
         """For each item a row, or the error that explains why there is none; never raises because of an item."""
 
 
+class PortablePreparation(Preparation, Protocol):
+    """One that a ``Decoder`` deployment can run."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of every row, an array of uint8."""
+
+
 class Embedder(ABC):
     """A loaded model: turns items into rows, and rows into unit vectors."""
 

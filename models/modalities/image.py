@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -78,7 +79,7 @@ class Image(Modality):
         if not isinstance(item, bytes):
             return None
         try:
-            check_header(item, ImageLimits(limits.image_formats, limits.image_pixels))
+            check_header(item, _header_limits(limits.image_formats, limits.image_pixels))
         except InputError as error:
             return error
         return None
@@ -179,6 +180,11 @@ class Decode:
     apart: ClassVar[bool] = True
     portable: ClassVar[bool] = True
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of every row: height, width, 3."""
+        return self.framing.height, self.framing.width, 3
+
     def quick(self, items: Sequence[Item]) -> bool:  # noqa: ARG002 - 7 ms for 640×480
         """Never: decoding is worth a thread."""
         return False
@@ -196,3 +202,8 @@ class Decode:
             return error
         except MemoryError:
             return LimitError("decoding this image takes more memory than there is")
+
+
+@lru_cache(maxsize=8)
+def _header_limits(formats: tuple[str, ...], pixels: int) -> ImageLimits:
+    return ImageLimits(formats, pixels)

@@ -26,6 +26,7 @@ WRITES = {
     "models/catalog/download.py": "a part of a download, which is renamed when it is whole",
     "models/catalog/sources.py": "what `replacing` gave it",
     "models/graph/calibration.py": "a developer's tool, in the project's own folder",
+    "deployments/encoder/slot_writer.py": "memory that an encoder shares with its decoders",
     "deployments/cluster/run_folder.py": "in the private folder of a run",
     "deployments/serve_internals/haproxy_process.py": "in the private folder of a run",
     "deployments/cli/embed.py": "--output, a file of the caller's choice",

@@ -22,7 +22,7 @@ HEADER_LENGTH = "inference-header-content-length"
 OTHER_NAMES = {"text": "input_text"}  # by modality: LiteLLM calls the tensor so, whatever the model's metadata say
 
 
-def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
+def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any], memoryview]:
     """The JSON head of a request and the binary tensors behind it.
 
     Raises:
@@ -31,7 +31,7 @@ def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any]
     """
     declared = header_of(request, HEADER_LENGTH.encode())
     if declared is None:
-        return parse_json(body, limits), b""
+        return parse_json(body, limits), memoryview(b"")
     length = whole_number(declared)
     if length is None or length > len(body):
         raise InputError(
@@ -39,7 +39,7 @@ def split(request: Request, body: bytes, limits: Limits) -> tuple[dict[str, Any]
             f"0 to {len(body)}",
             param=HEADER_LENGTH,
         )
-    return parse_json(body[:length], limits), body[length:]
+    return parse_json(body[:length], limits), memoryview(body)[length:]
 
 
 def parameters_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def tower_of(document: dict[str, Any], towers: Collection[str]) -> str:
     return next((modality for modality in towers if name in (modality, OTHER_NAMES.get(modality))), next(iter(towers)))
 
 
-def items_of(document: dict[str, Any], binary: bytes, name: str) -> list[Item]:
+def items_of(document: dict[str, Any], binary: memoryview, name: str) -> list[Item]:
     """The items of a request's one tensor.
 
     Args:
@@ -107,7 +107,7 @@ def _json_items(data: Any, name: str) -> list[Item]:
     return data
 
 
-def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
+def _binary_items(binary: memoryview, size: Any, name: str) -> list[Item]:
     """BYTES elements: each four bytes of length, little-endian, then the bytes."""
     if type(size) is not int or size != len(binary):
         raise InputError(f"binary_data_size is {short_repr(size)}, {len(binary)} bytes follow", param="inputs[0]")
@@ -117,7 +117,7 @@ def _binary_items(binary: bytes, size: Any, name: str) -> list[Item]:
         if offset + 4 > len(binary):
             raise InputError("a BYTES element is cut off", param="inputs[0]")
         (length,) = struct.unpack_from("<I", binary, offset)
-        element = binary[offset + 4 : offset + 4 + length]
+        element = bytes(binary[offset + 4 : offset + 4 + length])
         if len(element) != length:
             raise InputError("a BYTES element is cut off", param="inputs[0]")
         items.append(MODALITIES[name].from_bytes(element, f"{name}[{len(items)}]"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from deployments.gateway.embedding_service import EmbeddingService
-from deployments.http.fields import wanted_of, wanted_of_query
+from deployments.http.fields import Wanted, wanted_of, wanted_of_query
 from deployments.http.headers import routing_key_of
 from deployments.http.openai.answer import embedding_response
 from deployments.http.openai.input import model_of, parse_input, tagged_input, user_of
@@ -18,6 +21,17 @@ DEFAULT_IMAGE_MODEL = "image-embedding"
 # Of clients whose base URL has no /v1 (infinity's), and Azure's.
 BARE = "/embeddings"  # of infinity, whose clients say 0 where they want all dimensions
 OTHER_PATHS = (BARE, "/openai/deployments/{deployment}/embeddings")
+
+
+@lru_cache(maxsize=256)
+def asked_by(query: bytes) -> tuple[Wanted, str]:
+    """What a query says of the vectors of pictures, and the model that it names. Clients send the same one over and over.
+
+    Raises:
+        InputError: as ``wanted_of_query``.
+    """
+    values = QueryParams(query)
+    return wanted_of_query(values), values.get("model", DEFAULT_IMAGE_MODEL)
 
 
 def routes(embeddings: EmbeddingService) -> list[Route]:
@@ -39,10 +53,8 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)
 
     async def embed_image(request: Request) -> Response:
-        query = request.query_params
-        wanted = wanted_of_query(query)
+        wanted, model = asked_by(request.scope["query_string"])
         items, param = await pictures_of(request, embeddings.registry.config.limits)
-        model = query.get("model", DEFAULT_IMAGE_MODEL)
         key = routing_key_of(request)
         asked = embed_request(request, model, items, wanted, key=key, param=param)
         return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)

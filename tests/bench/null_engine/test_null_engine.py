@@ -11,8 +11,8 @@ from bench.null_engine.load import LOADS
 @pytest.mark.parametrize("name", LOADS)
 def test_no_two_inputs_of_a_load_are_equal(name: str) -> None:
     load = LOADS[name]
-    bodies = [body for client in range(3) for body, _ in zip(load.bodies(client), range(3), strict=False)]
-    assert len(set(bodies)) == 9
+    requests = [one for client in range(3) for one, _ in zip(load.requests(client), range(3), strict=False)]
+    assert len(set(requests)) == 9
     assert name in BARS
 
 

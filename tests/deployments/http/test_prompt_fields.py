@@ -56,7 +56,7 @@ def client(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     async def send(batch: Batch) -> EncodeReply:
         queued = Queued("g", batch.cost, 0, hash=batch.hash, alone=batch.alone)
-        call = unpack_call(pack_call(EncodeCall(batch.items, queued)))
+        call = unpack_call(b"".join(pack_call(EncodeCall(batch.items, queued))))
         assert isinstance(call, EncodeCall)
         rows = [row for row in prepare(call.items) if not isinstance(row, InputError)]
         reply = unpack_reply(pack_reply(EncodeReply(label, embedder.embed_rows(rows), [len(row) for row in rows])))

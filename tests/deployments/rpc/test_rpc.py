@@ -192,6 +192,21 @@ async def test_calls_are_under_way_together_and_large_ones_arrive_whole(bench: B
     assert bench.encoders[0].calls[2][0] == [picture] * 3
 
 
+async def test_each_of_many_long_and_short_replies_goes_to_the_call_that_it_answers(bench: Bench) -> None:
+    bench.encoders[0].gate.set()
+    connection = await bench.connected()
+    pictures = [b"\xff" * 70_000, b"\xfe" * 10]
+    sizes = [1, 4000, 2, 3000, 17, 5000, 2500]  # a vector is 32 bytes
+
+    async def one_after_the_other(turned: int) -> list[int]:
+        sent = sizes[turned:] + sizes[:turned]
+        replies = [await connection.encode([pictures[n % 2]] + ["a"] * (n - 1), QUEUED) for n in sent]
+        return [len(reply.vectors) for reply in replies]
+
+    for turned, found in enumerate(await asyncio.gather(*map(one_after_the_other, range(7)))):
+        assert found == sizes[turned:] + sizes[:turned]
+
+
 async def test_the_replica_with_the_fewest_calls_under_way_is_picked(bench: Bench) -> None:
     await bench.add()
     first = await bench.connected()

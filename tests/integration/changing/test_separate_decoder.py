@@ -10,6 +10,7 @@ import io
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -107,6 +108,8 @@ def test_vectors_are_those_of_the_model_alone_bit_for_bit(running: Running, phot
     wanted = alone(artifact(IMAGE), photos)
     assert running.vectors(*photos) == wanted
     assert [running.vectors(photo)[1][0] for photo in photos] == wanted[1]
+    sharing = [pid for pid in running.decoders() if "embedserve-pixels" in Path(f"/proc/{pid}/maps").read_text()]
+    assert sharing, "no decoder wrote pixels into the encoder's slots"
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,16 @@ def test_a_key_differs_by_artifact_input_and_kind_of_input() -> None:
         cache_key("h2", "12"),
         cache_key("h1", "13"),
         cache_key("h1", b"12"),
+        cache_key("h2", b"12"),
+        cache_key("h1", b"13"),
+        cache_key("h1", bytes(100_000)),
+        cache_key("h1", bytes(99_999) + b"1"),
         cache_key("h1", (12,)),
         cache_key("h1", (1, 2)),
     }
-    assert len(keys) == 6
+    assert len(keys) == 10
+    assert {len(key) for key in keys} == {32}
+    assert cache_key("h1", bytes(100_000)) in keys
 
 
 def test_the_limit_in_bytes_evicts_what_was_unused_longest() -> None:

@@ -1,0 +1,1 @@
+"""Ways of decoded pictures from decoders to an encoder."""
