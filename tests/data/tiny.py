@@ -14,7 +14,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 
-from models.files import file_sha256
+from models.file_digest import file_sha256
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from models.catalog.store import pull
 from models.engine.engine import Engine
 from models.engine.session import EngineOptions, shared_session
 from models.errors import ArtifactError
-from models.files import file_sha256
+from models.file_digest import file_sha256
 from models.graph.onnx_file import check, contents, digest, load
 from models.inputs.preparation import Preparation
 from models.modalities.image_graph import run_pixels
