@@ -97,7 +97,7 @@ async def _client(load: Load, port: int, number: int, until: float) -> int:
             break
         writer.write(request)
         answer = await reader.readuntil(b"\r\n\r\n")
-        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        length = int(answer.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0])
         content = await reader.readexactly(length)
         if not answer.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"{answer!r:.300} {content!r:.300}")
