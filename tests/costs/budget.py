@@ -33,6 +33,8 @@ EVENT_LOOP = Budget(seconds=0.005, seconds_per_mib=0.02, mib=4, bytes_per_byte=4
 DOCUMENT = Budget(seconds=0.01, seconds_per_mib=0.1, mib=4, bytes_per_byte=28)
 # Beyond 64 KiB its values are counted first: two million numbers take 120 MB, and a text four times its bytes.
 LARGE_DOCUMENT = Budget(seconds=0.05, seconds_per_mib=0.1, mib=140, bytes_per_byte=6)
+# In a thread: what a body may hold, 4 MiB here, and once more while its parts are joined.
+INFLATED = Budget(seconds=0.05, seconds_per_mib=0.1, mib=20, bytes_per_byte=8)
 # In threads: 256 words of which each is as costly as a word can be are 50 ms, and 25 KB.
 TOKENS = Budget(seconds=0.1, seconds_per_mib=4, mib=16, bytes_per_byte=64)
 # Pictures are bounded by their limits and not by their bytes: one of the largest size allowed costs this much.

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from encodings.aliases import aliases
 from functools import cache
 
+from backports import zstd
 from PIL import Image, TiffImagePlugin, TiffTags
 
+from deployments.http.inflate import CODINGS
 from tests.faults.hostile.pictures import FORMATS, MODES, chunk, encoded, png, scene, tiff
 from tests.faults.mutate import FRAGMENTS, NUMBERS, damaged
 
@@ -143,6 +145,36 @@ def form(chance: random.Random) -> bytes:
     return kind.replace(b"\n", b"") + b"\n" + body
 
 
+def compressed(chance: random.Random) -> bytes:
+    """A coding, and streams that repeat, are damaged, or hold much."""
+    coding = chance.choice(tuple(CODINGS))
+    inside = chance.choice((b"", b"a", b"\0" * chance.choice((1000, 3_000_000, 9_000_000)), chance.randbytes(100_000)))
+    form = {"deflate": chance.choice((zlib.MAX_WBITS, -zlib.MAX_WBITS))}.get(coding, 31)
+    packer = zlib.compressobj(chance.choice((0, 9)), zlib.DEFLATED, form)
+    one = zstd.compress(inside) if coding == "zstd" else packer.compress(inside) + packer.flush()
+    empty = {"zstd": zstd.compress(b""), "deflate": b"\0\0\0\xff\xff"}.get(coding, b"\x1f\x8b\x08\x04" + b"\0" * 6)
+    body = chance.choice((b"", one)) + chance.choice((one, empty)) * chance.choice((1, 1, 100, 2000))
+    body = body[: 8 << 20]
+    return coding.encode() + b"\n" + (damaged(chance, body, ()) if chance.random() < 0.3 else body)
+
+
+def call(chance: random.Random) -> bytes:
+    """A message whose fields, however deep, repeat."""
+
+    def field(number: int, content: bytes) -> bytes:
+        size, length = len(content), b""
+        while size > 127:
+            size, length = size >> 7, length + bytes([size & 127 | 128])
+        return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+    made = b""
+    for _ in range(chance.choice((1, 2, 3, 4))):
+        inside = chance.choice((b"", made, made * 2, b"x", b"\1" * chance.choice(LENGTHS)))
+        made = field(chance.randrange(1, 9), inside) * max(1, chance.choice(LENGTHS) // (len(inside) + 2))
+        made = made[: 1 << 21]
+    return damaged(chance, made, ()) if chance.random() < 0.2 else made
+
+
 def header(chance: random.Random) -> bytes:
     return repeated(
         chance, (b"", b"1", b"multipart/form-data; ", chance.choice(CODECS).encode()), HEADER_PIECES, (b"", b"1")
@@ -261,6 +293,8 @@ INPUTS: dict[str, Callable[[random.Random], bytes]] = {
     "OpenAI's JSON": document,
     "v2's JSON and tensors": document,
     "large JSON": large_document,
+    "gRPC": call,
+    "compressed body": compressed,
     "form": form,
     "headers": header,
     "base64": base64_text,

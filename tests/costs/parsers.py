@@ -10,7 +10,11 @@ from starlette.requests import Request
 
 from deployments.config.limits import Limits
 from deployments.contract.header_number import decimal_number, whole_number
+from deployments.http import inflate
 from deployments.http import request as headers
+from deployments.http.grpc.calls import parsed
+from deployments.http.grpc.infer import infer_body
+from deployments.http.grpc.protocol import message
 from deployments.http.kserve_v2.tensors import items_of, split
 from deployments.http.multipart import boundary_of, parts_of
 from deployments.http.openai.input import parse_input
@@ -18,7 +22,7 @@ from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits, check_header
 from models.inputs.text import TextTokenizer
 from models.modalities.image_text import image_bytes
-from tests.costs.budget import DOCUMENT, EVENT_LOOP, LARGE_DOCUMENT, PICTURE, TOKENS, Budget
+from tests.costs.budget import DOCUMENT, EVENT_LOOP, INFLATED, LARGE_DOCUMENT, PICTURE, TOKENS, Budget
 from tests.models.loading import artifact_of
 
 LIMITS = ImageLimits(pixels=1_000_000, side=2000, memory=64 << 20, seconds=2)
@@ -60,6 +64,18 @@ def read_infer(data: bytes) -> object:
     return items_of(document, binary, "text")
 
 
+def read_call(data: bytes) -> object:
+    """A call over gRPC."""
+    kind = message("inference.ModelInferRequest")
+    return infer_body(parsed(kind, data, Limits()))
+
+
+def read_inflated(data: bytes) -> object:
+    """A coding, and the body behind its line."""
+    coding, _, body = data.partition(b"\n")
+    return inflate._whole(body, coding.decode(), 4 << 20)
+
+
 def read_form(data: bytes) -> object:
     """A content type, and the body behind its line."""
     kind, _, body = data.partition(b"\n")
@@ -82,6 +98,8 @@ PARSERS = {
     "OpenAI's JSON": Parser(read_openai, DOCUMENT),
     "v2's JSON and tensors": Parser(read_infer, DOCUMENT),
     "large JSON": Parser(read_openai, LARGE_DOCUMENT),
+    "gRPC": Parser(read_call, DOCUMENT),
+    "compressed body": Parser(read_inflated, INFLATED),
     "form": Parser(read_form, EVENT_LOOP),
     "headers": Parser(read_headers, EVENT_LOOP),
     "base64": Parser(lambda data: image_bytes(data.decode("latin-1"), "input", Limits()), EVENT_LOOP),
