@@ -28,6 +28,7 @@ OBJECTS = 256 << 20
 EXCEPTION = re.compile(
     r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*(Error|Exception|Interrupt)\b"
 )  # how a line of a traceback names one
+WRAPPED = "UserCodeException"  # of Ray Data, around each error of a stage
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # warnings of Ray's core that are no news to whoever runs a job
@@ -121,5 +122,5 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
 def _reason(error: BaseException) -> str:
     """What went wrong, out of the many lines that Ray makes of it: the innermost exception of a task, with its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if EXCEPTION.match(line)]
+    named = [line for line in lines if EXCEPTION.match(line) and WRAPPED not in line]
     return (named or lines or [type(error).__name__])[-1]

@@ -59,10 +59,8 @@ class Pipeline:
         Raises:
             RayError: they ended.
         """
-        self._board.decide(decision)
-        self._keeper = threading.Thread(
-            target=self._board.keep, args=(decision, self._ended), name="board", daemon=True
-        )
+        told = self._board.decide(decision)
+        self._keeper = threading.Thread(target=self._board.keep, args=(told, self._ended), name="board", daemon=True)
         self._keeper.start()
         if (first := self._first.result()) is not None:
             yield first

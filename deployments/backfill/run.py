@@ -52,8 +52,8 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
     with ExitStack() as stack:
         sink = open_sink(job.vectors.sink)
         notes = Storage(job.vectors.state or sink.state)
-        stack.enter_context(alone(notes))
         identity, live = _identified(job)
+        stack.enter_context(alone(notes))
         begun = begin(job, identity, live, sink, Ledger(notes))
         done = begun.run.blocks() if begun.manifest else {}
         require_still_there(begun, done)
