@@ -46,7 +46,7 @@ class Offer(NamedTuple):
 class _IntoSlot:
     """Prepares one item, and leaves its pixels in a slot where that is possible."""
 
-    prepare: Preparation
+    prepare: PortablePreparation
     writer: SlotWriter
     segment: Segment
     place: Place
@@ -54,16 +54,17 @@ class _IntoSlot:
     def __call__(self, items: Sequence[Item]) -> list[Any]:
         """The number of the slot, or what the preparation made."""
         (row,) = self.prepare(items)
-        if isinstance(row, InputError) or not self.writer.write(self.segment, self.place, row):
+        if isinstance(row, InputError) or row.shape != self.prepare.shape:  # a slot is read as that shape
             return [row]
-        return [self.place.slot]
+        return [self.place.slot] if self.writer.write(self.segment, self.place, row) else [row]
 
 
 async def prepare_into(
     pool: PreparePool, prepare: Preparation, items: Sequence[Item], writer: SlotWriter, offer: Offer
 ) -> list[Prepared]:
     """As ``prepare_here`` for a portable preparation; in place of a row stands the number of the slot that it lies in."""
-    works: list[Any] = [_IntoSlot(prepare, writer, offer.segment, place) for place in offer.places]
+    portable = cast(PortablePreparation, prepare)
+    works: list[Any] = [_IntoSlot(portable, writer, offer.segment, place) for place in offer.places]
     works += [prepare] * (len(items) - len(works))
     parts = await asyncio.gather(*(pool.prepare(work, [item]) for work, item in zip(works, items, strict=True)))
     return [prepared for part in parts for prepared in part]

@@ -267,6 +267,26 @@ async def test_decoders_that_cannot_reach_the_slots_send_pixels() -> None:
     assert decoders._slots.free == 2
 
 
+async def test_a_row_of_another_shape_than_was_said_is_sent() -> None:
+    file = (PICTURES / "l.png").read_bytes()
+
+    class Smaller:
+        apart, portable, shape = True, True, (224, 224, 3)
+
+        def quick(self, _: Any) -> bool:
+            return False
+
+        def __call__(self, items: Any) -> list[Any]:
+            return [decode(item, 32) for item in items]
+
+    with PreparePool(2, "decode") as pool:
+        decoders = Decoders(handle := Handle(pool, SlotWriter()))
+        decoders.share(2, Smaller())
+        (row,) = await decoders.prepare(Smaller(), [file], Queued("gateway", 1, 0))
+    np.testing.assert_array_equal(row, decode(file, 32))
+    assert handle.in_slots == 0
+
+
 async def test_a_call_that_is_lost_or_given_up_keeps_no_slot() -> None:
     prepare, began = Decode(Framing(), ImageLimits()), asyncio.Event()
 
