@@ -3,7 +3,8 @@
 python scripts/kuberay_schema.py ray.io_rayservices.yaml ray.io_rayjobs.yaml    # of KubeRay's release: helm-chart/kuberay-operator/crds/
 
 What the API server would only drop is an error in it: every key that the definition does not name. Texts are left out and
-what occurs more than once is written once, which makes a megabyte 40 kB. Rules in Kubernetes' expression language are left out too.
+what occurs more than once is written once, which makes a megabyte 40 kB. Rules in Kubernetes' expression language stand in it as
+JSON Schema says the same; those about changes of an object are left to the API server, which knows the object before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,24 @@ FOLDER = Path(__file__).resolve().parent.parent / "deployments" / "cluster"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 OMITTED = frozenset({"description", "default", "format", "nullable"})
 WORTH_SHARING = 120  # characters
+RULES: dict[str, dict[str, Any]] = {  # of the definitions, each as JSON Schema says it; an unknown one ends this script
+    "self in ['ray.io/kuberay-operator', 'kueue.x-k8s.io/multikueue']": {
+        "enum": ["ray.io/kuberay-operator", "kueue.x-k8s.io/multikueue"]
+    },
+    "has(self.jobStatus) || has(self.jobDeploymentStatus)": {
+        "anyOf": [{"required": ["jobStatus"]}, {"required": ["jobDeploymentStatus"]}]
+    },
+    "!(has(self.jobStatus) && has(self.jobDeploymentStatus))": {
+        "not": {"required": ["jobStatus", "jobDeploymentStatus"]}
+    },
+    "((has(self.onSuccess) && has(self.onFailure)) || has(self.deletionRules))": {
+        "anyOf": [{"required": ["onSuccess", "onFailure"]}, {"required": ["deletionRules"]}]
+    },
+    "!((has(self.onSuccess) || has(self.onFailure)) && has(self.deletionRules))": {
+        "not": {"required": ["deletionRules"], "anyOf": [{"required": ["onSuccess"]}, {"required": ["onFailure"]}]}
+    },
+}
+BEFORE = "oldSelf"  # in rules about changes
 # Of Kubernetes' own metadata of every object, which definitions do not repeat.
 METADATA = [
     "annotations",
@@ -71,7 +90,18 @@ def _strict(schema: Any) -> Any:
         strict["properties"] = {name: _strict(value) for name, value in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
             strict.setdefault("additionalProperties", False)
+    rules = schema.get("x-kubernetes-validations")
+    if isinstance(rules, list) and (said := [_rule(rule) for rule in rules if BEFORE not in rule["rule"]]):
+        strict["allOf"] = said
     return strict
+
+
+def _rule(rule: dict[str, str]) -> dict[str, Any]:
+    """A rule as a schema, whose title says what it asks for."""
+    text = " ".join(rule["rule"].split())
+    if text not in RULES:
+        raise SystemExit(f"RULES does not know how JSON Schema says {text!r} ({rule.get('message')})")
+    return {"title": " ".join(rule["message"].split()), **RULES[text]}
 
 
 def _count(schema: Any, counts: Counter[str]) -> None:

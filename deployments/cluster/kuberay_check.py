@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from deployments.cluster.kuberay_rules import broken_rules
 from models.errors import ConfigError
 from models.redaction import redacted
 from models.validation import unknown_key
@@ -34,7 +35,10 @@ def check_kuberay(resource: dict[str, Any], where: str) -> None:
     Raises:
         ConfigError: names each wrong key with its path, and the nearest that is allowed.
     """
-    if found := list(problems(resource)):
+    found = list(problems(resource))
+    if not found and resource.get("kind") == "RayService" and whole(resource):
+        found = list(broken_rules(resource))
+    if found:
         more = f"; and {len(found) - MOST} more" if len(found) > MOST else ""
         raise ConfigError(f"{where}: {'; '.join(found[:MOST])}{more}")
 
@@ -46,7 +50,7 @@ def problems(resource: dict[str, Any]) -> Iterator[str]:
         validator(resource.get("kind", "RayService")).iter_errors(resource),
         key=lambda error: list(map(str, error.absolute_path)),
     ):
-        if patch and (error.validator == "required" or error.instance is None):
+        if patch and (error.validator == "required" or _of_several_keys(error) or error.instance is None):
             continue
         yield from _told(error, patch)
 
@@ -58,9 +62,16 @@ def whole(resource: dict[str, Any]) -> bool:
     return "apiVersion" in resource and any(isinstance(one, dict) and "headGroupSpec" in one for one in clusters)
 
 
+def _of_several_keys(error: ValidationError) -> bool:
+    """Whether a rule of the definition asks for keys of which a patch may have some and the manifest the others."""
+    return "title" in error.schema and error.validator in ("anyOf", "not")
+
+
 def _told(error: ValidationError, patch: bool) -> Iterator[str]:
     place = _path(error.absolute_path)
-    if error.validator == "additionalProperties":
+    if "title" in error.schema:  # a rule, in the definition's own words
+        yield f"{place}: {error.schema['title'].rstrip('.')}, not {_shown(error.instance)}"
+    elif error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         for name in sorted(set(error.instance) - set(known)):
             if not (patch and str(name).startswith(DIRECTIVE)):

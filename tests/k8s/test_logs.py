@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from pathlib import PurePosixPath
 
 import pytest
 import yaml
@@ -36,13 +37,36 @@ def test_every_pod_has_one_sidecar_that_follows_its_logs_and_writes_nowhere_else
         assert sidecar["securityContext"]["readOnlyRootFilesystem"] is True
         assert sidecar["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert "@sha256:" in sidecar["image"]
-        mounts = {mount["mountPath"]: mount for mount in sidecar["volumeMounts"]}
-        (rays,) = [m for m in template["spec"]["containers"][0]["volumeMounts"] if m["mountPath"] == "/tmp"]
-        assert mounts["/tmp"] == {**rays, "readOnly": True}
+        (follows,) = [m for m in sidecar["volumeMounts"] if PurePosixPath(SESSION).is_relative_to(m["mountPath"])]
+        assert follows["readOnly"] is True
         volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
         config = only(resources, "ConfigMap", volumes["logs"]["configMap"]["name"])
         assert sidecar["args"] == ["--config", "/etc/embedserve/logs/fluent-bit.yaml"]
         assert {"fluent-bit.yaml", "parsers.conf"} == set(config["data"])
+
+
+@pytest.mark.parametrize("autoscaler", [True, False], ids=["with the autoscaler", "without"])
+def test_a_sidecar_sees_the_volume_that_kuberay_lets_ray_write_its_logs_to(tmp_path, autoscaler):
+    service = only(with_components(tmp_path, "logs"), "RayService")
+    for name, template in pods(service).items():
+        ray = template["spec"]["containers"][0]
+        if name == "head" and autoscaler:
+            as_kuberay_adds_logs(ray)
+        (sidecar,) = [one for one in template["spec"]["initContainers"] if one["name"] == "logs"]
+        assert written_to(sidecar) == written_to(ray), name
+
+
+def as_kuberay_adds_logs(container):
+    """``addEmptyDir`` of KubeRay's common/pod.go, for the head's container beside an autoscaler."""
+    if all(mount["mountPath"] != "/tmp/ray" for mount in container["volumeMounts"]):
+        container["volumeMounts"].append({"name": "ray-logs", "mountPath": "/tmp/ray"})
+
+
+def written_to(container):
+    """The volume that lies at the folder of logs: the one that is mounted nearest to it, and the folder's place in it."""
+    above = [m for m in container["volumeMounts"] if PurePosixPath(SESSION).is_relative_to(m["mountPath"])]
+    nearest = max(above, key=lambda mount: len(mount["mountPath"]))
+    return nearest["name"], nearest["mountPath"]
 
 
 @pytest.mark.parametrize(

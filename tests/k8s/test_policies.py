@@ -8,7 +8,18 @@ from pathlib import PurePosixPath
 import pytest
 
 from deployments.serve_internals.settings import SWITCHES
-from tests.k8s.tools import ROOT, built, containers, environment, everywhere, only, pods, serve_config, service
+from tests.k8s.tools import (
+    OVERLAYS,
+    ROOT,
+    built,
+    containers,
+    environment,
+    everywhere,
+    only,
+    pods,
+    serve_config,
+    service,
+)
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
@@ -106,6 +117,29 @@ def test_nothing_is_written_to_a_root_file_system_and_what_is_written_fits_the_l
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
             assert int(container["resources"]["limits"]["ephemeral-storage"].removesuffix("Gi")) > written
+
+
+@pytest.mark.parametrize("folder", [*OVERLAYS, "backfill"])
+def test_every_container_has_limits_of_disk_and_requests_all_that_it_limits(folder):
+    """Kubernetes takes the limit for a request that is left out: a pod then finds no node that has so much."""
+    found = list(resources_of(built(folder)))
+    assert found
+    for resources in found:
+        assert "ephemeral-storage" in resources["limits"]
+        assert resources["limits"].keys() <= resources["requests"].keys()
+
+
+def resources_of(manifest):
+    """The ``resources`` of every container, wherever it stands."""
+    if isinstance(manifest, list):
+        for item in manifest:
+            yield from resources_of(item)
+    elif isinstance(manifest, dict):
+        for key, value in manifest.items():
+            if key == "resources" and "limits" in value:
+                yield value
+            else:
+                yield from resources_of(value)
 
 
 @everywhere

@@ -132,6 +132,66 @@ def test_kuberays_definition_refuses(change):
     assert len(problems(service)) == 1
 
 
+DELETE = {"policy": "DeleteCluster"}
+RULED = {  # KubeRay's rules in Kubernetes' expression language: what breaks one, and its own words for it
+    "half of the old policies": ({"onSuccess": DELETE}, "requires either BOTH onSuccess and onFailure"),
+    "old policies and rules": (
+        {"onFailure": DELETE, "deletionRules": [DELETE | {"condition": {"jobStatus": "FAILED"}}]},
+        "cannot be used together within the same deletionStrategy",
+    ),
+    "a condition of nothing": ({"deletionRules": [DELETE | {"condition": {}}]}, "requires either the JobStatus or"),
+    "a condition of two kinds": (
+        {"deletionRules": [DELETE | {"condition": {"jobStatus": "FAILED", "jobDeploymentStatus": "Failed"}}]},
+        "JobStatus and JobDeploymentStatus cannot be used together",
+    ),
+}
+
+
+@pytest.mark.parametrize(("strategy", "told"), RULED.values(), ids=RULED)
+def test_kuberays_rules_refuse(strategy, told):
+    job = only(built("backfill"), "RayJob")
+    job["spec"]["deletionStrategy"] = strategy
+    (problem,) = problems(job)
+    assert told in problem
+    patch = {"kind": "RayJob", "spec": {"deletionStrategy": strategy}}
+    assert not [problem for problem in problems(patch) if "requires" in problem], (
+        "the other key may be in what it changes"
+    )
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [{"onSuccess": DELETE, "onFailure": DELETE}, {"deletionRules": [DELETE | {"condition": {"jobStatus": "FAILED"}}]}],
+)
+def test_kuberays_rules_allow(strategy):
+    job = only(built("backfill"), "RayJob")
+    job["spec"]["deletionStrategy"] = strategy
+    assert problems(job) == []
+
+
+def test_a_manager_that_is_neither_kuberay_nor_multikueue_is_refused_everywhere():
+    service = only(built("base"), "RayService")
+    service["spec"]["managedBy"] = service["spec"]["rayClusterConfig"]["managedBy"] = "argocd"
+    places = [problem.partition(":")[0] for problem in problems(service)]
+    assert places == ["spec.managedBy", "spec.rayClusterConfig.managedBy"]
+    service["spec"]["managedBy"] = service["spec"]["rayClusterConfig"]["managedBy"] = "kueue.x-k8s.io/multikueue"
+    assert problems(service) == []
+
+
+def test_a_rule_that_nobody_translated_ends_the_making_of_a_schema():
+    field = {"type": "string", "x-kubernetes-validations": [{"rule": "self != 'x'", "message": "not x"}]}
+    spec = {"names": {"kind": "RayService"}, "versions": [{"name": "v1", "schema": {"openAPIV3Schema": of(field)}}]}
+    with pytest.raises(SystemExit, match="self != 'x'"):
+        schema_of({"spec": spec})
+    field["x-kubernetes-validations"][0]["rule"] = "self == oldSelf"
+    schema_of({"spec": spec})
+
+
+def of(field):
+    top = {name: {"type": "string"} for name in ("apiVersion", "kind")}
+    return {"type": "object", "properties": {**top, "spec": {"type": "object", "properties": {"name": field}}}}
+
+
 def test_kubernetes_refuses_a_misspelt_field_inside_a_pod_template():
     template = pods(only(built("base"), "RayService"))["cpu"]
     template["spec"]["containers"][0]["volumeMount"] = []

@@ -70,6 +70,18 @@ def test_a_step_of_an_upgrade_waits_for_its_nodes_and_for_the_alerts(folder):
     assert options["stepSizePercent"] == options["maxSurgePercent"]
 
 
+@HIGHLY_AVAILABLE
+def test_an_upgrade_that_goes_as_planned_is_not_called_stuck_also_where_a_node_is_slow(folder):
+    options = upgrade(folder)
+    steps_s = (100 / options["stepSizePercent"] - 1) * options["intervalSeconds"]
+    groups = service(folder)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    slowest_node_s = max(group.get("idleTimeoutSeconds", 0) for group in groups)
+    (group,) = only(built("monitoring"), "PrometheusRule", "embedserve")["spec"]["groups"]
+    (stuck,) = [rule["for"] for rule in group["rules"] if rule["alert"] == "EmbedserveUpgradeStuck"]
+    amount, unit = int(stuck[:-1]), {"m": 60, "h": 3600}[stuck[-1]]
+    assert amount * unit > steps_s + slowest_node_s
+
+
 def test_tls_stands_before_the_gateway_and_nothing_passes_by_it(tmp_path):
     kustomization = {"resources": ["../ha"], "components": ["../../components/tls-ha"]}
     resources = built_beside(tmp_path, kustomization)

@@ -12,6 +12,8 @@ from typing import Any
 
 from deployments.cluster.serve_api import ClusterError
 from deployments.operator.kube.api import KubeApi, Resource
+from deployments.operator.kube.events import announce
+from deployments.operator.lock import new_claim
 from models.errors import ConfigError, EmbedserveError, UnavailableError
 
 PATHS = {"RayService": "/spec/rayClusterConfig/workerGroupSpecs", "RayCluster": "/spec/workerGroupSpecs"}
@@ -58,7 +60,7 @@ def scale(api: KubeApi, name: str, wanted: list[Bounds]) -> list[str]:
         wanted: the groups to change.
 
     Returns:
-        A line for each object that changed.
+        A line for each object that changed, and one where no Event could be made.
 
     Raises:
         ConfigError: there is no such group.
@@ -73,7 +75,8 @@ def scale(api: KubeApi, name: str, wanted: list[Bounds]) -> list[str]:
     for cluster in clusters:
         found = api.get("RayCluster", cluster)
         edits.append(Edit("RayCluster", cluster, *_edit(found, PATHS["RayCluster"], wanted)))
-    return _apply(api, edits, wanted)
+    lines = _apply(api, edits, wanted)
+    return [*lines, *_announced(api, service, wanted)] if any(edit.there for edit in edits) else lines
 
 
 def _apply(api: KubeApi, edits: list[Edit], wanted: list[Bounds]) -> list[str]:
@@ -90,6 +93,16 @@ def _apply(api: KubeApi, edits: list[Edit], wanted: list[Bounds]) -> list[str]:
         undo += [edit] if edit.there else []
         lines.append(f"{edit.kind} {edit.name}: {'changed' if edit.there else 'as it was'}")
     return lines
+
+
+def _announced(api: KubeApi, service: Resource, wanted: list[Bounds]) -> list[str]:
+    """Make an Event that says who did it; a line where that cannot be, and the change stands."""
+    command = " ".join(["scale", *(f"--workers {bounds.group}={bounds.low}:{bounds.high}" for bounds in wanted)])
+    try:
+        announce(api, service, f"{new_claim(command, 0)}: done", failed=False)
+    except EmbedserveError as error:
+        return [f"no Event was made: {error}"]
+    return []
 
 
 def _stands(api: KubeApi, edit: Edit, wanted: list[Bounds]) -> bool:

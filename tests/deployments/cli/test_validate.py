@@ -211,3 +211,73 @@ def test_every_overlay_and_one_outside_of_the_repository_builds_and_validates(tm
     code, said = run(*overlays, own)
     assert code == 0, said
     assert said.count("applications, valid") == len(overlays) + 1
+
+
+def steps(service: Document, **options: object) -> None:
+    service["spec"]["upgradeStrategy"]["clusterUpgradeOptions"].update(options)
+
+
+def head(service: Document) -> Document:
+    return service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+
+
+REFUSED_BY_KUBERAY: dict[str, tuple[Callable[[Document], object], str]] = {
+    "a strategy that nobody knows": (
+        lambda s: s["spec"]["upgradeStrategy"].update(type="RollingUpdate"),
+        "must be one of NewCluster, NewClusterWithIncrementalUpgrade, None, not 'RollingUpdate'",
+    ),
+    "steps without their options": (
+        lambda s: s["spec"]["upgradeStrategy"].pop("clusterUpgradeOptions"),
+        "clusterUpgradeOptions is missing",
+    ),
+    "a step beyond the surge": (
+        lambda s: steps(s, stepSizePercent=50),
+        "at most maxSurgePercent, and that 100, not 50",
+    ),
+    "a surge beyond the whole": (lambda s: steps(s, maxSurgePercent=125), "not 25 and 125"),
+    "no interval": (lambda s: steps(s, intervalSeconds=0), "intervalSeconds must be more than 0"),
+    "steps without the autoscaler": (
+        lambda s: s["spec"]["rayClusterConfig"].update(enableInTreeAutoscaling=False),
+        "enableInTreeAutoscaling must be true",
+    ),
+    "more workers at least than at most": (
+        lambda s: group(s).update(minReplicas=9),
+        "workerGroupSpecs[0]: minReplicas must be 0 or more and at most maxReplicas, not 9 and 8",
+    ),
+    "a patience of a group for the old autoscaler": (
+        lambda s: s["spec"]["rayClusterConfig"]["autoscalerOptions"].update(version="v1"),
+        "workerGroupSpecs[1].idleTimeoutSeconds needs",
+    ),
+    "workers that are restarted": (
+        lambda s: group(s)["template"]["spec"].update(restartPolicy="Always"),
+        "workerGroupSpecs[0].template.spec.restartPolicy must be Never",
+    ),
+    "a head that is restarted": (
+        lambda s: head(s).update(restartPolicy="Always"),
+        "headGroupSpec.template.spec.restart",
+    ),
+    "a Ray that knows no token": (
+        lambda s: s["spec"]["rayClusterConfig"].update(rayVersion="2.51.1"),
+        "rayVersion must be 2.52.0 or newer",
+    ),
+    "Redis in a variable": (
+        lambda s: head(s)["containers"][0]["env"].append({"name": "RAY_REDIS_ADDRESS", "value": "redis:6379"}),
+        "RAY_REDIS_ADDRESS belongs into gcsFaultToleranceOptions.redisAddress",
+    ),
+    "a name that is no host's": (lambda s: s["metadata"].update(name="Search_1"), "must be lower-case letters"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), REFUSED_BY_KUBERAY.values(), ids=REFUSED_BY_KUBERAY)
+def test_what_the_api_server_takes_and_kuberay_then_refuses_is_told_before(
+    change: Callable[[Document], object], told: str, tmp_path: Path
+) -> None:
+    service = only(built("overlays/ha"), "RayService")
+    path = tmp_path / "rayservice.yaml"
+    path.write_text(yaml.safe_dump(service))
+    assert run(path)[0] == 0
+    change(service)
+    path.write_text(yaml.safe_dump(service))
+    code, said = run(path)
+    assert code == 1
+    assert told in " ".join(said.split())

@@ -31,6 +31,17 @@ def test_both_objects_get_the_new_bounds_and_a_second_time_nothing_changes(clust
     assert "RayCluster embedserve-bcdfg: as it was" in scale("cpu=2:12", "gpu=1:4")
 
 
+def test_an_event_says_who_changed_the_bounds_and_one_that_may_not_be_made_is_said(cluster: Cluster) -> None:
+    scale("cpu=2:12")
+    scale("cpu=2:12")  # changes nothing
+    (event,) = cluster.api.all("events")
+    assert "ran `scale --workers cpu=2:12`" in event["message"]
+    assert (event["type"], event["involvedObject"]["name"]) == ("Normal", "embedserve")
+    cluster.api.denied.add(("POST", "events"))
+    assert "no Event was made" in scale("cpu=3:12")
+    assert bounds(cluster)[0][0] == (3, 12)
+
+
 def test_a_cluster_that_refuses_leaves_the_rayservice_as_it_was(cluster: Cluster) -> None:
     before = bounds(cluster)
     cluster.api.faults.append(Fault("PATCH", "rayclusters", 403))
