@@ -87,10 +87,10 @@ def shipped(checkout: Path = ROOT) -> dict[str, Any]:
 
 
 def measured() -> list[ModelSpec]:
-    """The catalogue's entries of the models that serve_config.yaml routes and this processor computes: what is served and measured."""
+    """The catalogue's entries that are measured: of the models that serve_config.yaml routes, those that this processor computes and that are not for cards."""
     gateway = next(app for app in shipped()["applications"] if app["name"] == GATEWAY_APPLICATION)
     routed = gateway["deployments"][0]["user_config"]["models"]
-    specs = [spec for spec in Catalog.load().specs() if spec.model in routed]
+    specs = [spec for spec in Catalog.load().specs() if spec.model in routed and spec.variant is None]
     return [spec for spec in specs if not precision_of(spec.precision).bf16 or bf16_refusal() is None]
 
 

@@ -74,7 +74,9 @@ def _modality(app: Document) -> str | None:
 def _take_fp16(document: Document, app: Document, entries: Entries) -> None:
     """Serve the fp16 version under its own name, so that whoever keeps vectors sees that they are other ones."""
     model, _, old = app["args"]["model"].partition("@")
-    halves = [version for version, entry in entries.get(model, {}).items() if entry.get("precision") == "fp16"]
+    # As built: no card has proved the variant for cards yet.
+    plain = {version: entry for version, entry in entries.get(model, {}).items() if "variant" not in entry}
+    halves = [version for version, entry in plain.items() if entry.get("precision") == "fp16"]
     name = application_name(model, halves[-1]) if halves else app["name"]
     if old in halves or not halves or any(other["name"] == name for other in document["applications"]):
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 
+from models.catalog.exported import TYPES, weights_of
 from models.catalog.families import FAMILIES
 from models.catalog.fields import read_json
 from models.catalog.model_spec import ModelSpec
@@ -19,6 +20,7 @@ from models.graph import clip_text, synthetic, vision
 from models.graph.calibration import Calibration
 from models.graph.linear import Linear, Weights
 from models.graph.precision import precision_of
+from models.graph.variants import VARIANTS
 
 CONFIG = "config.json"
 REVISION = 3  # of the graphs; artifacts that another revision built are built again
@@ -30,15 +32,19 @@ RANDOM: dict[str, Callable[[Linear], onnx.ModelProto]] = {
 
 def recipe(spec: ModelSpec) -> str:
     """Everything but the sources that decides a graph. Stored beside the graph: when it differs, the graph is rebuilt."""
-    own = f"{REVISION}/{spec.precision}/{spec.calibration or '-'}"
+    own = f"{REVISION}/{spec.precision}/{spec.calibration or '-'}{'' if spec.variant is None else f'/{spec.variant}'}"
     return own if spec.adapted is None else f"{own}/{next(iter(spec.adapted.source.files.values()))}"
 
 
 def build_random(spec: ModelSpec, architecture: str) -> onnx.ModelProto:
     """Build a graph with seeded random weights; a label in the file says that they are random."""
-    model = RANDOM[architecture](linear_for(spec))
+    model = _varied(spec, RANDOM[architecture](linear_for(spec)))
     model.metadata_props.add(key="embedserve.weights", value="synthetic")
     return model
+
+
+def _varied(spec: ModelSpec, model: onnx.ModelProto) -> onnx.ModelProto:
+    return model if spec.variant is None else VARIANTS[spec.variant](model)
 
 
 def linear_for(spec: ModelSpec) -> Linear:
@@ -63,8 +69,21 @@ def build_weights(spec: ModelSpec, files: dict[str, Path]) -> onnx.ModelProto:
     weights = dense_weights(spec.config, files) | {
         name.removeprefix("bert."): array for name, array in read_weights(encoder).items()
     }
+    return _built(spec, config, weights)
+
+
+def build_exported(spec: ModelSpec, model: onnx.ModelProto) -> onnx.ModelProto:
+    """Build the serving graph of one of CLIP's towers, of its usual size, of the weights in a graph that PyTorch exported.
+
+    Raises:
+        ArtifactError: it is no such tower.
+    """
+    return _built(spec, {"model_type": TYPES[spec.type]}, weights_of(model))
+
+
+def _built(spec: ModelSpec, config: dict[str, Any], weights: Weights) -> onnx.ModelProto:
     try:
-        return build_graph(config, weights, linear_for(spec), spec.config, spec.type)
+        return _varied(spec, build_graph(config, weights, linear_for(spec), spec.config, spec.type))
     except KeyError as error:
         raise ArtifactError(f"its files lack {error}, which the {spec.type} graph needs") from error
     except (ValueError, TypeError, IndexError, ArithmeticError) as error:  # of numpy: shapes that do not fit each other

@@ -48,7 +48,12 @@ def describe_folder(
 
 
 def described(
-    reference: str, origin: Path, precision: str = "fp32", tower: Tower = "image", wishes: Wishes | None = None
+    reference: str,
+    origin: Path,
+    precision: str = "fp32",
+    tower: Tower = "image",
+    wishes: Wishes | None = None,
+    variant: str | None = None,
 ) -> Described:
     """The catalogue entry of a sentence-transformers or CLIP folder, or of an ONNX file with its tokenizer.
 
@@ -58,6 +63,7 @@ def described(
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         tower: which half of a whole CLIP to take.
         wishes: what the owner says beside the files.
+        variant: of the graph; None for the usual one.
 
     Raises:
         ArtifactError: the folder holds nothing that can be served; the message says what was expected.
@@ -86,6 +92,7 @@ def described(
             name=f"{model}-{version}",
             path=f"./models/store/{model}-{version}.onnx",
             precision=precision,
+            variant=variant,
             sources=[FileSource(folder=str(folder.path.resolve()), files=files)],
             **entry,
         )

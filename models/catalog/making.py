@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import onnx
 
 from models.catalog.artifact import Artifact, open_artifact, tokenizer_path
-from models.catalog.build import build_random, build_weights, dense_weights, recipe
+from models.catalog.build import build_exported, build_random, build_weights, dense_weights, recipe
 from models.catalog.download import Reporter
 from models.catalog.head_weights import head_of
 from models.catalog.map_file import fetched_map
@@ -81,6 +81,9 @@ def _make_pretrained(spec: ModelSpec, files: dict[str, Path], mapping: SpaceMap 
     if ready is None:
         reporter.note(f"{spec.reference}: building its {spec.precision} graph")
         model = build_weights(spec, files)
+    elif spec.variant is not None:
+        reporter.note(f"{spec.reference}: building its {spec.precision} graph of the weights in {ready.name}")
+        model = build_exported(spec, load(ready))
     elif precision_of(spec.precision).rewrite or spec.config.get("in_graph") or mapping is not None:
         own = spec if mapping is None else spec.model_copy(update={"dimensions": mapping.inputs})
         model = finished(own, load(ready), files, reporter)

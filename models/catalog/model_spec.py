@@ -12,6 +12,7 @@ from models.catalog.paths import resolve_path
 from models.catalog.source_entry import Adapted, Sha256, Source
 from models.errors import ConfigError
 from models.graph.precision import PRECISIONS
+from models.graph.variants import VARIANTS
 from models.modalities import MODALITIES, Modality, modality_of
 from models.validation import describe, one_of
 
@@ -49,6 +50,7 @@ class ModelSpec(_Strict):
     type: str  # the modality
     dimensions: Annotated[int, Field(ge=1, le=16384)]
     precision: str = "fp32"
+    variant: str | None = None  # of a graph that is built from weights: one for other hardware, which computes the same
     calibration: str | None = None  # for int8: which of the measurements in models/graph/calibrations/ to use
     config: dict[str, Any] = {}
     sources: list[Source] = []
@@ -78,6 +80,13 @@ class ModelSpec(_Strict):
     def _check_precision(cls, name: str) -> str:
         if name not in PRECISIONS:
             raise ValueError(f"must be {one_of(PRECISIONS)}, not {name!r}")
+        return name
+
+    @field_validator("variant")
+    @classmethod
+    def _check_variant(cls, name: str | None) -> str | None:
+        if name is not None and name not in VARIANTS:
+            raise ValueError(f"must be {one_of(VARIANTS)}, or left out, not {name!r}")
         return name
 
     @model_validator(mode="after")

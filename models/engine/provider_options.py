@@ -30,12 +30,14 @@ def cuda_options(device: Device) -> Options:
 
     ``kSameAsRequested``, because the default doubles the arena each time and would reach its limit early. ``HEURISTIC``,
     because an exhaustive search takes seconds for each new shape; our graphs hold no convolution, users' graphs may.
+    Strict, because ``SkipLayerNormalization`` of the variant for cards would sum its squares in half precision otherwise.
     """
     options = {
         "device_id": "0",  # Ray shows each replica only its own card
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": "0",  # TF32 keeps only 10 bits of the mantissa, and fp32 should be fp32
+        "enable_skip_layer_norm_strict_mode": "1",
         "enable_cuda_graph": "1" if device.cuda_graph else "0",
     }
     if device.memory_limit is not None:

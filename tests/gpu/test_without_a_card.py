@@ -39,4 +39,5 @@ def test_pinned_memory() -> None:
 @pytest.mark.parametrize("kind", ["text", pytest.param("image", marks=pytest.mark.slow)])
 def test_fidelity(kind: str) -> None:
     card.test_fp16_on_the_card_is_as_good_as_fp32(kind)
+    card.test_the_variant_for_cards_is_as_good(kind)
     card.test_fp32_on_the_card_is_fp32(kind)

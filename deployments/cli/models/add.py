@@ -34,6 +34,10 @@ def add_model(
         typer.Option("--from", exists=True, help="A sentence-transformers or CLIP folder, or an .onnx file."),
     ],
     precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
+    variant: Annotated[
+        str | None,
+        typer.Option(help="Of a graph that is built from weights; card: ONNX Runtime's fused operators for GPUs."),
+    ] = None,
     tower: Annotated[Tower, typer.Option(help="Which half of a whole CLIP.")] = Tower.image,
     pooling: Annotated[
         str | None, typer.Option(help="How token vectors become one: mean, cls, max, lasttoken, ..., or several by +.")
@@ -71,7 +75,7 @@ def add_model(
     require_new(catalog_path(), reference)
     modes = None if pooling is None else tuple(pooling.split("+"))
     wishes = Wishes(modes, max_length, lower_case, normalize, prompts_of(prompt or ()), batch_dependent)
-    found = described(reference, origin, precision, tower.value, wishes)
+    found = described(reference, origin, precision, tower.value, wishes, variant)
     console = Console(stderr=as_json)
     _show_card(console, found.facts)
     with nothing_left(found.spec):

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from models.catalog.custom import describe_folder
+from models.catalog.custom import describe_folder, described
 from models.catalog.store import pull
 from models.embedder import open_embedder
 from models.engine.openvino import bf16_refusal
@@ -92,6 +92,32 @@ def test_an_encoder_of_pictures_gives_the_vectors_of_its_library_and_each_alone_
     assert cosines(vectors, LIBRARY[case.name]).min() > least
     for data, vector in zip(pictures, vectors, strict=True):
         np.testing.assert_array_equal(model.embed([data])[0], vector)
+
+
+UNPACKED = (
+    "mpnet",
+    "modernbert",
+    "nomic_bert",
+)  # their attention adds distances to its scores, or turns queries and keys
+
+
+@pytest.mark.parametrize("case", ALL_TEXTS, ids=[case.name for case in ALL_TEXTS])
+def test_the_variant_for_cards_gives_the_librarys_vectors_of_texts_too(case: Text, tmp_path: Path) -> None:
+    spec = described("zoo@1", write_text(case, tmp_path / "model"), tower="text", variant="card").spec
+    if case.name.startswith(UNPACKED):
+        with pytest.raises(ArtifactError, match="no attention of this graph can be packed for cards"):
+            pull(spec, allow_synthetic=False)
+        return
+    model = TextEmbedder(pull(spec, allow_synthetic=False))
+    assert cosines(model.embed(TEXTS), LIBRARY[case.name]).min() > 0.999999
+
+
+@pytest.mark.parametrize("case", PICTURE_CASES, ids=[case.name for case in PICTURE_CASES])
+def test_the_variant_for_cards_gives_the_librarys_vectors_of_pictures_too(case: Picture, tmp_path: Path) -> None:
+    model = ImageEmbedder(
+        pull(described("zoo@1", write_picture(case, tmp_path / "model"), variant="card").spec, allow_synthetic=False)
+    )
+    assert cosines(model.embed([picture(name) for name in PICTURES]), LIBRARY[case.name]).min() > 0.99999
 
 
 def mutants(step: int) -> list[tuple[Text, Vectors]]:

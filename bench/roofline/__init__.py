@@ -1,0 +1,1 @@
+"""What a graph costs a card at least: launches, bytes and floating-point operations of each kind of node."""
