@@ -61,8 +61,8 @@ bench-models: ## our graphs beside the plain torch exports of the same weights
 	.env-export/bin/python -P bench/models/plain_export.py models/store/files $(PLAIN)
 	$(BIN)/python -m bench.models $(PLAIN)
 
-bench-gpu: ## the card's ceiling, the models beside it, fidelity, a swap under load; needs scripts/setup.sh gpu
-	$(BIN)/python -m bench.gpu $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(QUICK),--quick)
+bench-gpu: ## the card: engine, copies, replicas, swaps, pipeline; NULL=1 without one: an engine that waits; on a card scripts/setup.sh gpu first
+	$(BIN)/python -m bench.gpu $(if $(PROVIDER),--provider $(PROVIDER)) $(if $(QUICK),--quick) $(if $(NULL),--null)
 
 fidelity: ## how far int8 and fp16 vectors lie from fp32, and both from what people judged
 	@scripts/setup.sh dev "$(PYTHON)"

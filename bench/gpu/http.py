@@ -28,6 +28,7 @@ class HttpResult:
     p99_ms: float
     failed: int
     generator_cpu: float
+    modality: str
 
 
 def measure_http(wish: Wish, seconds: float) -> Iterator[HttpResult]:
@@ -46,6 +47,7 @@ def measure_http(wish: Wish, seconds: float) -> Iterator[HttpResult]:
     bodies: dict[str, tuple[Body, int]] = {
         "1 text": (TextBody("/v1/embeddings", "text-embedding", texts, 1), 1),
         "16 texts": (TextBody("/v1/embeddings", "text-embedding", texts, 16), 16),
+        "256 texts": (TextBody("/v1/embeddings", "text-embedding", texts, 256), 256),
         "1 picture": (PictureBody("/v1/embeddings/image?model=image-embedding", "image-embedding"), 1),
     }
     with running(document) as (service, _):
@@ -59,4 +61,5 @@ def measure_http(wish: Wish, seconds: float) -> Iterator[HttpResult]:
                 sample.p99_ms,
                 sample.failed + sample.broken,
                 sample.generator_cpu,
+                "image" if isinstance(body, PictureBody) else "text",
             )

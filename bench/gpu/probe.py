@@ -55,10 +55,10 @@ def batches(embedder: Embedder, tokens: int) -> Batch:
     return make
 
 
-def rate(run: Callable[[], object], count: int, seconds: float) -> float:
-    """Inputs per second with a caller for each slot of the engine; the first run of each is not counted."""
-    done = [0] * SLOTS
-    start, end = threading.Barrier(SLOTS + 1), threading.Event()
+def rate(run: Callable[[], object], count: int, seconds: float, callers: int = SLOTS) -> float:
+    """Inputs per second with so many callers, one for each slot of the engine if nothing else is said; the first run of each is not counted."""
+    done = [0] * callers
+    start, end = threading.Barrier(callers + 1), threading.Event()
 
     def work(slot: int) -> None:
         run()
@@ -67,8 +67,8 @@ def rate(run: Callable[[], object], count: int, seconds: float) -> float:
             run()
             done[slot] += 1
 
-    with ThreadPoolExecutor(SLOTS) as pool:
-        works = [pool.submit(work, slot) for slot in range(SLOTS)]
+    with ThreadPoolExecutor(callers) as pool:
+        works = [pool.submit(work, slot) for slot in range(callers)]
         start.wait()
         began = time.perf_counter()
         end.wait(seconds)
