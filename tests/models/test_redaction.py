@@ -84,6 +84,18 @@ def test_everybody_sees_the_names_of_files_and_no_folder(folder: str, message: s
     assert not any(part and f"{part}/" in said for part in folder.split("/"))
 
 
+@pytest.mark.parametrize(
+    "message", ["cannot read {}", "cannot read '{}': gone", '"{}" is missing', "({}): bad", "{}: bad", "a, {}, b"]
+)
+def test_everybody_sees_no_folder_that_nobody_named_either(message: str) -> None:
+    said = for_everybody(
+        ValueError(message.format("/srv/models of/ours/m-1.onnx" if "'" in message else "/srv/ours/m-1.onnx"))
+    )
+    assert "m-1.onnx" in said
+    assert "ours" not in said
+    assert "srv" not in said
+
+
 def test_everybody_sees_one_short_line() -> None:
     error = ValueError("no source gave m@1; tried:\n  - folder /srv/models: gone\n" + "x" * 9999)
     assert for_everybody(error) == "no source gave m@1; tried:"
