@@ -75,4 +75,4 @@ def test_another_prompt_into_the_same_sink_is_refused_and_embeds_again_where_it_
 def test_a_prompt_that_the_model_does_not_have_is_refused_before_the_first_row(prompted: Job, prompt: str) -> None:
     with pytest.raises(JobError, match=f"no prompt '{prompt}'; there are: query, document"):
         run(asking_for(prompted, prompt))
-    assert not Path(prompted.vectors.sink).exists()
+    assert list(Path(prompted.vectors.sink).rglob("*.parquet")) == []
