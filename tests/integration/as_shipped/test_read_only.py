@@ -16,6 +16,7 @@ from models.catalog.paths import store
 from models.catalog.store import pull
 from tests.integration.documents import fix_replicas, shipped
 from tests.integration.service import QUICK, Service
+from tests.integration.waiting import wait
 from tests.read_only import read_only, require_mounts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -37,8 +38,8 @@ def test_it_starts_and_swaps_with_a_store_and_a_root_file_system_that_cannot_be_
         (text,) = (app for app in document["applications"] if app["name"].startswith("text-embedding"))
         assert embedded_by(service) == before
         text["deployments"][0]["user_config"]["artifact"] = INT8
-        service.run(document)
-        assert embedded_by(service) == after
+        service.run(document)  # Serve may still say RUNNING of what ran before
+        wait("the swap", lambda: embedded_by(service) == after)
         inside = f"/proc/{service.process.pid}/root"
         for place in (store(), Path.home(), Path("/etc"), Path("/tmp")):
             assert not writable(f"{inside}{place}")
