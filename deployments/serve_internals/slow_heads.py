@@ -93,6 +93,13 @@ class HeadLimit(Protocol):
         elif self.cycle.more_body and not self._in_body:
             self._count(len(data))
 
+    def _should_upgrade(self) -> bool:
+        """Never: nothing here speaks WebSockets, and uvicorn's own refusal is 500 as text."""
+        return False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: a stranger would fill the log."""
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for everything that it cannot read
         """Refuse what is no head."""
         self._refuse(UNREADABLE)

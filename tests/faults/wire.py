@@ -27,7 +27,8 @@ class Answer:
         document = orjson.loads(self.body)
         error = document.get("error")
         sentence = isinstance(error, str) and set(document) <= {"error", "param", "code", "error_type"}
-        if not sentence and (set(document) != {"error"} or set(error) != {"message", "type", "param", "code"}):
+        ours = set(document) in ({"error"}, {"error", "detail"})  # clients of Jina's read the message there
+        if not sentence and (not ours or set(error) != {"message", "type", "param", "code"}):
             return f"another shape: {self.body[:200]!r}"
         message = error if isinstance(error, str) else error["message"]  # a sentence in neighbours' protocols
         if not message or "Traceback" in message or ".py" in message or len(message) > 2000:

@@ -41,6 +41,27 @@ def test_ten_times_as_many_that_are_slow_with_heads_as_it_has_places_are_ended_a
     assert {json.loads(body)["error"]["code"] for body in crowd.bodies} == {"head_too_slow"}
 
 
+@pytest.mark.parametrize(("method", "status"), [("GET", 405), ("POST", 400)])
+def test_who_asks_for_websockets_is_refused_in_json_and_may_ask_again(
+    gateway: Gateway, method: str, status: int
+) -> None:
+    body = json.dumps({"model": "m", "input": SMALL}).encode() if method == "POST" else b""
+    head = (
+        f"{method} /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
+        connection.sendall(head.encode() + body)  # behind such a head the body is not read
+        answer = receive(connection)
+        connection.sendall(request(json.dumps({"model": "m", "input": SMALL}).encode(), headers=JSON))
+        after = receive(connection)
+    assert answer is not None
+    assert (answer.status, answer.problem()) == (status, None)
+    assert after is not None
+    assert after.status == 200
+
+
 def test_a_body_below_the_floor_is_cut_off_and_told_the_floor(gateway: Gateway) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
         connection.sendall(MANNERS["megabytes"].at_once[:10_000])
