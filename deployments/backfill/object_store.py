@@ -14,6 +14,17 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 NAMED = re.compile(r"[?&]endpoint_override=([^&]+)")
 
 
+SMALL_AT_ONCE = "allow_delayed_open"
+
+
+def small_at_once(uri: str) -> str:
+    """The URI by which Arrow writes a small file in one request: in parts it takes three, of which a busy store may get the last one twice."""
+    place, options = parted(uri)
+    if not uri.lower().startswith("s3:") or SMALL_AT_ONCE in options:
+        return uri
+    return f"{place}{options or '?'}{'&' if options else ''}{SMALL_AT_ONCE}=true"
+
+
 def adapt(uri: str) -> None:
     """Set the variables that fit the store of a URI, where the user set none; libraries read them with each connection."""
     if not uri.lower().startswith("s3:"):

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from pyarrow import fs
 
-from deployments.backfill.object_store import adapt
+from deployments.backfill.object_store import adapt, small_at_once
 from deployments.backfill.uris import SCHEME, below, parted
 from models.errors import JobError
 from models.files import write_whole
@@ -29,7 +29,7 @@ def located(uri: str) -> tuple[fs.FileSystem, str]:
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
     adapt(uri)
     try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
+        filesystem, path = fs.FileSystem.from_uri(small_at_once(uri))
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise JobError(f"{uri} cannot be reached: {error}") from error
     return filesystem, path

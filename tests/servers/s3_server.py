@@ -160,9 +160,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-    # A config of its own: whoever runs the tests may have remotes. Its caches would miss files that tests write themselves.
+    # A config of its own: whoever runs the tests may have remotes. Its caches would miss files that tests write themselves; with none
+    # at all rclone reads folders again and again, for minutes.
     command = [program, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}"]
-    command += ["--config", "", "--dir-cache-time", "0s", "--vfs-cache-mode", "off"]
+    command += ["--config", "", "--dir-cache-time", "20ms", "--vfs-cache-mode", "off"]
     with (folder.parent / "rclone.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     state = S3Server(folder, "", f"http://127.0.0.1:{port}")

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments.backfill.coverage import coverage
-from deployments.backfill.job import Rows
 from deployments.backfill.object_store import CHECKSUMS, PLAIN_HTTP
 from deployments.backfill.sinks import open_sink
 from deployments.backfill.sources import open_source
@@ -58,15 +57,6 @@ def test_a_job_from_a_store_into_a_store_goes_on_where_it_ended_and_writes_the_s
     assert coverage(place, summary["hash"]).percent == 100
     filesystem, path = located(place)
     assert pq.read_table(path, filesystem=filesystem).num_rows == 50  # as any reader has them
-
-
-@pytest.mark.parametrize("options", ["variables"], indirect=True)
-def test_lance_is_written_to_and_read_from_a_store_that_the_variables_name(source: Path, options: str) -> None:
-    place = f"s3://{BUCKET}/vectors.lance"
-    summary, _ = run(job(source, place))
-    assert coverage(place, summary["hash"]).percent == 100
-    rows = open_source(Rows(place, "id", "model"))
-    assert sum(planned.slice.rows for planned in rows.plan(20, pictures=False)) == 50
 
 
 def test_a_store_that_refuses_is_told_and_nothing_is_written(
