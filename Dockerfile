@@ -34,7 +34,9 @@ RUN apt-get update \
 ENV PATH=/opt/embedserve/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     EMBEDSERVE_MODELS=/models \
-    RAY_USAGE_STATS_ENABLED=0
+    RAY_USAGE_STATS_ENABLED=0 \
+    # Serve loads pandas into each process for nothing (docs/serve_internals.md, `lean_serve`).
+    PYTHONPATH=/opt/embedserve/lib/python3.11/site-packages/deployments/serve_internals/without_pandas
 WORKDIR /home/embedserve
 EXPOSE 8000
 

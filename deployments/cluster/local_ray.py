@@ -16,7 +16,7 @@ from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import RAY_ENDED, Supervised
 from deployments.rpc.server import HOST_VARIABLE
-from deployments.serve_internals import haproxy_process
+from deployments.serve_internals import haproxy_process, lean_serve
 from deployments.serve_internals.haproxy_rules import Rules
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
@@ -102,6 +102,8 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
     cores_of(environment)  # a wrong number is said here, not by the log of Serve's controller
     folder.temporary.mkdir(mode=0o700, exist_ok=True)
     environment |= haproxy_process.files(folder.path) | {"TMPDIR": str(folder.temporary), AUTH_MODE: "token"}
+    if SEAMS.on("lean_serve"):
+        environment |= lean_serve.variables(os.environ)
     if SEAMS.on("haproxy_process"):
         environment |= haproxy_process.binary(folder.path, os.environ)
         Rules.of(environment)  # a wrong setting is said here, not by HAProxy's log

@@ -18,5 +18,6 @@ Seam = Literal[
     "replica_options",
     "log_folder",
     "local_rays",
+    "lean_serve",
     "cluster_store",
 ]

@@ -102,7 +102,7 @@ class Seams:
 
     def in_use(self, seam: Seam) -> bool:
         """Whether a seam is in use here, whoever switched it on: those of nodes are variables that Ray has read."""
-        if seam in settings.VARIABLES:
+        if seam in settings.OF_NODES:
             return settings.in_effect(seam, self._environment)
         return seam in self._started if seam in EARLY else self.on(seam)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from deployments.serve_internals import haproxy_lines, haproxy_process, haproxy_rules
+from deployments.serve_internals import haproxy_lines, haproxy_process, haproxy_rules, lean_serve
 from deployments.serve_internals.names import Seam
 
 # Documented by Ray, or not Ray's: always set.
@@ -67,6 +67,8 @@ def node_variables(on: Callable[[Seam], bool]) -> dict[str, str]:
 
 def in_effect(seam: Seam, environment: Mapping[str, str]) -> bool:
     """Whether a node was started with the variables of a seam, whatever other values an operator chose for them."""
+    if seam == "lean_serve":
+        return lean_serve.in_effect(environment)
     if seam == "haproxy_lines":
         return "\n" in environment.get(haproxy_lines.VARIABLE, "")
     if seam == "haproxy_process":
@@ -75,6 +77,9 @@ def in_effect(seam: Seam, environment: Mapping[str, str]) -> bool:
         return in_effect("haproxy_process", environment) and bool(environment.get(haproxy_rules.SHARE_VARIABLE))
     return all(name in environment for name in VARIABLES[seam])
 
+
+# Seams that Ray's nodes are started with. The place of `lean_serve` differs from machine to machine.
+OF_NODES: Final[frozenset[Seam]] = frozenset({*VARIABLES, "lean_serve"})
 
 # Where a Serve listens, as offsets into a free block of ports: by default every Serve on a machine takes the same.
 # No switch: these only choose numbers, and two Serves that share them answer each other's requests.

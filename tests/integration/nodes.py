@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from deployments.serve_internals import haproxy_process
+from deployments.serve_internals import haproxy_process, lean_serve
 from deployments.serve_internals.settings import SWITCHES
 from models.catalog.paths import ROOT, store
 from tests.integration.machines import Machines
@@ -93,6 +93,7 @@ class Nodes:
             # A node that starts waits for its agents, 30 s by default, of which a busy machine may need more.
             "RAY_agent_register_timeout_ms": str(WAIT_S * 1000),
             **QUICK,
+            **lean_serve.variables(os.environ),
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "10",  # HAProxy of every node must hear of it in this time
             "EMBEDSERVE_PRELOADED": str(store()),
             "EMBEDSERVE_MODELS": str(self.private / "models"),

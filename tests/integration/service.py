@@ -18,7 +18,6 @@ from deployments.cluster.ports import free_port, listening_ports
 from deployments.cluster.processes import has_ended
 from deployments.cluster.serve_api import ClusterError, ServeApi
 from deployments.cluster.serve_file import ServeConfig
-from models.catalog.paths import ROOT
 from tests.integration.waiting import wait
 
 START_S = 240
@@ -28,7 +27,6 @@ QUICK = {
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",  # of a replica that is told to go; 30 by default
     "RAY_metrics_report_interval_ms": "2000",  # 10000 by default
     "RAY_worker_niceness": "0",  # 15 by default: beside other tests replicas would hardly get a turn
-    "PYTHONPATH": str(ROOT / "tests/servers/without_pandas"),  # a second less in each process
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from deployments.config.internals import Internals
 from deployments.observability.gateway_metrics import GatewayMetrics
-from deployments.serve_internals import http_hook, log_folder, ray_version, settings
+from deployments.serve_internals import http_hook, lean_serve, log_folder, ray_version, settings
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.names import Seam
 from deployments.serve_internals.seams import ALL, SEAMS, VARIABLE, Seams, chosen
@@ -100,8 +100,11 @@ def reported(seams: Seams, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, f
     return {name: value for (name,), value in in_use.values.items()}, tested.values
 
 
+NODE = settings.SWITCHES | lean_serve.variables({})  # what a node is started with
+
+
 def test_the_metrics_say_of_every_seam_whether_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = Seams(settings.SWITCHES, PINNED)
+    everything = Seams(NODE, PINNED)
     everything.start("http_hook")
     everything.start("slow_heads")
     everything.start("log_folder")
@@ -114,12 +117,13 @@ def test_the_metrics_say_of_every_seam_whether_it_is_in_use(monkeypatch: pytest.
 
 
 def test_what_a_node_was_started_with_shows_although_it_should_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_use, _ = reported(Seams(settings.SWITCHES, "2.61.0"), monkeypatch)
+    in_use, _ = reported(Seams(NODE, "2.61.0"), monkeypatch)
     assert {seam for seam, value in in_use.items() if value} == {
         "http_hook",
         "haproxy_lines",
         "haproxy_process",
         "haproxy_rules",
+        "lean_serve",
         "node_variables",
     }
 
