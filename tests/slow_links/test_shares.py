@@ -32,11 +32,17 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield process
 
 
+@contextlib.contextmanager
+def before(gateway: Gateway, folder: Path) -> Iterator[Front]:
+    rules = Rules(0.25, (f"{BALANCER}/32",))
+    with Front(folder, [gateway.port], rules, connections=2 * CONNECTIONS).running() as haproxy:
+        wait("a gateway behind HAProxy", lambda: not ask(haproxy.port, 1).failures)
+        yield haproxy
+
+
 @pytest.fixture
 def front(gateway: Gateway, tmp_path: Path) -> Iterator[Front]:
-    rules = Rules(0.25, (f"{BALANCER}/32",))
-    with Front(tmp_path, [gateway.port], rules, connections=2 * CONNECTIONS).running() as haproxy:
-        wait("a gateway behind HAProxy", lambda: not ask(haproxy.port, 1).failures)
+    with before(gateway, tmp_path) as haproxy:
         yield haproxy
 
 
@@ -110,10 +116,15 @@ def test_a_refusal_carries_the_request_id_that_its_client_chose(front: Front) ->
     assert 1000 <= int(answer.headers["retry-after-ms"]) < 3000
 
 
-def test_a_place_is_free_again_when_its_client_is_gone(front: Front) -> None:
-    for _ in range(3):
+def test_a_place_is_free_again_when_its_client_is_gone(tmp_path: Path) -> None:
+    # With a gateway of its own: one that was crowded a moment ago lets fewer in.
+    with (
+        running(tmp_path, queue={"timeout_s": 120}) as gateway,
+        before(gateway, tmp_path) as front,
+    ):
+        for _ in range(3):
+            with holding(front, "127.0.0.1", PLACES // 2) as statuses:
+                assert statuses[503] == 0
+            wait("places", lambda: exchange(front.port, request(b"{}", headers=JSON)) is not None)
         with holding(front, "127.0.0.1", PLACES // 2) as statuses:
             assert statuses[503] == 0
-        wait("places", lambda: exchange(front.port, request(b"{}", headers=JSON)) is not None)
-    with holding(front, "127.0.0.1", PLACES // 2) as statuses:
-        assert statuses[503] == 0
