@@ -15,7 +15,7 @@ run: setup ## set up, get the models, serve on 127.0.0.1:8000 (PORT=8001 elsewhe
 setup: ## the environment that `make run` uses
 	@scripts/setup.sh cpu "$(PYTHON)"
 
-test: ## the whole test suite: real Ray, real HAProxy, real weights; about 15 minutes on two cores
+test: ## the whole test suite: real Ray, real HAProxy, real weights; about 17 minutes on two cores
 	@scripts/setup.sh dev "$(PYTHON)"
 	$(BIN)/python scripts/run_tests.py
 
