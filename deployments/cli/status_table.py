@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from deployments.operator.digits import digits
 from deployments.operator.traffic_stats import TrafficStats
 
 COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "asleep": "cyan"}
@@ -52,7 +53,7 @@ def traffic(stats: TrafficStats | None, seconds: float | None) -> list[str]:
         return [ABSENT] * len(TRAFFIC)
     rate = ABSENT if seconds is None else f"{stats.answered / seconds:.1f}"
     latencies = [stats.quantile_ms(part) for part in (0.5, 0.99)]
-    return [rate, *(ABSENT if value is None else f"{value:.3g}" for value in latencies), f"{stats.failed:.0f}"]
+    return [rate, *(ABSENT if value is None else digits(value) for value in latencies), f"{stats.failed:.0f}"]
 
 
 def neighbour_lines(stats: Mapping[str, TrafficStats]) -> list[str]:

@@ -1,7 +1,8 @@
 """Serve does without pandas.
 
-It imports pandas wherever it finds it, only to know what a DataFrame is: a second of processor time and 40 MB in each of the dozen
-processes of a service. The `data` extra brings pandas for backfills. In ``without_pandas`` lies a module that is found before it,
+It imports pandas wherever it finds it, only to know what a DataFrame is, in each of the dozen processes of a service: a start of the
+shipped configuration took 37.6 s instead of 33.4 on two cores, and 44 s of processor time instead of 38.6. The `data` extra brings
+pandas for backfills. In ``without_pandas`` lies a module that is found before it,
 refuses itself to Serve, as where pandas is not installed, and gives the real one to everybody else.
 """
 

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from deployments.cli.status_table import ABSENT
+from deployments.operator.digits import digits
 from deployments.operator.experiment.comparison import Comparison, VersionRow, differs, mean_cosine
 from deployments.operator.experiment.sample_ratio import Split
 from deployments.operator.neighbour_stats import Interval
@@ -38,8 +39,8 @@ def _figures(row: VersionRow, main: VersionRow) -> Iterator[str]:
 def _told(one: Interval | None, other: Interval | None, scale: float) -> str:
     if one is None:
         return ABSENT
-    high = "…" if math.isinf(one.high) else f"{one.high * scale:.3g}"
-    return f"{one.mean * scale:.3g} ({one.low * scale:.3g} to {high}) {differs(one, other)}".rstrip()
+    high = "…" if math.isinf(one.high) else digits(one.high * scale)
+    return f"{digits(one.mean * scale)} ({digits(one.low * scale)} to {high}) {differs(one, other)}".rstrip()
 
 
 def pairs_table(found: Comparison) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from deployments.operator.digits import digits
 from deployments.operator.rollout.intervals import quantile, share
 from deployments.operator.traffic_stats import QUANTILES, TrafficStats
 
@@ -126,4 +127,4 @@ def _neighbours(candidate: TrafficStats, least: float) -> Finding:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g}"
+    return digits(seconds * 1000)

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments.cli.status_table import table
+from deployments.cli.status_table import table, traffic
 from deployments.cli.wide_console import PIPED_WIDTH
+from deployments.operator.traffic_stats import TrafficStats
 
 NUMERICS = "cpu/fp32/avx512f-avx512_vnni/onnxruntime-1.32.0"
 
@@ -35,3 +36,11 @@ def test_a_narrow_terminal_cuts_the_class_off_and_nothing_else() -> None:
     (row,) = [line for line in printed(80) if "text-embedding" in line]
     assert row.split()[:6] == ["text-embedding@1.0.0", "ready", "9b1c9b1c", "fp32", "100%", "2"]
     assert NUMERICS not in row
+
+
+def test_a_slow_version_has_its_milliseconds_in_full() -> None:
+    stats = TrafficStats(answered=4, buckets={2.0: 0, 5.0: 4})
+    rate, median, _, failed = traffic(stats, 2.0)
+    assert (rate, failed) == ("2.0", "0")
+    assert float(median) > 2000
+    assert "e" not in median
