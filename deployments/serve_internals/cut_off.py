@@ -22,6 +22,11 @@ def note(scope: Scope, send: Send) -> None:
     scope[SENDER] = send
 
 
+def forget(scope: Scope) -> None:
+    """Let scope and server's object go, which hold each other: left to the collector of cycles, they cost 5 µs a request."""
+    scope.pop(SENDER, None)
+
+
 def keep_little(scope: Scope) -> None:
     """Let the system hold no more than ``KEPT_BYTES`` for the client of a request from now on."""
     transport = _transport(scope)

@@ -45,15 +45,15 @@ class Envelope:
                 await self._app(scope, watch.receive, send)
             else:
                 SEAMS.uses["http_shortcut"] += 1
-                cut_off.note(
-                    scope, send
-                )  # never in a scope that Serve's proxies send to a replica: it cannot be pickled
+                # never in a scope that Serve's proxies send to a replica: it cannot be pickled
+                cut_off.note(scope, send)
                 await direct(scope, watch.receive, http_shortcut.identified(scope, send))
         except asyncio.CancelledError:
             if not watch.gone:
                 raise
         finally:
             watch.stop()
+            cut_off.forget(scope)
 
 
 def _header(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:

@@ -47,4 +47,5 @@ class Admission:
             scope[UNREAD] = transfer.begun and not transfer.whole
             raise
         finally:
+            del scope[TRANSFER]  # each would keep the other, for the collector of cycles: a tenth of the gateway's time
             transfer.end()
