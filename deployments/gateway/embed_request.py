@@ -18,7 +18,7 @@ DIMENSION_BYTES = 16  # of a vector until it is part of an answer: as a number, 
 CacheState = Literal["hit", "miss", "partial"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, nor is the result: that takes 2.5 µs of each request
 class EmbedRequest:
     """What every protocol comes down to."""
 
@@ -53,7 +53,7 @@ class EmbedRequest:
             self.room(len(self.items) * (ITEM_BYTES + dimensions * DIMENSION_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EmbedResult:
     """Unit vectors of one artifact."""
 

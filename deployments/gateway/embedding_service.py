@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from deployments.contract.embedding import Embedding, Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.gateway.cache.tiered import TieredCache
+from deployments.gateway.deadline import within
 from deployments.gateway.embed_request import CacheState, EmbedRequest, EmbedResult
 from deployments.gateway.embedding_source import EmbeddingSource
 from deployments.gateway.exposures import key_hash
@@ -108,25 +108,25 @@ class EmbeddingService:
 
     async def _embed(self, request: EmbedRequest, version: ModelVersion) -> EmbedResult:
         timeout = deadline_s(request.timeout_s, self.registry.config.queue)
-        limits = self.registry.config.limits
         try:
-            async with asyncio.timeout(timeout):
-                info = await version.ready_info()
-                if len(request.items) > SLICE:
-                    request.make_room(info.dimensions)
-                sent = await self._own_items(request, info)
-                items = checked_items(sent, request.param, info, limits)
-                dimensions = checked_dimensions(request.dimensions, info.dimensions)
-                if request.prompt is not None or request.kind is not None:
-                    items = prompted(items, request.prompt, request.kind, info)
-                found, cached = await self._source.find(
-                    version, info, items, limits, param=request.param, bulk=request.bulk
-                )
-                if not request.truncate:
-                    refuse_cut(found, request.param, info)
-                vectors = await stacked(found, self.turns)
+            return await within(timeout, self._find(request, version))
         except TimeoutError as error:
             raise DeadlineError(f"the vectors were not ready within {timeout:g} s") from error
+
+    async def _find(self, request: EmbedRequest, version: ModelVersion) -> EmbedResult:
+        limits = self.registry.config.limits
+        info = await version.ready_info()
+        if len(request.items) > SLICE:
+            request.make_room(info.dimensions)
+        sent = await self._own_items(request, info)
+        items = checked_items(sent, request.param, info, limits)
+        dimensions = checked_dimensions(request.dimensions, info.dimensions)
+        if request.prompt is not None or request.kind is not None:
+            items = prompted(items, request.prompt, request.kind, info)
+        found, cached = await self._source.find(version, info, items, limits, param=request.param, bulk=request.bulk)
+        if not request.truncate:
+            refuse_cut(found, request.param, info)
+        vectors = await stacked(found, self.turns)
         self._count_lookups(version, len(items), cached)
         self._copy_to_shadows(request, version, found[0].label, items, vectors)
         if dimensions < info.dimensions:

@@ -25,6 +25,7 @@ COUNT_EVERY = 5  # refreshes between two looks at the number of replicas, which 
 COUNT_QUIET = 30  # the same while nobody uses any version
 RUNNING = "RUNNING"  # of a replica, as Serve's status spells it
 TOKENS = "text"  # the modality of token ids
+NO_HEADERS: Mapping[str, str] = {}
 STEADY = ("ready", "asleep")  # states that last
 
 
@@ -112,7 +113,7 @@ class ModelRegistry:
                 there = ", ".join(self.config.models[model].versions)
                 raise ModelNotFoundError(f"no version {short_repr(version)} of {model} here; there are: {there}")
             return pinned, "pin"
-        choice = route(routes, key, headers or {})
+        choice = route(routes, key, NO_HEADERS if headers is None else headers)
         chosen = self.versions[f"{model}@{choice.version}"]
         if routes.fallback and not chosen.takes_requests:
             return self.versions[f"{model}@{routes.fallback}"], "fallback"

@@ -7,16 +7,14 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from deployments.config.routes import ModelRoutes
 
 How = Literal["weight", "override", "pin", "fallback"]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A version of a model, and why that one."""
 
     version: str
@@ -34,6 +32,8 @@ def choose(weights: Mapping[str, float], key: str | None = None) -> str:
         weights: version to weight, at least one above 0.
         key: whom the answer must stay the same for.
     """
+    if len(weights) == 1:
+        return next(iter(weights))
     candidates = {version: weight for version, weight in weights.items() if weight > 0}
     if len(candidates) == 1:
         return next(iter(candidates))

@@ -98,7 +98,7 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted:
     """
     encoding, dimensions = encoding_of(body.get("encoding_format")), dimensions_of(body.get("dimensions"))
     if body.keys() <= PLAIN or MEANT.isdisjoint(body):
-        return Wanted(dimensions, encoding)
+        return Wanted(dimensions, encoding) if dimensions is not None or encoding != "float" else AS_USUAL
     for name, (values, instead) in AS_IT_IS.items():
         value = body.get(name)
         if value is not None and value not in values:

@@ -13,9 +13,22 @@ from deployments.gateway.embedding_service import EmbedResult
 from deployments.gateway.turns import SLICE, Turns
 
 
+JSON = (b"content-type", b"application/json")
+
+
+class JsonResponse(Response):
+    """A body that is JSON already. Starlette's own way to the headers takes 2 µs, a fortieth of a cached request."""
+
+    def __init__(self, content: bytes, status: int, headers: dict[str, str]) -> None:
+        """Answer with ``content``; the names of ``headers`` are lower case."""
+        self.status_code, self.body, self.background = status, content, None
+        self.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        self.raw_headers += ((b"content-length", b"%d" % len(content)), JSON)
+
+
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON, in which vectors may stand as numpy arrays."""
-    return Response(_json(body), status, headers, "application/json")
+    return JsonResponse(_json(body), status, headers or {})
 
 
 async def rows_json(entries: Callable[[NDArray[Any], int], Any], vectors: NDArray[Any], turns: Turns) -> Any:

@@ -13,7 +13,7 @@ from deployments.http.interruptible import Interruptible
 from deployments.http.movement import Movement
 from deployments.http.places import Places
 from deployments.http.transfers import SMALL, Transfers
-from deployments.serve_internals.cut_off import cut_off, keep_little, pause, resume
+from deployments.serve_internals.cut_off import arrived, cut_off, keep_little, pause, resume
 
 READING = 1e6  # bytes per second at which an answer counts as read while nothing is known
 SLICE = 65536  # of an answer: the server takes the next when it has less than that to write
@@ -59,6 +59,8 @@ class Transfer:
         if self.whole:
             return await self._receive()
         if not self._client.begun:
+            if arrived(self._scope):
+                return self._taken(await self._receive())
             self._begin()
         if self._drips:
             await self._rest()
@@ -75,9 +77,15 @@ class Transfer:
             self._drips = size < DRIP and now - self.movement.began > AFTER_S
             return message
         self._all.leave(self)
-        if self.movement.moved > SMALL:
-            self._all.hold(self, size, math.inf)  # it is there: those that are not make room
-        self.arrived()
+        return self._taken(message)
+
+    def _taken(self, message: Message) -> Message:
+        """The last part of the request, which is there now and takes its place."""
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            if self.held + size > SMALL:
+                self._all.hold(self, size, math.inf)  # those that are not there make room
+            self.arrived()
         return message
 
     async def _rest(self) -> None:
@@ -141,12 +149,14 @@ class Transfer:
 
     def end(self) -> None:
         """Forget it."""
-        self._all.leave(self)
+        if self._client.begun:
+            self._all.leave(self)
         self._leave()
 
     def _leave(self) -> None:
         """Give back the place and the memory of the request."""
-        self._all.release(self)
+        if self.held:
+            self._all.release(self)
         if self._long:
             self._long = False
             self._places.leave_by_long()

@@ -19,6 +19,7 @@ from deployments.observability.logging import logger
 from deployments.observability.request_record import Record
 
 KEPT = 20_000  # lines between two writes; those beyond are dropped and counted
+TOGETHER = 128  # lines in one go: copies of all that a second brings, 5 MB each, cost two page faults for each line
 FILE_BYTES = 100 << 20
 FILES = 5  # of FILE_BYTES each; together they hold about a million requests
 
@@ -88,7 +89,10 @@ class AccessLog:
             if self._handler is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._handler = _File(self._path, maxBytes=FILE_BYTES, backupCount=FILES - 1)
-            self._handler.handle(_record(b"\n".join(lines).decode()))
+            for at in range(0, len(lines), TOGETHER):
+                part = lines[at : at + TOGETHER]
+                self._handler.handle(_record(b"\n".join(part).decode()))
+                lost -= len(part)
         except OSError as error:
             self._dropped += lost  # which the next line that is written says
             if str(error) != self._problem:

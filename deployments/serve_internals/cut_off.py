@@ -27,6 +27,12 @@ def forget(scope: Scope) -> None:
     scope.pop(SENDER, None)
 
 
+def arrived(scope: Scope) -> bool:
+    """Whether all of a request is there already, so that nobody has to wait for its client."""
+    cycle = _cycle(scope)
+    return cycle is not None and not cycle.more_body
+
+
 def keep_little(scope: Scope) -> None:
     """Let the system hold no more than ``KEPT_BYTES`` for the client of a request from now on."""
     transport = _transport(scope)

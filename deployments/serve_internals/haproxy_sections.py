@@ -21,6 +21,9 @@ MARK: Final = "# completed by embedserve\n"
 # HAProxy answers what exceeds its own limits in HTML, so that they are above ours. A buffer costs the memory that is used of it.
 BUFFER_BYTES: Final = 65536
 PARSED_HEADERS: Final = 1024
+# Where Ray sends a line for each request unless RAY_SERVE_HAPROXY_LOG_TARGET names another place: nobody is there by default. Lines
+# of requests that went well take 4.5 µs of HAProxy's 28 µs each, and the gateways' access logs have them.
+NOBODY: Final = "    log 127.0.0.1:514 local0 info\n"
 # Of an answer that nobody reads, the system keeps as much as it is allowed to, by default 4 MB a connection; Linux doubles these.
 CLIENT_BYTES: Final = 131072  # 2.6 MB/s to a client 100 ms away
 SERVER_BYTES: Final = 65536
@@ -36,6 +39,8 @@ def completed(written: str, rules: Rules) -> str:
     lines: list[str] = []
     for section in sections:
         lines += _completed_section(section, rules, places, connections, host)
+        if section[0] == "defaults" and NOBODY in written:
+            lines.append("    option dontlog-normal")
     for name, type_ in ((WHOLE, "integer size 64"), (ANSWERING, "integer size 64"), (CLIENTS, "ipv6 size 100k")):
         lines += [f"backend {name}", f"    stick-table type {type_} expire 1h store conn_cur"]
     return MARK + "\n".join(lines) + "\n"

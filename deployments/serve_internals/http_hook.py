@@ -19,6 +19,7 @@ from deployments.serve_internals.seams import SEAMS
 
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")  # asks Serve not to watch for disconnects: DisconnectWatch does
 TIMEOUT_HEADER = b"x-request-timeout-seconds"
+TAKEN = frozenset({request_id.HEADER, TIMEOUT_HEADER, UNWATCHED[0]})  # that are looked at here
 OUR_TIMEOUT_HEADER = b"x-embedserve-timeout-seconds"  # what Serve does not know it leaves to the gateway
 
 
@@ -35,7 +36,9 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         SEAMS.uses["http_hook"] += 1
-        headers = [kept for name, value in scope["headers"] if (kept := _header(name, value)) is not None]
+        headers = scope["headers"]
+        if not TAKEN.isdisjoint([name for name, _ in headers]):
+            headers = [kept for name, value in headers if (kept := _header(name, value)) is not None]
         scope["headers"] = [*headers, UNWATCHED]
         loop = asyncio.get_running_loop()
         direct = http_shortcut.SHORTCUT.app_for(scope["path"], loop)

@@ -6,6 +6,7 @@ All answers come from its cache, so that what is measured is the way there and b
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import socket
 import subprocess
@@ -51,7 +52,9 @@ def main() -> None:
             return
         counts = {" ".join(labels): n for labels, n in built.requests().items()}
         cut = {labels[0]: n for labels, n in built.embeddings.metrics.cut_off._pending.items()}
-        body = json.dumps({"requests": counts, "cut_off": cut, "memory": memory()}).encode()
+        body = json.dumps(
+            {"requests": counts, "cut_off": cut, "memory": memory(), "unreachable": gc.collect()}
+        ).encode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 

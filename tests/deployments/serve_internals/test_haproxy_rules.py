@@ -63,6 +63,13 @@ def test_every_rule_finds_its_place_in_what_ray_writes(tmp_path: Path) -> None:
     assert "return status 431" in frontend
 
 
+def test_only_a_log_that_an_operator_chose_gets_a_line_for_each_request(tmp_path: Path) -> None:
+    written = Front(tmp_path, [1], None).written
+    assert "option dontlog-normal" in completed(written, Rules(0.25))
+    chosen = written.replace("log 127.0.0.1:514 ", "log /dev/log ")
+    assert "option dontlog-normal" not in completed(chosen, Rules(0.25))
+
+
 def test_without_a_bound_of_places_none_is_invented(tmp_path: Path) -> None:
     written = Front(tmp_path, [1], None).written.replace("default-server maxconn 256", "")
     assert "track-sc1" not in completed(written, Rules(0.25))
