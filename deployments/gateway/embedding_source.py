@@ -53,32 +53,48 @@ class EmbeddingSource:
         """
         label = info.label
         for _ in range(LABEL_ROUNDS):
-            search = _Search(self._cache, version, label, info.dimensions, limits, bulk, RECORD.get(), info.mixed)
+            found: dict[bytes, Outcome] = {}
+            missing: dict[bytes, Item] = {}
+            keys = await self._look_up(label.identity, items, found, missing)
+            if not missing:
+                return _embeddings(found, keys, param), len(items)
+            record = RECORD.get()
+            search = _Search(self._cache, version, label, info.dimensions, limits, bulk, record, missing, info.mixed)
             try:
-                embeddings, cached = await self._find(search, items, param)
+                # Users' requests must not come to wait for bulk.
+                found.update(await version.flights.results(missing, search.compute, joinable=not bulk))
             except ArtifactGoneError as gone:
                 label = gone.label
                 continue
+            embeddings = _embeddings(found, keys, param)
             # Encoders of an earlier release do not heed which artifact a call names.
             if len({_named(one.label, mixed=info.mixed) for one in embeddings}) == 1:
-                return embeddings, cached
+                return embeddings, sum(key not in missing or key in search.shared for key in keys)
             label = next(one.label for one in reversed(embeddings) if one.label.identity != label.identity)
         raise UnavailableError(f"{version.reference} is being swapped; try again")
 
-    async def _find(self, search: _Search, items: list[Item], param: str) -> tuple[list[Embedding], int]:
-        found: dict[bytes, Outcome] = {}
+    async def _look_up(
+        self, identity: str, items: list[Item], found: dict[bytes, Outcome], missing: dict[bytes, Item]
+    ) -> list[bytes]:
+        """The keys of items; what memory holds of them goes into ``found``, the rest into ``missing``."""
         if len(items) <= SLICE:
-            keys = search.look_up(items, found)
-        else:
-            keys = []
-            async for part in self._turns.slices(len(items)):
-                keys += search.look_up(items[part], found)
-        if search.missing:
-            # Users' requests must not come to wait for bulk.
-            flights = search.version.flights
-            found.update(await flights.results(search.missing, search.compute, joinable=not search.bulk))
-        cached = sum(key not in search.missing or key in search.shared for key in keys)
-        return _embeddings(found, keys, param), cached
+            return self._look_up_part(identity, items, found, missing)
+        keys = []
+        async for part in self._turns.slices(len(items)):
+            keys += self._look_up_part(identity, items[part], found, missing)
+        return keys
+
+    def _look_up_part(
+        self, identity: str, items: list[Item], found: dict[bytes, Outcome], missing: dict[bytes, Item]
+    ) -> list[bytes]:
+        keys = [cache_key(identity, item) for item in items]
+        for key, item in zip(keys, items, strict=True):
+            embedding = self._cache.get(key)
+            if embedding is None:
+                missing[key] = item
+            else:
+                found[key] = embedding
+        return keys
 
 
 @dataclass(slots=True)
@@ -92,21 +108,9 @@ class _Search:
     limits: Limits
     bulk: bool
     record: Record | None
+    missing: dict[bytes, Item]  # what memory lacks, by cache key
     mixed: bool = False
-    missing: dict[bytes, Item] = field(default_factory=dict)  # what memory lacks, by cache key
     shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
-
-    def look_up(self, items: list[Item], found: dict[bytes, Outcome]) -> list[bytes]:
-        """The keys of items; what memory holds of them goes into ``found``, the rest into ``missing``."""
-        identity = self.label.identity
-        keys = [cache_key(identity, item) for item in items]
-        for key, item in zip(keys, items, strict=True):
-            embedding = self.cache.get(key)
-            if embedding is None:
-                self.missing[key] = item
-            else:
-                found[key] = embedding
-        return keys
 
     async def compute(self, flights: list[Flight[Outcome]]) -> None:
         """Take vectors from the shared cache and queue the rest, unless one of them is refused."""

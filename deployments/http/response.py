@@ -12,7 +12,6 @@ from starlette.responses import Response
 from deployments.gateway.embedding_service import EmbedResult
 from deployments.gateway.turns import SLICE, Turns
 
-
 JSON = (b"content-type", b"application/json")
 
 

@@ -33,8 +33,9 @@ class Histogram:
     def flush(self) -> None:
         """Hand what was noted to Ray."""
         pending, self._pending = self._pending, []
+        tags = {values: dict(zip(self._labels, values, strict=True)) for values, _ in pending}
         for values, value in pending:
-            self._metric.observe(value, dict(zip(self._labels, values, strict=True)))
+            self._metric.observe(value, tags[values])
         if self._before is not None and self.old:
             for values, value in pending:
                 self._before.observe(values, value)
