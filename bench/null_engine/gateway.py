@@ -22,6 +22,7 @@ from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.app import build
 from deployments.observability.access_log import AccessLog
 from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.serve_internals import http_hook, http_shortcut
 from models.catalog.catalog import Catalog
 
 QUEUE = {
@@ -52,7 +53,11 @@ async def serve(modality: str, said: dict[str, Any]) -> None:
     embeddings.cache.configure(registry.config.cache)
     log = AccessLog(Path(tempfile.mkdtemp()) / "access.log", "null")
     application = build(embeddings, Authenticator("development", {}), log)
+    http_shortcut.SHORTCUT.open(application)
+    outermost: Any
+    (outermost,) = http_hook.middlewares()  # what a replica's server passes requests through
     listener = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
-    config = uvicorn.Config(application, log_level="critical", lifespan="off", interface="asgi3", access_log=False)
+    outside = outermost.cls(application)
+    config = uvicorn.Config(outside, log_level="critical", lifespan="off", interface="asgi3", access_log=False)
     await uvicorn.Server(config).serve([listener])
