@@ -18,9 +18,7 @@ from pathlib import Path
 from deployments.cluster.processes import adopt_orphans, end_all, in_words
 from deployments.cluster.ray_parts import RayParts
 from deployments.cluster.run_folder import RunFolder
-from deployments.cluster.supervised import ASKED, RAY_ENDED, STOP_S
-
-LOOK_S = 0.5  # between looks at Ray's processes: nothing in Ray itself looks at them while it starts
+from deployments.cluster.supervised import ASKED, LOOK_S, RAY_ENDED, STOP_S
 
 
 def main() -> None:
@@ -35,7 +33,7 @@ def main() -> None:
     command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", sys.argv[1]]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as ray:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is for people
-        code = _wait(ray, RayParts(folder.logs), tell)
+        code = _wait(ray, RayParts(folder.logs, os.getpid()), tell)
         if code == ASKED:
             assert ray.stdin is not None
             ray.stdin.close()
@@ -56,14 +54,15 @@ def _wait(ray: subprocess.Popen[bytes], parts: RayParts, tell: int) -> int:
         tell: where the supervisor reads what has ended, a line of JSON each.
     """
     while not select.select([sys.stdin], [], [], LOOK_S)[0]:
-        for loss in parts.lost():
-            _tell(tell, {"ended" if loss.part.vital else "lost": loss.said})
-            if loss.part.vital:
-                return RAY_ENDED
-        if (status := ray.poll()) is not None:
+        if (status := ray.poll()) is not None:  # asked first: its end takes the others along
             if status != RAY_ENDED:  # else it has told why itself
                 _tell(tell, {"ended": f"the process that starts Ray {in_words(status)}"})
             return RAY_ENDED
+        if losses := parts.lost():
+            over = any(loss.part.vital for loss in losses)
+            _tell(tell, {"ended" if over else "lost": "; ".join(loss.said for loss in losses)})
+            if over:
+                return RAY_ENDED
         _let_adopted_go(ray.pid)
     return ASKED
 

@@ -68,7 +68,7 @@ class LocalRay:
 
     def _why(self, ended: str) -> str:
         return (
-            f"Ray ended by itself ({ended}; a killed process often means too little memory: `dmesg` names it); its logs are in "
+            f"Ray ended by itself ({ended}; a killed process often means too little memory: `dmesg` names it); Ray's logs are in "
             f"{self.logs} until the next start"
         )
 
@@ -91,18 +91,18 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
     }
     command = [sys.executable, "-P", "-m", "deployments.cluster.guardian", json.dumps(options)]
     supervised.start(command, node_environment(supervised.folder))
-    why = []
+    why: dict[str, str] = {}
     while line := supervised.line():
         about = json.loads(line)
         if "dashboard" not in about:
-            why += about.values()
+            why |= about
         elif why:
             break  # it started, and one of its parts has ended since
         else:
             return LocalRay(about["dashboard"], about["address"], supervised)
+    said = [why[key] for key in ("ended", "lost", "error") if key in why] or [_how_it_ended(supervised.wait())]
     raise ClusterError(
-        f"Ray did not start: {'; '.join(why) or _how_it_ended(supervised.wait())}; its logs are in {supervised.folder.ray} "
-        "until the next start"
+        f"Ray did not start: {'; '.join(said)}; Ray's logs are in {supervised.folder.ray} until the next start"
     )
 
 

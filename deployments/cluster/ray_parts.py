@@ -5,28 +5,30 @@ As the guardian that looks at them, it loads nothing but Python's own modules.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.cluster.processes import descendants, has_ended, how_it_ended
+
+NAME = 15  # characters that Linux keeps of a process' name
 
 
 @dataclass(frozen=True)
 class Part:
     """One of Ray's processes."""
 
-    name: str  # of its program
+    program: str  # the end of its path, or its title
     is_what: str
     log: str
-    vital: bool = True  # nothing is served without it
+    vital: bool = True  # nothing is served without it; a node ends with its agents
 
 
 PARTS = (
     Part("gcs_server", "Ray's control plane", "gcs_server.out"),
     Part("raylet", "Ray's node", "raylet.out"),
-    Part("dashboard.py", "Ray's dashboard", "dashboard.log", vital=False),
+    Part("ray::DashboardAgent", "the agent of Ray's node", "dashboard_agent.log"),
+    Part("ray::RuntimeEnvAgent", "the agent of Ray's node for environments", "runtime_env_agent.log"),
+    Part("dashboard/dashboard.py", "Ray's dashboard", "dashboard.log", vital=False),
 )
 
 
@@ -39,39 +41,45 @@ class Loss:
 
 
 class RayParts:
-    """The parts below this process, found as they are started."""
+    """The parts below a process, found as they are started."""
 
-    def __init__(self, logs: Path) -> None:
-        """Nothing is looked for yet; the parts write their logs to that folder."""
+    def __init__(self, logs: Path, root: int) -> None:
+        """Nothing is looked for yet.
+
+        Args:
+            logs: the folder that the parts write their logs to.
+            root: the process below which they are.
+        """
         self._logs = logs
-        self._found: dict[Part, int] = {}
+        self._root = root
+        self.found: dict[Part, int] = {}
         self._lost: set[Part] = set()
 
     def lost(self) -> list[Loss]:
-        """The parts that ended since the last look, those first that others cannot be without."""
-        if len(self._found) < len(PARTS):
+        """The parts that ended since the last look."""
+        if len(self.found) < len(PARTS):
             self._look()
-        gone = [(part, pid) for part, pid in self._found.items() if part not in self._lost and has_ended(pid)]
+        gone = [(part, pid) for part, pid in self.found.items() if part not in self._lost and has_ended(pid)]
         self._lost |= {part for part, _ in gone}
         return [
-            Loss(part, f"{part.is_what} ({part.name}) {how_it_ended(pid)}; its log is {self._logs / part.log}")
-            for part, pid in sorted(gone, key=lambda one: PARTS.index(one[0]))
+            Loss(part, f"{part.is_what} ({part.program}) {how_it_ended(pid)}; its log is {self._logs / part.log}")
+            for part, pid in gone
         ]
 
     def _look(self) -> None:
-        for pid in descendants(os.getpid()) - set(self._found.values()):
-            programs = _programs(pid)
+        for pid in descendants(self._root) - set(self.found.values()):
+            name, paths = _program(pid)
             for part in PARTS:
-                if part.name in programs:
-                    self._found.setdefault(part, pid)
+                if name == part.program[:NAME] or any(path.endswith(f"/{part.program}") for path in paths):
+                    self.found.setdefault(part, pid)
 
 
-def _programs(pid: int) -> set[str]:
-    """What a process runs, by its own name and by the files that its command names; an ended one has only the former."""
+def _program(pid: int) -> tuple[str, list[str]]:
+    """What a process runs: its name, and the paths in the first words of its command, which an ended one has no more."""
     process = Path(f"/proc/{pid}")
-    found: set[str] = set()
-    with contextlib.suppress(OSError):
-        found.add((process / "comm").read_text(encoding="utf-8").strip())
+    try:
+        name = (process / "comm").read_text(encoding="utf-8").strip()
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        found |= {Path(word).name for word in words[:4] if word.startswith("/")}
-    return found
+    except OSError:
+        return "", []
+    return name, [word for word in words[:4] if word.startswith("/")]

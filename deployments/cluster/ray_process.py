@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from deployments.cluster.run_folder import RunFolder
-from deployments.cluster.supervised import ASKED, RAY_ENDED
+from deployments.cluster.supervised import ASKED, LOOK_S, RAY_ENDED
 
 # Serve's own shutdown: HAProxy goes first, then replicas, which drain for 30 s although nothing arrives any more.
 SERVE_S = 3.0
@@ -28,6 +28,8 @@ def main() -> None:
         about = _start_ray(RunFolder(Path(options["folder"]), -1), options["cpus"])
     except Exception as error:  # ray.init raises whatever its processes die of
         os.write(tell, json.dumps({"error": str(error).partition("\n")[0]}).encode() + b"\n")
+        # Its end takes Ray's processes along: until then the guardian sees which of them ended before.
+        select.select([sys.stdin], [], [], 3 * LOOK_S)
         os._exit(RAY_ENDED)
     started.set()
     os.write(tell, json.dumps(about).encode() + b"\n")

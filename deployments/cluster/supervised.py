@@ -13,10 +13,10 @@ from deployments.cluster.processes import adopt_orphans, children_of, end_all
 from deployments.cluster.run_folder import RunFolder
 
 ASKED, RAY_ENDED = 0, 3  # exit statuses: told to end; Ray ended without being told
+LOOK_S = 0.5  # between looks at Ray's processes: nothing in Ray itself looks at them while it starts
 STOP_S = 15.0  # in which it ends by itself when it is told to
 PATIENCE_S = STOP_S + 5  # after which it is killed with all that it started
 POLL_S = 0.05
-LISTEN_S = 0.5  # between looks at a process that is listened to
 
 
 class Supervised:
@@ -51,7 +51,7 @@ class Supervised:
         deadline = time.monotonic() + within_s
         while b"\n" not in self._heard:
             last = self.process.poll() is not None or time.monotonic() > deadline
-            if select.select([self.process.stdout], [], [], 0 if last else LISTEN_S)[0]:
+            if select.select([self.process.stdout], [], [], 0 if last else LOOK_S)[0]:
                 data = os.read(self.process.stdout.fileno(), 65536)
                 if not data:
                     return b""

@@ -18,11 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.guardian import LOOK_S
 from deployments.cluster.local_ray import start_local
 from deployments.cluster.processes import adopt_orphans, children_of, descendants
 from deployments.cluster.serve_api import ClusterError
-from deployments.cluster.supervised import RAY_ENDED, Supervised
+from deployments.cluster.supervised import LOOK_S, RAY_ENDED, Supervised
 from tests.integration.waiting import wait
 
 SOON_S = 5.0
@@ -33,7 +32,7 @@ from types import SimpleNamespace
 
 HERE = pathlib.Path(__file__).parent
 PARTS = {name: [str(HERE / name), "1000"] for name in ("gcs_server", "raylet")}
-PARTS["dashboard"] = [sys.executable, str(HERE / "dashboard.py")]
+PARTS["dashboard"] = [sys.executable, str(HERE / "dashboard" / "dashboard.py")]
 
 
 def init(**_):
@@ -65,9 +64,9 @@ def get_runtime_context():
 def plan(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Says what the ray of this test does after it has started its processes."""
     package = place / "lib" / "ray"
-    package.mkdir(parents=True)
+    (package / "dashboard").mkdir(parents=True)
     (package / "__init__.py").write_text(RAY)
-    (package / "dashboard.py").write_text("import time; time.sleep(1000)")
+    (package / "dashboard" / "dashboard.py").write_text("import time; time.sleep(1000)")
     for name in ("gcs_server", "raylet"):
         shutil.copy("/bin/sleep", package / name)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(place / "lib"), *filter(None, sys.path)]))
@@ -156,7 +155,9 @@ def test_what_ray_itself_says_stands_beside(supervised: Supervised, plan: Callab
         assert "at all" not in said
         assert "(gcs_server) was ended by SIGKILL" in said
     else:
-        assert said.startswith("Ray did not start: the process that starts Ray was ended by SIGKILL; its logs are in ")
+        assert said.startswith(
+            "Ray did not start: the process that starts Ray was ended by SIGKILL; Ray's logs are in "
+        )
 
 
 def test_a_part_that_ends_later_ends_the_service_and_is_named(
@@ -180,6 +181,6 @@ def test_a_dashboard_that_ends_is_told_and_the_service_goes_on(
     dashboard = pid_of(supervised, "dashboard.py")
     time.sleep(SEEN_S)  # the guardian knows it from its command, which an ended one has no more
     os.kill(dashboard, signal.SIGKILL)
-    assert "Ray's dashboard (dashboard.py) was ended by SIGKILL" in str(local.why_silent())
+    assert "Ray's dashboard (dashboard/dashboard.py) was ended by SIGKILL" in str(local.why_silent())
     assert local.why_silent() is None
     assert supervised.status() is None
