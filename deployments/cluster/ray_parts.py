@@ -5,29 +5,26 @@ As the guardian that looks at them, it loads nothing but Python's own modules.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.cluster.processes import descendants, has_ended, how_it_ended
-
-NAME = 15  # characters that Linux keeps of a process' name
 
 
 @dataclass(frozen=True)
 class Part:
     """One of Ray's processes."""
 
-    program: str  # the end of its path, or its title
+    program: str  # the end of its path
     is_what: str
     log: str
-    vital: bool = True  # nothing is served without it; a node ends with its agents
+    vital: bool = True  # nothing is served without it
 
 
 PARTS = (
     Part("gcs_server", "Ray's control plane", "gcs_server.out"),
-    Part("raylet", "Ray's node", "raylet.out"),
-    Part("ray::DashboardAgent", "the agent of Ray's node", "dashboard_agent.log"),
-    Part("ray::RuntimeEnvAgent", "the agent of Ray's node for environments", "runtime_env_agent.log"),
+    Part("raylet", "Ray's node", "raylet.out"),  # it ends with either of its agents, and its log says with which
     Part("dashboard/dashboard.py", "Ray's dashboard", "dashboard.log", vital=False),
 )
 
@@ -68,18 +65,18 @@ class RayParts:
 
     def _look(self) -> None:
         for pid in descendants(self._root) - set(self.found.values()):
-            name, paths = _program(pid)
+            programs = _programs(pid)
             for part in PARTS:
-                if name == part.program[:NAME] or any(path.endswith(f"/{part.program}") for path in paths):
+                if any(f"/{program}".endswith(f"/{part.program}") for program in programs):
                     self.found.setdefault(part, pid)
 
 
-def _program(pid: int) -> tuple[str, list[str]]:
-    """What a process runs: its name, and the paths in the first words of its command, which an ended one has no more."""
+def _programs(pid: int) -> list[str]:
+    """What a process runs, by its own name and by the paths that its command names; an ended one has only the former."""
     process = Path(f"/proc/{pid}")
-    try:
-        name = (process / "comm").read_text(encoding="utf-8").strip()
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        found.append((process / "comm").read_text(encoding="utf-8").strip())
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return "", []
-    return name, [word for word in words[:4] if word.startswith("/")]
+        found += [word for word in words[:4] if word.startswith("/")]
+    return found
