@@ -9,34 +9,34 @@ from pathlib import Path
 
 AGAIN = "what is in the sink stays, and the same command goes on from there"
 LOOK_S = 0.5
-NEEDED = ("gcs_server", "raylet")  # the processes without which there is no Ray
-_STOPPED = threading.Event()
+NEEDED = ("gcs_server", "raylet")  # the processes without which there is no Ray, also while it starts
 
 
-def start() -> None:
-    """Watch the Ray that this process has just started; when it ends, say so and end this process with exit code 1."""
-    pids = [pid for pid in _children() if _name(pid) in NEEDED]
-    _STOPPED.clear()
-    threading.Thread(target=_watch, args=(pids,), name="own-ray", daemon=True).start()
+def start() -> threading.Event:
+    """Watch the Ray that this process starts from now on; when it ends, say so and end this process with exit code 1.
+
+    Returns:
+        What is to be set when it may end.
+    """
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(_children(), over), name="own-ray", daemon=True).start()
+    return over
 
 
-def stop() -> None:
-    """It may end from now on."""
-    _STOPPED.set()
+def _watch(others: set[int], over: threading.Event) -> None:
+    found: dict[int, str] = {}
+    while not over.wait(LOOK_S):
+        if len(found) < len(NEEDED):
+            found |= {pid: name for pid in _children() - others if (name := _name(pid)) in NEEDED}
+        ended = [name for pid, name in found.items() if _name(pid) != name or _state(pid) == "Z"]
+        if ended and not over.is_set():
+            print(f"error: Ray ended by itself ({' and '.join(ended)}); {AGAIN}", file=sys.stderr, flush=True)
+            os._exit(1)  # the main thread waits in Ray's own code, which no exception reaches
 
 
-def _watch(pids: list[int]) -> None:
-    while not _STOPPED.wait(LOOK_S):
-        if not all(_name(pid) in NEEDED and _state(pid) != "Z" for pid in pids):
-            if not _STOPPED.is_set():
-                print(f"error: Ray ended by itself; {AGAIN}", file=sys.stderr, flush=True)
-                os._exit(1)  # the main thread waits in Ray's own code, which no exception reaches
-            return
-
-
-def _children() -> list[int]:
+def _children() -> set[int]:
     files = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for file in files for pid in file.read_text().split()]
+    return {int(pid) for file in files for pid in file.read_text().split()}
 
 
 def _name(pid: int) -> str:

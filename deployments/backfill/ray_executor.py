@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,21 +102,21 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
     }
+    over = own_ray_watch.start() if machines.address is None else threading.Event()
     try:
         if machines.address is None:
             ray.init(address="local", **own, **common)
         else:
             ray.init(address=machines.address, **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        over.set()
         raise JobError(f"no Ray: {_reason(error)}") from error
-    if machines.address is None:
-        own_ray_watch.start()
     executor = RayExecutor(machines, engine)
     try:
         yield executor
     finally:
         executor.end()
-        own_ray_watch.stop()
+        over.set()
         ray.shutdown()
 
 

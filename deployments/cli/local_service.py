@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deployments.cli.endings import Endings
 from deployments.cli.ready_message import grpc_address, ready_panel, write_ready_file
-from deployments.cluster.local_ray import LocalRay, start_local, why_it_ended
+from deployments.cluster.local_ray import LocalRay, start_local
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import Supervised
 
@@ -69,13 +69,18 @@ class LocalService:
             grpc = grpc_address(url, self.grpc_port)
             self.console.print(ready_panel(url, self.served, footer, asks_for_keys=self.asks_for_keys, grpc=grpc))
             write_ready_file(self.ready_file, url, local.dashboard, grpc)
-        raise ClusterError(why_it_ended(supervised.wait(), local.logs))
+        raise ClusterError(local.wait(self._lost))
 
     def _reason(self, error: ClusterError, local: LocalRay) -> ClusterError:
         """Why the service did not get ready: a Ray that ended explains more than a call that found none."""
-        status = local.supervised.status()
-        said = str(error) if status is None else why_it_ended(status, local.logs)
-        return ClusterError(f"{said}\nthe logs are kept in {local.logs}/serve until the next start")
+        return ClusterError(
+            f"{local.why_silent() or error}\nthe logs are kept in {local.logs}/serve until the next start"
+        )
+
+    def _lost(self, what: str) -> None:
+        self._say(
+            f"note: {what}; the service answers on, but commands that change it have nobody to ask until it is started anew"
+        )
 
     def _clear(self, supervised: Supervised, endings: Endings, *, keep_folder: bool) -> None:
         try:

@@ -15,11 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deployments.cluster.processes import adopt_orphans, end_all
+from deployments.cluster.processes import adopt_orphans, end_all, in_words
+from deployments.cluster.ray_parts import RayParts
 from deployments.cluster.run_folder import RunFolder
-from deployments.cluster.supervised import ASKED, RAY_ENDED, STOP_S
-
-LOOK_S = 1.0  # between looks at its children
+from deployments.cluster.supervised import ASKED, LOOK_S, RAY_ENDED, STOP_S
 
 
 def main() -> None:
@@ -30,10 +29,11 @@ def main() -> None:
     os.umask(0o077)  # Ray writes its token, its logs and its sockets with the umask it finds
     adopt_orphans()
     folder.note_session(os.getsid(0))
+    tell = os.dup(sys.stdout.fileno())
     command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", sys.argv[1]]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as ray:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Ray's process alone has something to tell there
-        code = _wait(ray)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is for people
+        code = _wait(ray, RayParts(folder.logs, os.getpid()), tell)
         if code == ASKED:
             assert ray.stdin is not None
             ray.stdin.close()
@@ -45,13 +45,31 @@ def main() -> None:
         os._exit(code)
 
 
-def _wait(ray: subprocess.Popen[bytes]) -> int:
-    """Wait until the supervisor closes its pipe or is gone, or Ray's process ends; returns the exit status."""
+def _wait(ray: subprocess.Popen[bytes], parts: RayParts, tell: int) -> int:
+    """Wait until the supervisor closes its pipe or is gone, or Ray ends; returns the exit status.
+
+    Args:
+        ray: the process that starts Ray.
+        parts: of that Ray.
+        tell: where the supervisor reads what has ended, a line of JSON each.
+    """
     while not select.select([sys.stdin], [], [], LOOK_S)[0]:
-        if ray.poll() is not None:
+        if (status := ray.poll()) is not None:  # asked first: its end takes the others along
+            if status != RAY_ENDED:  # else it has told why itself
+                _tell(tell, {"ended": f"the process that starts Ray {in_words(status)}"})
             return RAY_ENDED
+        if losses := parts.lost():
+            over = any(loss.part.vital for loss in losses)
+            _tell(tell, {"ended" if over else "lost": "; ".join(loss.said for loss in losses)})
+            if over:
+                return RAY_ENDED
         _let_adopted_go(ray.pid)
     return ASKED
+
+
+def _tell(supervisor: int, about: dict[str, str]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which the next look notices
+        os.write(supervisor, json.dumps(about).encode() + b"\n")
 
 
 def _let_adopted_go(ray: int) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deployments.autoscaling.core_budget import VARIABLE as CORES_VARIABLE
@@ -26,6 +26,7 @@ from models.errors import ConfigError
 
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
 AUTH_MODE = "RAY_AUTH_MODE"
+NOTICED_S = 1.5  # in which the guardian has noticed and told what ended
 
 
 @dataclass
@@ -39,7 +40,37 @@ class LocalRay:
     @property
     def logs(self) -> str:
         """Where Ray and Serve write what they have to say."""
-        return f"{self.supervised.folder.ray}/session_latest/logs"
+        return str(self.supervised.folder.logs)
+
+    def wait(self, lost: Callable[[str], None]) -> str:
+        """Stay until it ends without being told to; returns why.
+
+        Args:
+            lost: hears of each part that has ended, and that it goes on without.
+        """
+        ended = None
+        while line := self.supervised.line():
+            about = json.loads(line)
+            ended = about.get("ended", ended)
+            if "lost" in about:
+                lost(about["lost"])
+        return self._why(ended or _how_it_ended(self.supervised.wait()))
+
+    def why_silent(self) -> str | None:
+        """Why it answers no more: which of its parts has ended; None where all of them live."""
+        while line := self.supervised.line(NOTICED_S):
+            about = json.loads(line)
+            if "ended" in about:
+                return self._why(about["ended"])
+            return str(about["lost"])
+        status = self.supervised.status()
+        return None if status is None else self._why(_how_it_ended(status))
+
+    def _why(self, ended: str) -> str:
+        return (
+            f"Ray ended by itself ({ended}; a killed process often means too little memory: `dmesg` names it); Ray's logs are in "
+            f"{self.logs} until the next start"
+        )
 
 
 def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
@@ -59,11 +90,20 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
         "cpus": cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
     }
     command = [sys.executable, "-P", "-m", "deployments.cluster.guardian", json.dumps(options)]
-    said = supervised.start(command, node_environment(supervised.folder)).readline()
-    about = json.loads(said) if said else {"error": _how_it_ended(supervised.wait())}
-    if error := about.get("error"):
-        raise ClusterError(f"Ray did not start: {error}; its logs are in {supervised.folder.ray} until the next start")
-    return LocalRay(about["dashboard"], about["address"], supervised)
+    supervised.start(command, node_environment(supervised.folder))
+    why: dict[str, str] = {}
+    while line := supervised.line():
+        about = json.loads(line)
+        if "dashboard" not in about:
+            why |= about
+        elif why:
+            break  # it started, and one of its parts has ended since
+        else:
+            return LocalRay(about["dashboard"], about["address"], supervised)
+    said = [why[key] for key in ("ended", "lost", "error") if key in why] or [_how_it_ended(supervised.wait())]
+    raise ClusterError(
+        f"Ray did not start: {'; '.join(said)}; Ray's logs are in {supervised.folder.ray} until the next start"
+    )
 
 
 def require_ray_token(environment: Mapping[str, str] = os.environ) -> None:
@@ -114,11 +154,3 @@ def _how_it_ended(status: int) -> str:
     if status < 0:
         return f"what it ran under was ended by {signal.Signals(-status).name}"
     return "one of its processes is gone" if status == RAY_ENDED else f"exit status {status}"
-
-
-def why_it_ended(status: int, logs: str) -> str:
-    """One line about a Ray that ended without being told to."""
-    return (
-        f"Ray ended by itself ({_how_it_ended(status)}; a killed process often means too little memory: `dmesg` names it); "
-        f"its logs are in {logs} until the next start"
-    )

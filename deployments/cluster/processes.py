@@ -43,6 +43,19 @@ def has_ended(pid: int) -> bool:
     return not fields or fields[0] == "Z"
 
 
+def how_it_ended(pid: int) -> str:
+    """In words, how a process ended that is gone, or whose parent has not looked yet."""
+    fields = _stat(pid)
+    if not fields or fields[0] != "Z":
+        return "ended"
+    return in_words(os.waitstatus_to_exitcode(int(fields[-1])))
+
+
+def in_words(status: int) -> str:
+    """An exit status as Python has it: below 0 it is the number of a signal."""
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+
+
 def open_files(pid: int) -> set[str]:
     """Paths of a process' open files, and sockets as ``socket:[inode]``; nothing where this user may not look."""
     found = set()

@@ -56,6 +56,11 @@ class RunFolder:
         return self.path / RAY
 
     @property
+    def logs(self) -> Path:
+        """Where Ray and Serve write what they have to say."""
+        return self.ray / "session_latest" / "logs"
+
+    @property
     def temporary(self) -> Path:
         """For temporary files of its processes."""
         return self.path / TEMPORARY

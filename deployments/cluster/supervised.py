@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from typing import IO
 
 from deployments.cluster.processes import adopt_orphans, children_of, end_all
 from deployments.cluster.run_folder import RunFolder
 
 ASKED, RAY_ENDED = 0, 3  # exit statuses: told to end; Ray ended without being told
+LOOK_S = 0.5  # between looks at Ray's processes: nothing in Ray itself looks at them while it starts
 STOP_S = 15.0  # in which it ends by itself when it is told to
 PATIENCE_S = STOP_S + 5  # after which it is killed with all that it started
 POLL_S = 0.05
@@ -25,9 +27,10 @@ class Supervised:
         self._others = children_of(os.getpid())
         self.folder = RunFolder.create()
         self.process: subprocess.Popen[bytes] | None = None
+        self._heard = b""
 
-    def start(self, command: list[str], environment: Mapping[str, str]) -> IO[bytes]:
-        """Start the process in a session of its own; returns what it writes."""
+    def start(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start the process in a session of its own."""
         adopt_orphans()
         self.process = subprocess.Popen(
             command,
@@ -37,8 +40,26 @@ class Supervised:
             start_new_session=True,
             pass_fds=[self.folder.lock],
         )
+
+    def line(self, within_s: float = math.inf) -> bytes:
+        """The next line that it writes; nothing where it writes none within that time, or ever again.
+
+        It waits for the end of the process itself: what that started may hold its pipe open for longer.
+        """
+        assert self.process is not None
         assert self.process.stdout is not None
-        return self.process.stdout
+        deadline = time.monotonic() + within_s
+        while b"\n" not in self._heard:
+            last = self.process.poll() is not None or time.monotonic() > deadline
+            if select.select([self.process.stdout], [], [], 0 if last else LOOK_S)[0]:
+                data = os.read(self.process.stdout.fileno(), 65536)
+                if not data:
+                    return b""
+                self._heard += data
+            elif last:
+                return b""
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line
 
     def status(self) -> int | None:
         """Its exit status; None while it runs."""

@@ -36,9 +36,10 @@ from tests.integration.documents import Document, application, shipped
 from tests.integration.service import QUICK
 
 PROGRAM = str(Path(sys.executable).with_name("embedserve"))
-PHASES = ("starting", "ready", "swapping", "loaded")
+PHASES = ("starting", "deploying", "ready", "swapping", "loaded")
 START_S, GONE_S = 240, 30.0
-LONGEST_START_S = 9.0  # a kill while it starts comes at any moment before
+LONGEST_START_S = 9.0  # a kill while Ray starts comes at any moment before
+LONGEST_DEPLOY_S = 12.0  # and so while Serve, HAProxy and the replicas do
 CLIENTS = 8
 
 
@@ -153,10 +154,10 @@ def start(folder: Path, port: int) -> Run:
     return Run(process, master, folder, port)
 
 
-def wait_until_ready(run: Run) -> None:
+def wait_until(run: Run, holds: Callable[[], bool]) -> None:
     """Wait for it, or fail with what it said."""
     deadline = time.monotonic() + START_S
-    while not (run.folder / "ready").exists():
+    while not holds():
         assert run.process.poll() is None, run.said.decode(errors="replace")
         assert time.monotonic() < deadline, run.said.decode(errors="replace")
         time.sleep(0.1)
@@ -236,8 +237,11 @@ def one(ending: str, phase: str, folder: Path, port: int) -> list[str]:
         with contextlib.ExitStack() as during:
             if phase == "starting":
                 time.sleep(random.uniform(0.3, LONGEST_START_S))
+            elif phase == "deploying":
+                wait_until(run, lambda: b"deploying" in run.said)
+                time.sleep(random.uniform(0, LONGEST_DEPLOY_S))
             else:
-                wait_until_ready(run)
+                wait_until(run, (run.folder / "ready").exists)
             if phase == "loaded":
                 during.enter_context(loaded(run))
             if phase == "swapping":

@@ -15,12 +15,11 @@ import pytest
 SCRIPT = """
 import subprocess, sys, time
 from deployments.backfill import own_ray_watch
+over = own_ray_watch.start()
 children = {name: subprocess.Popen([f"{sys.argv[1]}/{name}", "60"]) for name in ("gcs_server", "raylet")}
 print(*(child.pid for child in children.values()), flush=True)
-time.sleep(0.2)
-own_ray_watch.start()
 if sys.argv[2] == "stop":
-    own_ray_watch.stop()
+    over.set()
 children.pop(sys.argv[3]).kill()
 time.sleep(2 if sys.argv[2] == "stop" else 60)
 print("went on")
@@ -31,7 +30,9 @@ for child in children.values():
 
 @pytest.mark.parametrize("killed", ["gcs_server", "raylet"])
 @pytest.mark.parametrize("when", ["at work", "stop"])
-def test_a_job_whose_ray_was_killed_ends_and_says_so_unless_it_is_over(tmp_path: Path, killed: str, when: str) -> None:
+def test_a_job_whose_ray_was_killed_even_before_it_had_started_ends_and_says_so_unless_it_is_over(
+    tmp_path: Path, killed: str, when: str
+) -> None:
     for name in ("gcs_server", "raylet"):
         shutil.copy("/bin/sleep", tmp_path / name)
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), when, killed]
@@ -46,6 +47,6 @@ def test_a_job_whose_ray_was_killed_ends_and_says_so_unless_it_is_over(tmp_path:
                     os.kill(pid, signal.SIGKILL)
             out, said = job.communicate(timeout=10)
     if when == "at work":
-        assert said.startswith("error: Ray ended by itself; what is in the sink stays")
+        assert said.startswith(f"error: Ray ended by itself ({killed}); what is in the sink stays")
     else:
         assert (out, said) == ("went on\n", "")

@@ -34,8 +34,8 @@ def main() -> None:
         with endings.held():
             supervised = Supervised()
         try:
-            port = supervised.start([sys.executable, "-c", program], os.environ).readline()
-            print(int(port), supervised.process.pid if supervised.process else 0, flush=True)
+            supervised.start([sys.executable, "-c", program], os.environ)
+            print(int(supervised.line()), supervised.process.pid if supervised.process else 0, flush=True)
             supervised.wait()
         except Ended:
             pass
