@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
 import numpy as np
 import uvloop
 
+from bench.other_end import grpc_end, other_end
 from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item
@@ -61,41 +62,11 @@ def frames_end(pipe: Pipe) -> None:
     uvloop.run(serve())
 
 
-def grpc_end(pipe: Pipe) -> None:
+async def grpc_answer(body: bytes, _: Any) -> bytes:
     """The encoder's end of grpc.aio, with the same bodies."""
-    import grpc
-
-    async def answer(body: bytes, _: Any) -> bytes:
-        call = unpack_call(body)
-        assert isinstance(call, EncodeCall)
-        return pack_reply(await encode(call.items, call.queued))
-
-    class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, _: Any) -> Any:
-            return grpc.unary_unary_rpc_method_handler(answer)
-
-    async def serve() -> None:
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((Handlers(),))
-        pipe.send(server.add_insecure_port("127.0.0.1:0"))
-        await server.start()
-        await server.wait_for_termination()
-
-    uvloop.run(serve())
-
-
-@asynccontextmanager
-async def other_end(target: Callable[[Pipe], None]) -> AsyncIterator[tuple[Any, int]]:
-    """A process that runs ``target``: what it says of where it listens, and its id."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield ours.recv(), process.pid or 0
-    finally:
-        process.kill()
-        process.join()
+    call = unpack_call(body)
+    assert isinstance(call, EncodeCall)
+    return pack_reply(await encode(call.items, call.queued))
 
 
 @asynccontextmanager
@@ -119,7 +90,10 @@ async def grpc_aio() -> AsyncIterator[tuple[Call, int]]:
     """Calls over grpc.aio."""
     import grpc
 
-    async with other_end(grpc_end) as (port, pid), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with (
+        other_end(partial(grpc_end, grpc_answer)) as (port, pid),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
         send = channel.unary_unary(METHOD)
 
         async def call() -> EncodeReply:

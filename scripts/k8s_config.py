@@ -12,21 +12,19 @@ import argparse
 import copy
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deployments.cluster.on_cards import BATCHES, run_on_cards
+from deployments.cluster.on_cards import run_on_cards
+from scripts.k8s_variant import SETTINGS, Variant, variant_of, variants
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "serve_config.yaml"
 CATALOG = ROOT / "models" / "catalog.yaml"
 MANIFESTS = ROOT / "k8s"
 FILE = "serve-config.yaml"
-SETTINGS = "variant.yaml"  # beside it: what the folder changes
-SERVICE = "embedserve"
 # True of nodes without the label too, so that it holds on machines without Kubernetes.
 NOT_BESIDE_A_GPU = {"embedserve/pool": "!gpu"}
 HEADER = """\
@@ -48,54 +46,7 @@ data:
 """
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What one folder of manifests changes."""
-
-    folder: str
-    profile: str = "production"
-    # What computes on cards: `image`, `text`, or both; true: image.
-    gpu: bool | Sequence[str] = False
-    replicas: int = 1  # at least this many of everything that does not scale to zero
-    service: str = SERVICE  # the RayService's name
-
-    @property
-    def on_cards(self) -> tuple[str, ...]:
-        """The modalities whose encoders have a card each."""
-        return (("image",) if self.gpu else ()) if isinstance(self.gpu, bool) else tuple(self.gpu)
-
-    def __post_init__(self) -> None:
-        """Refuse what no card computes.
-
-        Raises:
-            TypeError: ``gpu`` names something else than modalities.
-        """
-        if isinstance(self.gpu, str) or not set(self.on_cards) <= set(BATCHES):
-            raise TypeError(f"gpu: {self.gpu!r} must be true, false, or a list of {', '.join(sorted(BATCHES))}")
-
-
-def variant_of(folder: Path, manifests: Path = MANIFESTS) -> Variant:
-    """What a folder's ``variant.yaml`` says; a key that it does not know is an error.
-
-    Raises:
-        ValueError: the file cannot be used.
-    """
-    path = folder / SETTINGS
-    try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        name = folder.relative_to(manifests) if folder.is_relative_to(manifests) else folder
-        return Variant(str(name), **told)
-    except (OSError, yaml.YAMLError, TypeError) as error:
-        keys = ", ".join(field.name for field in fields(Variant) if field.name != "folder")
-        raise ValueError(f"{path}: {error}; it may say {keys}") from None
-
-
-def variants(manifests: Path = MANIFESTS) -> tuple[Variant, ...]:
-    """Every folder below ``manifests`` that has a ``variant.yaml``."""
-    return tuple(variant_of(path.parent, manifests) for path in sorted(manifests.rglob(SETTINGS)))
-
-
-VARIANTS = variants()
+VARIANTS = variants(MANIFESTS)
 
 
 def cluster_config(document: dict[str, Any], variant: Variant) -> dict[str, Any]:
@@ -195,7 +146,7 @@ def drifted(source: Path = SOURCE, manifests: Path = MANIFESTS, own: Sequence[Pa
         own: folders elsewhere, which are looked at instead.
     """
     document = yaml.safe_load(source.read_text(encoding="utf-8"))
-    found = [variant_of(folder.absolute()) for folder in own] or variants(manifests)
+    found = [variant_of(folder.absolute(), manifests) for folder in own] or variants(manifests)
     wanted = {manifests / variant.folder / FILE: manifest(document, variant) for variant in found}
     return {
         path: text for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
@@ -221,7 +172,7 @@ def main() -> int:
 
 def _print(options: argparse.Namespace) -> int:
     below = MANIFESTS / options.folder
-    variant = variant_of(below if (below / SETTINGS).is_file() else Path(options.folder).absolute())
+    variant = variant_of(below if (below / SETTINGS).is_file() else Path(options.folder).absolute(), MANIFESTS)
     document = yaml.safe_load(options.source.read_text(encoding="utf-8"))
     sys.stdout.write(serve_yaml(cluster_config(document, variant)))
     return 0

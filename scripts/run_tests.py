@@ -3,7 +3,7 @@
 Tests that run services mostly wait and the others compute, so that both together take little longer than the longer of the two.
 Every line is printed behind the name of its run. The last lines are what failed and the closing line of each run: whoever keeps only the
 end of a log still reads what went wrong. A run that stands still is ended, and says where: first by a limit for each test, last by one for
-all of them.
+all of them. Who ends this ends the runs, and whatever they started.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from scripts.left_processes import LeftProcesses
+
 SLOW_LINKS = "tests/slow_links"
 SERVICES = ["tests/faults", "tests/integration", SLOW_LINKS]
 ASKED, CLUSTER = "tests/integration/as_shipped", "tests/integration/test_cluster.py"
@@ -34,6 +36,9 @@ FAILED = re.compile(r"\b\d+ (failed|errors?)\b")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LIMIT_S = 50 * 60  # for everything, which takes a third of that on two cores
 FAREWELL_S = 60  # from pytest's last line to its end: fixtures are done by then
+GOODBYE_S = 60  # from an interrupt to pytest's end: its fixtures stop their services
+LEFT = LeftProcesses(os.getpid())
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LAST_WORDS_S = 10  # from pytest's end to that of what it wrote
 STUCK_S = 420  # one test; pytest-timeout's 300 s come first, unless it stands still outside Python
 PYTEST = [
@@ -58,6 +63,9 @@ class Run:
     failures: list[str] = field(default_factory=list)
     over: bool = False  # pytest has written its last line
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
+    interrupted: float = math.inf  # when, by the monotonic clock
+    # Recursive, because a second signal may come in the first one's handler.
+    _starting: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def run(self, until: float) -> None:
         """Run it to its end, or to an instant of the monotonic clock, printing what it says."""
@@ -75,12 +83,20 @@ class Run:
         if sys.stdout.isatty():
             command.append("--color=yes")
         begin = time.monotonic()
-        environment = os.environ | {
-            "BUILD_NUMBER": "0"
-        }  # without it pytest cuts the lines of its summary to 80 characters
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
-        )
+        # Without the number pytest cuts the lines of its summary to 80 characters.
+        environment = os.environ | {"BUILD_NUMBER": "0"} | LEFT.mark
+        with self._starting:
+            if self.interrupted < math.inf:
+                return
+            self.process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env=environment,
+                process_group=0,  # a terminal's Ctrl-C would come a second time, and break off the fixtures' end
+            )
         assert self.process.stdout is not None
         reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         reader.start()
@@ -90,6 +106,13 @@ class Run:
             self._end_holders(self.process.stdout.fileno())
             reader.join(LAST_WORDS_S)
         self.closing += f" (exit status {self.status}, {time.monotonic() - begin:.0f} s)"
+
+    def interrupt(self) -> None:
+        """Let its fixtures stop their services; the second time it is ended at once."""
+        with self._starting:
+            again, self.interrupted = self.interrupted < math.inf, min(self.interrupted, time.monotonic())
+            if self.process is not None and self.process.poll() is None:
+                self.process.send_signal(signal.SIGKILL if again else signal.SIGINT)
 
     def _read(self, output: TextIO) -> None:
         for line in output:
@@ -108,7 +131,7 @@ class Run:
             now = time.monotonic()
             if self.over:
                 over = min(over, now)
-            if now > min(until, over + FAREWELL_S):
+            if now > min(until, over + FAREWELL_S, self.interrupted + GOODBYE_S):
                 break
             time.sleep(0.2)
         if status is not None:
@@ -160,19 +183,19 @@ def main() -> int:
                 run.run(until)
 
     def stop(*_: object) -> None:
-        """Interrupt what is under way: its fixtures stop their services."""
         stopping.set()
         for run in runs:
-            if run.process is not None and run.process.poll() is None:
-                run.process.send_signal(signal.SIGINT)
+            run.interrupt()
 
     threads = [threading.Thread(target=in_turn, args=(lane,)) for lane in LANES]
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, lambda *_: stopping.set())  # a terminal interrupts the runs themselves
+    for ending in STOPS:
+        signal.signal(ending, stop)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if stopping.is_set():
+        LEFT.end()
     print()
     for run in runs:
         for line in (*run.failures, run.closing):

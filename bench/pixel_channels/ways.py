@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from bench.other_end import grpc_end, other_end
 from deployments.encoder.pixel_slots import PixelSlots, Place, Segment
 from deployments.encoder.slot_writer import SlotWriter
 from deployments.rpc.framing import Body, Frames
@@ -28,6 +29,7 @@ Rows = list[NDArray[np.uint8]]
 Call = Callable[[], Awaitable[Rows]]
 
 
+@cache
 def pictures() -> Rows:
     """What the decoder has at hand: each of one value."""
     return [np.full(SHAPE, value, np.uint8) for value in range(ROWS)]
@@ -91,41 +93,9 @@ def frames_end(pipe: Pipe) -> None:
     uvloop.run(serve())
 
 
-def grpc_end(pipe: Pipe) -> None:
-    """A decoder that listens with grpc.aio."""
-    import grpc
-
-    made = pictures()
-
-    async def answer(_body: bytes, _: Any) -> bytes:
-        return b"".join(picture.data for picture in made)
-
-    class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, _: Any) -> Any:
-            return grpc.unary_unary_rpc_method_handler(answer)
-
-    async def serve() -> None:
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((Handlers(),))
-        pipe.send(server.add_insecure_port("127.0.0.1:0"))
-        await server.start()
-        await server.wait_for_termination()
-
-    uvloop.run(serve())
-
-
-@asynccontextmanager
-async def decoder(target: Callable[[Pipe], None]) -> AsyncIterator[tuple[int, int]]:
-    """A process that runs ``target``: its port and its id."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield ours.recv(), process.pid or 0
-    finally:
-        process.kill()
-        process.join()
+async def grpc_answer(_body: bytes, _: Any) -> bytes:
+    """The decoder's end of grpc.aio."""
+    return b"".join(picture.data for picture in pictures())
 
 
 @asynccontextmanager
@@ -133,7 +103,7 @@ async def grpc_aio() -> AsyncIterator[tuple[Call, int]]:
     """Pixels over grpc.aio."""
     import grpc
 
-    async with decoder(grpc_end) as (port, pid):
+    async with other_end(partial(grpc_end, grpc_answer)) as (port, pid):
         options = [("grpc.max_receive_message_length", LIMIT)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
             send = channel.unary_unary("/embedserve.Decoder/Decode")
@@ -147,7 +117,7 @@ async def grpc_aio() -> AsyncIterator[tuple[Call, int]]:
 @asynccontextmanager
 async def frames(slots: PixelSlots | None = None) -> AsyncIterator[tuple[Call, int]]:
     """Pixels, or numbers of slots, over our frames."""
-    async with decoder(frames_end) as (port, pid):
+    async with other_end(frames_end) as (port, pid):
         _, asking = await asyncio.get_running_loop().create_connection(Asking, "127.0.0.1", port)
 
         async def call() -> Rows:

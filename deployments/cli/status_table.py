@@ -13,7 +13,7 @@ from deployments.operator.digits import digits
 from deployments.operator.traffic_stats import TrafficStats
 
 COLOURS = {"ready": "green", "loading": "yellow", "failed": "red", "asleep": "cyan"}
-COLUMNS = ("version", "state", "hash", "kind", "share", "reps")  # kind: precision
+COLUMNS = ("version", "state", "hash", "precision", "share", "reps")
 TRAFFIC = ("req/s", "p50", "p99", "err")  # latencies in ms
 NUMERICS = "numerics"  # last and cut off first: it is long, and `/v1/models` has it too
 ABSENT = "–"
@@ -28,7 +28,8 @@ def table(
     if any(entry["weights"] == "synthetic" for entry in entries):
         reasons.append("* synthetic weights: their vectors carry no meaning")
     reasons += neighbour_lines(stats or {})
-    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=Text("\n".join(reasons)), caption_justify="left")
+    # One blank between columns: what stands before `numerics` fits into 80.
+    result = Table(box=box.SIMPLE_HEAD, padding=0, caption=Text("\n".join(reasons)), caption_justify="left")
     for name in (*COLUMNS, *TRAFFIC):
         result.add_column(name, no_wrap=True, justify="right" if name in TRAFFIC else "left")
     result.add_column(NUMERICS, overflow="ellipsis")

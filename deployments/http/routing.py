@@ -23,7 +23,8 @@ class Routing:
     def __init__(self, routes: Sequence[Route]) -> None:
         """Answer ``routes``; where several match a path, the first one does."""
         self.routes = tuple(routes)
-        self._by_path = Router(routes)
+        self._by_path = Router(routes, redirect_slashes=False)
+        self._pages = Router(routes)
         self._fixed: dict[str, Endpoint] = {
             route.path: route.endpoint for route in routes if route.methods == {"POST"} and not route.param_convertors
         }
@@ -43,7 +44,9 @@ class Routing:
             await self._options(scope, receive, send)
             return
         scope["app"] = self  # without it, the router answers 404 and 405 itself, as plain text
-        await self._by_path(scope, receive, send)
+        # Of a path that ends in a slash, only that of a page comes here with it (`PlainPaths`).
+        router = self._pages if scope["path"].endswith("/") else self._by_path
+        await router(scope, receive, send)
 
     async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Say which methods a path takes.

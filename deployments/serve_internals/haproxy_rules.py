@@ -4,19 +4,19 @@
 - a request takes one of a gateway's places (``maxconn`` of ``haproxy_lines``) from when it has arrived whole until its answer
   begins. Whoever sends or reads slowly costs a connection and holds no place;
 - no client may take more than its share of connections and places while there are few left;
-- heads that are too large are answered in JSON, as 431;
+- what HAProxy answers by itself is JSON (``haproxy_answers``), heads that are too large among it, as 431;
 - the statistics listen on loopback and the metrics where the service listens, and the admin socket is its owner's.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from deployments.observability import request_id
+from deployments.serve_internals.haproxy_answers import error_body, own_answers
 from deployments.serve_internals.haproxy_lines import RETRY
 from models.errors import ConfigError
 
@@ -25,6 +25,7 @@ PROXIES_VARIABLE: Final = "EMBEDSERVE_TRUSTED_PROXIES"
 VARIABLES: Final = {SHARE_VARIABLE: "0.25"}  # it takes four greedy clients to leave nothing to a fifth
 CROWDED: Final = 0.75  # of the connections, or of the places: from then on clients are held to their shares
 HEAD_BYTES: Final = 16384  # what HAProxy allows by itself, and cookies of other services on the same name fit into
+LENGTH_DIGITS: Final = 18  # of a body's length: all numbers of as many fit into 64 bits
 HEADERS: Final = 100  # as many as HAProxy allows by itself
 WHOLE, ANSWERING, CLIENTS = "embedserve-whole", "embedserve-answering", "embedserve-clients"  # tables
 # On an answer to a request whose rest nobody will read: HAProxy closes that connection, and says so only if told to. A client
@@ -73,18 +74,11 @@ class Rules:
         return cls(share, proxies)
 
 
-def error_body(message: str, code: str, type_: str = "server_error") -> str:
-    """The body of an error, quoted as HAProxy reads strings."""
-    document = {"error": {"message": message, "type": type_, "param": None, "code": code}}
-    return f"'{json.dumps(document, separators=(',', ':'))}'"
-
-
 def defaults_lines() -> list[str]:
     """What every frontend and backend inherits."""
-    slow = error_body("the request had not arrived in time", "body_too_slow", "invalid_request_error")
     return [
         "    option http-buffer-request",  # a gateway is chosen when the body is there, or fills the buffer
-        f"    http-error status 408 content-type application/json hdr x-request-id %[unique-id] string {slow}",
+        *own_answers(),
     ]
 
 
@@ -99,6 +93,8 @@ def frontend_lines(rules: Rules, connections: int, *, named: bool) -> list[str]:
     lines += [
         f"tcp-request connection track-sc0 src,ipmask(32,64) table {CLIENTS} unless {trusted}",
         f"tcp-request connection reject if {{ fe_conn gt {crowded} }} {{ sc0_conn_cur gt {share} }}",
+        # HAProxy reads 2^64 as 0, and the body as the next request.
+        f"http-request reject if {{ req.hdr(content-length),length gt {LENGTH_DIGITS} }}",
         f"http-request return status 431 content-type application/json hdr x-request-id %[unique-id] string {refused} "
         f"if {too_large}",
     ]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from deployments.serve_internals.haproxy_answers import nowhere_lines
 from deployments.serve_internals.haproxy_rules import (
     ANSWERING,
     CLIENTS,
@@ -86,6 +87,8 @@ def _completed_section(section: list[str], rules: Rules, places: int | None, con
     if name == "frontend grpc_frontend":
         at = next(i for i, line in enumerate(lines) if line.strip().startswith("bind ")) + 1
         return [name, *lines[:at], *grpc_lines(frontend=True), *lines[at:]]
+    if name == "backend default_backend":
+        return [name, *nowhere_lines(), *lines]
     if name.startswith("backend ") and "proto h2" in str(lines):
         return [name, *grpc_lines(frontend=False), *lines]
     if places is not None and any(line.strip().startswith("server ") for line in lines):

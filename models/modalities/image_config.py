@@ -16,6 +16,7 @@ class ImageConfig(ModelConfig):
     """What ``config`` of an image model may say."""
 
     image_size: Side | tuple[Side, Side]  # of squares, or height and width
+    # Read by nobody: graphs are built by what config.json says of both. The content hashes of CLIP are made with them.
     patch_size: Annotated[StrictInt, Field(ge=1)] | None = None
     num_channels: Literal[3] = 3
     shrink_margin: Annotated[StrictInt, Field(ge=SHRINK_MARGIN, le=64)] | None = None  # absent: every pixel is decoded

@@ -46,6 +46,8 @@ class TextConfig(ModelConfig):
     dense: tuple[DenseConfig, ...] = ()
     truncate_dim: Annotated[StrictInt, Field(ge=1)] | None = None
     normalize: StrictBool = True  # vectors of length 1
+    # Read by nobody: where it is not cosine, `models add` writes it beside the `normalize` that follows from it, and tells it. It stays
+    # because the content hash is made of the whole config: without it the vectors of these models would go by another hash.
     similarity: Literal["cosine", "dot", "euclidean", "manhattan"] = "cosine"
     prompts: dict[str, StrictStr] = Field(default_factory=dict)
     default_prompt: str | None = None  # which of them stands before every text

@@ -24,7 +24,8 @@ from deployments.auth.key_file import FILE_VARIABLE, changing
 from models.catalog.catalog import Catalog
 from models.catalog.record import is_synthetic
 from models.catalog.store import pull
-from scripts.k8s_config import FILE, SETTINGS, artifacts
+from scripts.k8s_config import FILE, artifacts
+from scripts.k8s_variant import SETTINGS
 from tests.integration.nodes import Nodes
 from tests.integration.waiting import wait
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, kustomize, only, service

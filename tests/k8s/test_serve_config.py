@@ -16,15 +16,14 @@ from models.catalog.catalog import Catalog
 from scripts.k8s_config import (
     CATALOG,
     FILE,
-    SETTINGS,
     SOURCE,
     VARIANTS,
-    Variant,
     cluster_config,
     drifted,
     embedded,
     manifest,
 )
+from scripts.k8s_variant import SETTINGS, Variant
 from tests.command_line import embedserve
 from tests.k8s.tools import K8S, OVERLAYS, ROOT, built, only, pods, service
 

@@ -13,6 +13,7 @@ import pytest
 from models.catalog.paths import ROOT
 from scripts import run_tests
 from scripts.run_tests import FAILURE_CHARS, LANES, Run
+from tests.integration.waiting import wait
 
 RUNS = [run for lane in LANES for run in lane]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py"))
@@ -113,3 +114,72 @@ def test_a_run_says_which_folders_took_longest(tmp_path: Path) -> None:
     first, second = (row for row in table if len(row) == 3)
     assert (first[2], second[2]) == ("busy", "idle")
     assert float(first[1]) >= 0.5
+
+
+MARKED = """
+import os, subprocess, sys, time
+import pytest
+
+@pytest.fixture
+def service():
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+    started = [subprocess.Popen(["sleep", "1000"], start_new_session=True)]
+    started += [subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)]
+    yield [os.getpid(), *(one.pid for one in started)]
+    open("fixtures", "w").close()
+
+def test_that_lasts(service):
+    HOW
+    open("started.new", "w").write(" ".join(map(str, service)))
+    os.rename("started.new", "started")
+    time.sleep(1000)
+"""
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+@pytest.mark.parametrize(
+    ("ending", "deaf"),
+    [
+        pytest.param(signal.SIGTERM, False, id="a service manager"),
+        pytest.param(signal.SIGHUP, False, id="a closed terminal"),
+        pytest.param(signal.SIGINT, True, id="Ctrl-C, to which a test does not listen"),
+    ],
+)
+def test_who_ends_the_suite_ends_its_runs_and_whatever_they_started(
+    tmp_path: Path, ending: signal.Signals, deaf: bool
+) -> None:
+    (tmp_path / "test_it.py").write_text(MARKED.replace("HOW", DEAF if deaf else ""))
+    arguments = ["test_it.py", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null"]
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from scripts import left_processes, run_tests\n"
+        "run_tests.GOODBYE_S = left_processes.PATIENCE_S = 0.5\n"
+        f"run_tests.LANES = [[run_tests.Run('one', {arguments}), run_tests.Run('two', {arguments})]]\n"
+        "sys.exit(run_tests.main())"
+    )
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    suite = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    started = tmp_path / "started"
+    try:
+        wait("the tests", started.exists)
+        processes = [int(word) for word in started.read_text().split()]
+        assert all(map(alive, processes))
+        started.unlink()
+    finally:
+        suite.send_signal(ending)
+        said, _ = suite.communicate(timeout=60)
+    assert suite.returncode == 1
+    assert not any(map(alive, processes))
+    assert not started.exists()
+    assert "two     | did not run" in said
+    assert (tmp_path / "fixtures").exists() != deaf

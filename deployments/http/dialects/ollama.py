@@ -76,7 +76,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return json_response(answer, headers=origin_headers(result))
 
     async def embed_one(request: Request) -> Response:
-        _, result, rows = await run(embeddings, request, "prompt")
+        _, result, rows = await run(embeddings, request, "prompt", most=1)
         return json_response({"embedding": rows[0]}, headers=origin_headers(result))
 
     async def tags(_: Request) -> Response:
@@ -93,8 +93,12 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
     ]
 
 
-async def run(embeddings: EmbeddingService, request: Request, field: str) -> tuple[dict[str, Any], EmbedResult, Any]:
+async def run(
+    embeddings: EmbeddingService, request: Request, field: str, most: int | None = None
+) -> tuple[dict[str, Any], EmbedResult, Any]:
     """Embed what stands in a field of a request; returns its body without it, the result, and the vectors for JSON.
+
+    The answer has room for ``most`` vectors, where it is not as long as need be.
 
     Raises:
         EmbedserveError: as ``embed`` of the service; or a field is wrong.
@@ -107,6 +111,8 @@ async def run(embeddings: EmbeddingService, request: Request, field: str) -> tup
     model = model_of(body).removesuffix(LATEST)
     check_options(body.get("options"), registry, model)
     items = parse_input(given, limits.items, field)
+    if most is not None and len(items) > most:
+        raise InputError(f"{field} holds {len(items)} texts and must be one; send a list to /api/embed", param=field)
     asked = embed_request(request, model, items, wanted, key=routing_key_of(request), param=field)
     result = await embeddings.embed(asked)
     rows = await rows_json(
@@ -132,9 +138,9 @@ def check_options(options: Any, registry: ModelRegistry, model: str) -> None:
         most = info.max_tokens if info else None
         if name == "num_ctx" and type(value) is int and (most is None or value >= most):
             continue
+        reads = "this model" if most is None else f"this model reads {most} tokens of each text, and"
         raise InputError(
-            f"options.{name[:40]}: {short_repr(value)} is not offered; this model reads {most} tokens of each text, and has no "
-            "other options",
+            f"options.{name[:40]}: {short_repr(value)} is not offered; {reads} has no other options",
             param=f"options.{name[:40]}",
         )
 

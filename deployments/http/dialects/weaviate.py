@@ -41,7 +41,7 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         answer: dict[str, Any] = {"textVectors": [], "imageVectors": []}
         headers: dict[str, str] = {}
         for field, name, modality in (("texts", "textVectors", "text"), ("images", "imageVectors", "image")):
-            if body.get(field):
+            if body.get(field) not in (None, []):  # it sends both, and one is empty
                 result = await embed(embeddings, request, model, body[field], field, Wanted(modality=modality))
                 answer[name], headers = await rows(embeddings, result), origin_headers(result)
         if not headers:
@@ -97,7 +97,9 @@ def config_of(body: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: it is no object, or asks for another pooling.
     """
-    config = body.get("config") or {}
+    config = body.get("config")
+    if config is None:
+        return {}
     if not isinstance(config, dict):
         raise InputError(f"config must be an object, not {short_repr(config)}", param="config")
     pooling = config.get("pooling_strategy")
@@ -106,7 +108,7 @@ def config_of(body: dict[str, Any]) -> dict[str, Any]:
             f"config.pooling_strategy: {short_repr(pooling)} is not offered: the model's own pooling counts",
             param="config.pooling_strategy",
         )
-    return {**config, "task_type": config.get("task_type") or None}
+    return config
 
 
 def both_towers(registry: ModelRegistry) -> str | None:

@@ -33,9 +33,9 @@ def infer_body(request: Any) -> tuple[bytes, int]:
     if len(raw) == len(inputs):
         for document, content in zip(inputs, raw, strict=True):
             document["parameters"]["binary_data_size"] = len(content)
-    body: dict[str, Any] = {"inputs": inputs, "parameters": {"binary_data_output": True}}
-    if request.parameters:
-        body["parameters"] |= parameters_of(request.parameters)
+    said = parameters_of(request.parameters) if request.parameters else {}
+    # Last, whatever a client says of HTTP's ways to answer.
+    body: dict[str, Any] = {"inputs": inputs, "parameters": said | {"binary_data_output": True}}
     if request.id:
         body["id"] = request.id
     if request.outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.contract.items import Item
-from deployments.contract.short_repr import short_repr
+from deployments.contract.short_repr import kind_of, short_repr
 from models.errors import InputError, LimitError
 
 TAGS = ("text", "image")
@@ -22,7 +22,7 @@ def parse_input(value: Any, limit: int, name: str = "input") -> list[Item]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list):
-        given = "missing" if value is None else f"of type {type(value).__name__}"
+        given = "missing" if value is None else kind_of(value)
         raise InputError(
             f"{name} is {given}; send a string, a list of strings, a list of token ids or a list of such lists",
             param=name,
@@ -60,7 +60,7 @@ def _token_ids(values: list[Any], where: str) -> tuple[int, ...]:
 
 def _mixed(name: str, index: int, item: Any, wanted: str) -> InputError:
     where = f"{name}[{index}]"
-    return InputError(f"{where} is of type {type(item).__name__}; {wanted} is expected", param=where)
+    return InputError(f"{where} is {kind_of(item)}; {wanted} is expected", param=where)
 
 
 def tagged_input(value: Any) -> tuple[Any, list[str] | None]:
@@ -102,5 +102,5 @@ def user_of(body: dict[str, Any]) -> str | None:
     """
     user = body.get("user")
     if user is not None and not isinstance(user, str):
-        raise InputError(f"user must be a string, not of type {type(user).__name__}", param="user")
+        raise InputError(f"user must be a string, not {kind_of(user)}", param="user")
     return user or None

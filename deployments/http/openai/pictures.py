@@ -29,9 +29,9 @@ async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str
     if given == "multipart/form-data":
         return await _multipart(request, limits), "file"
     if not (given.startswith("image/") or given == "application/octet-stream"):
+        wrong = f"content type {short_repr(given)} is not accepted" if given else "the content type is missing"
         raise MediaTypeError(
-            f"content type {short_repr(given)} is not accepted; send image/jpeg, image/png, ... or multipart/form-data with "
-            "'file' parts",
+            f"{wrong}; send image/jpeg, image/png, ... or multipart/form-data with 'file' parts",
             code="unsupported_media_type",
         )
     data = await read_body(request, limits)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments.cli.status_table import table, traffic
+from deployments.cli.status_table import COLUMNS, TRAFFIC, table, traffic
 from deployments.cli.wide_console import PIPED_WIDTH
 from deployments.operator.traffic_stats import TrafficStats
 
@@ -33,7 +33,9 @@ def test_a_version_whose_class_nobody_said_has_a_question_mark(known: str | None
 
 
 def test_a_narrow_terminal_cuts_the_class_off_and_nothing_else() -> None:
+    (head,) = [line for line in printed(80) if "version" in line]
     (row,) = [line for line in printed(80) if "text-embedding" in line]
+    assert head.split()[:10] == [*COLUMNS, *TRAFFIC]
     assert row.split()[:6] == ["text-embedding@1.0.0", "ready", "9b1c9b1c", "fp32", "100%", "2"]
     assert NUMERICS not in row
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +19,7 @@ from deployments.cluster.serve_file import ServeConfig
 from deployments.cluster.start_log import AT_ONCE, StartLog
 from deployments.cluster.waiting import wait_until_ready
 
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 # As Serve wrote it where 1,024 open files were allowed, shortened.
 CRASH = (
     'Traceback (most recent call last):\n  File "haproxy.py", line 1869, in ready\n    await self._haproxy_start_task\n'
@@ -170,18 +172,26 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """A server that answers until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(complaints.Complaints, "__init__", _hurried(complaints.Complaints.__init__))
     monkeypatch.setattr(waiting, "SILENT_S", 0.5)
     monkeypatch.setattr(waiting, "POLL_S", 0.02)
-    server = World()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(World()) as server:
+        yield server
 
 
 def _hurried(init: Any) -> Any:
@@ -267,13 +277,8 @@ def second(world: World) -> Iterator[Entrance]:
     world.status, world.health = "RUNNING", (200, {})
     world.replicas = [{"node_id": node, "state": "RUNNING"} for node in "12"]
     world.proxies = {node: {"node_ip": f"127.0.0.{node}", "status": "HEALTHY"} for node in "12"}
-    server = Entrance("127.0.0.2", world.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Entrance("127.0.0.2", world.server_address[1])) as server:
+        yield server
 
 
 def test_a_service_is_ready_when_every_node_answers_and_not_before(world: World, second: Entrance) -> None:

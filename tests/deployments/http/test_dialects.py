@@ -86,6 +86,13 @@ def test_ollama_says_what_is_wrong_in_its_own_shape(client: httpx2.Client, wrong
     assert isinstance(answer.json()["error"], str)
 
 
+@pytest.mark.parametrize("count", [2, 20])
+def test_ollamas_answer_with_one_vector_is_not_given_for_several_texts(client: httpx2.Client, count: int) -> None:
+    answer = client.post("/api/embeddings", json={"model": "m", "prompt": [TEXT] * count})
+    assert (answer.status_code, answer.json()["param"]) == (400, "prompt")
+    assert "/api/embed" in answer.json()["error"]
+
+
 def test_ollama_takes_what_curl_sends_without_a_content_type(client: httpx2.Client) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}  # curl's own for -d
     answer = client.post("/api/embed", content=orjson.dumps({"model": "m", "input": TEXT}), headers=form)
@@ -112,12 +119,21 @@ def test_weaviates_text_module(client: httpx2.Client) -> None:
         ("/vectors", {"text": TEXT, "config": {"dimensions": 9}}),
         ("/vectorize", {"texts": [], "images": []}),
         ("/vectorize", {"images": ["no picture"]}),
+        ("/vectors", {"text": TEXT, "config": []}),
+        ("/vectors", {"text": TEXT, "config": {"task_type": 0}}),
     ],
 )
 def test_weaviate_is_told_what_is_wrong_in_its_own_shape(client: httpx2.Client, path: str, wrong: Any) -> None:
     answer = client.post(path, json=wrong)
     assert answer.status_code == 400
     assert isinstance(answer.json()["error"], str)
+
+
+@pytest.mark.parametrize("value", [0, False, {}])
+def test_weaviate_is_not_told_that_texts_are_missing_which_are_wrong(client: httpx2.Client, value: Any) -> None:
+    answer = client.post("/vectorize", json={"texts": value, "images": []})
+    assert (answer.status_code, answer.json()["param"]) == (400, "texts")
+    assert answer.json()["error"].startswith("texts is ")
 
 
 def test_litellm_has_a_name_of_its_own_for_the_tensor(client: httpx2.Client) -> None:

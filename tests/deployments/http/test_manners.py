@@ -35,6 +35,12 @@ def test_slashes_at_the_end_mean_nothing(client: httpx2.Client, slashes: str) ->
     assert client.get(f"/v1/models/m{slashes}").json()["id"] == "m@1"
 
 
+@pytest.mark.parametrize("path", ["/v2/models", "/v2/models/", "/v2/models//"])
+def test_a_path_that_lacks_its_name_is_unknown_and_leads_nowhere(client: httpx2.Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["error"][:9]) == (404, "no route ")
+
+
 def test_slashes_open_no_door(tmp_path: Path) -> None:
     key, stored = new_key("shop", ("embed",))
     path = tmp_path / "keys.yaml"

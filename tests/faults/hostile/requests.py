@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from tests.faults.hostile.case import EITHER, JSON, REFUSED, SERVED, Case
+from tests.faults.hostile import no_http
+from tests.faults.hostile.case import EITHER, JSON, SERVED, Case
 from tests.faults.wire import request
 
 BODY = json.dumps({"model": "text-embedding", "input": "hello"}).encode()
@@ -123,80 +124,5 @@ def cases() -> Iterator[Case]:
         yield Case(f"JSON with {name}", (request(BODY, headers=headers),))
     for name, header in FINE_HEADERS.items():
         yield Case(f"JSON with {name}", (request(BODY, headers=(*JSON, header)),), SERVED)
-    yield from _chunked()
-    yield from _broken()
-
-
-def _chunked() -> Iterator[Case]:
-    head = request(headers=(*JSON, ("transfer-encoding", "chunked")), length=False)
-    size = b"%x" % len(BODY)
-    served = {
-        "a chunk for each byte": b"".join(b"1\r\n" + BODY[i : i + 1] + b"\r\n" for i in range(len(BODY)))
-        + b"0\r\n\r\n",
-        "chunk extensions": size + b";a=b;c\r\n" + BODY + b"\r\n0\r\n\r\n",
-        "trailers": size + b"\r\n" + BODY + b"\r\n0\r\nx-trailer: 1\r\n\r\n",
-    }
-    for name, body in served.items():
-        yield Case(f"chunks: {name}", (head + body,), EITHER, entrance=True)
-    broken = {
-        "a length that is no number": b"zz\r\n" + BODY + b"\r\n0\r\n\r\n",
-        "a negative length": b"-5\r\n" + BODY + b"\r\n0\r\n\r\n",
-        "a length of 2^64": b"ffffffffffffffff1\r\n" + BODY + b"\r\n0\r\n\r\n",
-        "a chunk longer than it says": b"5\r\n" + BODY + b"\r\n0\r\n\r\n",
-        "an extension without an end": size + b";" + b"x" * 100_000 + b"\r\n",
-        "NULs": b"\0" * 1000,
-        "nothing but an end": b"0\r\n\r\n",
-    }
-    for name, body in broken.items():
-        yield Case(f"chunks: {name}", (head + body,), REFUSED, entrance=True)
-
-
-def _broken() -> Iterator[Case]:
-    """What is no HTTP, or says two things at once."""
-    head = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    length = b"content-length: %d\r\n" % len(BODY)
-    both = b"transfer-encoding: chunked\r\n"
-    broken = {
-        "noise": bytes((i * 167) % 256 for i in range(2000)),
-        "a line feed": b"\n",
-        "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 200,
-        "HTTP/2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "HTTP/0.9": b"GET /\r\n\r\n",
-        "HTTP/9": b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
-        "a version that is none": b"GET / HTTX/1.1\r\n\r\n",
-        "no path": b"GET HTTP/1.1\r\n\r\n",
-        "a path of no slash": b"GET v1/models HTTP/1.1\r\nhost: x\r\n\r\n",
-        "a method of 20,000 letters": b"X" * 20_000 + b" / HTTP/1.1\r\n\r\n",
-        "a path of 20,000 letters": b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        "a NUL in the path": b"GET /v1\0/models HTTP/1.1\r\nhost: x\r\n\r\n",
-        "a tunnel": b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: x\r\n\r\n",
-        "a proxy's request": b"GET http://169.254.169.254/ HTTP/1.1\r\nhost: x\r\n\r\n",
-        "an asterisk": b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
-        "no host": b"GET /v1/models/nothing HTTP/1.1\r\n\r\n",
-        "two hosts": b"GET /v1/models/nothing HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        "a header without a colon": head + b"nonsense\r\n" + length + b"\r\n" + BODY,
-        "a header without a name": head + b": x\r\n" + length + b"\r\n" + BODY,
-        "a space before the colon": head + b"x : y\r\n" + length + b"\r\n" + BODY,
-        "a folded header": head + b"x: y\r\n z\r\n" + length + b"\r\n" + BODY,
-        "a NUL in a header": head + b"x: a\0b\r\n" + length + b"\r\n" + BODY,
-        "a header of 20,000 bytes": head + b"x: " + b"y" * 20_000 + b"\r\n" + length + b"\r\n" + BODY,
-        "a header of a megabyte": head + b"x: " + b"y" * 1_000_000 + b"\r\n" + length + b"\r\n" + BODY,
-        "a thousand headers": head + b"".join(b"x%d: y\r\n" % i for i in range(1000)) + length + b"\r\n" + BODY,
-        "a thousand equal headers": head + b"x: y\r\n" * 1000 + length + b"\r\n" + BODY,
-        "a length that is no number": head + b"content-length: abc\r\n\r\n" + BODY,
-        "a negative length": head + b"content-length: -1\r\n\r\n" + BODY,
-        "a length with a sign": head + b"content-length: +5\r\n\r\n" + BODY,
-        "a length of 2^64": head + b"content-length: 18446744073709551616\r\n\r\n" + BODY,
-        "a length of a terabyte": head + b"content-length: 1099511627776\r\n\r\n" + BODY,
-        "two lengths": head + length + b"content-length: 5\r\n\r\n" + BODY,
-        "a list of lengths": head + b"content-length: 5, 6\r\n\r\n" + BODY,
-        "a length and chunks": head + length + both + b"\r\n0\r\n\r\n",
-        "chunks of an unknown kind": head + b"transfer-encoding: chonked\r\n\r\n" + BODY,
-        "chunks twice": head + both * 2 + b"\r\n0\r\n\r\n",
-        "chunks before gzip": head + b"transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-        "a hidden second request": head + length + b"\r\n" + BODY + b"GET /metrics HTTP/1.1\r\nhost: x\r\n",
-        "an expectation that nobody knows": head + b"expect: miracles\r\n" + length + b"\r\n" + BODY,
-        "an upgrade": head + b"connection: upgrade\r\nupgrade: h2c\r\n" + length + b"\r\n" + BODY,
-    }
-    for name, data in broken.items():
-        yield Case(f"no HTTP: {name}", (data,), EITHER | {417, 501, 505}, entrance=True)
+    for name, data in no_http.requests(BODY).items():
+        yield Case(f"no HTTP: {name}", (data,), EITHER | {417, 422, 501, 505}, entrance=True)

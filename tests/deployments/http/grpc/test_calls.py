@@ -74,6 +74,12 @@ def test_a_version_and_an_output_may_be_named(client: Any) -> None:
     assert answer.as_numpy("embedding").tolist() == [[1.0, 0.0]]
 
 
+def test_a_client_that_asks_for_an_answer_in_json_gets_the_one_that_there_is(address: str) -> None:
+    request = request_of(TEXT)
+    request.parameters["binary_data_output"].bool_param = False
+    assert infer(address, request).raw_output_contents == [np.float32(RIGHT).tobytes()]
+
+
 def test_texts_may_stand_in_the_contents_of_a_tensor(address: str) -> None:
     request = message("inference.ModelInferRequest")(model_name="m")
     given = request.inputs.add(name="text", datatype="BYTES", shape=[1])

@@ -11,7 +11,8 @@ from deployments.cluster.preload_key import PRELOAD
 from deployments.operator import operations
 from deployments.operator.kube.api import KubeApi
 from deployments.operator.kube.preload import follow, following, served
-from scripts.k8s_config import VARIANTS, Variant, artifacts, cluster_config
+from scripts.k8s_config import VARIANTS, artifacts, cluster_config
+from scripts.k8s_variant import Variant
 from tests.deployments.operator.documents import one_version
 from tests.deployments.operator.kube.conftest import PRELOADED, Cluster, done
 from tests.servers.kubernetes import Fault
