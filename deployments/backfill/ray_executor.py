@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 from deployments.backfill import own_ray_watch
@@ -19,8 +21,9 @@ from deployments.backfill.ledger import Block
 from deployments.backfill.model import Wanted
 from deployments.backfill.proof import Proof
 from deployments.backfill.ray_stages import WRITERS, Pipeline
-from deployments.cluster.local_ray import require_ray_token
-from deployments.cluster.start_environment import own_token
+from deployments.backfill.room import lacking, nodes_here
+from deployments.cluster.ray_token import own_token, require_ray_token
+from deployments.serve_internals import lean_data
 from models.errors import JobError
 
 # Of a Ray of the job's own: what is between the stages. When it is full, reading waits.
@@ -52,6 +55,8 @@ class RayExecutor(Executor):
         from ray.exceptions import RayError
 
         machines = self._machines
+        if machines.address is None and (why := lacking(machines, nodes_here())):
+            raise JobError(why)
         try:
             if assignment.works:
                 self._pipeline = Pipeline(assignment, machines, self._engine)
@@ -101,18 +106,23 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
     }
+    meanwhile = threading.Thread(target=import_module, args=("ray.data",), name="import")
+    meanwhile.start()
+    alone = machines.address is None
     try:
-        if machines.address is None:
-            ray.init(address="local", **own, **common)
-        else:
-            ray.init(address=machines.address, **common)
+        with lean_data.small_node() if alone else nullcontext():
+            ray.init(**({"address": "local", **own} if alone else {"address": machines.address}), **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise JobError(f"no Ray: {_reason(error)}") from error
-    if machines.address is None:
+    finally:
+        meanwhile.join()
+    if alone:
         own_ray_watch.start()
     executor = RayExecutor(machines, engine)
     try:
-        yield executor
+        with lean_data.few_actors() if alone else nullcontext():
+            yield executor
+            executor.end()
     finally:
         executor.end()
         own_ray_watch.stop()
