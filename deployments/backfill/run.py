@@ -23,7 +23,7 @@ from deployments.backfill.sinks import open_sink
 from deployments.backfill.storage import Storage
 from deployments.backfill.summary import Timing, bad, rows_done, summary
 from models.catalog.catalog import Catalog
-from models.errors import JobError
+from models.errors import ArtifactError, JobError
 
 Connect = Callable[[Machines], AbstractContextManager[Executor]]
 
@@ -93,6 +93,10 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
     url = rules.via_service or rules.expect_live
     live = live_service.look(url, Catalog.load().find(reference)) if url else None
     if rules.via_service and live is not None:
+        if rules.profile == "production" and live.identity.synthetic:
+            raise ArtifactError(
+                f"{url} serves {reference} with synthetic weights, which the production profile refuses"
+            )
         require_served(job.rows.prompt, live.identity.spec, live.prompts)
         return live.identity, live.expectation
     expected = live.expectation if live else None

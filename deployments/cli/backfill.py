@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -62,6 +63,7 @@ def backfill(
     from deployments.cli.backfill_progress import following, print_summary
     from models.engine.cores import usable_cores
 
+    _require_no_ray(via_service, {"--address": address, "--engines": engines, "--cpus": cpus, "--gpus": gpus})
     cores = cpus or usable_cores()
     job = Job(
         Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None, prompt),
@@ -76,6 +78,14 @@ def backfill(
             progress.say("stopped; what is in the sink stays, and the same command goes on from there")
             raise typer.Exit(130) from None
     print_summary(summary)
+
+
+def _require_no_ray(via_service: str | None, asked: Mapping[str, object]) -> None:
+    from models.errors import ConfigError
+
+    named = [name for name, value in asked.items() if value]
+    if via_service is not None and named:
+        raise ConfigError(f"--via-service starts no engines of its own: leave {' and '.join(named)} out")
 
 
 def _executor(via_service: str | None, expect_live: str | None) -> Connect:
