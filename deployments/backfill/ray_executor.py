@@ -71,8 +71,11 @@ class RayExecutor(Executor):
         """Stream the blocks through the stages."""
         from ray.exceptions import RayError
 
+        seen: set[str] = set()
         try:
             for row in self._pipeline.rows(decision) if self._pipeline else ():
+                seen.add(row["engine"])
+                self.computing = len(seen)
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
             raise JobError(f"Ray stopped working for this job: {_reason(error)}; {own_ray_watch.AGAIN}") from error

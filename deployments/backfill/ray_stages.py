@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -100,16 +101,17 @@ def _dataset(assignment: Assignment, machines: Machines, engine: type[BlockEngin
         def __init__(self) -> None:
             self._engine = engine(wanted, expected, machines.cpus, machines.gpus)
             self._engine.hold_to(board.shown_by(self._engine.proof))
+            self._name = uuid4().hex
 
         def __call__(self, row: dict[str, Any]) -> Mapping[str, Any]:
-            return self._engine(row)  # type: ignore[arg-type]
+            return {**self._engine(row), "engine": self._name}  # type: ignore[arg-type]
 
     def prepared(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from prepare(Work.from_json(row["work"]))  # type: ignore[misc]
 
     def committed(row: dict[str, Any]) -> dict[str, Any]:
         outcome = commit_of(board.actor)(row)  # type: ignore[arg-type]
-        return {"block": orjson.dumps(outcome.block.model_dump()), "error": outcome.error}
+        return {"block": orjson.dumps(outcome.block.model_dump()), "error": outcome.error, "engine": row["engine"]}
 
     quiet()
     rows = [{"work": work.to_json()} for work in assignment.works]

@@ -29,7 +29,12 @@ def backfill(
         str, typer.Option(help="a folder for Parquet files; NAME.lance; postgresql://…?table=…; qdrant+http://…")
     ],
     id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
-    column: Annotated[str, typer.Option(help="the column with texts, or with pictures as bytes or paths")] = "",
+    column: Annotated[
+        str,
+        typer.Option(
+            help="the column with texts, or with pictures as bytes, paths, data: URIs or URLs (--fetch-rules)"
+        ),
+    ] = "",
     query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
     prompt: Annotated[str, typer.Option(help="one of the model's prompts, to stand before each text")] = "",
     store_as: Annotated[Stored, typer.Option(help="how a vector is stored")] = "float32",
