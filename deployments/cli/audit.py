@@ -32,6 +32,9 @@ def audit(
     """Look at every vector of a sink and compute a sample again; exit code 1 when a row is not what it says."""
     import orjson
 
+    from deployments.backfill.extras import require_data
+
+    require_data()
     from deployments.backfill.audit import audit as look
     from deployments.backfill.audit import noted_source
     from deployments.backfill.fetch_rules import fetch_rules as rules_in

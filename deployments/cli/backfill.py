@@ -22,11 +22,14 @@ def backfill(
         str,
         typer.Option(
             "--from",
-            help="Parquet, JSON Lines or CSV (a file, a folder or a glob); a folder of pictures; NAME.lance; postgresql://…",
+            help="Parquet, JSON Lines or CSV (a file, a folder or a glob, also s3://…); a folder of pictures; NAME.lance; postgresql://…",
         ),
     ],
     to: Annotated[
-        str, typer.Option(help="a folder for Parquet files; NAME.lance; postgresql://…?table=…; qdrant+http://…")
+        str,
+        typer.Option(
+            help="a folder for Parquet files, also s3://…; NAME.lance; postgresql://…?table=…; qdrant+http://…/COLLECTION; qdrant:FOLDER/COLLECTION"
+        ),
     ],
     id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
     column: Annotated[
@@ -62,6 +65,9 @@ def backfill(
     profile: Annotated[Profile, typer.Option(help="production refuses synthetic weights")] = "development",
 ) -> None:
     """Embed every row of a source, with the bits of the service. Ended at any moment, the same command goes on."""
+    from deployments.backfill.extras import require_data
+
+    require_data()
     from deployments.backfill.fetch_rules import fetch_rules as rules_in
     from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
     from deployments.backfill.run import backfill as run

@@ -33,6 +33,10 @@ def promote(
     from deployments.operator.change import Change, Options
     from deployments.operator.document import split
 
+    if require_coverage is not None:
+        from deployments.backfill.extras import require_data
+
+        require_data()
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)
     if require_coverage is not None:

@@ -77,6 +77,10 @@ def rollout(
     from deployments.operator.rollout.guards import Limits
     from deployments.operator.rollout.notes import write_note
 
+    if require_coverage is not None:
+        from deployments.backfill.extras import require_data
+
+        require_data()
     if pause + resume + abort > 1:
         raise ConfigError("--pause, --resume and --abort are three things; say one")
     model, _ = split(reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,6 +72,24 @@ def test_what_is_said_of_engines_does_not_go_with_a_service(options: list[str], 
     result = CliRunner().invoke(app, [*words, "--via-service", "http://127.0.0.1:9", *options])
     assert isinstance(result.exception, ConfigError)
     assert says in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["backfill", MODEL, "--from", "a.parquet", "--id", "sku", "--column", "title", "--to", "nowhere"],
+        ["coverage", "nowhere", "--model", MODEL],
+        ["audit", "nowhere"],
+        ["promote", MODEL, "--require-coverage", "nowhere:99"],
+        ["rollout", MODEL, "--require-coverage", "nowhere:99"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_without_arrow_a_command_says_what_brings_it(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where the extra is not installed
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ConfigError), result.exception
+    assert "pip install 'embedserve[data]'" in str(result.exception)
 
 
 SMALL, CARDS = {"CPU": 4.0, "memory": 1e9}, {"CPU": 2.0, "GPU": 1.0}
