@@ -52,7 +52,7 @@ class Times:
     def begin(self, total: int, done: int, bad: int, engines: int) -> None:
         """Nothing to show."""
 
-    def note(self, block: Block) -> None:
+    def note(self, block: Block, engines: int) -> None:  # noqa: ARG002 - nothing of it is measured
         """One more."""
         self.seen.append(time.perf_counter())
         self.rows.append(block.rows)

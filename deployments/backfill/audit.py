@@ -9,9 +9,35 @@ from deployments.backfill.audit_comparison import compare
 from deployments.backfill.audit_findings import Audit
 from deployments.backfill.audit_sample import Sampled, chosen_rows
 from deployments.backfill.job import Rows
+from deployments.backfill.ledger import Ledger
+from deployments.backfill.resuming import source_of
+from deployments.backfill.sinks import open_sink
+from deployments.backfill.storage import Storage
 from models.catalog.artifact import Artifact
 from models.catalog.catalog import Catalog
 from models.catalog.store import kept_artifact
+from models.errors import JobError
+from models.redaction import redacted
+
+
+def noted_source(sink: str, state: str | None = None) -> Rows:
+    """What the last backfill into a sink embedded.
+
+    Args:
+        sink: where vectors are.
+        state: the folder of the backfill's notes, if they are not beside the sink.
+
+    Raises:
+        JobError: there are no notes.
+    """
+    place = state or open_sink(sink).state
+    last = Ledger(Storage(place)).last()
+    if last is None:
+        raise JobError(
+            f"no notes of a backfill in {redacted(place)} say what {redacted(sink)} was made of: name them with --state, or the "
+            "source with --from, --id and --column"
+        )
+    return source_of(last[2], sink)
 
 
 def audit(sink: str, source: Rows, sample: int, seed: int = 0) -> Audit:

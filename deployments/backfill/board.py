@@ -71,7 +71,9 @@ class BoardHandle:
 
     def shown_by(self, proof: Proof) -> Expectation:
         """Show what an engine computes, and wait for what all of them are held to."""
-        return _decided(self.actor.show.remote(astuple(proof))).expected
+        import ray
+
+        return _expected(ray.get(self.actor.show.remote(astuple(proof))))
 
     def first(self) -> Any:
         """A reference to what the first engine shows: the fields of its proof."""
@@ -98,7 +100,9 @@ class BoardHandle:
 @cache
 def commit_of(actor: Any) -> Commit:
     """How a board's job writes blocks; asked for once by each process."""
-    return _decided(actor.decision.remote()).commit
+    import ray
+
+    return _commit(ray.get(actor.decision.remote()))
 
 
 def _sealed(decision: Decision) -> Sealed:
@@ -110,24 +114,22 @@ def _sealed(decision: Decision) -> Sealed:
     )
 
 
-def _opened(sealed: Sealed) -> Decision:
+def _expected(sealed: Sealed) -> Expectation:
     import numpy as np
 
-    from deployments.backfill.committing import Commit
-    from deployments.backfill.executor import Decision
     from deployments.backfill.expectation import Expectation
+
+    found, numerics, shown, whose = sealed[0]
+    golden = None if shown is None else np.frombuffer(shown[0], np.float32).reshape(shown[1])
+    return Expectation(found, numerics, golden, whose)
+
+
+def _commit(sealed: Sealed) -> Commit:
+    from deployments.backfill.committing import Commit
     from deployments.backfill.ledger import Run
     from deployments.backfill.sinks import open_sink
     from deployments.backfill.sinks.base import Stamp
     from deployments.backfill.storage import Storage
 
-    (found, numerics, shown, whose), (sink, stamp, notes) = sealed
-    golden = None if shown is None else np.frombuffer(shown[0], np.float32).reshape(shown[1])
-    commit = Commit(open_sink(sink), Stamp(*stamp), Run(Storage(notes)))
-    return Decision(Expectation(found, numerics, golden, whose), commit)
-
-
-def _decided(reference: Any) -> Decision:
-    import ray
-
-    return _opened(ray.get(reference))
+    sink, stamp, notes = sealed[1]
+    return Commit(open_sink(sink), Stamp(*stamp), Run(Storage(notes)))

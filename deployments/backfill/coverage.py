@@ -20,6 +20,7 @@ from models.errors import JobError
 from models.redaction import redacted
 
 Standing = tuple[str, str, str]  # model, hash, numerics class
+ITSELF = "the ids in the sink"  # what it is compared with where nothing says how many there should be
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def coverage(sink: str, hash: str, catalogue: Rows | None = None, state: str | N
         total, covered, against = (
             len(np.unique(np.concatenate(list(distinct.values())))),
             len(at),
-            "the ids in the sink",
+            ITSELF,
         )
     return Coverage(sink, hash, total, covered, against, standings)
 
@@ -134,16 +135,17 @@ def hash_of(reference: str, url: str | None) -> str:
     return str(found)
 
 
-def require(asked: str, reference: str, hash: str) -> Coverage:  # noqa: A002 - as the column is called
+def require(asked: str, reference: str, hash: str, state: str | None = None) -> Coverage:  # noqa: A002 - as the column is called
     """Refuse to go on before a sink is covered.
 
     Args:
         asked: ``SINK:PERCENT``, such as ``s3://vectors/products:99.9``.
         reference: the version that should be there.
         hash: of its artifact.
+        state: the folder of the backfill's notes, if they are not beside the sink.
 
     Raises:
-        JobError: less is covered than asked for, or the words mean nothing.
+        JobError: less is covered than asked for, nothing says how many rows there should be, or the words mean nothing.
     """
     sink, _, percent = asked.rpartition(":")
     try:
@@ -152,10 +154,15 @@ def require(asked: str, reference: str, hash: str) -> Coverage:  # noqa: A002 - 
         least = -1.0
     if not sink or not 0 <= least <= 100:
         raise JobError(f"--require-coverage takes SINK:PERCENT, such as vectors/:99.9, not {asked!r}")
-    found = coverage(sink, hash)
+    found = coverage(sink, hash, state=state)
+    if found.against == ITSELF:
+        raise JobError(
+            f"nothing says how many rows {redacted(sink)} should have: there are no notes of a backfill in "
+            f"{redacted(state or open_sink(sink).state)}; --coverage-state names the folder that `embedserve backfill --state` named"
+        )
     if found.percent < least:
         raise JobError(
             f"{found.covered} of {found.total} rows ({found.percent:.2f} %) of {found.against} stand at {reference} (hash "
-            f"{hash[:12]}) in {sink}, and {least:g} % are required; `embedserve backfill {reference} --only-changed` embeds the rest"
+            f"{hash[:12]}) in {redacted(sink)}, and {least:g} % are required; `embedserve backfill {reference} --only-changed` embeds the rest"
         )
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from deployments.backfill.sources.base import Id, Planned
@@ -15,12 +14,11 @@ SHOWN = 5
 
 
 def keys(ids: Sequence[Id | None]) -> Keys:
-    """A 64-bit number for each id: equal for equal ones, and for others hardly ever; uint64 [n]."""
+    """A 64-bit number for each id, the same in this process: equal for equal ones, and for others hardly ever; uint64 [n]."""
     if all(isinstance(one, int) for one in ids):
         return np.array(ids, np.int64).astype(np.uint64)
-    strings = np.array(["" if one is None else str(one) for one in ids], object)
-    hashed: Keys = pd.util.hash_array(strings, categorize=False)
-    return hashed
+    hashes = (hash("" if one is None else str(one)) for one in ids)
+    return np.fromiter(hashes, np.int64, len(ids)).astype(np.uint64)
 
 
 class DuplicateIds:

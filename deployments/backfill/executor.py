@@ -36,6 +36,7 @@ class Executor(ABC):
     """Runs the stages."""
 
     engines: int = 1  # at most
+    computing: int = 1  # of them, until now
 
     @abstractmethod
     def prove(self, assignment: Assignment) -> Proof:

@@ -23,3 +23,12 @@ def needed(module: str, extra: str, what: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise ConfigError(f"{what} needs the extra `{extra}`: pip install 'embedserve[{extra}]' ({error})") from error
+
+
+def require_data() -> None:
+    """Arrow, by which everything of backfills reads and writes.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    needed("pyarrow", "data", "what reads or writes rows of a backfill")

@@ -29,9 +29,24 @@ def adapt(uri: str) -> None:
     """Set the variables that fit the store of a URI, where the user set none; libraries read them with each connection."""
     if not uri.lower().startswith("s3:"):
         return
-    found = NAMED.search(parted(uri)[1])
-    endpoint = found[1] if found else next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    endpoint = _endpoint(uri)
     if endpoint:
         os.environ.setdefault(CHECKSUMS, "when_required")
     if endpoint.startswith("http://"):
         os.environ.setdefault(PLAIN_HTTP, "true")
+
+
+def lance_options(uri: str) -> dict[str, str]:
+    """What Lance must be told of the store of a URI beside the variables; nothing of Amazon's own.
+
+    Its usual client wants 206 for every request of a range, and some stores say 200 where the range is the whole object; its other one
+    (OpenDAL) takes both.
+    """
+    endpoint = _endpoint(uri) if uri.lower().startswith("s3:") else ""
+    return {"use_opendal": "true", "aws_endpoint": endpoint} if endpoint else {}
+
+
+def _endpoint(uri: str) -> str:
+    """Where the store of a URI is, if it or a variable says so; "" otherwise."""
+    found = NAMED.search(parted(uri)[1])
+    return found[1] if found else next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")

@@ -7,7 +7,8 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 from deployments.backfill import own_ray_watch
@@ -20,8 +21,9 @@ from deployments.backfill.ledger import Block
 from deployments.backfill.model import Wanted
 from deployments.backfill.proof import Proof
 from deployments.backfill.ray_stages import WRITERS, Pipeline
-from deployments.cluster.local_ray import require_ray_token
-from deployments.cluster.start_environment import own_token
+from deployments.backfill.room import lacking, nodes_here
+from deployments.cluster.ray_token import own_token, require_ray_token
+from deployments.serve_internals import lean_data
 from models.errors import JobError
 
 # Of a Ray of the job's own: what is between the stages. When it is full, reading waits.
@@ -53,6 +55,8 @@ class RayExecutor(Executor):
         from ray.exceptions import RayError
 
         machines = self._machines
+        if machines.address is None and (why := lacking(machines, nodes_here())):
+            raise JobError(why)
         try:
             if assignment.works:
                 self._pipeline = Pipeline(assignment, machines, self._engine)
@@ -67,8 +71,11 @@ class RayExecutor(Executor):
         """Stream the blocks through the stages."""
         from ray.exceptions import RayError
 
+        seen: set[str] = set()
         try:
             for row in self._pipeline.rows(decision) if self._pipeline else ():
+                seen.add(row["engine"])
+                self.computing = len(seen)
                 yield Outcome(Block.model_validate_json(row["block"]), row["error"])
         except (RayError, ConnectionError) as error:
             raise JobError(f"Ray stopped working for this job: {_reason(error)}; {own_ray_watch.AGAIN}") from error
@@ -102,18 +109,23 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
     }
-    over = own_ray_watch.start() if machines.address is None else threading.Event()
+    alone = machines.address is None
+    over = own_ray_watch.start() if alone else threading.Event()
+    meanwhile = threading.Thread(target=import_module, args=("ray.data",), name="import")
+    meanwhile.start()
     try:
-        if machines.address is None:
-            ray.init(address="local", **own, **common)
-        else:
-            ray.init(address=machines.address, **common)
+        with lean_data.small_node() if alone else nullcontext():
+            ray.init(**({"address": "local", **own} if alone else {"address": machines.address}), **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         over.set()
         raise JobError(f"no Ray: {_reason(error)}") from error
+    finally:
+        meanwhile.join()
     executor = RayExecutor(machines, engine)
     try:
-        yield executor
+        with lean_data.few_actors() if alone else nullcontext():
+            yield executor
+            executor.end()
     finally:
         executor.end()
         over.set()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -16,6 +19,7 @@ from deployments.backfill.executor import Assignment, Decision
 from deployments.backfill.job import Machines
 from deployments.backfill.preparing import Work
 from deployments.backfill.proof import Proof
+from deployments.backfill.room import lacking, nodes_here
 from models.errors import JobError
 
 # Blocks that wait at an engine while it computes one: preparing the next takes less time than computing.
@@ -24,6 +28,7 @@ WRITERS = 2
 # Of a task that prepares. No whole number, as an engine has: Ray Data makes one stage of two with equal resources, and an engine
 # would wait while its own process prepares.
 PREPARER_CPUS = 0.9
+SAY_S = 30.0  # without an engine, until the next line says why: a cluster may be about to grow
 LOOK_S = 0.5  # between two looks at whether the stages still go on
 
 
@@ -32,7 +37,7 @@ class Pipeline:
 
     def __init__(self, assignment: Assignment, machines: Machines, engine: type[BlockEngine]) -> None:
         """Begin."""
-        self._board = BoardHandle()
+        self._board, self._machines = BoardHandle(), machines
         self._rows = iter(_dataset(assignment, machines, engine, self._board).iter_rows())
         self._first: Future[Any] = Future()
         self._ended = threading.Event()
@@ -47,10 +52,14 @@ class Pipeline:
         """
         import ray
 
-        shown = self._board.first()
+        shown, say_at = self._board.first(), time.monotonic() + SAY_S
         while not ray.wait([shown], timeout=LOOK_S)[0]:
             if self._first.done() and self._first.result() is None:
                 raise JobError("no engine started, and nothing says why")
+            if time.monotonic() > say_at:
+                why = lacking(self._machines, nodes_here()) or "the nodes are busy, or load the model"
+                print(f"no engine yet: {why}", file=sys.stderr, flush=True)
+                say_at += SAY_S
         return Proof(*ray.get(shown))
 
     def rows(self, decision: Decision) -> Iterator[Mapping[str, Any]]:
@@ -84,23 +93,25 @@ def _dataset(assignment: Assignment, machines: Machines, engine: type[BlockEngin
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
     prepare, expected = assignment.prepare, assignment.expected
+    wanted = prepare.wanted  # by itself: an engine need not import what reads sources
 
     class Engine:
         """One of the pool."""
 
         def __init__(self) -> None:
-            self._engine = engine(prepare.wanted, expected, machines.cpus, machines.gpus)
+            self._engine = engine(wanted, expected, machines.cpus, machines.gpus)
             self._engine.hold_to(board.shown_by(self._engine.proof))
+            self._name = uuid4().hex
 
         def __call__(self, row: dict[str, Any]) -> Mapping[str, Any]:
-            return self._engine(row)  # type: ignore[arg-type]
+            return {**self._engine(row), "engine": self._name}  # type: ignore[arg-type]
 
     def prepared(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from prepare(Work.from_json(row["work"]))  # type: ignore[misc]
 
     def committed(row: dict[str, Any]) -> dict[str, Any]:
         outcome = commit_of(board.actor)(row)  # type: ignore[arg-type]
-        return {"block": orjson.dumps(outcome.block.model_dump()), "error": outcome.error}
+        return {"block": orjson.dumps(outcome.block.model_dump()), "error": outcome.error, "engine": row["engine"]}
 
     quiet()
     rows = [{"work": work.to_json()} for work in assignment.works]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployments.backfill.identity import Identity
-from deployments.backfill.job import Job
+from deployments.backfill.job import Job, Rows
 from deployments.backfill.ledger import Ledger, Manifest, Run
+from deployments.backfill.postgres.server import Server
 from models.errors import JobError
-from models.redaction import redacted
+from models.redaction import HIDDEN, redacted
 
 BLOCK_ROWS = {"text": 1024, "image": 64}  # about a second of an engine's work, and 10 MB of pixels
 OTHERS = 256
@@ -60,6 +61,18 @@ def described(job: Job) -> str:
     """The source as notes keep it: without passwords, and with the query of a database."""
     source = redacted(job.rows.source)
     return f"{source} {job.rows.query}" if job.rows.query else source
+
+
+def source_of(manifest: Manifest, sink: str) -> Rows:
+    """The rows that a run embedded, by its notes.
+
+    Raises:
+        JobError: notes hold no names of users nor passwords, without which the source cannot be read.
+    """
+    source, _, query = manifest.source.partition(" ") if Server.names(manifest.source) else (manifest.source, "", "")
+    if HIDDEN in source:
+        raise JobError(f"the notes of {redacted(sink)} name {source} without its user: say --from, --id and --column")
+    return Rows(source, manifest.id, manifest.column, query, None, manifest.prompt)
 
 
 def _of_job(job: Job, manifest: Manifest, identity: Identity) -> list[str]:

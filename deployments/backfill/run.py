@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from deployments.backfill.executor import Assignment, Decision, Executor
 from deployments.backfill.expectation import Expectation
 from deployments.backfill.identity import Identity, on_this_machine
 from deployments.backfill.job import Job, Machines
-from deployments.backfill.ledger import Block, Ledger, Manifest
+from deployments.backfill.ledger import Block, Ledger
 from deployments.backfill.model import Wanted
 from deployments.backfill.named_prompt import require_here, require_served
 from deployments.backfill.preparing import Prepare
@@ -23,7 +23,7 @@ from deployments.backfill.sinks import open_sink
 from deployments.backfill.storage import Storage
 from deployments.backfill.summary import Timing, bad, rows_done, summary
 from models.catalog.catalog import Catalog
-from models.errors import JobError
+from models.errors import ArtifactError, JobError
 
 Connect = Callable[[Machines], AbstractContextManager[Executor]]
 
@@ -34,8 +34,8 @@ class Progress(Protocol):
     def begin(self, total: int, done: int, bad: int, engines: int) -> None:
         """It has ``total`` rows, of which ``done`` were done before."""
 
-    def note(self, block: Block) -> None:
-        """One more block is in the sink."""
+    def note(self, block: Block, engines: int) -> None:
+        """One more block is in the sink; ``engines`` have computed until now."""
 
 
 def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
@@ -80,9 +80,13 @@ def _run(
         begun.run.begin(manifest)
     decision = Decision(proof.expectation(begun.wanted), Commit(begun.sink, stamp, begun.run))
     progress.begin(manifest.rows, rows_done(done), bad(done), executor.engines)
-    _follow(begun, manifest, done, executor.run(decision) if assignment.works else (), progress)
+    if assignment.works:
+        _follow(begun, done, executor, decision, progress)
+    missing = manifest.blocks - len(done)
+    if missing:
+        raise JobError(f"{missing} blocks did not come back; the same command computes them")
     begun.sink.end(stamp)
-    result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.engines), before)
+    result = summary(begun, manifest, done, Timing(time.perf_counter() - start, executor.computing), before)
     begun.run.end(result)
     return result
 
@@ -93,6 +97,10 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
     url = rules.via_service or rules.expect_live
     live = live_service.look(url, Catalog.load().find(reference)) if url else None
     if rules.via_service and live is not None:
+        if rules.profile == "production" and live.identity.synthetic:
+            raise ArtifactError(
+                f"{url} serves {reference} with synthetic weights, which the production profile refuses"
+            )
         require_served(job.rows.prompt, live.identity.spec, live.prompts)
         return live.identity, live.expectation
     expected = live.expectation if live else None
@@ -101,18 +109,13 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
     return identity, expected
 
 
-def _follow(
-    begun: Begun, manifest: Manifest, done: dict[int, Block], outcomes: Iterable[Outcome], progress: Progress
-) -> None:
+def _follow(begun: Begun, done: dict[int, Block], executor: Executor, decision: Decision, progress: Progress) -> None:
     """Note what becomes of each block until all are done."""
-    for outcome in outcomes:
+    for outcome in executor.run(decision):
         _require(outcome)
         done[outcome.block.number] = outcome.block
-        progress.note(outcome.block)
+        progress.note(outcome.block, executor.computing)
         _require_few(begun, done)
-    missing = manifest.blocks - len(done)
-    if missing:
-        raise JobError(f"{missing} blocks did not come back; the same command computes them")
 
 
 def _require(outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -21,14 +22,22 @@ def backfill(
         str,
         typer.Option(
             "--from",
-            help="Parquet, JSON Lines or CSV (a file, a folder or a glob); a folder of pictures; NAME.lance; postgresql://…",
+            help="Parquet, JSON Lines or CSV (a file, a folder or a glob, also s3://…); a folder of pictures; NAME.lance; postgresql://…",
         ),
     ],
     to: Annotated[
-        str, typer.Option(help="a folder for Parquet files; NAME.lance; postgresql://…?table=…; qdrant+http://…")
+        str,
+        typer.Option(
+            help="a folder for Parquet files, also s3://…; NAME.lance; postgresql://…?table=…; qdrant+http://…/COLLECTION; qdrant:FOLDER/COLLECTION"
+        ),
     ],
     id: Annotated[str, typer.Option(help="the column with ids; a folder of pictures has none")] = "",  # noqa: A002 - as users know it
-    column: Annotated[str, typer.Option(help="the column with texts, or with pictures as bytes or paths")] = "",
+    column: Annotated[
+        str,
+        typer.Option(
+            help="the column with texts, or with pictures as bytes, paths, data: URIs or URLs (--fetch-rules)"
+        ),
+    ] = "",
     query: Annotated[str, typer.Option(help="what is selected, where --from is a database")] = "",
     prompt: Annotated[str, typer.Option(help="one of the model's prompts, to stand before each text")] = "",
     store_as: Annotated[Stored, typer.Option(help="how a vector is stored")] = "float32",
@@ -56,12 +65,16 @@ def backfill(
     profile: Annotated[Profile, typer.Option(help="production refuses synthetic weights")] = "development",
 ) -> None:
     """Embed every row of a source, with the bits of the service. Ended at any moment, the same command goes on."""
+    from deployments.backfill.extras import require_data
+
+    require_data()
     from deployments.backfill.fetch_rules import fetch_rules as rules_in
     from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
     from deployments.backfill.run import backfill as run
     from deployments.cli.backfill_progress import following, print_summary
     from models.engine.cores import usable_cores
 
+    _require_no_ray(via_service, {"--address": address, "--engines": engines, "--cpus": cpus, "--gpus": gpus})
     cores = cpus or usable_cores()
     job = Job(
         Rows(source, id, column, query, rules_in(fetch_rules) if fetch_rules else None, prompt),
@@ -76,6 +89,14 @@ def backfill(
             progress.say("stopped; what is in the sink stays, and the same command goes on from there")
             raise typer.Exit(130) from None
     print_summary(summary)
+
+
+def _require_no_ray(via_service: str | None, asked: Mapping[str, object]) -> None:
+    from models.errors import ConfigError
+
+    named = [name for name, value in asked.items() if value]
+    if via_service is not None and named:
+        raise ConfigError(f"--via-service starts no engines of its own: leave {' and '.join(named)} out")
 
 
 def _executor(via_service: str | None, expect_live: str | None) -> Connect:

@@ -39,8 +39,9 @@ class Follower:
         else:
             self.say(f"{total} rows" + (f", {done} of them done before" if done else ""))
 
-    def note(self, block: Block) -> None:
-        """A block is in the sink."""
+    def note(self, block: Block, engines: int) -> None:
+        """A block is in the sink; so many engines have computed until now, of those that may."""
+        self._engines = engines
         self._done += block.rows + block.kept + len(block.bad)
         self._bad += len(block.bad)
         self._busy += block.engine_s
@@ -55,8 +56,8 @@ class Follower:
         seconds = max(time.monotonic() - self._start, 1e-9)
         rate = (self._done - self._before) / seconds
         left = f"{_duration((self._total - self._done) / rate)} left" if rate else "time left unknown"
-        busy = min(1.0, self._busy / seconds / self._engines)
-        return f"{rate:.1f} rows/s, {left}, {self._bad} bad, engines {busy:.0%} busy"
+        busy = f", engines {min(1.0, self._busy / seconds / self._engines):.0%} busy" if self._busy else ""
+        return f"{rate:.1f} rows/s, {left}, {self._bad} bad{busy}"  # those of a service tell nobody
 
     def say(self, message: str) -> None:
         """Print one line."""

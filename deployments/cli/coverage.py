@@ -31,6 +31,9 @@ def coverage(
     """Count the rows of a sink by the artifact that computed them; one JSON document."""
     import orjson
 
+    from deployments.backfill.extras import require_data
+
+    require_data()
     from deployments.backfill.coverage import coverage as count
     from deployments.backfill.coverage import hash_of
     from deployments.backfill.job import Rows

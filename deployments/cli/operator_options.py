@@ -34,4 +34,9 @@ Kube = Annotated[
 Namespace = Annotated[str | None, typer.Option(help="of the RayService; with --kube, the credentials' own if left out")]
 RayService = Annotated[str | None, typer.Option(help="its name; with --kube, the only one there if left out")]
 Timeout = Annotated[float, typer.Option(min=1, help="seconds each step has to get healthy, else all goes back")]
+RequireCoverage = Annotated[
+    str | None,
+    typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),
+]
+CoverageState = Annotated[str | None, typer.Option(help="the folder of that backfill's notes, if not beside the sink")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="the artifact is on the cluster's nodes only: try it there")]

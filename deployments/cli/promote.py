@@ -25,22 +25,25 @@ def promote(
     namespace: options.Namespace = None,
     rayservice: options.RayService = None,
     as_json: AsJson = False,
-    require_coverage: Annotated[
-        str | None,
-        typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),
-    ] = None,
+    require_coverage: options.RequireCoverage = None,
+    coverage_state: options.CoverageState = None,
 ) -> None:
     """Give a version all traffic of its model."""
     from deployments.operator import operations
     from deployments.operator.change import Change, Options
     from deployments.operator.document import split
 
+    if require_coverage is not None:
+        from deployments.backfill.extras import require_data
+
+        require_data()
     model, _ = split(reference)
     service = connect(dashboard, url, kube, namespace, rayservice)
     if require_coverage is not None:
         from deployments.backfill import coverage
 
-        coverage.require(require_coverage, reference, coverage.hash_of(reference, service.url(service.read())))
+        hash_ = coverage.hash_of(reference, service.url(service.read()))
+        coverage.require(require_coverage, reference, hash_, coverage_state)
     operation = partial(operations.promote, reference=reference)
     change = Change(f"promote {reference}", model, operation, routed=frozenset({reference}))
     carry_out(service, service.read(), change, Options(dry_run, write, timeout, verbose=verbose), as_json=as_json)

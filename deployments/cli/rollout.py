@@ -17,11 +17,13 @@ from deployments.cli.json_output import AsJson, print_json
 from deployments.cli.operator_options import (
     DASHBOARD,
     TIMEOUT_S,
+    CoverageState,
     Dashboard,
     DryRun,
     Kube,
     Namespace,
     RayService,
+    RequireCoverage,
     Timeout,
     Url,
     Verbose,
@@ -55,10 +57,8 @@ def rollout(
         ),
     ] = None,
     min_requests: Annotated[int, typer.Option(min=1, help="of the candidate in each step, before the next")] = 500,
-    require_coverage: Annotated[
-        str | None,
-        typer.Option(help="SINK:PERCENT: refuse before this share of a backfill's rows stands at the version"),
-    ] = None,
+    require_coverage: RequireCoverage = None,
+    coverage_state: CoverageState = None,
     dashboard: Dashboard = DASHBOARD,
     url: Url = None,
     dry_run: DryRun = False,
@@ -77,6 +77,10 @@ def rollout(
     from deployments.operator.rollout.guards import Limits
     from deployments.operator.rollout.notes import write_note
 
+    if require_coverage is not None:
+        from deployments.backfill.extras import require_data
+
+        require_data()
     if pause + resume + abort > 1:
         raise ConfigError("--pause, --resume and --abort are three things; say one")
     model, _ = split(reference)
@@ -107,7 +111,8 @@ def rollout(
     if require_coverage is not None:
         from deployments.backfill import coverage
 
-        coverage.require(require_coverage, reference, coverage.hash_of(reference, target.url(current)))
+        hash_ = coverage.hash_of(reference, target.url(current))
+        coverage.require(require_coverage, reference, hash_, coverage_state)
     limits = Limits(slower, errors / 100, min_cosine, min_overlap, min_requests)
     begun = state.begun(
         current, reference, parse_steps(steps), parse_duration(every, "--every"), uuid.uuid4().hex, limits

@@ -46,7 +46,7 @@ def up(
     from deployments.autoscaling.core_budget import cores_of
     from deployments.cli.late_models import LateModels
     from deployments.cli.local_service import LocalService
-    from deployments.cluster.local_ray import require_ray_token
+    from deployments.cluster.ray_token import require_ray_token
     from deployments.cluster.run_folder import clear_leftovers
     from deployments.cluster.serve_api import ServeApi
     from deployments.cluster.serve_file import ServeConfig

@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployments.autoscaling.core_budget import VARIABLE as CORES_VARIABLE
 from deployments.autoscaling.core_budget import cores_of
 from deployments.cluster.ports import free_block, port_taken
+from deployments.cluster.ray_token import AUTH_MODE
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import RAY_ENDED, Supervised
@@ -22,10 +23,8 @@ from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
 from deployments.serve_internals.settings import HAPROXY_OFFSET, HAPROXY_PORTS, PORT_OFFSETS, node_variables
 from models.engine.cores import usable_cores
-from models.errors import ConfigError
 
 LOGICAL_CPUS = 8  # Ray's bookkeeping on small machines: room for a second version beside the first
-AUTH_MODE = "RAY_AUTH_MODE"
 NOTICED_S = 1.5  # in which the guardian has noticed and told what ended
 
 
@@ -104,20 +103,6 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
     raise ClusterError(
         f"Ray did not start: {'; '.join(said)}; Ray's logs are in {supervised.folder.ray} until the next start"
     )
-
-
-def require_ray_token(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse an environment in which Ray would let in whoever reaches its ports, which are open on every interface.
-
-    Raises:
-        ConfigError: says what to do.
-    """
-    mode = environment.get(AUTH_MODE, "").strip()
-    if mode.lower() not in ("", "token"):
-        raise ConfigError(
-            f"{AUTH_MODE}={mode} would open Ray to the network: its ports listen on every interface, and whoever passes there "
-            f"runs code. Unset {AUTH_MODE}, or set it to token"
-        )
 
 
 def node_environment(folder: RunFolder) -> dict[str, str]:

@@ -12,6 +12,7 @@ import httpx2
 
 from deployments.cluster.hosts import spelled
 from deployments.cluster.last_line import last_line
+from deployments.cluster.ray_token import TOKEN_FILE
 from deployments.cluster.serve_file import ServeConfig
 from models.errors import EmbedserveError
 from models.http_client import outward
@@ -20,7 +21,6 @@ APPLICATIONS = "/api/serve/applications/"  # documented: GET tells all, PUT take
 VERSION = "/api/version"
 TIMEOUT_S = 60.0  # the API starts Serve within its first PUT, which takes seconds on a busy machine
 DEPLOY_ATTEMPTS = 3
-TOKEN_FILE = Path(".ray") / "auth_token"  # below the home folder, where Ray leaves and looks for its token
 
 
 class ClusterError(EmbedserveError):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Mapping, MutableMapping
-from pathlib import Path
+from collections.abc import MutableMapping
 
 import ray.util
 
 from deployments.cluster import hosts, open_files
-from deployments.cluster.serve_api import TOKEN_FILE, ClusterError
+from deployments.cluster.ray_token import TOKENS, own_token
+from deployments.cluster.serve_api import ClusterError
 from models.http_client import unproxied
-
-TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def prepare(host: str, port: int, environment: MutableMapping[str, str]) -> list[str]:
@@ -47,16 +43,3 @@ def prepare(host: str, port: int, environment: MutableMapping[str, str]) -> list
     own: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     environment.update(fitting | token | unproxied(environment, [own]))
     return notes
-
-
-def own_token(environment: Mapping[str, str]) -> dict[str, str]:
-    """A new token for a Ray, where the home folder neither holds one nor lets Ray write one."""
-    if any(environment.get(name) for name in TOKENS) or environment.get("RAY_AUTH_MODE", "token").lower() != "token":
-        return {}
-    try:
-        file = Path.home() / TOKEN_FILE
-        file.parent.mkdir(parents=True, exist_ok=True)
-        usable = os.access(file, os.R_OK) if file.exists() else os.access(file.parent, os.W_OK | os.X_OK)
-    except (OSError, RuntimeError):  # the latter for a user without a home
-        usable = False
-    return {} if usable else {TOKENS[0]: secrets.token_hex(32)}

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deployments.cluster import open_files
+from deployments.cluster.ray_token import own_token
 from deployments.cluster.run_folder import abandoned
-from deployments.cluster.start_environment import own_token
 from deployments.doctor.finding import Check, Finding
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.ray_version import PINNED

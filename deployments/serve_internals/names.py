@@ -19,5 +19,6 @@ Seam = Literal[
     "log_folder",
     "local_rays",
     "lean_serve",
+    "lean_data",
     "cluster_store",
 ]

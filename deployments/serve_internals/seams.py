@@ -6,14 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from deployments.config.internals import Internals
-from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
 from deployments.serve_internals import ray_version, settings
 from deployments.serve_internals.names import Seam
 from models.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deployments.observability.gateway_metrics import GatewayMetrics
 
 VARIABLE: Final = (
     "EMBEDSERVE_INTERNALS"  # "on", "off", or names: those to use, or with "-" before each those not to use

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from deployments.backfill.duplicate_ids import DuplicateIds, keys
 from deployments.backfill.extras import needed
-from deployments.backfill.object_store import adapt
+from deployments.backfill.object_store import adapt, lance_options
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp, empty_rows
 from deployments.backfill.sources.base import Id
 from deployments.backfill.uris import parted, without_options
@@ -47,7 +47,7 @@ class LanceSink(Sink):
         with _library(self.uri) as lance:
             there = _opened(lance, self.uri)
             if there is None:
-                lance.write_dataset(empty_rows(stamp), self.uri, mode="create")
+                lance.write_dataset(empty_rows(stamp), self.uri, mode="create", storage_options=lance_options(self.uri))
                 return
         for name in ("id", "vector"):
             kind = there.schema.field(name).type if name in there.schema.names else None
@@ -59,12 +59,12 @@ class LanceSink(Sink):
     def write(self, stamp: Stamp, number: int, rows: pa.Table) -> None:  # noqa: ARG002 - rows are known by their keys
         """Append a block as one version. Looking for what it replaces would read all keys for each block; ``end`` does once."""
         with _library(self.uri) as lance:
-            lance.write_dataset(rows, self.uri, mode="append")
+            lance.write_dataset(rows, self.uri, mode="append", storage_options=lance_options(self.uri))
 
     def end(self, stamp: Stamp) -> None:
         """Remove the rows that later ones with the same key replaced, and put the blocks' fragments together."""
         with _library(self.uri) as lance:
-            dataset = lance.dataset(self.uri)
+            dataset = lance.dataset(self.uri, storage_options=lance_options(self.uri))
             where = f"hash = '{_hex(stamp.hash)}' and model = '{stamp.reference}'"
             replaced = _replaced(dataset, where)
             for start in range(0, len(replaced), DELETED):
@@ -105,7 +105,7 @@ def _library(uri: str) -> Iterator[Any]:
 def _opened(lance: Any, uri: str) -> Any:
     """The dataset; None where there is none."""
     try:
-        return lance.dataset(uri)
+        return lance.dataset(uri, storage_options=lance_options(uri))
     except (ValueError, FileNotFoundError) as error:
         if "not found" in str(error).lower():
             return None

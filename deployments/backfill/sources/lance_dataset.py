@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployments.backfill.extras import needed
-from deployments.backfill.object_store import adapt
+from deployments.backfill.object_store import adapt, lance_options
 from deployments.backfill.sources.base import Planned, Read, Slice, Source, unreadable
 from deployments.backfill.sources.column_types import check_columns, is_string, value_of
 from deployments.backfill.sources.parquet import cut
@@ -64,6 +64,7 @@ class LanceSource(Source):
         uri = without_options(self.uri, "Lance")
         adapt(uri)
         try:
-            return needed("lance", "lance", ".lance").dataset(uri, version=self._version)
+            lance = needed("lance", "lance", ".lance")
+            return lance.dataset(uri, version=self._version, storage_options=lance_options(uri))
         except ERRORS as error:
             raise unreadable(self.uri, error) from error

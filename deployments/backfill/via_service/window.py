@@ -15,8 +15,11 @@ MOST = 512  # about a second of an engine's work: more would only wait in the ga
 LEAST = 1 / 16  # one input at a time, and 15 times as long nothing as its answer took
 STEP = 0.1  # of the size, by which it grows at most with an answer
 CALM_S = 1.0  # after a reduction: what was sent before it says nothing about it
-CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly, and then as ever
-RETURN_S = 60.0  # in which it grows from there to that size, so that others notice one more try a minute
+CAREFUL = 0.75  # of the size at which others waited longer: up to there as ever, from there on slowly
+# In which it grows from there to that size, and on at that pace, twice as fast after each such time without a reduction. At once as ever, it
+# was at three times the size when the probes told.
+RETURN_S = 60.0
+FASTEST = 10  # of these doublings: by then it has long been at its most
 RISE = 1.2  # of what interactive requests took before the job, from which they count as late
 LEAST_RISE_S = 0.002  # what a busy machine's clock and scheduler add by chance
 RECENT = 100  # probes among which late ones are counted
@@ -40,7 +43,7 @@ class Window:
     """The number of inputs that may be under way; less than one is one with rests between."""
 
     size: float = 1.0
-    ceiling: float = float(MOST)  # where others waited longer
+    ceiling: float = float(MOST)  # where others waited longer, or as far as it came since
     reduced_at: float = float("-inf")
     grown_at: float = float("-inf")
 
@@ -61,9 +64,10 @@ class Window:
             now: seconds of a clock that only goes forward.
         """
         more = min(items / self.size, STEP * self.size)
-        if CAREFUL * self.ceiling <= self.size < self.ceiling < MOST:
+        if CAREFUL * self.ceiling <= self.size and self.ceiling < MOST:
             since = min(max(now - self.grown_at, 0.0), CALM_S)
-            more = min(more, (1 - CAREFUL) * self.ceiling * since / RETURN_S)
+            doublings = min(max((now - self.reduced_at) / RETURN_S - 1, 0.0), FASTEST)
+            more = min(more, (1 - CAREFUL) * self.ceiling * since / RETURN_S * 2**doublings)
         grown = min(float(MOST), self.size + more)
         return replace(self, size=grown, ceiling=max(self.ceiling, grown), grown_at=now)
 

@@ -49,7 +49,7 @@ class Followed:
     def begin(self, total: int, done: int, bad: int, engines: int) -> None:
         self.total, self.done = total, done
 
-    def note(self, block: Block) -> None:
+    def note(self, block: Block, engines: int) -> None:
         self.blocks.append(block)
 
 

@@ -43,12 +43,9 @@ def test_a_decision_arrives_as_it_was_made(tmp_path: Path) -> None:
     stamp = Stamp(3, "m@1", "0" * 64, "cpu/fp32", 2, "float32", string_ids=True)
     golden = np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
     commit = Commit(open_sink(str(tmp_path / "sink")), stamp, Run(Storage(str(tmp_path / "notes"))))
-    found = board._opened(board._sealed(Decision(Expectation("0" * 64, "cpu/fp32", golden, "the first has"), commit)))
-    assert (found.commit.stamp, found.commit.run, found.commit.sink.uri) == (stamp, commit.run, commit.sink.uri)
-    assert (found.expected.hash, found.expected.numerics, found.expected.whose) == (
-        "0" * 64,
-        "cpu/fp32",
-        "the first has",
-    )
-    assert found.expected.golden is not None
-    assert np.array_equal(found.expected.golden, golden)
+    sealed = board._sealed(Decision(Expectation("0" * 64, "cpu/fp32", golden, "the first has"), commit))
+    written, expected = board._commit(sealed), board._expected(sealed)
+    assert (written.stamp, written.run, written.sink.uri) == (stamp, commit.run, commit.sink.uri)
+    assert (expected.hash, expected.numerics, expected.whose) == ("0" * 64, "cpu/fp32", "the first has")
+    assert expected.golden is not None
+    assert np.array_equal(expected.golden, golden)

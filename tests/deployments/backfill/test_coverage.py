@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
-from deployments.backfill.audit import audit
+from deployments.backfill.audit import audit, noted_source
 from deployments.backfill.coverage import coverage, hash_of, require
 from deployments.backfill.job import Rows
+from deployments.cli.main import app
 from models.errors import JobError
 from tests.deployments.backfill.conftest import MODEL, StoppedError, job, run, titles, write_rows
 
@@ -32,6 +36,49 @@ def test_a_catalogue_is_covered_as_far_as_its_rows_stand_at_the_artifact(source:
         require(f"{sink}:99.9", NEXT, later)
     run(job(source, sink, model=NEXT, only_changed=True))
     assert require(f"{sink}:99.9", NEXT, later).percent == 100
+
+
+def test_without_the_notes_of_a_backfill_no_share_is_enough(source: Path, tmp_path: Path) -> None:
+    sink, state = str(tmp_path / "sink"), str(tmp_path / "notes")
+    wanted = job(source, sink)
+    with pytest.raises(StoppedError):
+        run(replace(wanted, vectors=replace(wanted.vectors, state=state)), 2)
+    now = hash_of(MODEL, None)
+    assert coverage(sink, now).percent == 100  # of the ids that are there
+    with pytest.raises(
+        JobError, match=r"nothing says how many rows .*sink should have.* --coverage-state names the folder"
+    ):
+        require(f"{sink}:1", MODEL, now)
+    with pytest.raises(JobError, match=r"16 of 50 rows"):
+        require(f"{sink}:99.9", MODEL, now, state)
+
+
+def test_an_audit_finds_its_rows_by_the_notes_of_the_backfill(source: Path, tmp_path: Path) -> None:
+    sink, state = str(tmp_path / "sink"), str(tmp_path / "notes")
+    wanted = job(source, sink)
+    run(replace(wanted, vectors=replace(wanted.vectors, state=state)))
+    said = CliRunner().invoke(app, ["audit", sink, "--sample", "9", "--state", state])
+    assert json.loads(said.stdout)["verdicts"]["exact"] == 9
+    nothing = CliRunner().invoke(app, ["audit", sink])
+    assert "name them with --state, or the source with --from, --id and --column" in str(nothing.exception)
+
+
+def test_notes_name_a_database_and_what_is_asked_of_it_but_no_user(source: Path, tmp_path: Path) -> None:
+    run(job(source, tmp_path / "sink"))
+    place = tmp_path / "sink" / "_backfill" / "run-0001" / "manifest.json"
+    document = json.loads(place.read_text())
+    for noted, wanted in (
+        ("postgresql://db/shop select sku, title from p", ("postgresql://db/shop", "select sku, title from p")),
+        ("postgresql://***@db/shop select 1", None),
+        ("a folder/with spaces.parquet", ("a folder/with spaces.parquet", "")),
+    ):
+        place.write_text(json.dumps({**document, "source": noted}))
+        if wanted is None:
+            with pytest.raises(JobError, match=r"without its user: say --from, --id and --column"):
+                noted_source(str(tmp_path / "sink"))
+        else:
+            rows = noted_source(str(tmp_path / "sink"))
+            assert (rows.source, rows.query, rows.id, rows.column) == (*wanted, "sku", "title")
 
 
 def test_a_catalogue_that_grew_since_is_covered_in_part(source: Path, tmp_path: Path) -> None:

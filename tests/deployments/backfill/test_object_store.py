@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from deployments.backfill.coverage import coverage
-from deployments.backfill.object_store import CHECKSUMS, PLAIN_HTTP
+from deployments.backfill.object_store import CHECKSUMS, PLAIN_HTTP, lance_options
 from deployments.backfill.sinks import open_sink
 from deployments.backfill.sources import open_source
 from deployments.backfill.storage import Storage, is_glob, located
@@ -57,6 +58,36 @@ def test_a_job_from_a_store_into_a_store_goes_on_where_it_ended_and_writes_the_s
     assert coverage(place, summary["hash"]).percent == 100
     filesystem, path = located(place)
     assert pq.read_table(path, filesystem=filesystem).num_rows == 50  # as any reader has them
+
+
+def test_a_lance_dataset_in_such_a_store_is_a_sink_and_a_source(
+    source: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (server.environment | {"AWS_ENDPOINT_URL": server.direct}).items():
+        monkeypatch.setenv(name, value)
+    for name in (CHECKSUMS, PLAIN_HTTP):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    place, catalogue = f"s3://{BUCKET}/vectors.lance", f"s3://{BUCKET}/products.lance"
+    lance.write_dataset(pq.read_table(source), catalogue, storage_options=lance_options(catalogue))
+    wanted = job(catalogue, place)
+    with pytest.raises(StoppedError):
+        run(wanted, 3)
+    summary, progress = run(wanted)
+    assert (summary["embedded"], progress.done) == (50, 24)
+    run(job(source, tmp_path / "here"))
+    found = pa.concat_tables(open_sink(place).read(vectors=True)).sort_by("id")
+    assert found.select(["id", "vector"]).equals(rows_in(tmp_path / "here").select(["id", "vector"]))
+    assert coverage(place, summary["hash"]).percent == 100
+
+
+def test_lance_keeps_its_own_client_for_amazons_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    assert lance_options(f"s3://{BUCKET}/vectors.lance") == {}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://store:9000")
+    assert lance_options("gs://other/vectors.lance") == lance_options("/here/vectors.lance") == {}
+    assert lance_options(f"s3://{BUCKET}/vectors.lance")["aws_endpoint"] == "http://store:9000"
 
 
 def test_a_store_that_refuses_is_told_and_nothing_is_written(

@@ -43,14 +43,16 @@ def test_a_service_that_refuses_everything_is_asked_one_input_at_a_time() -> Non
     assert rounds(window, 60, start=100.0).rest(0.01) == 0
 
 
-def test_where_others_waited_longer_it_comes_back_slowly_and_tries_more_after_a_minute() -> None:
+def test_where_others_waited_longer_it_comes_back_slowly_and_goes_on_slowly_at_first() -> None:
     window = Window(size=100.0).after("slowed", 0.0)
     assert window.places == 50
     soon = rounds(window, 100, start=0.1, each_s=0.1)
     assert 74 <= soon.places <= 82
     later = rounds(soon, int(RETURN_S / 0.1) - 120, start=10.1, each_s=0.1)
     assert 90 <= later.places < 100
-    assert rounds(later, 200, start=60.0).places > 150  # nobody noticed: as ever from there on
+    beyond = rounds(later, 200, start=60.0)
+    assert 100 < beyond.places < 125
+    assert rounds(beyond, 2200, start=80.0).places == MOST  # nobody noticed for five minutes
 
 
 @given(st.lists(st.sampled_from(["answered", "refused", "slowed"]), max_size=300), st.floats(0, 3))

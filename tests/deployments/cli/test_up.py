@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from deployments.cli.main import app
 from deployments.cli.ready_message import grpc_address, ready_panel, write_ready_file
 from deployments.cli.start_checks import require_free
-from deployments.cluster.local_ray import node_environment, require_ray_token
+from deployments.cluster.local_ray import node_environment
 from deployments.cluster.ports import free_port
+from deployments.cluster.ray_token import require_ray_token
 from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.serve_file import ServeConfig

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from deployments.cluster.ports import free_port
+from deployments.cluster.ray_token import own_token
 from deployments.cluster.serve_api import ClusterError, ray_token
-from deployments.cluster.start_environment import own_token, prepare
+from deployments.cluster.start_environment import prepare
 
 PROGRAM = """
 import os, resource, sys

@@ -179,6 +179,8 @@ def test_a_command_ends_complete_on_ray_data_also_when_an_earlier_one_was_killed
         time.sleep(0.05)
     assert seen(stages)
     assert not any("prepare" in name and "Engine" in name for name in stages), "an engine waits while it prepares"
+    idle = ("dashboard.py", "monitor.py", "_StatsActor", "_AutoscalingCoord", "ActorLocation")
+    assert not [name for name in stages if any(one in name for one in idle)], "what nobody asks was started"
     out, said = second.communicate(timeout=250)
     assert second.returncode == 0, said
     summary = json.loads(out)
