@@ -51,6 +51,7 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
     """
     with ExitStack() as stack:
         sink = open_sink(job.vectors.sink)
+        sink.require(job.vectors.stored_as)
         notes = Storage(job.vectors.state or sink.state)
         identity, live = _identified(job)
         stack.enter_context(alone(notes))

@@ -47,6 +47,13 @@ class Sink(ABC):
     def state(self) -> str:
         """The folder where a job's notes are kept unless it says otherwise."""
 
+    def require(self, stored_as: StoredType) -> None:  # noqa: B027 - files keep everything
+        """Refuse a form of vectors that is not kept here, before anything is asked or started.
+
+        Raises:
+            JobError: it is none.
+        """
+
     @abstractmethod
     def begin(self, stamp: Stamp) -> None:
         """Make ready for rows.

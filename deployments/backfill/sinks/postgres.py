@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from deployments.backfill.job import StoredType
 from deployments.backfill.postgres.server import Server, connected
 from deployments.backfill.postgres.vector_type import from_wire, to_wire, vector_type
 from deployments.backfill.private_state import private_state
@@ -48,6 +49,10 @@ class PostgresSink(Sink):
     def state(self) -> str:
         """A folder of this user."""
         return private_state(f"{self._server.public}/{'.'.join(self._table)}")
+
+    def require(self, stored_as: StoredType) -> None:
+        """Those that pgvector has a type for."""
+        vector_type(stored_as, None)
 
     def begin(self, stamp: Stamp) -> None:
         """Make the table; refuse one whose columns are of other types."""

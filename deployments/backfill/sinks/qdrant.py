@@ -15,6 +15,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from deployments.backfill.extras import needed
+from deployments.backfill.job import StoredType
 from deployments.backfill.private_state import private_state
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp
 from deployments.backfill.stored_vector import stored_type
@@ -25,6 +26,7 @@ SCHEMES = ("qdrant+http", "qdrant+https")
 LOCAL = "qdrant:"
 NAMESPACE = uuid.UUID("5f0c2a0e-6f3b-4a57-9d0e-0c9b6a3f5a11")  # points are known by UUIDs made of id, model and hash
 KEY_VARIABLE = "QDRANT_API_KEY"  # and no part of the URI: every user of the machine can read command lines
+KEPT: tuple[StoredType, ...] = ("float32", "float16")
 READ_ROWS = 1024
 POINTS = 1024  # of one request: 8 MB of JSON at 384 dimensions; servers take 32 MB
 TIMEOUT_S = 60
@@ -59,14 +61,16 @@ class QdrantSink(Sink):
             return f"{self._folder}-backfill/{self._collection}"
         return private_state(f"{self._url.rpartition('@')[2]}/{self._collection}")
 
+    def require(self, stored_as: StoredType) -> None:
+        """Those that it gives back as they were."""
+        if stored_as not in KEPT:
+            raise JobError(f"Qdrant stores no {stored_as} as it is; --store-as may be {', '.join(KEPT)} there")
+
     def begin(self, stamp: Stamp) -> None:
         """Make the collection; refuse one of other vectors."""
+        self.require(stamp.stored_as)
         with self._client() as (client, models):
             kinds = {"float32": models.Datatype.FLOAT32, "float16": models.Datatype.FLOAT16}
-            if stamp.stored_as not in kinds:
-                raise JobError(
-                    f"Qdrant stores no {stamp.stored_as} as it is; --store-as may be {', '.join(kinds)} there"
-                )
             # By dot product, which for vectors of length 1 is the cosine: for Distance.COSINE Qdrant would scale them anew.
             wanted = models.VectorParams(
                 size=stamp.dimensions, distance=models.Distance.DOT, datatype=kinds[stamp.stored_as]

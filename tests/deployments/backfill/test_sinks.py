@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 
 from deployments.backfill.audit import audit
 from deployments.backfill.coverage import coverage, require
-from deployments.backfill.job import Rows
+from deployments.backfill.executor import Executor
+from deployments.backfill.job import Machines, Rows
+from deployments.backfill.run import backfill
 from deployments.backfill.sinks import open_sink
 from models.errors import JobError
-from tests.deployments.backfill.conftest import MODEL, StoppedError, job, rows_in, run, titles, write_rows
+from tests.deployments.backfill.conftest import MODEL, Followed, StoppedError, job, rows_in, run, titles, write_rows
 from tests.servers.postgres import postgres_server
 
 FORMS = ["lance", "postgres", "qdrant"]
@@ -137,11 +140,18 @@ def test_vectors_stored_smaller_are_those_that_parquet_stores(
         assert bits(read(sink)) == bits(rows_in(tmp_path / kind)), kind
 
 
-def test_what_a_sink_cannot_store_is_refused_by_name(source: Path, tmp_path: Path, database: str) -> None:
+def started(machines: Machines) -> AbstractContextManager[Executor]:
+    raise AssertionError(f"{machines} were started for nothing")
+
+
+def test_what_a_sink_cannot_store_is_refused_by_name_before_an_engine_starts(
+    source: Path, tmp_path: Path, database: str
+) -> None:
     for sink in (f"{database}&table=no_int8", f"qdrant:{tmp_path}/q/no_int8"):
         wanted = job(source, sink)
+        vectors = replace(wanted.vectors, stored_as="int8", state=str(tmp_path / sink[-6:]))
         with pytest.raises(JobError, match="--store-as may be float32"):
-            run(replace(wanted, vectors=replace(wanted.vectors, stored_as="int8", state=str(tmp_path / sink[-6:]))))
+            backfill(replace(wanted, vectors=vectors), started, Followed())
     with pytest.raises(JobError, match=r"names no table: add \?table=NAME"):
         open_sink(database)
 
