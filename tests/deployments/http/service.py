@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import numpy as np
@@ -42,10 +42,10 @@ NUMERICS = "cpu/fp32/avx512f/onnxruntime-1.32.0"
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
-    """A client of ``app`` behind uvicorn, in a thread of this process."""
+def serving(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Iterator[httpx2.Client]:
+    """A client of ``app`` behind uvicorn, in a thread of this process; with ``lifespan`` it is told of its start, as by Serve."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", interface="asgi3")
+    config = uvicorn.Config(app, log_level="critical", lifespan=lifespan, interface="asgi3")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

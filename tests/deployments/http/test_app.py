@@ -350,3 +350,9 @@ def test_a_caller_holds_a_place_no_longer_than_the_configuration_allows(tmp_path
         answer = Running(built, client).ask(case)
     assert answer.status_code == 504
     assert "within 0.05 s" in answer.json()["error"]["message"]
+
+
+def test_a_server_may_tell_it_of_its_start_and_its_end(tmp_path: Path) -> None:
+    """As Serve's does: whoever fails then has no gateway."""
+    with serving(application(tmp_path).app, lifespan="on") as client:
+        assert client.get("/health/live").status_code == 200
