@@ -44,7 +44,7 @@ class Routing:
             await self._options(scope, receive, send)
             return
         scope["app"] = self  # without it, the router answers 404 and 405 itself, as plain text
-        # Of a path that ends in a slash, only that of a page comes here with it (`PlainPaths`).
+        # Of paths that end in a slash, only those of pages come here with it (`PlainPaths`). A lifespan has no path.
         router = self._pages if scope.get("path", "").endswith("/") else self._by_path
         await router(scope, receive, send)
 

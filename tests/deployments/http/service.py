@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import socket
 import threading
 import time
@@ -16,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -42,10 +41,10 @@ NUMERICS = "cpu/fp32/avx512f/onnxruntime-1.32.0"
 
 
 @contextlib.contextmanager
-def serving(app: ASGIApp, lifespan: Literal["on", "off"] = "off") -> Iterator[httpx2.Client]:
-    """A client of ``app`` behind uvicorn, in a thread of this process; with ``lifespan`` it is told of its start, as by Serve."""
+def serving(app: ASGIApp) -> Iterator[httpx2.Client]:
+    """A client of ``app`` behind uvicorn, in a thread of this process."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", lifespan=lifespan, interface="asgi3")
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", interface="asgi3")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -96,18 +95,6 @@ class Application:
     def shed(self) -> Counter[tuple[str, ...]]:
         """``embedserve_shed`` by model, version and reason."""
         return Counter(self.embeddings.metrics.shed._pending)
-
-
-def all_ready(built: Application) -> Application:
-    """The same, as if replicas of all its models answered when they are asked what they serve."""
-    for version in built.embeddings.registry.versions.values():
-
-        async def describe(_: float, info: ModelInfo | None = version.info) -> ModelInfo | None:
-            return info
-
-        version._replicas.describe = describe  # type: ignore[method-assign, assignment]
-        version.seen_at = math.inf
-    return built
 
 
 def application(

@@ -352,7 +352,15 @@ def test_a_caller_holds_a_place_no_longer_than_the_configuration_allows(tmp_path
     assert "within 0.05 s" in answer.json()["error"]["message"]
 
 
-def test_a_server_may_tell_it_of_its_start_and_its_end(tmp_path: Path) -> None:
-    """As Serve's does: whoever fails then has no gateway."""
-    with serving(application(tmp_path).app, lifespan="on") as client:
-        assert client.get("/health/live").status_code == 200
+def test_the_application_starts_and_ends_as_servers_ask_it_to(tmp_path: Path) -> None:
+    asked: list[Message] = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+    told: list[str] = []
+
+    async def receive() -> Message:
+        return asked.pop()
+
+    async def send(message: Message) -> None:
+        told.append(message["type"])
+
+    asyncio.run(application(tmp_path).app({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
