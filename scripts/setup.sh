@@ -15,7 +15,10 @@ if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 fi
 echo "setting up .venv from $wanted" >&2
 [ -x .venv/bin/python ] || scripts/uv.sh venv --quiet --python "$PYTHON" .venv
-scripts/uv.sh pip sync --quiet --python .venv/bin/python --require-hashes "$wanted"
+# A service is a dozen processes that load the same modules at once, and where PYTHONDONTWRITEBYTECODE is set each compiles them
+# anew at each start: 40 s of processor time to a ready service instead of 22.
+scripts/uv.sh pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes "$wanted"
 scripts/uv.sh pip install --quiet --python .venv/bin/python --no-deps --editable .
+.venv/bin/python -m compileall -q deployments models
 rm -f .venv/.cpu .venv/.gpu .venv/.dev
 touch ".venv/.$kind"
