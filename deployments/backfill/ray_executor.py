@@ -23,7 +23,8 @@ from deployments.backfill.proof import Proof
 from deployments.backfill.ray_stages import WRITERS, Pipeline
 from deployments.backfill.room import lacking, nodes_here
 from deployments.cluster.ray_token import own_token, require_ray_token
-from deployments.serve_internals import lean_data
+from deployments.serve_internals import lean_data, lean_node
+from deployments.serve_internals.seams import SEAMS
 from models.errors import JobError
 
 # Of a Ray of the job's own: what is between the stages. When it is full, reading waits.
@@ -114,7 +115,7 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
     meanwhile = threading.Thread(target=import_module, args=("ray.data",), name="import")
     meanwhile.start()
     try:
-        with lean_data.small_node() if alone else nullcontext():
+        with lean_node.working_node(lean=alone and SEAMS.on("lean_node")):
             ray.init(**({"address": "local", **own} if alone else {"address": machines.address}), **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         over.set()

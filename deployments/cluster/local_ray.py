@@ -87,6 +87,7 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
         "folder": str(supervised.folder.path),
         "lock": supervised.folder.lock,
         "cpus": cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
+        "lean": SEAMS.on("lean_node"),
     }
     command = [sys.executable, "-P", "-m", "deployments.cluster.guardian", json.dumps(options)]
     supervised.start(command, node_environment(supervised.folder))

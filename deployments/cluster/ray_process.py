@@ -25,7 +25,7 @@ def main() -> None:
     started = threading.Event()
     threading.Thread(target=_end_if_told_while_starting, args=(started,), daemon=True).start()
     try:
-        about = _start_ray(RunFolder(Path(options["folder"]), -1), options["cpus"])
+        about = _start_ray(RunFolder(Path(options["folder"]), -1), options["cpus"], lean=options["lean"])
     except Exception as error:  # ray.init raises whatever its processes die of
         os.write(tell, json.dumps({"error": str(error).partition("\n")[0]}).encode() + b"\n")
         # Its end takes Ray's processes along: until then the guardian sees which of them ended before.
@@ -41,22 +41,24 @@ def main() -> None:
     os._exit(ASKED)
 
 
-def _start_ray(folder: RunFolder, cpus: int) -> dict[str, str]:
+def _start_ray(folder: RunFolder, cpus: int, *, lean: bool) -> dict[str, str]:
     """Start Ray; returns where its dashboard and its control plane are."""
     import ray
 
     from deployments.cluster.ports import free_port
+    from deployments.serve_internals.lean_node import serving_node
 
-    context = ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        dashboard_port=free_port(),
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(folder.ray),
-    )
+    with serving_node(lean=lean):
+        context = ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=free_port(),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder.ray),
+        )
     return {"dashboard": f"http://{context.dashboard_url}", "address": ray.get_runtime_context().gcs_address}
 
 

@@ -19,6 +19,7 @@ Seam = Literal[
     "log_folder",
     "local_rays",
     "lean_serve",
+    "lean_node",
     "lean_data",
     "cluster_store",
 ]
