@@ -88,7 +88,7 @@ def test_every_variable_of_ours_is_one_that_ray_is_seen_to_read() -> None:
     ours = {name for name in settings.SWITCHES if name.startswith("RAY_")}
     by_the_raylet = {"RAY_worker_niceness"}  # a test of the running service looks at its replicas
     assert ours - {"RAY_SERVE_THROUGHPUT_OPTIMIZED"} - by_the_raylet == {
-        {"PROXY_HEALTH_CHECK_PERIOD_S": "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S"}.get(name, name) for name in CONSTANTS
+        name if name.startswith("RAY_") else f"RAY_SERVE_{name}" for name in CONSTANTS
     }
 
 
