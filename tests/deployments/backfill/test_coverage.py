@@ -135,3 +135,19 @@ def test_an_audit_tells_corrupt_rows_foreign_ones_and_changed_inputs_from_good_o
         ("p49", "gone from the source"),
     }
     assert found.made_by == {MODEL: 43, NEXT: 1}
+
+
+def test_rows_without_a_vector_or_without_a_hash_are_told_from_good_ones(source: Path, tmp_path: Path) -> None:
+    sink = str(tmp_path / "sink")
+    run(job(source, sink, block_rows=50))
+    (path,) = (tmp_path / "sink").glob("text*/*.parquet")
+    table = pq.read_table(path)
+    vectors, hashes = table.column("vector").to_pylist(), table.column("hash").to_pylist()
+    vectors[3], hashes[5] = None, None
+    table = table.set_column(1, "vector", pa.array(vectors, table.schema.field("vector").type))
+    pq.write_table(table.set_column(3, "hash", pa.array(hashes)), path)
+    found = audit(sink, Rows(str(source), "sku", "title"), 48)
+    assert dict(found.verdicts) == {"exact": 48, "corrupt": 1, "unknown space": 1}
+    assert {(one["id"], one["verdict"]) for one in found.findings} == {("p3", "corrupt"), ("p5", "unknown space")}
+    counted = coverage(sink, hash_of(MODEL, None)).document()
+    assert (counted["covered"], [one["rows"] for one in counted["standings"]]) == (49, [49, 1])
