@@ -9,8 +9,10 @@ from pathlib import PurePosixPath
 
 from deployments.backfill.sources.base import Planned, Read, RowFault, Slice, Source, wrong_type
 from deployments.backfill.storage import fingerprint, listed, located, opened
+from deployments.config.limits import Limits
 from models.errors import JobError
 
+LIMITS = Limits()
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
@@ -18,6 +20,7 @@ class FolderSource(Source):
     """The pictures of a folder and of those in it; slices are counted in files, in order of their names."""
 
     suffixes = SUFFIXES
+    fingerprints_pictures = True
 
     def fingerprint(self) -> dict[str, str]:
         """One for all: they are many."""
@@ -46,6 +49,9 @@ class FolderSource(Source):
         _, base = located(self.uri)
         try:
             with opened(self.uri, f"{base}/{name}") as file:
+                if file.size() > LIMITS.image_bytes:  # never read: it may be larger than the memory
+                    said = f"the picture has {file.size()} bytes, the limit is {LIMITS.image_bytes}"
+                    return RowFault(said, "too_large")
                 return bytes(file.read())
         except OSError as error:
             return RowFault(f"the file cannot be read: {error}", "unreadable")
