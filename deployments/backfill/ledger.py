@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,11 +10,13 @@ import orjson
 from pydantic import ValidationError
 
 from deployments.backfill.storage import Storage
+from deployments.backfill.uris import below
 from deployments.config.base import Strict
 from models.errors import JobError
 from models.validation import describe
 
-MANIFEST, END = "manifest.json", "complete.json"
+RUN = re.compile(r"run-(\d+)")
+MANIFEST, END, BAD = "manifest.json", "complete.json", "bad.jsonl"
 T = TypeVar("T", bound=Strict)
 
 
@@ -93,13 +96,18 @@ class Run:
         """Whether it is complete."""
         return self.storage.read(END) is not None
 
+    @property
+    def bad_file(self) -> str:
+        """Where its bad rows are gathered."""
+        return below(self.storage.uri, BAD)
+
     def write_bad(self, blocks: dict[int, Block]) -> str | None:
         """Gather the bad rows of all blocks in one file; its path, or None if there are none."""
         lines = [orjson.dumps(bad.model_dump()) for _, block in sorted(blocks.items()) for bad in block.bad]
         if not lines:
             return None
-        self.storage.write("bad.jsonl", b"\n".join(lines) + b"\n")
-        return f"{self.storage.uri}/bad.jsonl"
+        self.storage.write(BAD, b"\n".join(lines) + b"\n")
+        return self.bad_file
 
 
 @dataclass(frozen=True)
@@ -113,12 +121,12 @@ class Ledger:
         return Run(self.storage.below(f"run-{number:04d}"))
 
     def last(self) -> tuple[int, Run, Manifest] | None:
-        """The last that was begun; None if there is none."""
-        number, found = 1, None
-        while (manifest := self.run(number).manifest()) is not None:
-            found = (number, self.run(number), manifest)
-            number += 1
-        return found
+        """The last that was begun; None if there is none. Numbers that the sink had from other notes are left out."""
+        numbers = [int(found[1]) for name in self.storage.names("") if (found := RUN.fullmatch(name))]
+        for number in sorted(numbers, reverse=True):
+            if (manifest := self.run(number).manifest()) is not None:
+                return number, self.run(number), manifest
+        return None
 
 
 def _parsed(kind: type[T], data: bytes, where: str) -> T:

@@ -58,6 +58,7 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
         begun = begin(job, identity, live, sink, Ledger(notes))
         done = begun.run.blocks() if begun.manifest else {}
         require_still_there(begun, done)
+        _require_few(begun, done)
         if begun.manifest and begun.run.ended:
             return summary(begun, begun.manifest, done, Timing())
         prepare = Prepare(begun.source, begun.wanted, job.rows.fetch, job.rows.prompt)

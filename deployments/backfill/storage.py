@@ -65,6 +65,18 @@ def listed(uri: str, suffixes: frozenset[str]) -> list[fs.FileInfo]:
     return sorted(wanted, key=lambda one: one.path)
 
 
+def would_list(uri: str, name: str) -> bool:
+    """Whether a file of this name would be among those of a folder or glob, if it ended as they do."""
+    base, pattern = _split(uri)
+    (there, folder), (here, path) = located(base), located(name)
+    inside = f"{folder.rstrip('/')}/"
+    return (
+        there == here
+        and path.startswith(inside)
+        and _means(path, folder, pattern, frozenset({PurePosixPath(path).suffix}))
+    )
+
+
 def opened(uri: str, path: str) -> pa.NativeFile:
     """A file that ``listed`` found, for reading at any position.
 

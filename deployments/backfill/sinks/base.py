@@ -54,6 +54,18 @@ class Sink(ABC):
             JobError: it is none.
         """
 
+    def last_run(self) -> int:
+        """The highest number of a run that a place of rows is named by; 0 where rows are known by their keys alone.
+
+        Raises:
+            JobError: it cannot be read.
+        """
+        return 0
+
+    def files(self) -> str | None:
+        """How a file of rows would be called, where other readers of files may take it for one of theirs."""
+        return None
+
     @abstractmethod
     def begin(self, stamp: Stamp) -> None:
         """Make ready for rows.
