@@ -1,4 +1,4 @@
-"""A backfill on a cluster of several machines goes on when one of them is lost, as spot nodes are."""
+"""A backfill on a cluster of several machines grows with its engines, and goes on when a machine is lost, as spot nodes are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.backfill.nodes import NODES
+from bench.backfill.nodes import nodes as measured
 from models.catalog.paths import store
 from tests.deployments.backfill.conftest import MODEL, rows_in, titles, write_rows
 from tests.integration.nodes import MOUNTED, Nodes
@@ -46,3 +48,12 @@ def test_a_job_whose_node_is_lost_ends_complete_on_the_others() -> None:
         assert sorted(rows_in(sink)["id"].to_pylist()) == sorted(f"p{i}" for i in range(BLOCKS * BLOCK_ROWS))
     finally:
         nodes.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(840)
+def test_throughput_grows_with_the_engines_of_the_nodes() -> None:
+    found = measured([1, 2, 4, 8], 1.0)
+    print(found)
+    assert found["nodes"] == {"1": 1, "2": 2, "4": NODES, "8": NODES}
+    assert all(share > 0.9 for share in found["of_linear"].values())
