@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from models.validation import describe
 
 RUN = re.compile(r"run-(\d+)")
 MANIFEST, END, BAD = "manifest.json", "complete.json", "bad.jsonl"
+SHOWN_S = 5.0  # in which a file that another node wrote is seen here
 T = TypeVar("T", bound=Strict)
 
 
@@ -79,7 +81,16 @@ class Run:
 
     def note(self, block: Block) -> None:
         """A block is in the sink."""
-        self.storage.below("blocks").write(f"{block.number:08d}.json", orjson.dumps(block.model_dump()))
+        self.storage.below("blocks").write(_name(block), orjson.dumps(block.model_dump()))
+
+    def has_noted(self, block: Block) -> bool:
+        """Whether a note that a node wrote stands here too. A disk that nodes share may show it late; object stores are one for all."""
+        folder, deadline = self.storage.below("blocks").local, time.monotonic() + SHOWN_S
+        while folder is not None and not (folder / _name(block)).exists():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def blocks(self) -> dict[int, Block]:
         """The blocks that are in the sink, by number."""
@@ -127,6 +138,10 @@ class Ledger:
             if (manifest := self.run(number).manifest()) is not None:
                 return number, self.run(number), manifest
         return None
+
+
+def _name(block: Block) -> str:
+    return f"{block.number:08d}.json"
 
 
 def _parsed(kind: type[T], data: bytes, where: str) -> T:

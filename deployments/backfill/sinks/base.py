@@ -13,6 +13,7 @@ import pyarrow as pa
 from deployments.backfill.block import id_type
 from deployments.backfill.job import StoredType
 from deployments.backfill.stored_vector import as_column, stored_type
+from deployments.backfill.uris import absolute
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sink(ABC):
 
     def __init__(self, uri: str) -> None:
         """Name it."""
-        self.uri = uri
+        self.uri = absolute(uri)
 
     @classmethod
     def takes(cls, uri: str) -> bool:  # noqa: ARG003 - each form looks at another part

@@ -48,6 +48,7 @@ class QdrantSink(Sink):
             raise JobError(
                 f"{redacted(uri)} names no collection: qdrant+http://HOST:6333/COLLECTION, or qdrant:FOLDER/COLLECTION"
             )
+        self.uri = uri if self._folder is None else f"{LOCAL}{self._folder}/{self._collection}"
 
     @classmethod
     def takes(cls, uri: str) -> bool:

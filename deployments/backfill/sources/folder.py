@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
-from deployments.backfill.sources.base import Planned, Read, RowFault, Slice, Source, wrong_type
+from deployments.backfill.sources.base import Planned, Read, RowFault, Slice, Source
 from deployments.backfill.storage import fingerprint, listed, located, opened
 from deployments.config.limits import Limits
 from models.errors import JobError
@@ -30,7 +30,9 @@ class FolderSource(Source):
     def plan(self, rows: int, *, pictures: bool | None) -> Iterator[Planned]:
         """Cut the sorted list of names."""
         if pictures is False:
-            raise wrong_type(self.uri, "", "pictures", "texts in a file of .parquet, .jsonl or .csv")
+            raise JobError(
+                f"{self.uri} holds pictures, and the model takes texts: of a file such as .parquet, .jsonl or .csv"
+            )
         names = names_of(self.uri)
         for number, start in enumerate(range(0, len(names), rows)):
             ids = names[start : start + rows]

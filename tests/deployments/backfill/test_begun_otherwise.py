@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deployments.backfill.committing import Outcome
+from deployments.backfill.executor import Decision, HereExecutor
+from deployments.backfill.run import backfill
+from deployments.backfill.sinks import open_sink
 from models.errors import JobError
-from tests.deployments.backfill.conftest import StoppedError, job, rows_in, run, titles, write_rows
+from tests.deployments.backfill.conftest import Followed, StoppedError, job, rows_in, run, titles, write_rows
 from tests.deployments.backfill.test_sources import picture
 
 IDS = sorted(f"p{i}" for i in range(50))
@@ -117,3 +123,51 @@ def test_a_sink_or_notes_that_the_source_would_hold_are_refused(tmp_path: Path, 
             run(wanted)
         wanted = job(f"{folder}/*.parquet", folder / where)
     assert [run(wanted)[0]["embedded"] for _ in range(2)] == [20, 20]
+
+
+class ElsewhereExecutor(HereExecutor):
+    """Runs in another folder, as Ray's workers on a cluster do."""
+
+    def run(self, decision: Decision) -> Iterator[Outcome]:
+        os.chdir("/")
+        yield from super().run(decision)
+
+
+@pytest.mark.parametrize("sink", ["vectors", "vectors.lance", "qdrant:q/products"])
+def test_names_from_this_folder_mean_the_same_for_workers_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sink: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "rows.parquet", list(titles(20)))
+    backfill(job("rows.parquet", sink), lambda one: nullcontext(ElsewhereExecutor(one)), Followed())
+    monkeypatch.chdir(tmp_path)
+    assert sum(table.num_rows for table in open_sink(sink).read()) == 20
+
+
+def test_a_folder_of_pictures_is_read_by_workers_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(picture(1, "PNG"))
+    monkeypatch.chdir(tmp_path)
+    wanted = job("photos/", "vectors", model="image-embedding@1.1.0")
+    summary = backfill(wanted, lambda one: nullcontext(ElsewhereExecutor(one)), Followed())
+    assert (summary["embedded"], summary["bad"]) == (1, 0)
+
+
+class OtherDiskExecutor(HereExecutor):
+    """Has a disk of its own, as a node may: what it wrote is not there for others."""
+
+    def run(self, decision: Decision) -> Iterator[Outcome]:
+        place = Path(decision.commit.sink.uri)
+        for outcome in super().run(decision):
+            place.rename(place.with_name("its disk"))
+            yield outcome
+
+
+def test_a_sink_that_nodes_do_not_share_ends_the_job_at_its_first_block(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.backfill.ledger.SHOWN_S", 0.2)
+    with pytest.raises(JobError, match=r"a node wrote a block whose note is not in .* Name a sink .* all nodes share"):
+        backfill(job(source, tmp_path / "sink"), lambda one: nullcontext(OtherDiskExecutor(one)), Followed())
