@@ -171,10 +171,15 @@ def _where(models: Any, hash: str | None) -> Any:  # noqa: A002 - as the column 
 
 
 def _table(points: list[Any], *, vectors: bool, half: bool) -> pa.Table:
-    """Points as other sinks give their rows."""
-    payloads = [point.payload for point in points]
-    found = {name: pa.array([payload[name] for payload in payloads]) for name in COLUMNS if name != "time"}
-    times = pa.array([payload["time"] for payload in payloads], pa.string())
+    """Points as other sinks give their rows; what somebody else put there has no labels."""
+    payloads = [point.payload or {} for point in points]
+    kinds = {name: None if name == "id" else pa.string() for name in COLUMNS}
+    found = {
+        name: pa.array([payload.get(name) for payload in payloads], kind)
+        for name, kind in kinds.items()
+        if name != "time"
+    }
+    times = pa.array([payload.get("time") for payload in payloads], pa.string())
     found["time"] = times.cast(pa.timestamp("us", "UTC"))
     if vectors:
         values = np.array([point.vector for point in points], np.float16 if half else np.float32)

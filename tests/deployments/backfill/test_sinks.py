@@ -93,6 +93,19 @@ def test_coverage_and_audit_look_into_any_sink(source: Path, sink: str) -> None:
     assert (found.clean, found.rows, found.verdicts["exact"]) == (True, 50, 10)
 
 
+def test_points_that_somebody_else_put_into_a_collection_are_of_an_unknown_space(source: Path, tmp_path: Path) -> None:
+    from qdrant_client import QdrantClient, models
+
+    sink = f"qdrant:{tmp_path}/q/shared"
+    summary, _ = run(job(source, sink))
+    client = QdrantClient(path=str(tmp_path / "q"))
+    client.upsert("shared", [models.PointStruct(id=7, vector=[1.0] + [0.0] * 383, payload={"title": "of others"})])
+    client.close()
+    found = audit(sink, Rows(str(source), "sku", "title"), 5)
+    assert dict(found.verdicts) == {"unknown space": 1, "exact": 5}
+    assert coverage(sink, summary["hash"]).document()["covered"] == 50
+
+
 def test_a_full_disk_is_said_by_lance_too_and_the_job_goes_on_when_there_is_room(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
