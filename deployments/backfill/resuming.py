@@ -9,6 +9,7 @@ from deployments.backfill.job import Job, Rows
 from deployments.backfill.ledger import Ledger, Manifest, Run
 from deployments.backfill.postgres.server import Server
 from deployments.backfill.sinks.base import Sink
+from deployments.backfill.uris import absolute
 from models.errors import JobError
 from models.redaction import HIDDEN, redacted
 
@@ -65,8 +66,8 @@ def new_run(last: int, ledger: Ledger, sink: Sink) -> tuple[int, Run, None]:
 
 
 def described(job: Job) -> str:
-    """The source as notes keep it: without passwords, and with the query of a database."""
-    source = redacted(job.rows.source)
+    """The source as notes keep it: from any folder, without passwords, and with the query of a database."""
+    source = redacted(absolute(job.rows.source))
     return f"{source} {job.rows.query}" if job.rows.query else source
 
 
@@ -87,7 +88,7 @@ def _of_job(job: Job, manifest: Manifest, identity: Identity) -> list[str]:
         ("the model was", manifest.reference, identity.spec.reference),
         ("its content hash was", manifest.hash, identity.hash),
         ("vectors were stored as", manifest.stored_as, job.vectors.stored_as),
-        ("the source was", manifest.source, described(job)),
+        ("the source was", absolute(manifest.source), described(job)),
         ("--id was", manifest.id, job.rows.id),
         ("--column was", manifest.column, job.rows.column),
         ("--prompt was", manifest.prompt, job.rows.prompt),

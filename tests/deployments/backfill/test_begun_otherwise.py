@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deployments.backfill.audit import audit, noted_source
 from deployments.backfill.committing import Outcome
 from deployments.backfill.executor import Decision, HereExecutor
 from deployments.backfill.run import backfill
@@ -142,6 +143,18 @@ def test_names_from_this_folder_mean_the_same_for_workers_in_another(
     backfill(job("rows.parquet", sink), lambda one: nullcontext(ElsewhereExecutor(one)), Followed())
     monkeypatch.chdir(tmp_path)
     assert sum(table.num_rows for table in open_sink(sink).read()) == 20
+
+
+def test_a_job_goes_on_and_is_audited_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(tmp_path / "rows.parquet", list(titles(20)))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoppedError):
+        run(job("rows.parquet", "vectors"), 1)
+    monkeypatch.chdir("/")
+    summary, progress = run(job(tmp_path / "rows.parquet", tmp_path / "vectors"))
+    assert (summary["embedded"], progress.done) == (20, 8)
+    sink = str(tmp_path / "vectors")
+    assert audit(sink, noted_source(sink), 5).verdicts["exact"] == 5
 
 
 def test_a_folder_of_pictures_is_read_by_workers_in_another_folder(
