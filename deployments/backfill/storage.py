@@ -191,7 +191,9 @@ class Storage:
             found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         except OSError as error:
             raise JobError(f"{self.uri} cannot be read: {error}") from error
-        return sorted(one.base_name for one in found if one.base_name.endswith(suffix) and one.base_name[0] != ".")
+        return sorted(
+            one.base_name for one in found if one.base_name.endswith(suffix) and one.base_name[:1] not in ("", ".")
+        )
 
     def path(self, name: str) -> tuple[fs.FileSystem, str]:
         """A file of it for pyarrow's readers."""
