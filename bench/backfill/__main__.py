@@ -1,8 +1,8 @@
-"""``python -m bench.backfill rate|memory|actors|beside``: each prints one JSON document.
+"""``python -m bench.backfill rate|memory|actors|nodes|beside``: each prints one JSON document.
 
 ``rate`` embeds 50,000 texts and 2,000 pictures by the command, and some of them by the bare engine on the same cores, once before
 and once after. ``memory`` gives the peaks for 10,000 rows and more with an engine that only waits, ``actors`` what 1, 2, 4 and 8 of
-these bring, and ``beside`` the p99 of 16 interactive clients beside a job through the service.
+these bring, ``nodes`` the same on a cluster of four nodes, and ``beside`` the p99 of 16 interactive clients beside a job through the service.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import orjson
 from bench.backfill import catalogue
 from bench.backfill.beside import beside
 from bench.backfill.memory import PeakMemory
-from bench.backfill.stub_engine import SECONDS, StubEngine
+from bench.backfill.nodes import nodes
+from bench.backfill.stub_engine import PLACES, SECONDS, StubEngine
 from deployments.backfill.job import Job, Machines, Rows, Rules, Vectors
 from deployments.backfill.ledger import Block
 from deployments.backfill.model import Wanted, open_model, preparation
@@ -34,6 +35,7 @@ from models.modalities.base import Item
 TEXT, IMAGE = "text-embedding@1.0.0", "image-embedding@1.0.0"
 CORES = len(os.sched_getaffinity(0))
 BARE_ITEMS = 256  # prepared and embedded at a time by the bare engine
+BLOCK_ROWS, BLOCKS = 8, 36  # of engines that only wait: rows of a block, and blocks for each engine
 BARE_PART = 5  # of the rows, the part that the bare engine embeds before and after the command
 
 
@@ -134,27 +136,34 @@ def memory(folder: Path, sizes: list[int]) -> dict[str, Any]:
     return found
 
 
-def actors(folder: Path, counts: list[int], seconds: float) -> dict[str, Any]:
-    """Blocks a second while all engines are at work."""
-    os.environ[SECONDS] = str(seconds)
-    found: dict[str, Any] = {}
+def actors(folder: Path, counts: list[int], seconds: float, address: str | None) -> dict[str, Any]:
+    """Blocks a second that engines have ready while all are at work: on a cluster that knows the variables, or on a Ray of its own."""
+    places = Path(os.environ.get(PLACES) or folder.with_name("places"))
+    places.mkdir(exist_ok=True)
+    os.environ |= {SECONDS: str(seconds), PLACES: str(places)}
+    found: dict[str, float] = {}
+    nodes_of: dict[str, int] = {}
     for count in counts:
-        source = catalogue.texts(folder / "rows", 8 * 24 * count)
+        source = catalogue.texts(folder / "rows", BLOCK_ROWS * BLOCKS * count)
         job = Job(
             Rows(str(source), "sku", "title"),
             Vectors(TEXT, str(folder / "sink")),
-            Machines(None, (count, count), 1, 0, 1),
+            Machines(address, (count, count), 1, 0, 1),
         )
-        times = Times()
-        backfill(replace(job, rules=Rules(block_rows=8)), partial(connected, engine=StubEngine), times)
-        steady = sorted(times.seen)[count:-count]  # without filling and emptying
+        backfill(replace(job, rules=Rules(block_rows=BLOCK_ROWS)), partial(connected, engine=StubEngine), Times())
+        ready = sorted(float(line) for file in places.iterdir() for line in file.read_text().split())
+        steady = ready[len(ready) // 3 : -2 * count]  # without filling and emptying
         found[str(count)] = round((len(steady) - 1) / (steady[-1] - steady[0]), 3)
+        nodes_of[str(count)] = len({file.name.partition("-")[0] for file in places.iterdir()})
         print(count, found[str(count)], file=sys.stderr, flush=True)
         shutil.rmtree(folder)
+        for file in places.iterdir():
+            file.unlink()
     one = found[str(counts[0])] / counts[0]
     return {
         "block_s": seconds,
         "blocks_per_second": found,
+        "nodes": nodes_of,
         "of_linear": {n: round(r / int(n) / one, 3) for n, r in found.items()},
     }
 
@@ -162,12 +171,13 @@ def actors(folder: Path, counts: list[int], seconds: float) -> dict[str, Any]:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.backfill", description=__doc__)
-    parser.add_argument("what", choices=("rate", "memory", "actors", "beside"))
+    parser.add_argument("what", choices=("rate", "memory", "actors", "nodes", "beside"))
     parser.add_argument("--texts", type=int, default=50_000)
     parser.add_argument("--pictures", type=int, default=2_000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--block-s", type=float, default=1.0, help="seconds that the waiting engine takes for a block")
+    parser.add_argument("--address", help="of a Ray cluster, for `actors`; a Ray of its own when left out")
     parser.add_argument("--alone-s", type=float, default=30.0, help="seconds that clients are measured without the job")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-backfill-"))
@@ -178,8 +188,10 @@ def main() -> None:
             found = memory(folder / "x", asked.sizes)
         elif asked.what == "beside":
             found = beside(folder, asked.alone_s, asked.texts)
+        elif asked.what == "nodes":
+            found = nodes(asked.actors, asked.block_s)
         else:
-            found = actors(folder / "x", asked.actors, asked.block_s)
+            found = actors(folder / "x", asked.actors, asked.block_s, asked.address)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())

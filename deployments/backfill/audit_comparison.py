@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from deployments.backfill.audit_findings import Audit
 from deployments.backfill.audit_sample import Sampled
-from deployments.backfill.block import rows_of, unpack
 from deployments.backfill.job import Rows, StoredType
-from deployments.backfill.model import Wanted, open_model
+from deployments.backfill.model import Wanted, open_model, preparation
 from deployments.backfill.planning import PLAN_ROWS
 from deployments.backfill.preparing import Prepare, Work
 from deployments.backfill.sources import open_source
 from deployments.backfill.sources.base import Id
 from deployments.backfill.stored_vector import converted
 from models.catalog.artifact import Artifact
-from models.errors import EmbedserveError, JobError
+from models.errors import EmbedserveError, InputError
 from models.modalities.base import Row
 
+PICTURE_ROWS = 8  # that are read for one of them: of a sample in a large source no two are near each other
 CLOSE = 0.999  # cosine: the same space, computed by something else
 
 
@@ -30,39 +30,51 @@ def compare(
 ) -> None:
     """Compute rows again by the artifact that they name, and by the others where that is not it."""
     inputs = _inputs(source, artifact, {row.id for row in rows})
+    unlike: list[tuple[Sampled, float]] = []
     for row in rows:
-        label = {"id": row.id, "model": row.model, "hash": row.hash}
         now = inputs.get(row.id)
         if now is None:
-            found.note("gone from the source", label)
+            found.note("gone from the source", _label(row))
         elif now[0] != row.made_of:
-            found.note("input changed since", label)
+            found.note("input changed since", _label(row))
         elif (cosine := _cosine(artifact, now[1], row)) is None:
             found.verdicts["exact"] += 1
             found.made_by[artifact.spec.reference] += 1
-        elif (other := _other(source, artifact, row, known)) is not None:
-            found.note("made by another artifact", {**label, "made_by": other})
-            found.made_by[other] += 1
-        elif cosine > CLOSE:
-            found.note("other bits of the same space", {**label, "cosine": round(cosine, 6)})
         else:
-            found.note("corrupt", {**label, "cosine": round(cosine, 6)})
+            unlike.append((row, cosine))
+    others = _makers(source, artifact, [row for row, _ in unlike], known)
+    for number, (row, cosine) in enumerate(unlike):
+        if number in others:
+            found.note("made by another artifact", {**_label(row), "made_by": others[number]})
+            found.made_by[others[number]] += 1
+        else:
+            verdict = "other bits of the same space" if cosine > CLOSE else "corrupt"
+            found.note(verdict, {**_label(row), "cosine": round(cosine, 6)})
+
+
+def _label(row: Sampled) -> dict[str, Any]:
+    return {"id": row.id, "model": row.model, "hash": row.hash}
 
 
 def _inputs(source: Rows, artifact: Artifact, ids: set[Id]) -> dict[Id, tuple[str, Row]]:
     """Digest and prepared input of these ids."""
-    opened = open_source(source)
-    prepare = Prepare(opened, Wanted(artifact.spec.reference, "development"), source.fetch, source.prompt)
-    slices = [planned.slice for planned in opened.plan(PLAN_ROWS, pictures=None) if not ids.isdisjoint(planned.ids)]
+    opened, wanted = open_source(source), Wanted(artifact.spec.reference, "development")
+    prepare = Prepare(opened, wanted, source.fetch, source.prompt)
+    rows = PICTURE_ROWS if artifact.spec.type == "image" else PLAN_ROWS
+    slices = [planned.slice for planned in opened.plan(rows, pictures=None) if not ids.isdisjoint(planned.ids)]
     found: dict[Id, tuple[str, Row]] = {}
     for piece in slices:
-        for carried in prepare(Work([piece])):
-            if carried["error"]:
-                raise JobError(carried["error"])
-            table = unpack(carried["rows"])
-            rows = rows_of(table, carried["dtype"]) if table.num_rows else []
-            pairs = zip(table.column("id").to_pylist(), table.column("input_digest").to_pylist(), rows, strict=True)
-            found |= {one: (digest, row) for one, digest, row in pairs if one in ids}
+        for checked in prepare.checked(Work([piece])):
+            there = checked.read.ids
+            some = [
+                (one, item, digest)
+                for at, item, digest in checked.good
+                if (one := there[at]) in ids and one is not None
+            ]
+            prepared = preparation(wanted)([item for _, item, _ in some]) if some else []
+            for (one, _, digest), row in zip(some, prepared, strict=True):
+                if not isinstance(row, InputError):
+                    found[one] = (digest, row)
     return found
 
 
@@ -98,15 +110,19 @@ def _equal_bits(first: NDArray[Any], second: NDArray[Any]) -> float:
     return 1 - float(np.unpackbits(first ^ second).mean())
 
 
-def _other(source: Rows, artifact: Artifact, row: Sampled, known: Mapping[str, Artifact]) -> str | None:
-    """The version that made a row which names another one."""
+def _makers(source: Rows, artifact: Artifact, rows: Sequence[Sampled], known: Mapping[str, Artifact]) -> dict[int, str]:
+    """The versions that made rows which name another one, by a row's number; the source is read once for each version."""
+    found: dict[int, str] = {}
     for other in known.values():
-        if other is artifact or other.spec.type != artifact.spec.type:
+        waiting = [number for number in range(len(rows)) if number not in found]
+        if not waiting or other is artifact or other.spec.type != artifact.spec.type:
             continue
         try:
-            inputs = _inputs(source, other, {row.id})
-            if row.id in inputs and _cosine(other, inputs[row.id][1], row) is None:
-                return other.spec.reference
+            inputs = _inputs(source, other, {rows[number].id for number in waiting})
+            for number in waiting:
+                now = inputs.get(rows[number].id)
+                if now is not None and _cosine(other, now[1], rows[number]) is None:
+                    found[number] = other.spec.reference
         except EmbedserveError:  # one that does not load here made nothing here
             continue
-    return None
+    return found

@@ -63,10 +63,13 @@ def _broken(table: pa.Table) -> list[bool]:
     kind = table.schema.field("vector").type
     if not pa.types.is_fixed_size_list(kind):
         return [one is None for one in table.column("vector").to_pylist()]
-    flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    vectors = flat.reshape(table.num_rows, -1) / (INT8_SCALE if kind.value_type == pa.int8() else 1)
+    column = table.column("vector").combine_chunks()
+    there = np.array(column.is_valid())
+    flat = column.drop_null().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    vectors = flat.reshape(-1, kind.list_size) / (INT8_SCALE if kind.value_type == pa.int8() else 1)
+    lengths = np.zeros(table.num_rows)  # of a row without a vector too
     with np.errstate(all="ignore"):
-        lengths = np.linalg.norm(vectors, axis=1)
+        lengths[there] = np.linalg.norm(vectors, axis=1)
     broken: list[bool] = (~(np.abs(lengths - 1) < UNIT_TOLERANCE * (5 if kind.value_type == pa.int8() else 1))).tolist()
     return broken
 

@@ -12,10 +12,11 @@ from deployments.backfill.ledger import Block, Ledger, Manifest, Run
 from deployments.backfill.model import Wanted
 from deployments.backfill.planning import Plan, StoredDigests, plan
 from deployments.backfill.proof import Proof
-from deployments.backfill.resuming import block_rows, chosen_run, described
+from deployments.backfill.resuming import block_rows, chosen_run, described, new_run
 from deployments.backfill.sinks.base import Sink, Stamp
 from deployments.backfill.sources import open_source
 from deployments.backfill.sources.base import Source
+from deployments.backfill.storage import would_list
 from models.errors import JobError
 from models.redaction import redacted
 
@@ -104,7 +105,10 @@ def begin(job: Job, identity: Identity, live: Expectation | None, sink: Sink, le
     source = open_source(job.rows)
     pictures = identity.spec.modality.name == "image"
     files = source.fingerprint()
-    number, run, manifest = chosen_run(job, ledger, identity, files)
+    require_apart(source, sink, ledger)
+    number, run, manifest = chosen_run(job, ledger, identity, files, sink)
+    if manifest and job.rules.only_changed and _may_lack_rows(sink, run, manifest, source, pictures=pictures):
+        number, run, manifest = new_run(number, ledger, sink)
     rows = block_rows(job, manifest, identity.spec.modality.name)
     changed_only = job.rules.only_changed and (manifest is None or not run.ended)
     stored = StoredDigests(sink, identity.hash) if changed_only else None
@@ -118,9 +122,34 @@ def require_still_there(begun: Begun, done: Mapping[int, Block]) -> None:
     Raises:
         JobError: the sink has fewer rows than were noted.
     """
-    noted = sum(block.rows for block in done.values())
+    noted = _noted(done)
     if noted and (there := begun.sink.count(begun.identity.hash)) < noted:
         raise JobError(
             f"{redacted(begun.sink.uri)} has {there} rows of this artifact and the notes in {begun.run.storage.uri} say that "
-            f"{noted} were written: somebody removed some. Remove the notes too to embed them again"
+            f"{noted} were written: somebody removed some. --only-changed embeds them again"
         )
+
+
+def require_apart(source: Source, sink: Sink, ledger: Ledger) -> None:
+    """Refuse a source whose folder would hold what the job writes: the next start would read it as rows.
+
+    Raises:
+        JobError: it would.
+    """
+    written = [(sink.files(), "the sink"), (ledger.run(1).bad_file, "the folder of the notes")]
+    for name, what in written if source.suffixes else ():
+        if name is not None and would_list(source.uri, name):
+            raise JobError(
+                f"{what} of this job lies in {source.uri}, whose files are read as rows: name one outside, or a glob that leaves it out"
+            )
+
+
+def _may_lack_rows(sink: Sink, run: Run, manifest: Manifest, source: Source, *, pictures: bool) -> bool:
+    """Whether rows of a run that goes together with the job are gone, or pictures may be others under the same names."""
+    unseen = pictures and not source.fingerprints_pictures
+    return (unseen and run.ended) or sink.count(manifest.hash) < _noted(run.blocks())
+
+
+def _noted(done: Mapping[int, Block]) -> int:
+    """How many rows a sink has by the notes of a run."""
+    return sum(block.rows + block.kept for block in done.values())

@@ -50,7 +50,7 @@ class Coverage:
             "against": self.against,
             "standings": [
                 {"model": model, "hash": hash_, "numerics": numerics, "rows": rows}
-                for (model, hash_, numerics), rows in sorted(self.standings.items())
+                for (model, hash_, numerics), rows in sorted(self.standings.items(), key=str)
             ],
         }
 

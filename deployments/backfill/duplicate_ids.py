@@ -17,8 +17,9 @@ def keys(ids: Sequence[Id | None]) -> Keys:
     """A 64-bit number for each id, the same in this process: equal for equal ones, and for others hardly ever; uint64 [n]."""
     if all(isinstance(one, int) for one in ids):
         return np.array(ids, np.int64).astype(np.uint64)
-    hashes = (hash("" if one is None else str(one)) for one in ids)
-    return np.fromiter(hashes, np.int64, len(ids)).astype(np.uint64)
+    # one by one: among integers a row without an id must not change the numbers of the others
+    numbers = (one if isinstance(one, int) else hash(one or "") for one in ids)
+    return np.fromiter(numbers, np.int64, len(ids)).astype(np.uint64)
 
 
 class DuplicateIds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,11 +11,14 @@ import orjson
 from pydantic import ValidationError
 
 from deployments.backfill.storage import Storage
+from deployments.backfill.uris import below
 from deployments.config.base import Strict
 from models.errors import JobError
 from models.validation import describe
 
-MANIFEST, END = "manifest.json", "complete.json"
+RUN = re.compile(r"run-(\d+)")
+MANIFEST, END, BAD = "manifest.json", "complete.json", "bad.jsonl"
+SHOWN_S = 5.0  # in which a file that another node wrote is seen here
 T = TypeVar("T", bound=Strict)
 
 
@@ -76,7 +81,16 @@ class Run:
 
     def note(self, block: Block) -> None:
         """A block is in the sink."""
-        self.storage.below("blocks").write(f"{block.number:08d}.json", orjson.dumps(block.model_dump()))
+        self.storage.below("blocks").write(_name(block), orjson.dumps(block.model_dump()))
+
+    def has_noted(self, block: Block) -> bool:
+        """Whether a note that a node wrote stands here too. A disk that nodes share may show it late; object stores are one for all."""
+        folder, deadline = self.storage.below("blocks").local, time.monotonic() + SHOWN_S
+        while folder is not None and not (folder / _name(block)).exists():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def blocks(self) -> dict[int, Block]:
         """The blocks that are in the sink, by number."""
@@ -93,13 +107,18 @@ class Run:
         """Whether it is complete."""
         return self.storage.read(END) is not None
 
+    @property
+    def bad_file(self) -> str:
+        """Where its bad rows are gathered."""
+        return below(self.storage.uri, BAD)
+
     def write_bad(self, blocks: dict[int, Block]) -> str | None:
         """Gather the bad rows of all blocks in one file; its path, or None if there are none."""
         lines = [orjson.dumps(bad.model_dump()) for _, block in sorted(blocks.items()) for bad in block.bad]
         if not lines:
             return None
-        self.storage.write("bad.jsonl", b"\n".join(lines) + b"\n")
-        return f"{self.storage.uri}/bad.jsonl"
+        self.storage.write(BAD, b"\n".join(lines) + b"\n")
+        return self.bad_file
 
 
 @dataclass(frozen=True)
@@ -113,12 +132,16 @@ class Ledger:
         return Run(self.storage.below(f"run-{number:04d}"))
 
     def last(self) -> tuple[int, Run, Manifest] | None:
-        """The last that was begun; None if there is none."""
-        number, found = 1, None
-        while (manifest := self.run(number).manifest()) is not None:
-            found = (number, self.run(number), manifest)
-            number += 1
-        return found
+        """The last that was begun; None if there is none. Numbers that the sink had from other notes are left out."""
+        numbers = [int(found[1]) for name in self.storage.names("") if (found := RUN.fullmatch(name))]
+        for number in sorted(numbers, reverse=True):
+            if (manifest := self.run(number).manifest()) is not None:
+                return number, self.run(number), manifest
+        return None
+
+
+def _name(block: Block) -> str:
+    return f"{block.number:08d}.json"
 
 
 def _parsed(kind: type[T], data: bytes, where: str) -> T:

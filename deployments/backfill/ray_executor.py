@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -114,6 +115,7 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
     over = own_ray_watch.start() if alone else threading.Event()
     meanwhile = threading.Thread(target=import_module, args=("ray.data",), name="import")
     meanwhile.start()
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
         with lean_node.working_node(lean=alone and SEAMS.on("lean_node")):
             ray.init(**({"address": "local", **own} if alone else {"address": machines.address}), **common)
@@ -122,6 +124,8 @@ def connected(machines: Machines, engine: type[BlockEngine] = BlockEngine) -> It
         raise JobError(f"no Ray: {_reason(error)}") from error
     finally:
         meanwhile.join()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)  # Ray's own prints a stack and aborts
     executor = RayExecutor(machines, engine)
     try:
         with lean_data.few_actors() if alone else nullcontext():

@@ -8,6 +8,8 @@ from deployments.backfill.identity import Identity
 from deployments.backfill.job import Job, Rows
 from deployments.backfill.ledger import Ledger, Manifest, Run
 from deployments.backfill.postgres.server import Server
+from deployments.backfill.sinks.base import Sink
+from deployments.backfill.uris import absolute
 from models.errors import JobError
 from models.redaction import HIDDEN, redacted
 
@@ -31,7 +33,7 @@ def block_rows(job: Job, manifest: Manifest | None, modality: str) -> int:
 
 
 def chosen_run(
-    job: Job, ledger: Ledger, identity: Identity, files: Mapping[str, str]
+    job: Job, ledger: Ledger, identity: Identity, files: Mapping[str, str], sink: Sink
 ) -> tuple[int, Run, Manifest | None]:
     """The run to go on with and its manifest, or a new one and None.
 
@@ -40,7 +42,7 @@ def chosen_run(
     """
     last = ledger.last()
     if last is None:
-        return 1, ledger.run(1), None
+        return new_run(0, ledger, sink)
     number, run, manifest = last
     differences = [*_of_job(job, manifest, identity), *_of_files(manifest, files)]
     if not differences:
@@ -54,12 +56,18 @@ def chosen_run(
             f"{redacted(job.vectors.sink)} was begun with something else: {'; '.join(differences)}. --only-changed embeds what is new or "
             "different, beside what is there; or name another sink"
         )
-    return number + 1, ledger.run(number + 1), None
+    return new_run(number, ledger, sink)
+
+
+def new_run(last: int, ledger: Ledger, sink: Sink) -> tuple[int, Run, None]:
+    """A run after the last one that is noted, and after those of whose rows the sink has more than notes."""
+    number = max(last, sink.last_run()) + 1
+    return number, ledger.run(number), None
 
 
 def described(job: Job) -> str:
-    """The source as notes keep it: without passwords, and with the query of a database."""
-    source = redacted(job.rows.source)
+    """The source as notes keep it: from any folder, without passwords, and with the query of a database."""
+    source = redacted(absolute(job.rows.source))
     return f"{source} {job.rows.query}" if job.rows.query else source
 
 
@@ -80,7 +88,7 @@ def _of_job(job: Job, manifest: Manifest, identity: Identity) -> list[str]:
         ("the model was", manifest.reference, identity.spec.reference),
         ("its content hash was", manifest.hash, identity.hash),
         ("vectors were stored as", manifest.stored_as, job.vectors.stored_as),
-        ("the source was", manifest.source, described(job)),
+        ("the source was", absolute(manifest.source), described(job)),
         ("--id was", manifest.id, job.rows.id),
         ("--column was", manifest.column, job.rows.column),
         ("--prompt was", manifest.prompt, job.rows.prompt),

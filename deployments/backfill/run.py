@@ -22,6 +22,7 @@ from deployments.backfill.sink_lock import alone
 from deployments.backfill.sinks import open_sink
 from deployments.backfill.storage import Storage
 from deployments.backfill.summary import Timing, bad, rows_done, summary
+from deployments.backfill.uris import absolute
 from models.catalog.catalog import Catalog
 from models.errors import ArtifactError, JobError
 
@@ -52,12 +53,13 @@ def backfill(job: Job, connect: Connect, progress: Progress) -> dict[str, Any]:
     with ExitStack() as stack:
         sink = open_sink(job.vectors.sink)
         sink.require(job.vectors.stored_as)
-        notes = Storage(job.vectors.state or sink.state)
+        notes = Storage(absolute(job.vectors.state) if job.vectors.state else sink.state)
         identity, live = _identified(job)
         stack.enter_context(alone(notes))
         begun = begin(job, identity, live, sink, Ledger(notes))
         done = begun.run.blocks() if begun.manifest else {}
         require_still_there(begun, done)
+        _require_few(begun, done)
         if begun.manifest and begun.run.ended:
             return summary(begun, begun.manifest, done, Timing())
         prepare = Prepare(begun.source, begun.wanted, job.rows.fetch, job.rows.prompt)
@@ -113,15 +115,20 @@ def _identified(job: Job) -> tuple[Identity, Expectation | None]:
 def _follow(begun: Begun, done: dict[int, Block], executor: Executor, decision: Decision, progress: Progress) -> None:
     """Note what becomes of each block until all are done."""
     for outcome in executor.run(decision):
-        _require(outcome)
+        _require(outcome, begun)
         done[outcome.block.number] = outcome.block
         progress.note(outcome.block, executor.computing)
         _require_few(begun, done)
 
 
-def _require(outcome: Outcome) -> None:
+def _require(outcome: Outcome, begun: Begun) -> None:
     if outcome.error:
         raise JobError(outcome.error)
+    if not begun.run.has_noted(outcome.block):
+        raise JobError(
+            f"a node wrote a block whose note is not in {begun.run.storage.uri} of this machine: its disk is another one. Name a sink "
+            "(and --state) that all nodes share, such as s3://…"
+        )
 
 
 def _require_few(begun: Begun, done: dict[int, Block]) -> None:

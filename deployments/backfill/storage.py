@@ -65,6 +65,18 @@ def listed(uri: str, suffixes: frozenset[str]) -> list[fs.FileInfo]:
     return sorted(wanted, key=lambda one: one.path)
 
 
+def would_list(uri: str, name: str) -> bool:
+    """Whether a file of this name would be among those of a folder or glob, if it ended as they do."""
+    base, pattern = _split(uri)
+    (there, folder), (here, path) = located(base), located(name)
+    inside = f"{folder.rstrip('/')}/"
+    return (
+        there == here
+        and path.startswith(inside)
+        and _means(path, folder, pattern, frozenset({PurePosixPath(path).suffix}))
+    )
+
+
 def opened(uri: str, path: str) -> pa.NativeFile:
     """A file that ``listed`` found, for reading at any position.
 
@@ -179,7 +191,9 @@ class Storage:
             found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         except OSError as error:
             raise JobError(f"{self.uri} cannot be read: {error}") from error
-        return sorted(one.base_name for one in found if one.base_name.endswith(suffix) and one.base_name[0] != ".")
+        return sorted(
+            one.base_name for one in found if one.base_name.endswith(suffix) and one.base_name[:1] not in ("", ".")
+        )
 
     def path(self, name: str) -> tuple[fs.FileSystem, str]:
         """A file of it for pyarrow's readers."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from models.errors import JobError
 
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # What stands behind the last `?` of `name=value` pairs. Any other `?` is a wildcard, and so is every one of a path here.
 OPTIONS = re.compile(r"\?[a-z_]+=[^?]*\Z", re.IGNORECASE)
+
+
+def absolute(uri: str) -> str:
+    """The same place for a process that runs in another folder, as Ray's workers on a cluster do."""
+    return uri if SCHEME.match(uri) else str(Path(uri).expanduser().absolute())
 
 
 def parted(uri: str) -> tuple[str, str]:

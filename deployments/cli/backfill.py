@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -82,13 +83,22 @@ def backfill(
         Machines(_address(address), _engines(engines, address), cores, gpus, max(1, cores // 2)),
         Rules(profile, block_rows, max_bad, only_changed, expect_live, via_service),
     )
+    signal.signal(signal.SIGTERM, _terminate)
     with following() as progress:
         try:
             summary = run(job, _executor(via_service, expect_live), progress)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             progress.say("stopped; what is in the sink stays, and the same command goes on from there")
-            raise typer.Exit(130) from None
+            raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, TerminatedError) else signal.SIGINT)) from None
     print_summary(summary)
+
+
+class TerminatedError(KeyboardInterrupt):
+    """Somebody ended the command otherwise than by Ctrl-C: `kill`, a service manager, a cluster that needs the node."""
+
+
+def _terminate(*_: object) -> None:
+    raise TerminatedError
 
 
 def _require_no_ray(via_service: str | None, asked: Mapping[str, object]) -> None:

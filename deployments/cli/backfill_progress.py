@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from deployments.backfill.ledger import Block
 
@@ -32,7 +33,9 @@ class Follower:
         self._start = self._said = time.monotonic()
         self._total, self._done, self._before, self._bad, self._engines = total, done, done, bad, engines
         if self._console.is_terminal:
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            whole = Column(no_wrap=True)  # where the terminal is narrow the bar gets shorter, and not the numbers
+            done_of = MofNCompleteColumn(table_column=whole)
+            columns = (BarColumn(), done_of, TextColumn("{task.description}"), TimeElapsedColumn(whole))
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task("", total=total, completed=done)
@@ -57,7 +60,9 @@ class Follower:
         rate = (self._done - self._before) / seconds
         left = f"{_duration((self._total - self._done) / rate)} left" if rate else "time left unknown"
         busy = f", engines {min(1.0, self._busy / seconds / self._engines):.0%} busy" if self._busy else ""
-        return f"{rate:.1f} rows/s, {left}, {self._bad} bad{busy}"  # those of a service tell nobody
+        return (
+            f"{rate:.{1 if rate < 100 else 0}f} rows/s, {left}, {self._bad} bad{busy}"  # those of a service tell nobody
+        )
 
     def say(self, message: str) -> None:
         """Print one line."""

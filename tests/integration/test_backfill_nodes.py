@@ -1,4 +1,4 @@
-"""A backfill on a cluster of several machines goes on when one of them is lost, as spot nodes are."""
+"""A backfill on a cluster of several machines grows with its engines, and goes on when a machine is lost, as spot nodes are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.backfill.nodes import NODES
+from bench.backfill.nodes import nodes as measured
 from models.catalog.paths import store
 from tests.deployments.backfill.conftest import MODEL, rows_in, titles, write_rows
 from tests.integration.nodes import MOUNTED, Nodes
@@ -46,3 +48,31 @@ def test_a_job_whose_node_is_lost_ends_complete_on_the_others() -> None:
         assert sorted(rows_in(sink)["id"].to_pylist()) == sorted(f"p{i}" for i in range(BLOCKS * BLOCK_ROWS))
     finally:
         nodes.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_folder_that_each_node_has_for_itself_is_no_sink() -> None:
+    cluster = Nodes(workers=1, cpus=4)
+    try:
+        source = cluster.folder / "rows.parquet"
+        write_rows(source, list(titles(40)))
+        words = ["backfill", MODEL, "--from", str(source), "--id", "sku", "--column", "title"]
+        words += ["--to", str(cluster.private / "sink"), "--address", f"{cluster.head}:6379", "--cpus", "1"]
+        program = str(Path(sys.executable).with_name("embedserve"))
+        own = ["sh", "-c", MOUNTED, "sh", str(cluster.folder / "0"), str(cluster.private), str(store())]
+        log = cluster.folder / "job.log"
+        job = cluster.machines.start(0, [*own, program, *words], cluster.environment, log)
+        assert job.wait(300) == 1, log.read_text()
+        assert "Name a sink (and --state) that all nodes share" in " ".join(log.read_text().split())
+    finally:
+        cluster.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(840)
+def test_throughput_grows_with_the_engines_of_the_nodes() -> None:
+    found = measured([1, 2, 4, 8], 1.0)
+    print(found)
+    assert found["nodes"] == {"1": 1, "2": 2, "4": NODES, "8": NODES}
+    assert all(share > 0.9 for share in found["of_linear"].values())

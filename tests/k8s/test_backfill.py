@@ -98,6 +98,27 @@ def test_it_takes_no_place_of_the_services(job: Manifest) -> None:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
+def reached(policy: Manifest, labels: Manifest) -> set[int]:
+    """The ports that a policy opens towards pods of its namespace with these labels."""
+    found: set[int] = set()
+    for rule in policy["spec"]["egress"]:
+        peers = [one.get("podSelector", {}).get("matchLabels", {}) for one in rule.get("to", []) if len(one) == 1]
+        if "to" not in rule or any(peer.items() <= labels.items() for peer in peers):
+            found |= {port["port"] for port in rule.get("ports", [])}
+    return found
+
+
+def test_it_reaches_what_its_options_name(job: Manifest) -> None:
+    """The service (--expect-live), object stores, PostgreSQL and Qdrant; and it gets the keys for them."""
+    serving = service("base")["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["metadata"]["labels"]
+    assert {8000, 443, 5432, 6333} <= reached(only(built("backfill"), "NetworkPolicy"), serving)
+    assert 8000 not in reached(only(built("backfill"), "NetworkPolicy"), {"app": "another"})
+    for template in templates(job):
+        for container in containers(template):
+            secrets = [one["secretRef"] for one in container["envFrom"]]
+            assert {"name": "embedserve-backfill", "optional": True} in secrets
+
+
 def test_its_command_is_one_that_the_image_knows(job: Manifest) -> None:
     program, command, reference, *words = shlex.split(job["spec"]["entrypoint"])
     assert (program, command) == ("embedserve", "backfill")

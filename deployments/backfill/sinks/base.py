@@ -13,6 +13,7 @@ import pyarrow as pa
 from deployments.backfill.block import id_type
 from deployments.backfill.job import StoredType
 from deployments.backfill.stored_vector import as_column, stored_type
+from deployments.backfill.uris import absolute
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sink(ABC):
 
     def __init__(self, uri: str) -> None:
         """Name it."""
-        self.uri = uri
+        self.uri = absolute(uri)
 
     @classmethod
     def takes(cls, uri: str) -> bool:  # noqa: ARG003 - each form looks at another part
@@ -53,6 +54,18 @@ class Sink(ABC):
         Raises:
             JobError: it is none.
         """
+
+    def last_run(self) -> int:
+        """The highest number of a run that a place of rows is named by; 0 where rows are known by their keys alone.
+
+        Raises:
+            JobError: it cannot be read.
+        """
+        return 0
+
+    def files(self) -> str | None:
+        """How a file of rows would be called, where other readers of files may take it for one of theirs."""
+        return None
 
     @abstractmethod
     def begin(self, stamp: Stamp) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deployments.backfill.sinks.base import COLUMNS, Sink, Stamp
+from deployments.backfill.sources.base import Id
 from deployments.backfill.storage import Storage
 from deployments.backfill.stored_vector import stored_type
 from deployments.backfill.uris import below
 from models.errors import JobError
 
+FILE = re.compile(r"run-(\d+)-\d+\.parquet")
 NOTES = "_backfill"  # readers of Parquet folders pass over names that begin so
 PLAIN = [
     "id",
@@ -35,6 +38,15 @@ class ParquetSink(Sink):
         """Inside the folder."""
         return below(self.uri, NOTES)
 
+    def last_run(self) -> int:
+        """By the names of its files: notes may be gone, or elsewhere."""
+        names = (path.rpartition("/")[2] for _, path in self._files(None))
+        return max((int(found[1]) for name in names if (found := FILE.fullmatch(name))), default=0)
+
+    def files(self) -> str:
+        """A file in a folder for each artifact."""
+        return below(below(self.uri, "NAME@VERSION-HASH"), "run-0001-00000000.parquet")
+
     def begin(self, stamp: Stamp) -> None:
         """Refuse vectors that would stand beside others of another type."""
         wanted = stored_type(stamp.stored_as, stamp.dimensions)
@@ -53,27 +65,26 @@ class ParquetSink(Sink):
 
     def write(self, stamp: Stamp, number: int, rows: pa.Table) -> None:
         """Write one file."""
-        buffer = pa.BufferOutputStream()
-        pq.write_table(rows, buffer, use_dictionary=PLAIN, compression="zstd", compression_level=1)
-        self._folder(stamp).write(f"run-{stamp.run:04d}-{number:08d}.parquet", memoryview(buffer.getvalue()))
+        self._write(stamp, f"run-{stamp.run:04d}-{number:08d}.parquet", rows)
 
     def end(self, stamp: Stamp) -> None:
-        """Write files of earlier runs anew without the rows that this run replaced."""
-        prefix = f"run-{stamp.run:04d}-"
-        names = self._folder(stamp).names(".parquet")
-        mine = [name for name in names if name.startswith(prefix)]
-        older = [name for name in names if name < prefix]
-        if not older or not mine:
-            return
-        replaced = {one for name in mine for one in self._table(stamp, name, ["id"]).column("id").to_pylist()}
-        for name in older:
-            ids = self._table(stamp, name, ["id"]).column("id").to_pylist()
-            keep = [one not in replaced for one in ids]
-            if all(keep):
-                continue
-            rest = self._table(stamp, name, None).filter(pa.array(keep))
-            run, _, number = name.removeprefix("run-").removesuffix(".parquet").partition("-")
-            self.write(Stamp(**{**stamp.__dict__, "run": int(run)}), int(number), rest)
+        """Write files anew without the rows that a later run replaced: this one, or one that was never ended."""
+        by_run: dict[int, list[str]] = {}
+        for name in self._folder(stamp).names(".parquet"):
+            if found := FILE.fullmatch(name):
+                by_run.setdefault(int(found[1]), []).append(name)
+        runs = sorted(by_run, reverse=True)
+        replaced: set[Id] = set()
+        for earlier, run in zip(runs[1:], runs, strict=False):
+            for name in by_run[run]:
+                replaced.update(self._table(stamp, name, ["id"]).column("id").to_pylist())
+            for name in by_run[earlier]:
+                self._take_out(stamp, name, replaced)
+
+    def _take_out(self, stamp: Stamp, name: str, replaced: Set[Id]) -> None:
+        keep = [one not in replaced for one in self._table(stamp, name, ["id"]).column("id").to_pylist()]
+        if not all(keep):
+            self._write(stamp, name, self._table(stamp, name, None).filter(pa.array(keep)))
 
     def read(self, *, vectors: bool = False, hash: str | None = None) -> Iterator[pa.Table]:  # noqa: A002 - as the column is called
         """The rows of each file."""
@@ -85,6 +96,11 @@ class ParquetSink(Sink):
             except (pa.ArrowException, OSError) as error:
                 raise JobError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
             yield table if hash is None else table.filter(pa.compute.equal(table.column("hash"), hash))
+
+    def _write(self, stamp: Stamp, name: str, rows: pa.Table) -> None:
+        buffer = pa.BufferOutputStream()
+        pq.write_table(rows, buffer, use_dictionary=PLAIN, compression="zstd", compression_level=1)
+        self._folder(stamp).write(name, memoryview(buffer.getvalue()))
 
     def _folder(self, stamp: Stamp) -> Storage:
         return self._storage.below(f"{stamp.reference}-{stamp.hash[:12]}")

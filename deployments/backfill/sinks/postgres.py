@@ -93,6 +93,8 @@ class PostgresSink(Sink):
     def count(self, hash: str) -> int:  # noqa: A002 - as the column is called
         """Count on the server."""
         with self._connected() as (connection, sql):
+            if not self._exists(connection, sql):
+                return 0
             query = sql.SQL("select count(*) from {table} where hash = %s").format(table=sql.Identifier(*self._table))
             row = connection.execute(query, [hash]).fetchone()
         return int(row[0])
@@ -100,6 +102,8 @@ class PostgresSink(Sink):
     def read(self, *, vectors: bool = False, hash: str | None = None) -> Iterator[pa.Table]:  # noqa: A002 - as the column is called
         """The rows, some thousand at a time."""
         with self._connected() as (connection, sql):
+            if not self._exists(connection, sql):
+                return
             kind = self._kind(connection, sql)
             wanted = [sql.Identifier(name) for name in COLUMNS]
             if vectors:
@@ -114,6 +118,11 @@ class PostgresSink(Sink):
                 cursor.execute(query)
                 while rows := cursor.fetchmany(READ_ROWS):
                     yield _table(rows, kind if vectors else None)
+
+    def _exists(self, connection: Any, sql: Any) -> bool:
+        name = sql.Literal(sql.Identifier(*self._table).as_string())
+        row = connection.execute(sql.SQL("select to_regclass({name}) is not null").format(name=name)).fetchone()
+        return bool(row[0])
 
     def _kind(self, connection: Any, sql: Any) -> str:
         name = sql.Literal(sql.Identifier(*self._table).as_string())

@@ -28,7 +28,7 @@ NAMESPACE = uuid.UUID("5f0c2a0e-6f3b-4a57-9d0e-0c9b6a3f5a11")  # points are know
 KEY_VARIABLE = "QDRANT_API_KEY"  # and no part of the URI: every user of the machine can read command lines
 KEPT: tuple[StoredType, ...] = ("float32", "float16")
 READ_ROWS = 1024
-POINTS = 1024  # of one request: 8 MB of JSON at 384 dimensions; servers take 32 MB
+VALUES = 400_000  # of the vectors of one request or answer: 8 MB of JSON; servers take 32 MB
 TIMEOUT_S = 60
 LOCK_S = 60  # another block of the same job is being written
 
@@ -48,6 +48,7 @@ class QdrantSink(Sink):
             raise JobError(
                 f"{redacted(uri)} names no collection: qdrant+http://HOST:6333/COLLECTION, or qdrant:FOLDER/COLLECTION"
             )
+        self.uri = uri if self._folder is None else f"{LOCAL}{self._folder}/{self._collection}"
 
     @classmethod
     def takes(cls, uri: str) -> bool:
@@ -97,8 +98,9 @@ class QdrantSink(Sink):
                 models.PointStruct(id=_point(payload), vector=vector, payload=payload)
                 for payload, vector in zip(payloads, vectors, strict=True)
             ]
-            for start in range(0, len(points), POINTS):
-                client.upsert(self._collection, points[start : start + POINTS], wait=True)
+            most = _points_at_once(stamp.dimensions)
+            for start in range(0, len(points), most):
+                client.upsert(self._collection, points[start : start + most], wait=True)
 
     def count(self, hash: str) -> int:  # noqa: A002 - as the column is called
         """Count on the server."""
@@ -114,10 +116,11 @@ class QdrantSink(Sink):
                 return
             params = client.get_collection(self._collection).config.params.vectors
             half = params.datatype == models.Datatype.FLOAT16
+            limit = _points_at_once(params.size)
             after = None
             while True:
                 points, after = client.scroll(
-                    self._collection, _where(models, hash), limit=READ_ROWS, offset=after, with_vectors=vectors
+                    self._collection, _where(models, hash), limit=limit, offset=after, with_vectors=vectors
                 )
                 if points:
                     yield _table(points, vectors=vectors, half=half)
@@ -151,6 +154,10 @@ class QdrantSink(Sink):
                 lock.release()
 
 
+def _points_at_once(dimensions: int) -> int:
+    return max(1, min(READ_ROWS, VALUES // dimensions))
+
+
 def _point(payload: dict[str, Any]) -> str:
     """The UUID of a point: the same for the same id, model and hash."""
     one = payload["id"]
@@ -164,10 +171,15 @@ def _where(models: Any, hash: str | None) -> Any:  # noqa: A002 - as the column 
 
 
 def _table(points: list[Any], *, vectors: bool, half: bool) -> pa.Table:
-    """Points as other sinks give their rows."""
-    payloads = [point.payload for point in points]
-    found = {name: pa.array([payload[name] for payload in payloads]) for name in COLUMNS if name != "time"}
-    times = pa.array([payload["time"] for payload in payloads], pa.string())
+    """Points as other sinks give their rows; what somebody else put there has no labels."""
+    payloads = [point.payload or {} for point in points]
+    kinds = {name: None if name == "id" else pa.string() for name in COLUMNS}
+    found = {
+        name: pa.array([payload.get(name) for payload in payloads], kind)
+        for name, kind in kinds.items()
+        if name != "time"
+    }
+    times = pa.array([payload.get("time") for payload in payloads], pa.string())
     found["time"] = times.cast(pa.timestamp("us", "UTC"))
     if vectors:
         values = np.array([point.vector for point in points], np.float16 if half else np.float32)

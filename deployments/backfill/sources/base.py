@@ -11,6 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from deployments.backfill.job import Rows
+from deployments.backfill.uris import absolute
 from models.errors import JobError
 
 Id = str | int
@@ -60,10 +61,11 @@ class Source(ABC):
 
     suffixes: ClassVar[frozenset[str]] = frozenset()  # of files of this form
     string_ids: bool = True  # or 64-bit integers
+    fingerprints_pictures: ClassVar[bool] = False  # whether a changed picture changes what ``fingerprint`` gives
 
     def __init__(self, uri: str, id: str, column: str) -> None:  # noqa: A002 - as the command's option is called
         """Take ids from the column ``id`` and what is embedded from ``column`` of the files at ``uri``."""
-        self.uri = uri
+        self.uri = absolute(uri)
         self.id = id
         self.column = column
 

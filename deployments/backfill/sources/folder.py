@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
-from deployments.backfill.sources.base import Planned, Read, RowFault, Slice, Source, wrong_type
+from deployments.backfill.sources.base import Planned, Read, RowFault, Slice, Source
 from deployments.backfill.storage import fingerprint, listed, located, opened
+from deployments.config.limits import Limits
 from models.errors import JobError
 
+LIMITS = Limits()
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
@@ -18,6 +20,7 @@ class FolderSource(Source):
     """The pictures of a folder and of those in it; slices are counted in files, in order of their names."""
 
     suffixes = SUFFIXES
+    fingerprints_pictures = True
 
     def fingerprint(self) -> dict[str, str]:
         """One for all: they are many."""
@@ -27,7 +30,9 @@ class FolderSource(Source):
     def plan(self, rows: int, *, pictures: bool | None) -> Iterator[Planned]:
         """Cut the sorted list of names."""
         if pictures is False:
-            raise wrong_type(self.uri, "", "pictures", "texts in a file of .parquet, .jsonl or .csv")
+            raise JobError(
+                f"{self.uri} holds pictures, and the model takes texts: of a file such as .parquet, .jsonl or .csv"
+            )
         names = names_of(self.uri)
         for number, start in enumerate(range(0, len(names), rows)):
             ids = names[start : start + rows]
@@ -46,6 +51,9 @@ class FolderSource(Source):
         _, base = located(self.uri)
         try:
             with opened(self.uri, f"{base}/{name}") as file:
+                if file.size() > LIMITS.image_bytes:  # never read: it may be larger than the memory
+                    said = f"the picture has {file.size()} bytes, the limit is {LIMITS.image_bytes}"
+                    return RowFault(said, "too_large")
                 return bytes(file.read())
         except OSError as error:
             return RowFault(f"the file cannot be read: {error}", "unreadable")

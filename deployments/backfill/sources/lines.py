@@ -26,6 +26,7 @@ from models.errors import JobError
 
 Value = object  # what stands in a column; a ``RowFault`` where the record cannot be read
 Pair = tuple[Value, Value]  # id and what is embedded
+LEAST_ID, MOST_ID = -(1 << 63), (1 << 63) - 1  # as sinks keep them
 MISSING = RowFault("the record has no such column", "missing_column")
 
 
@@ -126,6 +127,8 @@ class Columns:
             self._ids += 1
             if self._ids == 1 and pair[0] is not None and not isinstance(pair[0], str | int):
                 raise wrong_type(self._path, self._id, type(pair[0]).__name__, IDS)
+            if isinstance(found, int) and not LEAST_ID <= found <= MOST_ID:
+                raise wrong_type(self._path, self._id, str(found), f"strings or integers from {LEAST_ID} to {MOST_ID}")
         if pair[1] is not MISSING and not isinstance(pair[1], RowFault):
             self._values += 1
             if self._values == 1 and pair[1] is not None and not isinstance(pair[1], str):

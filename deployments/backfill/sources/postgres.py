@@ -39,7 +39,7 @@ class PostgresSource(Source):
         """Take ids and what is embedded from these columns of the query."""
         super().__init__(uri, id, column)
         self._server = Server(uri)
-        self._query = query.strip().rstrip(";")
+        self._query = query.strip().rstrip(";") + "\n"  # which ends a comment on its last line
 
     @classmethod
     def takes(cls, uri: str) -> bool:

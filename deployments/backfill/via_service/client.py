@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import time
 from collections.abc import Sequence
 
@@ -88,8 +89,7 @@ class ServiceClient:
 
     def _answered(self, items: Sequence[Item], lane: Lane) -> tuple[httpx2.Response, int]:
         """The first answer that is no refusal, and to how many of the inputs; the lane learns of each."""
-        deadline = time.monotonic() + PATIENCE_S
-        pause = 0.5
+        began, pause = time.monotonic(), 0.5
         while True:
             count, answer, start = lane.take(len(items)), None, time.monotonic()
             try:
@@ -100,9 +100,12 @@ class ServiceClient:
                 lane.leave(count, answered=good)
             if answer is not None and good:
                 return answer, count
-            if time.monotonic() > deadline:
-                what = "nothing answers" if answer is None else f"it answers {answer.status_code}: {_said(answer)[0]}"
+            what = "nothing answers" if answer is None else f"it answers {answer.status_code}: {_said(answer)[0]}"
+            waited = time.monotonic() - began
+            if waited > PATIENCE_S:
                 raise JobError(f"{self._url}: {what}, for {PATIENCE_S:.0f} s; the same command goes on later")
+            if lane.may_say(waited):
+                print(f"{self._url}: {what}; for {waited:.0f} s, asking again", file=sys.stderr, flush=True)
             lane.pause(min(LONGEST_PAUSE_S, max(pause, _retry_after(answer))))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 

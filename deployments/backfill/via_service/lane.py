@@ -8,6 +8,8 @@ import time
 from deployments.backfill.via_service.window import Seen, Window
 from models.errors import JobError
 
+SAY_S = 30.0  # without an answer, until people are told why the job stands still
+
 
 class Lane:
     """A semaphore whose size follows what is seen; shared by threads."""
@@ -18,6 +20,7 @@ class Lane:
         self._under_way = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._say_at = 0.0
 
     @property
     def window(self) -> Window:
@@ -58,6 +61,15 @@ class Lane:
         """Let the window follow."""
         with self._changed:
             self._window = self._window.after(seen, time.monotonic())
+
+    def may_say(self, waited: float) -> bool:
+        """Whether a caller that has waited so many seconds for an answer tells people: one of all of them does, every half a minute."""
+        with self._changed:
+            now = time.monotonic()
+            if waited < SAY_S or now < self._say_at:
+                return False
+            self._say_at = now + SAY_S
+            return True
 
     def pause(self, seconds: float) -> None:
         """Wait, as long as the job goes on."""

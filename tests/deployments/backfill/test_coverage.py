@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from deployments.backfill.audit import audit, noted_source
+from deployments.backfill.audit import artifacts, audit, noted_source
 from deployments.backfill.coverage import coverage, hash_of, require
 from deployments.backfill.job import Rows
+from deployments.backfill.sources.base import Read, Slice
+from deployments.backfill.sources.parquet import ParquetSource
 from deployments.cli.main import app
 from models.errors import JobError
 from tests.deployments.backfill.conftest import MODEL, StoppedError, job, run, titles, write_rows
+from tests.deployments.backfill.test_sources import picture
 
 NEXT = "text-embedding@1.1.0"
 
@@ -135,3 +139,60 @@ def test_an_audit_tells_corrupt_rows_foreign_ones_and_changed_inputs_from_good_o
         ("p49", "gone from the source"),
     }
     assert found.made_by == {MODEL: 43, NEXT: 1}
+
+
+def test_rows_without_a_vector_or_without_a_hash_are_told_from_good_ones(source: Path, tmp_path: Path) -> None:
+    sink = str(tmp_path / "sink")
+    run(job(source, sink, block_rows=50))
+    (path,) = (tmp_path / "sink").glob("text*/*.parquet")
+    table = pq.read_table(path)
+    vectors, hashes = table.column("vector").to_pylist(), table.column("hash").to_pylist()
+    vectors[3], hashes[5] = None, None
+    table = table.set_column(1, "vector", pa.array(vectors, table.schema.field("vector").type))
+    pq.write_table(table.set_column(3, "hash", pa.array(hashes)), path)
+    found = audit(sink, Rows(str(source), "sku", "title"), 48)
+    assert dict(found.verdicts) == {"exact": 48, "corrupt": 1, "unknown space": 1}
+    assert {(one["id"], one["verdict"]) for one in found.findings} == {("p3", "corrupt"), ("p5", "unknown space")}
+    counted = coverage(sink, hash_of(MODEL, None)).document()
+    assert (counted["covered"], [one["rows"] for one in counted["standings"]]) == (49, [49, 1])
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Slice]:
+    """The slices of files that are read."""
+    found: list[Slice] = []
+    reading = ParquetSource.read
+
+    def noted(source: ParquetSource, slices: Sequence[Slice]) -> Iterator[Read]:
+        found.extend(slices)
+        return reading(source, slices)
+
+    monkeypatch.setattr(ParquetSource, "read", noted)
+    return found
+
+
+def test_an_audit_reads_the_source_once_for_each_artifact_however_many_rows_are_wrong(
+    source: Path, tmp_path: Path, read: list[Slice]
+) -> None:
+    run(job(source, tmp_path / "sink", block_rows=50))
+    (path,) = (tmp_path / "sink").glob("text*/*.parquet")
+    table = pq.read_table(path)
+    vectors = pa.array(
+        [[-one for one in row] for row in table.column("vector").to_pylist()], table.schema.field(1).type
+    )
+    pq.write_table(table.set_column(1, "vector", vectors), path)
+    read.clear()
+    found = audit(str(tmp_path / "sink"), Rows(str(source), "sku", "title"), 50)
+    assert found.verdicts["corrupt"] == 50
+    assert len(read) <= sum(artifact.spec.type == "text" for artifact in artifacts())
+
+
+@pytest.mark.slow
+def test_an_audit_prepares_no_more_pictures_than_it_takes(tmp_path: Path, read: list[Slice]) -> None:
+    pictures = [picture(number, "PNG") for number in range(24)]
+    pq.write_table(pa.table({"sku": list(range(24)), "title": pictures}), tmp_path / "rows.parquet")
+    run(job(tmp_path / "rows.parquet", tmp_path / "sink", model="image-embedding@1.1.0", block_rows=24))
+    read.clear()
+    found = audit(str(tmp_path / "sink"), Rows(str(tmp_path / "rows.parquet"), "sku", "title"), 2)
+    assert found.verdicts["exact"] == 2
+    assert sum(piece.rows for piece in read) <= 2 * 8

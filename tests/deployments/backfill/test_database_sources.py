@@ -56,6 +56,11 @@ def test_a_query_gives_the_vectors_that_a_file_gives(database: str, source: Path
     assert audit(str(tmp_path / "sql"), of(database, tmp_path).rows, 10).clean
 
 
+def test_a_query_may_end_with_a_comment(database: str, tmp_path: Path) -> None:
+    summary, _ = run(of(database, tmp_path / "sql", f"{QUERY}  -- what the shop shows"))
+    assert summary["rows"] == 50
+
+
 def test_a_row_that_changes_in_the_database_is_the_only_one_embedded_again(database: str, tmp_path: Path) -> None:
     run(of(database, tmp_path / "sql"))
     with psycopg.connect(database, autocommit=True) as connection:

@@ -95,3 +95,19 @@ def test_what_only_has_the_name_of_a_form_is_refused_by_name(form: str, tmp_path
     with pytest.raises(JobError, match=rf"torn\.{form}"):
         run(job(path, tmp_path / "sink"))
     assert [one.name for one in (tmp_path / "sink").rglob("*") if one.is_file()] == ["job.lock"]
+
+
+def test_an_integer_twice_is_found_beside_a_row_without_an_id(tmp_path: Path) -> None:
+    table = pa.table({"sku": pa.array([1, 2, None, 1], pa.int64()), "title": GOOD["title"]})
+    pq.write_table(table, tmp_path / "faulty.parquet")
+    with pytest.raises(JobError, match=r"ids occur twice in .*: 1 in row 0 of .* and in row 3"):
+        run(job(tmp_path / "faulty.parquet", tmp_path / "sink"))
+
+
+@pytest.mark.parametrize("one", [1 << 63, (1 << 64) - 1])
+def test_an_integer_that_no_sink_can_hold_is_refused_by_name(one: int, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"sku": 5, "title": "one"}}\n{{"sku": {one}, "title": "two"}}\n')
+    with pytest.raises(
+        JobError, match=r"a\.jsonl: column 'sku' holds .*, and strings or integers from -9223372036854775808 to"
+    ):
+        run(job(tmp_path / "a.jsonl", tmp_path / "sink"))

@@ -72,7 +72,7 @@ def test_a_job_that_ended_goes_on_in_any_sink_without_a_row_twice(source: Path, 
 
 
 def test_rows_of_two_versions_stand_beside_each_other_and_what_changed_is_replaced(source: Path, sink: str) -> None:
-    first, _ = run(job(source, sink))
+    first, _ = run(job(source, sink, only_changed=True))  # as the recipe has it, also where there is no sink yet
     texts: list[str | None] = [*titles(50), "a new one"]
     texts[4] = "another title"
     write_rows(source, texts)
@@ -93,6 +93,19 @@ def test_coverage_and_audit_look_into_any_sink(source: Path, sink: str) -> None:
     assert (found.clean, found.rows, found.verdicts["exact"]) == (True, 50, 10)
 
 
+def test_points_that_somebody_else_put_into_a_collection_are_of_an_unknown_space(source: Path, tmp_path: Path) -> None:
+    from qdrant_client import QdrantClient, models
+
+    sink = f"qdrant:{tmp_path}/q/shared"
+    summary, _ = run(job(source, sink))
+    client = QdrantClient(path=str(tmp_path / "q"))
+    client.upsert("shared", [models.PointStruct(id=7, vector=[1.0] + [0.0] * 383, payload={"title": "of others"})])
+    client.close()
+    found = audit(sink, Rows(str(source), "sku", "title"), 5)
+    assert dict(found.verdicts) == {"unknown space": 1, "exact": 5}
+    assert coverage(sink, summary["hash"]).document()["covered"] == 50
+
+
 def test_a_full_disk_is_said_by_lance_too_and_the_job_goes_on_when_there_is_room(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +120,22 @@ def test_a_full_disk_is_said_by_lance_too_and_the_job_goes_on_when_there_is_room
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert open_sink(sink).count("") == sum(table.num_rows for table in open_sink(sink).read()) == 0
     assert run(job(source, sink))[0]["embedded"] == read(sink).num_rows == 50
+
+
+def test_a_table_that_somebody_dropped_is_made_again_by_only_changed(
+    source: Path, tmp_path: Path, database: str
+) -> None:
+    import psycopg
+
+    wanted = job(source, f"{database}&table=dropped")
+    wanted = replace(wanted, vectors=replace(wanted.vectors, state=str(tmp_path / "notes")))
+    run(wanted)
+    with psycopg.connect(database) as connection:
+        connection.execute("drop table dropped")
+    with pytest.raises(JobError, match=r"has 0 rows of this artifact and the notes .* say that 50 were written"):
+        run(wanted)
+    summary, _ = run(replace(wanted, rules=replace(wanted.rules, only_changed=True)))
+    assert (summary["embedded"], read(wanted.vectors.sink).num_rows) == (50, 50)
 
 
 def test_rows_that_somebody_removed_are_not_taken_for_done(source: Path, tmp_path: Path) -> None:

@@ -165,3 +165,29 @@ def test_pictures_have_the_same_bits_from_a_folder_from_bytes_and_from_paths(tmp
     assert [table.column("id").to_pylist() for table in tables] == [["a.png", "deep/b.jpg"]] * 3
     first, *others = [table.column("vector").combine_chunks().flatten().to_numpy().tobytes() for table in tables]
     assert others == [first, first]
+
+
+def test_a_file_too_large_for_a_picture_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(1 << 40)
+    source = open_source(Rows(str(tmp_path), "", ""))
+    (read,) = source.read([piece.slice for piece in source.plan(8, pictures=True)])
+    (fault,) = read.values
+    assert isinstance(fault, RowFault)
+    assert (fault.code, str(1 << 40) in fault.reason) == ("too_large", True)
+
+
+def test_pictures_in_parquet_are_read_a_block_at_a_time(tmp_path: Path) -> None:
+    """Of a row group with many blocks, no more is held than its column and some blocks."""
+    pictures = [np.random.default_rng(i).bytes(100_000) for i in range(240)]
+    place = tmp_path / "pictures.parquet"
+    pq.write_table(pa.table({"sku": list(range(240)), "data": pictures}), place, compression="none", write_batch_size=4)
+    source = open_source(Rows(str(place), "sku", "data"))
+    slices = [piece.slice for piece in source.plan(4, pictures=True)]
+    pool, usual = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        assert sum(len(read.values) for read in source.read(slices[:8])) == 32
+    finally:
+        pa.set_memory_pool(usual)
+    assert pool.max_memory() < 1.5 * place.stat().st_size

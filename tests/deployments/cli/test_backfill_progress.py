@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -35,3 +36,16 @@ def test_engines_are_as_busy_as_those_that_compute_and_not_as_all_that_may(ten_s
 def test_engines_of_a_service_are_not_said_to_be_idle(ten_seconds_later: Follower) -> None:
     ten_seconds_later.note(Block(number=0, rows=40), 1)
     assert ten_seconds_later.line() == "4.0 rows/s, 0:10 left, 0 bad"
+
+
+def test_a_terminal_of_80_columns_shows_every_number_of_a_job_of_millions() -> None:
+    screen = io.StringIO()
+    follower = Follower(Console(file=screen, force_terminal=True, width=80))
+    follower.begin(10_000_000, 1_234_000, 0, 4)
+    follower.note(Block(number=0, rows=1023, bad=(BAD,), engine_s=0.001), 4)
+    follower.close()
+    shown = screen.getvalue()
+    assert "1235024/10000000" in shown
+    assert re.search(
+        r"\d+ rows/s, [\d:]+ left, 1 bad, engines \d+% busy 0:00:00", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    )

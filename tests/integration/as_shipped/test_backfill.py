@@ -159,16 +159,26 @@ def seen(stages: set[str]) -> bool:
     return any("Map(Engine)" in name for name in stages)
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "killed"])
-def test_a_command_ends_complete_on_ray_data_also_when_an_earlier_one_was_killed(tmp_path: Path, killed: bool) -> None:
+SIGNALS = [pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("killed", [None, *SIGNALS], ids=["whole", "killed", "stopped", "terminated"])
+def test_a_command_ends_complete_on_ray_data_also_when_an_earlier_one_was_killed(
+    tmp_path: Path, killed: signal.Signals | None
+) -> None:
     source, sink = write_rows(tmp_path / "a.parquet", list(titles(ROWS))), tmp_path / "sink"
     if killed:
         first = begin(source, sink)
         deadline = time.monotonic() + 120
         while len(notes(sink)) < 3 and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        first.send_signal(signal.SIGKILL)
-        first.communicate()
+        first.send_signal(killed)
+        _, said = first.communicate()
+        if killed is not signal.SIGKILL:
+            assert first.returncode == 128 + killed
+            assert (
+                said.splitlines()[-1] == "stopped; what is in the sink stays, and the same command goes on from there"
+            )
     second = begin(source, sink)
     before = notes(sink)
     stages: set[str] = (
