@@ -16,7 +16,7 @@ from deployments.auth.authenticator import Authenticator
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
-from deployments.gateway import collector
+from deployments.gateway import collector, heap
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.app import build
@@ -36,6 +36,7 @@ QUEUE = {
 async def serve(modality: str, said: dict[str, Any]) -> None:
     """Take requests until this process ends."""
     collector.calm()
+    heap.keep()
     reference = REFERENCES[modality]
     spec = Catalog.load().find(reference)
     registry = ModelRegistry()

@@ -167,14 +167,18 @@ class Encoder:
         embedder = loaded.embedder
         cut = await cut_of(self._threads, embedder, items, prepared)
         tokens = [0 if isinstance(row, InputError) else embedder.tokens(row) for row in prepared]
-        vectors = np.zeros((len(items), self._spec.dimensions), np.float32)
+        vectors = np.zeros((len(items) if errors else 0, self._spec.dimensions), np.float32)
         if rows:
             cost = sum(map(embedder.cost, rows))
             good = [i for i in range(len(items)) if i not in errors]
             alone = getattr(queued, "alone", False)  # a gateway of an earlier release does not say
             call = PreparedCall(loaded, rows, cost, ready, trace, alone)
             behind = getattr(queued, "bulk", False) and not alone
-            vectors[good] = await (self._batcher.embed_behind(call) if behind else self._batcher.embed(call))
+            embedded = await (self._batcher.embed_behind(call) if behind else self._batcher.embed(call))
+            if errors:
+                vectors[good] = embedded
+            else:
+                vectors = embedded
             errors.update((good[row], why) for row, why in call.failed.items())
             self._drift.call(ready, loaded, items, prepared, vectors)
         return EncodeReply(

@@ -15,7 +15,7 @@ from deployments.autoscaling.processor import Processor
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
 from deployments.config.internals import Internals
-from deployments.gateway import collector
+from deployments.gateway import collector, heap
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.exposures import read_secret
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
@@ -57,6 +57,7 @@ class Gateway(GrpcIngress):
         self._configured = False
         self._tasks: list[asyncio.Task[None]] = []
         collector.calm()
+        heap.keep()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The HTTP application, as Serve asks for it after construction."""

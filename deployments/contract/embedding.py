@@ -38,7 +38,7 @@ class Label:
         restore(self, state)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that takes 0.6 µs of each vector
 class Embedding:
     """The vector of one item."""
 

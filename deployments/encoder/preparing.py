@@ -113,7 +113,9 @@ class Decoders:
         Raises:
             UnavailableError: no decoder answers.
         """
-        groups = [list(items[i : i + GROUP]) for i in range(0, len(items), GROUP)]
+        # No view can be pickled.
+        sent: list[Item] = [bytes(item) if isinstance(item, memoryview) else item for item in items]
+        groups = [sent[i : i + GROUP] for i in range(0, len(sent), GROUP)]
         calls = (
             self._call(group, prepare, part_of(queued, len(group), first=number == 0))
             for number, group in enumerate(groups)

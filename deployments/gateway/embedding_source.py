@@ -68,7 +68,8 @@ class EmbeddingSource:
                 continue
             embeddings = _embeddings(found, keys, param)
             # Encoders of an earlier release do not heed which artifact a call names.
-            if len({_named(one.label, mixed=info.mixed) for one in embeddings}) == 1:
+            labels = {id(one.label): one.label for one in embeddings}.values()  # those of one reply are one object
+            if len({_named(label, mixed=info.mixed) for label in labels}) == 1:
                 return embeddings, sum(key not in missing or key in search.shared for key in keys)
             label = next(one.label for one in reversed(embeddings) if one.label.identity != label.identity)
         raise UnavailableError(f"{version.reference} is being swapped; try again")
@@ -111,13 +112,15 @@ class _Search:
     missing: dict[bytes, Item]  # what memory lacks, by cache key
     mixed: bool = False
     shared: set[bytes] = field(default_factory=set)  # keys that the shared cache held
+    computed_by: Label | None = None  # as the last reply said
+    same: bool = True  # whether that is what was asked for
 
     async def compute(self, flights: list[Flight[Outcome]]) -> None:
         """Take vectors from the shared cache and queue the rest, unless one of them is refused."""
         labels = (self.version.model, self.version.version)
         shared = await self.cache.fetch(labels, [flight.key for flight in flights], self.label, self.dimensions)
         self.shared.update(shared)
-        for flight in flights:
+        for flight in flights if shared else ():
             if (embedding := shared.get(flight.key)) is not None:
                 self.version.flights.land(flight, embedding)
         rest = [flight for flight in flights if flight.waiting]
@@ -135,8 +138,10 @@ class _Search:
     def arrived(self, flight: Flight[Outcome], outcome: Outcome | Exception) -> None:
         """Keep what was computed, whoever still waits for it."""
         if isinstance(outcome, Embedding) and not outcome.label.batch_dependent:
-            same = outcome.label == self.label or outcome.label.identity == self.label.identity
-            key = flight.key if same else cache_key(outcome.label.identity, self.missing[flight.key])
+            if outcome.label is not self.computed_by:  # those of one reply are one object
+                self.computed_by = outcome.label
+                self.same = outcome.label == self.label or outcome.label.identity == self.label.identity
+            key = flight.key if self.same else cache_key(outcome.label.identity, self.missing[flight.key])
             try:
                 self.cache.put(key, outcome)
             except Exception:  # whatever a cache does, the others in the call must get their vectors

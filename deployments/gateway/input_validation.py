@@ -32,16 +32,17 @@ def checked_items(items: Sequence[Item], param: str, info: ModelInfo, limits: Li
         raise InputError(f"{param} is empty; send at least one item", param=param, code="empty_input")
     if len(items) > limits.items:
         raise LimitError(f"{param} has {len(items)} items, the limit is {limits.items}", param=param)
+    check = MODALITIES[info.modality].check
+    if len(items) == 1:
+        return [check(items[0], param, limits) if len(items[0]) else _refuse_empty(param)]
     return [
-        _checked(item, f"{param}[{i}]" if len(items) > 1 else param, info.modality, limits)
+        check(item, f"{param}[{i}]", limits) if len(item) else _refuse_empty(f"{param}[{i}]")
         for i, item in enumerate(items)
     ]
 
 
-def _checked(item: Item, where: str, modality: str, limits: Limits) -> Item:
-    if len(item) == 0:
-        raise InputError(f"{where} is empty", param=where, code="empty_input")
-    return MODALITIES[modality].check(item, where, limits)
+def _refuse_empty(where: str) -> Item:
+    raise InputError(f"{where} is empty", param=where, code="empty_input")
 
 
 def refusal(item: Item, modality: str, limits: Limits) -> ItemError | None:

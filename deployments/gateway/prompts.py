@@ -49,7 +49,7 @@ def prompted(items: list[Item], name: str | None, kind: str | None, info: ModelI
     chosen = meant if named is None else named
     if chosen is None:
         return items
-    return [item if isinstance(item, bytes | Prompted) else Prompted(chosen, item) for item in items]
+    return [item if isinstance(item, bytes | memoryview | Prompted) else Prompted(chosen, item) for item in items]
 
 
 def _named(name: str, info: ModelInfo) -> str:

@@ -7,7 +7,7 @@ loop. Of the client's content type nothing counts but the boundary, so that no c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.errors import InputError, LimitError
 
@@ -22,8 +22,14 @@ PARAMETER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+# What stands before the content of nearly every part; everything else is taken apart line by line, for five times as long.
+USUAL = re.compile(
+    rb"""\r\ncontent-disposition:[ ]form-data;[ ]name="([^"\\\r\n]*)"(?:;[ ]filename="[^"\\\r\n]*")?(?:\r\ncontent-type:[^\r\n]*)?\r\n\r\n""",
+    re.IGNORECASE,
+)
+
+
+class Part(NamedTuple):
     """One part of a form."""
 
     name: bytes
@@ -72,6 +78,8 @@ def parts_of(body: bytes, boundary: bytes) -> list[Part]:
 
 def _head(body: bytes, at: int, number: int) -> tuple[int, bytes]:
     """Where the content of the part begins whose boundary ends at ``at``, and its name."""
+    if (usual := USUAL.match(body, at, at + HEADER_BYTES)) is not None:
+        return usual.end(), usual[1]
     line = body.find(b"\r\n", at, at + HEADER_BYTES)
     if line < 0 or body[at:line].strip(b" \t"):
         raise _unreadable(f"part {number}: its boundary does not end with the line")

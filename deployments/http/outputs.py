@@ -13,7 +13,7 @@ The scale is the same for every vector, so that inner products of two of them ma
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ def as_asked(vectors: NDArray[np.float32], dtype: Dtype) -> NDArray[Any]:
 def rows_of(vectors: NDArray[np.float32], dtype: Dtype, encoding: Encoding) -> list[Any]:
     """One value for each vector, as JSON holds it: numbers, or base64 of their bytes."""
     numbers = as_asked(vectors, dtype)
-    return (
-        list(numbers) if encoding == "float" else [base64.b64encode(row.tobytes()).decode("ascii") for row in numbers]
-    )
+    if encoding == "float":
+        return list(numbers)
+    content, size = memoryview(numbers.tobytes()), numbers.shape[1] * numbers.itemsize
+    return [b2a_base64(content[at : at + size], newline=False).decode("ascii") for at in range(0, len(content), size)]

@@ -51,6 +51,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
             raise InputError("Content-Length must be a number", code="invalid_header")
         if length > limit:
             raise LimitError(f"the body has {declared} bytes, the limit is {limit}", code="body_too_large")
+        if length > SMALL and (transfer := request.scope.get(TRANSFER)) is not None:
+            transfer.declared = length
     chunks: list[bytes] = []
     size = 0
     more = True

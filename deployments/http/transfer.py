@@ -13,7 +13,9 @@ from deployments.http.interruptible import Interruptible
 from deployments.http.movement import Movement
 from deployments.http.places import Places
 from deployments.http.transfers import SMALL, Transfers
+from deployments.serve_internals import long_bodies
 from deployments.serve_internals.cut_off import arrived, cut_off, keep_little, pause, resume
+from models.errors import UnavailableError
 
 READING = 1e6  # bytes per second at which an answer counts as read while nothing is known
 SLICE = 65536  # of an answer: the server takes the next when it has less than that to write
@@ -37,6 +39,7 @@ class Transfer:
         self._long = self._drips = False
         self._ticket: int | None = None  # of its place
         self._turn: asyncio.Future[None] | None = None
+        self.declared = 0  # bytes of the body, where its head says so
         self.held = 0  # bytes
         self.whole = False  # the request is there
 
@@ -66,6 +69,10 @@ class Transfer:
             await self._rest()
         if self._client.error is not None:
             raise self._client.error
+        if self.declared - self.movement.moved > SMALL:
+            long_body = long_bodies.begin(self._scope, self.declared - self.movement.moved, self._came)
+            if long_body is not None:
+                return await self._rest_of(long_body)
         message: Message = await self._client.wait(self._receive())
         if message["type"] != "http.request":
             return message
@@ -78,6 +85,33 @@ class Transfer:
             return message
         self._all.leave(self)
         return self._taken(message)
+
+    async def _rest_of(self, long_body: long_bodies.LongBody) -> Message:
+        """All that was missing of the request, as one part; ``_came`` counts it meanwhile."""
+        try:
+            message: Message = await self._client.wait(self._receive())
+        finally:
+            long_body.end()
+        if message["type"] == "http.request":
+            self._all.leave(self)
+            self.arrived()
+        return message
+
+    def _came(self, size: int, *, whole: bool) -> None:
+        """Count bytes of a body that comes in one piece."""
+        if self._client.error is not None:
+            return
+        now = asyncio.get_running_loop().time()
+        self.movement.moved += size
+        try:
+            self._all.hold(self, size, math.inf if whole else self.movement.pace(now))
+        except UnavailableError as error:
+            if not self._client.waiting:
+                raise
+            self._client.end(error)
+        if size < DRIP and not whole and now - self.movement.began > AFTER_S:
+            pause(self._scope)
+            self._all.drips.add(self)
 
     def _taken(self, message: Message) -> Message:
         """The last part of the request, which is there now and takes its place."""

@@ -10,6 +10,7 @@ Seam = Literal[
     "single_write",
     "cut_off",
     "slow_heads",
+    "long_bodies",
     "connections",
     "haproxy_lines",
     "haproxy_process",

@@ -10,6 +10,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from deployments.serve_internals import long_bodies
 from deployments.serve_internals.seams import SEAMS
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class HeadLimit(Protocol):
     def on_body(self, body: bytes) -> None:
         """Note that what came is no head and no trailer."""
         self._in_body, self._counted = True, 0
+        if SEAMS.on("long_bodies"):
+            long_bodies.keep_whole(self.cycle)
         super().on_body(body)
 
     def data_received(self, data: bytes) -> None:

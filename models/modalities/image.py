@@ -194,10 +194,10 @@ class Decode:
         return [self._decoded(item) for item in items]
 
     def _decoded(self, item: Item) -> Prepared:
-        if not isinstance(item, bytes):
+        if not isinstance(item, bytes | memoryview):
             return InputError("this model embeds images, not text", code="wrong_modality")
         try:
-            return decode(item, self.framing, self.limits, self.shrink_margin)
+            return decode(bytes(item), self.framing, self.limits, self.shrink_margin)
         except InputError as error:
             return error
         except MemoryError:

@@ -156,7 +156,7 @@ class TextEmbedder(Embedder):
 
     def behind(self, items: Sequence[Item]) -> list[int]:
         """Characters of texts and ids of lists behind the last token that the model reads."""
-        return [self.tokenizer.behind(item) for item in items if not isinstance(item, bytes)]
+        return [self.tokenizer.behind(item) for item in items if not isinstance(item, bytes | memoryview)]
 
     def traits(self, item: Item, row: Row) -> dict[str, float]:
         """Length and, of whatever language, how the vocabulary fits: pieces unknown, repeated, common; characters to a piece."""

@@ -32,10 +32,10 @@ def text_traits(item: Item, row: Row, tokenizer: TextTokenizer) -> dict[str, flo
 
 def picture_traits(item: Item) -> dict[str, float]:
     """The size of an encoded picture: bytes, and where its header tells them, megapixels and width to height."""
-    if not isinstance(item, bytes):
+    if not isinstance(item, bytes | memoryview):
         return {}
     found = {"bytes": float(len(item))}
-    size = size_of(item)
+    size = size_of(bytes(item))
     if size is not None and min(size) > 0:
         found |= {"megapixels": size[0] * size[1] / 1e6, "aspect": size[0] / size[1]}
     return found

@@ -15,7 +15,7 @@ def cache_key(identity: str, item: Item) -> bytes:
 
     A text, token ids and an image never share a key, nor do a text with a named prompt, with another one, and without.
     """
-    if isinstance(item, bytes):
+    if isinstance(item, bytes | memoryview):
         return blake3(item, key=_key_of_pictures(identity)).digest()
     digest = blake2b(identity.encode(), digest_size=32)
     if isinstance(item, str):

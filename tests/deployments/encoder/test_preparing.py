@@ -42,6 +42,17 @@ async def test_pictures_keep_their_order_and_one_that_is_damaged_fails_alone(thr
         np.testing.assert_array_equal(row, decode(file))
 
 
+async def test_pictures_that_lie_in_their_call_become_the_same_pixels(threads: PreparePool) -> None:
+    file = (PICTURES / "333x227.jpg").read_bytes()
+    call = memoryview(b"before" + file + b"behind" + file)
+    views: list[Item] = [call[6 : 6 + len(file)], call[-len(file) :], call[:6]]
+    first, second, bad = await prepare_here(threads, Decode(Framing(), ImageLimits()), views)
+    assert isinstance(bad, InputError)
+    for row in (first, second):
+        assert isinstance(row, np.ndarray)
+        np.testing.assert_array_equal(row, decode(file))
+
+
 @pytest.mark.parametrize("length", [2, QUICK_CHARACTERS], ids=["short, on the event loop", "long, in a thread"])
 async def test_texts_and_token_ids_keep_their_order(threads: PreparePool, length: int) -> None:
     prepare = embedder_of(TEXT).preparation()

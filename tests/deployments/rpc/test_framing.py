@@ -88,3 +88,20 @@ def test_a_call_with_pictures_is_what_it_was_and_long_ones_travel_without_being_
     assert unpack_call(memoryview(bytearray(b"".join(parts)))) == call
     long = [picture for picture in pictures if len(picture) >= PART]
     assert all(any(part is picture for part in parts) for picture in long)
+
+
+def test_long_pictures_lie_where_their_call_arrived() -> None:
+    call = EncodeCall([b"a" * PART, b"b" * 70_000], Queued("gateway", 2, 0))
+    arrived = memoryview(bytearray(b"".join(pack_call(call))))
+    unpacked = unpack_call(arrived)
+    assert isinstance(unpacked, EncodeCall)
+    assert unpacked == call
+    assert [item.obj for item in unpacked.items if isinstance(item, memoryview)] == [arrived.obj] * 2
+
+
+@pytest.mark.parametrize("cut", [1, 5, 8, 12, PART, PART + 20, 2 * PART + 30])
+def test_a_call_of_pictures_that_ends_early_or_counts_wrong_is_no_call(cut: int) -> None:
+    body = b"".join(pack_call(EncodeCall([b"a" * PART] * 2, Queued("gateway", 2, 0))))
+    for wrong in (body[:cut], body[:3] + b"\xff\xff\xff\xff" + body[7:], body[:8] + b"\xff" + body[9:]):
+        with pytest.raises((ValueError, TypeError)):
+            unpack_call(memoryview(wrong))
