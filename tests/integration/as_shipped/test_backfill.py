@@ -51,10 +51,12 @@ def test_offline_vectors_have_the_bits_of_the_service(service: Service, client: 
 
 
 def test_offline_pictures_have_the_bits_of_the_service(service: Service, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
     for number, item in enumerate(golden_items("image")):
-        (tmp_path / f"{number}.png").write_bytes(bytes(item))  # type: ignore[arg-type]
+        (pictures / f"{number}.png").write_bytes(bytes(item))  # type: ignore[arg-type]
     model = "image-embedding@1.0.0"
-    summary, _ = run(job(tmp_path, tmp_path / "sink", column="", model=model, expect_live=service.url))
+    summary, _ = run(job(pictures, tmp_path / "sink", column="", model=model, expect_live=service.url))
     assert (summary["embedded"], summary["bad"]) == (6, 0)
 
 
