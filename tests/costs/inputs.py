@@ -153,8 +153,10 @@ def compressed(chance: random.Random) -> bytes:
     packer = zlib.compressobj(chance.choice((0, 9)), zlib.DEFLATED, form)
     one = zstd.compress(inside) if coding == "zstd" else packer.compress(inside) + packer.flush()
     empty = {"zstd": zstd.compress(b""), "deflate": b"\0\0\0\xff\xff"}.get(coding, b"\x1f\x8b\x08\x04" + b"\0" * 6)
-    body = chance.choice((b"", one)) + chance.choice((one, empty)) * chance.choice((1, 1, 100, 2000))
-    body = body[: 8 << 20]
+    first, then, times = chance.choice((b"", one)), chance.choice((one, empty)), chance.choice((1, 1, 100, 2000))
+    most = 8 << 20
+    times = min(times, most // len(then) + 1)  # 2000 times 9 MB that were not packed are more than the machine has
+    body = (first + then * times)[:most]
     return coding.encode() + b"\n" + (damaged(chance, body, ()) if chance.random() < 0.3 else body)
 
 
