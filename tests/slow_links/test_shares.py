@@ -13,7 +13,7 @@ import pytest
 
 from deployments.serve_internals.haproxy_rules import Rules
 from tests.faults.hostile.case import JSON
-from tests.faults.wire import exchange, receive, request
+from tests.faults.wire import Answer, exchange, receive, request
 from tests.integration.waiting import wait
 from tests.slow_links.crowd import Crowd
 from tests.slow_links.front import Front
@@ -23,6 +23,7 @@ from tests.slow_links.good import ask
 GREEDY, BALANCER = "127.0.0.2", "127.0.0.9"
 CONNECTIONS = 400  # that HAProxy takes here
 PLACES = 256  # of a gateway
+LEFT, SOON_S = 5, 3.0  # places that others may have left; until a refusal is there, on a busy machine
 UNANSWERED = json.dumps({"model": "m", "input": "a text whose encoder never answers"}).encode()
 
 
@@ -66,6 +67,23 @@ def holding(front: Front, host: str, count: int, *more: tuple[str, str]) -> Iter
         yield statuses
 
 
+@contextlib.contextmanager
+def refused(front: Front, host: str, sent: bytes) -> Iterator[Answer]:
+    """The answer to a request for which there is no place; who was there before may have left one, which is taken first."""
+    with contextlib.ExitStack() as stack:
+        answer = None
+        for _ in range(LEFT):
+            connection = socket.create_connection(("127.0.0.1", front.port), 30, (host, 0))
+            stack.callback(connection.close)
+            connection.sendall(sent)
+            connection.settimeout(SOON_S)
+            with contextlib.suppress(TimeoutError):
+                answer = receive(connection)
+                break
+        assert answer is not None
+        yield answer
+
+
 def test_who_takes_all_connections_keeps_nobody_out(gateway: Gateway, tmp_path: Path) -> None:
     with Front(tmp_path, [gateway.port], Rules(0.25), connections=CONNECTIONS).running() as front:
         wait("a gateway behind HAProxy", lambda: not ask(front.port, 1).failures)
@@ -95,25 +113,18 @@ def test_behind_a_load_balancer_the_address_that_it_forwards_for_counts(front: F
                 answer = receive(connection)
             assert answer is not None
             assert answer.status == 200, answer.body
-        with socket.create_connection(("127.0.0.1", front.port), 30, (BALANCER, 0)) as connection:
-            connection.sendall(body.replace(b"\r\n\r\n", b"\r\nx-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n", 1))
-            refused = receive(connection)
-    assert refused is not None
-    assert refused.status == 503
-    assert "share" in json.loads(refused.body)["error"]["message"]
+        named = body.replace(b"\r\n\r\n", b"\r\nx-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n", 1)
+        with refused(front, BALANCER, named) as answer:
+            assert answer.status == 503
+            assert "share" in json.loads(answer.body)["error"]["message"]
 
 
 def test_a_refusal_carries_the_request_id_that_its_client_chose(front: Front) -> None:
-    with (
-        holding(front, GREEDY, 2 * PLACES),
-        socket.create_connection(("127.0.0.1", front.port), 30, (GREEDY, 0)) as connection,
-    ):
-        connection.sendall(request(UNANSWERED, headers=(*JSON, ("x-request-id", "mine:1"))))
-        answer = receive(connection)
-    assert answer is not None
-    assert (answer.status, answer.headers["x-request-id"]) == (503, "mine:1")
-    assert answer.headers["retry-after"] in "123"
-    assert 1000 <= int(answer.headers["retry-after-ms"]) < 3000
+    sent = request(UNANSWERED, headers=(*JSON, ("x-request-id", "mine:1")))
+    with holding(front, GREEDY, 2 * PLACES), refused(front, GREEDY, sent) as answer:
+        assert (answer.status, answer.headers["x-request-id"]) == (503, "mine:1")
+        assert answer.headers["retry-after"] in "123"
+        assert 1000 <= int(answer.headers["retry-after-ms"]) < 3000
 
 
 def test_a_place_is_free_again_when_its_client_is_gone(tmp_path: Path) -> None:
