@@ -35,7 +35,8 @@ DOCUMENT = Budget(seconds=0.01, seconds_per_mib=0.1, mib=4, bytes_per_byte=28)
 LARGE_DOCUMENT = Budget(seconds=0.05, seconds_per_mib=0.1, mib=140, bytes_per_byte=6)
 # In a thread: what a body may hold, 4 MiB here, and once more while its parts are joined.
 INFLATED = Budget(seconds=0.05, seconds_per_mib=0.1, mib=20, bytes_per_byte=8)
-# In threads: 256 words of which each is as costly as a word can be are 50 ms, and 25 KB.
-TOKENS = Budget(seconds=0.1, seconds_per_mib=4, mib=16, bytes_per_byte=64)
+# In threads: 256 words of which each is as costly as a word can be are 50 ms, and 25 KB. Syllables of Korean, which fall into
+# letters, take 25.6 MiB of 100 KB.
+TOKENS = Budget(seconds=0.1, seconds_per_mib=4, mib=20, bytes_per_byte=64)
 # Pictures are bounded by their limits and not by their bytes: one of the largest size allowed costs this much.
 PICTURE = Budget(seconds=0.5, seconds_per_mib=1, mib=64 + 24, bytes_per_byte=8)
