@@ -15,9 +15,9 @@ PARTS = 1100  # the most pictures of a form, 1,000, and room for other fields
 BOUNDARY_BYTES = 256  # RFC 2046 allows 70
 HEADER_BYTES = 4096  # of one part: a file name has at most 255 characters
 QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-LINE_ENDS = re.compile(rb"(?:\r?\n)*")
+LINE_ENDS = re.compile(rb"(?:\r?\n)*+")  # possessive: what it could go back to would take 57 bytes a byte
 PARAMETER = re.compile(
-    rb"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;"\r\n]*))""",
+    rb"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"([^"\\]*(?:\\.[^"\\]*)*+)"|([^;"\r\n]*))""",
     re.DOTALL,
 )
 

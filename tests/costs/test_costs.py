@@ -81,3 +81,10 @@ def test_a_reader_that_costs_too_much_is_found() -> None:
     large = Parser(lambda data: bytearray(len(data) * 1000), EVENT_LOOP)
     for parser in (slow, large):
         assert parser.budget.over(len(data), *cost_of(parser, data)) is not None
+
+
+def test_line_ends_before_a_form_cost_no_more_than_they_weigh() -> None:
+    """A regular expression remembered each of them, in case that it had to go back: 57 bytes a byte."""
+    parser = PARSERS["form"]
+    data = b"multipart/form-data; boundary=b\n" + b"\r\n" * 2_000_000
+    assert parser.budget.over(len(data), *cost_of(parser, data)) is None
