@@ -87,11 +87,17 @@ def shipped(checkout: Path = ROOT) -> dict[str, Any]:
 
 
 def measured() -> list[ModelSpec]:
-    """The catalogue's entries that are measured: of the models that serve_config.yaml routes, those that this processor computes and that are not for cards."""
+    """The catalogue's entries that are measured: the precisions of what serve_config.yaml routes, except those that this processor does not compute and variants for cards."""
     gateway = next(app for app in shipped()["applications"] if app["name"] == GATEWAY_APPLICATION)
     routed = gateway["deployments"][0]["user_config"]["models"]
-    specs = [spec for spec in Catalog.load().specs() if spec.model in routed and spec.variant is None]
+    weights = {(model, _weights(version)) for model, routes in routed.items() for version in routes["versions"]}
+    specs = [s for s in Catalog.load().specs() if (s.model, _weights(s.version)) in weights and s.variant is None]
     return [spec for spec in specs if not precision_of(spec.precision).bf16 or bf16_refusal() is None]
+
+
+def _weights(version: str) -> str:
+    """What versions of the same weights have in common: the first number."""
+    return version.partition(".")[0]
 
 
 def text_tokenizer() -> Path:

@@ -21,3 +21,13 @@ def test_everything_that_is_measured_of_ours_is_served() -> None:
     changed = bench_config(shipped(), measured())
     served = {app["args"].get("model") for app in changed["applications"]}
     assert {target.model for target in targets() if target.system == "ours"} == served - {None}
+
+
+def test_no_two_of_the_measured_share_a_column_of_the_results() -> None:
+    names = [target.name for target in targets() if target.modality == "text"]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_each_precision_measured_is_one_of_the_model_that_is_served_and_not_of_another() -> None:
+    names = {spec.name.removesuffix(f"-{spec.precision}") for spec in measured()}
+    assert names == {"all-MiniLM-L6-v2", "clip-vit-base-patch32"}
