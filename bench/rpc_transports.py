@@ -31,7 +31,8 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply
 from deployments.rpc.client import ConnectionPool
 from deployments.rpc.codec import EncodeCall, pack_call, pack_reply, unpack_call, unpack_reply
-from deployments.rpc.server import HOST_VARIABLE, Server
+from deployments.rpc.encoding import EncodeServer
+from deployments.rpc.server import HOST_VARIABLE
 from deployments.serve_internals.settings import SWITCHES
 
 ITEMS: list[Item] = [f"text number {i} of a call, as long as texts of that benchmark are" for i in range(10)]
@@ -56,7 +57,7 @@ def frames_end(pipe: Pipe) -> None:
     """The encoder's end of our frames."""
 
     async def serve() -> None:
-        pipe.send(await Server(encode, describe).start())
+        pipe.send(await EncodeServer(encode, describe).start())
         await asyncio.Event().wait()
 
     uvloop.run(serve())

@@ -47,8 +47,8 @@ async def serve(modality: str, said: dict[str, Any]) -> None:
     label = Label(reference, said["hash"], False, NUMERICS)
     version.info = ModelInfo(label, spec.name, modality, spec.dimensions, "fp16", "null", max_tokens=256)
     replicas: Any = version._replicas
-    replicas._handle, replicas._endpoints = object(), {"null": said["endpoint"]}
-    while replicas._connections.pick(replicas._endpoints) is None:  # noqa: ASYNC110 - connections tell nobody
+    replicas._handle, replicas._search.endpoints = object(), {"null": said["endpoint"]}
+    while replicas._connections.pick(replicas._search.endpoints) is None:  # noqa: ASYNC110 - connections tell nobody
         await asyncio.sleep(0.01)
     embeddings = EmbeddingService(registry, GatewayMetrics())
     embeddings.cache.configure(registry.config.cache)

@@ -16,7 +16,8 @@ import uvloop
 from numpy.typing import NDArray
 
 from bench.other_end import grpc_end, other_end
-from deployments.encoder.pixel_slots import PixelSlots, Place, Segment
+from deployments.contract.pixel_places import Place, Segment
+from deployments.encoder.pixel_slots import PixelSlots
 from deployments.encoder.slot_writer import SlotWriter
 from deployments.rpc.framing import Body, Frames
 

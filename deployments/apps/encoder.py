@@ -20,16 +20,18 @@ from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
 from deployments.encoder.artifact_slot import ArtifactSlot
 from deployments.encoder.batching import BATCHES, Batcher, CallTrace, PreparedCall, Run
+from deployments.encoder.decoders import Decoders
 from deployments.encoder.description import description, troubles
 from deployments.encoder.drift.reporter import DriftReporter
 from deployments.encoder.engine_pool import EnginePool
 from deployments.encoder.loaded import Loaded
 from deployments.encoder.numerics_agreement import Agreement
 from deployments.encoder.prepare_pool import PreparePool
-from deployments.encoder.preparing import Decoders, cut_of, prepare_here
+from deployments.encoder.preparing import cut_of, prepare_here
 from deployments.observability import tracing
 from deployments.observability.encoder_metrics import EncoderMetrics
-from deployments.rpc.server import CALLS, Endpoint, Server
+from deployments.rpc.encoding import EncodeServer
+from deployments.rpc.server import CALLS, Endpoint
 from deployments.serve_internals.replica_options import max_ongoing_requests
 from models.catalog.catalog import Catalog
 from models.embedder import probe
@@ -61,9 +63,9 @@ class Encoder:
         """
         tracing.start("embedserve-encoder")
         self._spec = Catalog.load().find(reference)
-        self._decoders = None if decoder is None else Decoders(decoder)
         self._metrics = EncoderMetrics()
         self._labels = (self._spec.model, self._spec.version)
+        self._decoders = None if decoder is None else Decoders(decoder, self._count_decoding)
         self._drift = DriftReporter(self._labels, self._metrics.drift)
         self._flushed_at = 0.0
         self._threads = PreparePool(PREPARE_THREADS, "prepare")
@@ -73,7 +75,7 @@ class Encoder:
         self._batcher = Batcher(self._engine, self._note, self._behind)
         self._slot = ArtifactSlot(self._spec, profile, self._loader, self._switched, require=Agreement().require)
         self._workload = Workload()
-        self._rpc = Server(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
+        self._rpc = EncodeServer(self.encode, self.describe, partial(max_ongoing_requests, CALLS))
 
     async def endpoint(self) -> tuple[str, Endpoint]:
         """This replica's id, and the address at which it takes calls directly; gateways ask for both through Serve."""
@@ -105,6 +107,9 @@ class Encoder:
         self._metrics.note_numerics(self._labels, loaded.label.hash, loaded.label.numerics, provider, precision)
         self._metrics.note_provider(self._labels, provider)
         self._metrics.note_troubles(self._labels, loaded.notices)
+
+    def _count_decoding(self, way: str) -> None:
+        self._metrics.decoder_calls.add((*self._labels, way))
 
     async def describe(self, max_age_s: float = PROOF_S) -> ModelInfo:
         """What this replica serves now, after an embedding that is at most ``max_age_s`` seconds old has proved that it works.

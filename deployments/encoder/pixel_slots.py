@@ -20,58 +20,16 @@ import secrets
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEASE_BYTES = 8
-PAGE = mmap.PAGESIZE
+from deployments.contract.pixel_places import LEASE_BYTES, Place, Segment
+
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL  # who cut it short would kill the encoder
 
 Pixels = NDArray[np.uint8]
-
-
-class Segment(NamedTuple):
-    """Where an encoder's slots are; a decoder is told with each call."""
-
-    pid: int
-    fd: int
-    name: str
-    slots: int
-    slot_bytes: int
-
-    @property
-    def first(self) -> int:
-        """Where the first slot begins, behind the leases."""
-        return -(-self.slots * LEASE_BYTES // PAGE) * PAGE
-
-    @property
-    def step(self) -> int:
-        """From one slot to the next: whole pages, so that two writers share none."""
-        return -(-self.slot_bytes // PAGE) * PAGE
-
-    @property
-    def size(self) -> int:
-        """Of everything, in bytes."""
-        return self.first + self.slots * self.step
-
-    @property
-    def path(self) -> str:
-        """Where the processes of the same user find it."""
-        return f"/proc/{self.pid}/fd/{self.fd}"
-
-    @property
-    def link(self) -> str:
-        """What that path is a link to, if it is this segment."""
-        return f"/memfd:{self.name} (deleted)"
-
-
-class Place(NamedTuple):
-    """A slot that a decoder may write into."""
-
-    slot: int
-    lease: int
 
 
 class PixelSlots:

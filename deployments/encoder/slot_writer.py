@@ -11,7 +11,8 @@ import weakref
 
 import numpy as np
 
-from deployments.encoder.pixel_slots import Pixels, Place, Segment, leases_of
+from deployments.contract.pixel_places import Place, Segment
+from deployments.encoder.pixel_slots import Pixels, leases_of
 
 FLOCK = struct.Struct("hhqqi4x")  # C's struct flock
 MAPPED = 16  # segments that are kept: of the encoder's replicas, and of those before a swap

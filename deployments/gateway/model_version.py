@@ -22,10 +22,11 @@ from deployments.contract.reason import Reason, ReasonCode
 from deployments.contract.reply import EncodeReply
 from deployments.gateway.batch import Batch
 from deployments.gateway.queue_settings import QueueSettings
-from deployments.gateway.replicas import NotDeployedError, Replicas, last_line
+from deployments.gateway.replicas import NotDeployedError, Replicas
 from deployments.gateway.request_queue import RequestQueue
 from deployments.gateway.single_flight import SingleFlight
 from deployments.observability import tracing
+from deployments.serve_internals.replica_search import last_line
 from models.errors import EmbedserveError, UnavailableError
 from models.modalities import MODALITIES
 from models.redaction import for_everybody

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from deployments.gateway.detached import detached
 from deployments.gateway.neighbour_sample import AGE_S, NeighbourSample, Pair, Vector
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
+from deployments.rpc.detached import detached
 from models.neighbours import NEIGHBOURS, Agreement, Estimate, agreement
 
 COMPARE_S = 20.0  # between two comparisons of what is new: a hundredth of a core for each pair of versions

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from deployments.contract.call import Queued
@@ -19,21 +15,18 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, WrongArtifact
-from deployments.gateway.detached import detached
 from deployments.observability.logging import logger
+from deployments.rpc.calls import ConnectionLostError
 from deployments.rpc.client import ConnectionPool
-from deployments.rpc.connection import ArtifactGoneError, Connection, ConnectionLostError, WrongArtifactError
-from deployments.rpc.server import Endpoint
+from deployments.rpc.connection import ArtifactGoneError, Connection, WrongArtifactError
 from deployments.serve_internals import seams
+from deployments.serve_internals.replica_search import LOOK_AGAIN_S, ReplicaSearch, last_line
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
 # An embedding is idempotent: a lost call goes to another replica. Serve draws it: where one of two replicas fails after a
 # second, eight attempts miss the good one once in 256 calls. The callers' deadlines bound them.
 CALL_ATTEMPTS = 8
 LOST_ATTEMPTS = 3  # replicas that fail at the same call: it may be why, and each takes seconds to be replaced
-LOOK_EVERY_S = 2.0  # how soon a new replica takes part; each look is a small call to every replica
-LOOK_AGAIN_S = 0.2  # the same while a known replica is missing
-LOOK_TIMEOUT_S = 2.0  # a replica that does not answer keeps the others from being found no longer than this
 
 
 class NotDeployedError(UnavailableError):
@@ -48,9 +41,7 @@ class Replicas:
         self._reference, self._application, self._deployment = reference, application, deployment
         self._handle: Any = None
         self._connections = ConnectionPool(reference)
-        self._endpoints: Mapping[str, Endpoint] = {}
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = -math.inf
+        self._search = ReplicaSearch(reference, self._serve_handle, self._connections.pick)
         self.calls: Counter[str] = Counter()  # by way, since they were last reported
 
     async def encode(self, items: list[Item], queued: Queued) -> EncodeReply:
@@ -98,7 +89,7 @@ class Replicas:
             RayError, RayServeException, EmbedserveError: none answers.
         """
         handle = self._serve_handle()
-        self._look()
+        self._search.look()
         connection = self._connections.next_asked()
         if connection is not None:
             try:
@@ -116,7 +107,7 @@ class Replicas:
             return info
         leading = self._connections.leading_label()
         if leading is not None and leading != info.label:
-            connection = self._connections.pick(self._endpoints, leading.identity)
+            connection = self._connections.pick(self._search.endpoints, leading.identity)
             info = info if connection is None else await connection.describe(max_age_s)
         for one in doubtful:
             one.inquire(max_age_s)
@@ -137,40 +128,13 @@ class Replicas:
         return reply
 
     def _connection(self, hash_: str | None) -> Connection | None:
-        if not seams.SEAMS.on("connections"):
-            if self._endpoints:
-                self._endpoints = {}
-                self._connections.pick(self._endpoints)  # lets go of those that are open
+        if not self._search.on:
+            self._search.forget()
             return None
-        connection = self._connections.pick(self._endpoints, hash_)
+        connection = self._connections.pick(self._search.endpoints, hash_)
         if connection is None:
-            self._look(LOOK_AGAIN_S)
+            self._search.look(LOOK_AGAIN_S)
         return connection
-
-    def _look(self, every_s: float = LOOK_EVERY_S) -> None:
-        """Find out in the background where the replicas are, unless it was done a moment ago."""
-        if self._looking is None and time.monotonic() - self._looked_at > every_s and seams.SEAMS.on("connections"):
-            self._looked_at = time.monotonic()
-            self._looking = detached(self._find())
-
-    async def _find(self) -> None:
-        """Ask every replica where it takes calls.
-
-        Serve leaves out replicas that load another artifact, although ours go on answering. So when it knows of none,
-        those known before stay: a version with one replica would otherwise stand still for 0.4 s (MiniLM) or 2 s (CLIP).
-        """
-        try:
-            asked = self._serve_handle().broadcast("endpoint")
-            answers = await asked.results_async(timeout_s=LOOK_TIMEOUT_S, return_exceptions=True)
-        except (RayError, RayServeException, TimeoutError, UnavailableError) as error:
-            logger.debug("no replica of %s says where it is: %s", self._reference, last_line(error))
-            return
-        finally:
-            self._looking = None
-        found = {answer[0]: answer[1] for answer in answers if isinstance(answer, tuple)}
-        if found and found != self._endpoints:
-            self._endpoints = found
-            self._connections.pick(found)  # begins to connect
 
     def _serve_handle(self) -> Any:
         if self._handle is None:
@@ -179,9 +143,3 @@ class Replicas:
             except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
                 raise NotDeployedError(f"{self._reference} is not deployed") from error
         return self._handle
-
-
-def last_line(error: Exception) -> str:
-    """The last line of an error, without the traceback that Ray puts before it."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__

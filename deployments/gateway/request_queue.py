@@ -24,12 +24,12 @@ from deployments.contract.items import Item
 from deployments.contract.reply import EncodeReply
 from deployments.gateway.backlog import Backlog
 from deployments.gateway.batch import Arrived, Batch, WaitingRequest
-from deployments.gateway.detached import detached
 from deployments.gateway.flight import Flight
 from deployments.gateway.pace import Pace
 from deployments.gateway.queue_settings import QueueSettings
 from deployments.observability import tracing
 from deployments.observability.request_record import Record
+from deployments.rpc.detached import detached
 from models.errors import UnavailableError
 
 Send = Callable[[Batch], Awaitable[EncodeReply]]  # one call

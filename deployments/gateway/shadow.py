@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.contract.embedding import Embedding
-from deployments.gateway.detached import detached
 from deployments.gateway.model_version import ModelVersion
 from deployments.gateway.neighbour_sample import PER_COPY, Answer, NeighbourSample
 from deployments.gateway.unjoined import submit
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
+from deployments.rpc.detached import detached
 from models.errors import EmbedserveError
 
 MAX_COPIES = 16  # in flight over all versions; more would compete with traffic that somebody waits for

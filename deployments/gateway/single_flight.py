@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
-from deployments.gateway.detached import detached
 from deployments.gateway.flight import Flight, Waiter
+from deployments.rpc.detached import detached
 
 R = TypeVar("R")
 Compute = Callable[[list[Flight[R]]], Awaitable[None]]

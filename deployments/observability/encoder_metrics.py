@@ -29,6 +29,7 @@ class EncoderMetrics:
         self.batch = Histogram("embedserve_batch_items", "inputs that ran together", ITEMS, VERSION)
         self.padding = Histogram("embedserve_padding_ratio", "part of a batch that is padding", RATIOS, VERSION)
         self.swaps = Counters("embedserve_swaps", "artifact swaps, by result", (*VERSION, "result"))
+        self.decoder_calls = Counters("embedserve_decoder_calls", "calls to decoders", (*VERSION, "way"))
         providers = (*VERSION, "provider")
         self._providers: dict[tuple[str, ...], float] = {}  # by the labels of the gauge
         self.provider = metrics.Gauge("embedserve_provider_info", "1 where it computes", tag_keys=providers)  # type: ignore[arg-type]
@@ -72,5 +73,5 @@ class EncoderMetrics:
             self.trouble.set(value, dict(zip((*VERSION, "cause"), labels, strict=True)))
         if self._numerics is not None:
             self.numerics.set(1, self._numerics)
-        for metric in (self.stage, self.batch, self.padding, self.swaps, self.drift):
+        for metric in (self.stage, self.batch, self.padding, self.swaps, self.decoder_calls, self.drift):
             metric.flush()

@@ -53,7 +53,8 @@ class Refusal:
 
 
 Call = EncodeCall | DescribeCall
-Reply = EncodeReply | WrongArtifact | ModelInfo | Refusal
+Answer = EncodeReply | WrongArtifact | ModelInfo
+Reply = Answer | Refusal
 
 
 def pack_call(call: Call) -> list[bytes]:
@@ -61,14 +62,14 @@ def pack_call(call: Call) -> list[bytes]:
     if isinstance(call, DescribeCall):
         return [msgpack.packb((DESCRIBE, call.max_age_s))]
     if not call.items or type(call.items[0]) is not bytes:
-        return [msgpack.packb((ENCODE, call.items, _fields(call.queued)), default=_packed)]
+        return [msgpack.packb((ENCODE, call.items, fields_of(call.queued)), default=_packed)]
     parts: list[bytes] = [_HEAD.pack(_ARRAY_OF_3, ENCODE, _ARRAY, len(call.items))]
     for item in call.items:
         if type(item) is bytes and len(item) >= PART:
             parts += (_BYTES_HEAD.pack(_BYTES, len(item)), item)
         else:
             parts.append(msgpack.packb(item, default=_packed))
-    parts.append(msgpack.packb(_fields(call.queued)))
+    parts.append(msgpack.packb(fields_of(call.queued)))
     return parts
 
 
@@ -80,8 +81,8 @@ def unpack_call(body: Body) -> Call:
     """
     if (pictures := _pictures(body)) is not None:
         views, rest = pictures
-        return EncodeCall(views, Queued(*_unpack(rest)))
-    kind, *fields = _unpack(body)
+        return EncodeCall(views, Queued(*unpack(rest)))
+    kind, *fields = unpack(body)
     if kind == DESCRIBE:
         return DescribeCall(*fields)
     items, queued = fields
@@ -109,21 +110,25 @@ def _pictures(body: Body) -> tuple[list[Item], memoryview] | None:
     return (items, view[at:]) if at < len(view) else None
 
 
-def pack_reply(reply: Reply) -> bytes:
+def pack_refusal(refusal: Refusal) -> bytes:
+    """The body of a reply that says why there is none."""
+    body: bytes = msgpack.packb(fields_of(refusal))
+    return body
+
+
+def pack_reply(reply: Answer) -> bytes:
     """A reply's body."""
     fields: tuple[Any, ...]
     if isinstance(reply, EncodeReply):
-        errors = [(row, _fields(error)) for row, error in reply.errors.items()]
+        errors = [(row, fields_of(error)) for row, error in reply.errors.items()]
         vectors = np.ascontiguousarray(reply.vectors, "<f4")
-        described = (_fields(reply.label), vectors.shape, vectors.data.cast("B"))
-        fields = (EMBEDDED, *described, reply.tokens, errors, _fields(reply.stages))
+        described = (fields_of(reply.label), vectors.shape, vectors.data.cast("B"))
+        fields = (EMBEDDED, *described, reply.tokens, errors, fields_of(reply.stages))
     elif isinstance(reply, ModelInfo):
-        label, *rest = _fields(reply)
-        fields = (DESCRIBED, _fields(label), *rest)
-    elif isinstance(reply, WrongArtifact):
-        fields = (WRONG_ARTIFACT, _fields(reply.label))
+        label, *rest = fields_of(reply)
+        fields = (DESCRIBED, fields_of(label), *rest)
     else:
-        fields = _fields(reply)
+        fields = (WRONG_ARTIFACT, fields_of(reply.label))
     body: bytes = msgpack.packb(fields)
     return body
 
@@ -134,7 +139,7 @@ def unpack_reply(body: Body) -> Reply:
     Raises:
         ValueError: it is no reply.
     """
-    kind, *fields = _unpack(body)
+    kind, *fields = unpack(body)
     if kind == EMBEDDED:
         label, shape, vectors, tokens, errors, stages = fields
         return EncodeReply(
@@ -152,12 +157,17 @@ def unpack_reply(body: Body) -> Reply:
     return Refusal(kind, *fields[:3])
 
 
-def _fields(value: Any) -> tuple[Any, ...]:
+def fields_of(value: Any) -> tuple[Any, ...]:
     """The fields of a dataclass with slots, in their order."""
     return tuple(getattr(value, field) for field in type(value).__slots__)
 
 
-def _unpack(body: Body) -> Any:
+def unpack(body: Body) -> Any:
+    """What msgpack packed, as tuples.
+
+    Raises:
+        ValueError: it is nothing of that kind.
+    """
     return msgpack.unpackb(body, use_list=False, strict_map_key=True, ext_hook=_unpacked)
 
 

@@ -1,4 +1,4 @@
-"""The replica's end: listens for gateways and answers their calls."""
+"""The replica's end: listens for callers, and answers their calls."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ import asyncio
 import hmac
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypedDict
 
 import ray
 
-from deployments.contract.call import Queued
-from deployments.contract.items import Item
-from deployments.contract.model_info import ModelInfo
-from deployments.contract.reply import EncodeReply, WrongArtifact
 from deployments.observability.logging import logger
-from deployments.rpc.codec import (
-    FAILED,
-    FORMAT,
-    REFUSED,
-    Call,
-    EncodeCall,
-    Refusal,
-    Reply,
-    pack_reply,
-    unpack_call,
-)
+from deployments.rpc.codec import FAILED, FORMAT, REFUSED, Refusal, pack_refusal
 from deployments.rpc.framing import Body, Frames
 from deployments.rpc.strangers import Strangers
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
@@ -46,22 +32,11 @@ class Endpoint(TypedDict):
     format: int  # of its messages
 
 
-Encode = Callable[[list[Item], Queued], Awaitable[EncodeReply | WrongArtifact]]
-Describe = Callable[[float], Awaitable[ModelInfo]]
-
-
 class Server:
-    """Answers calls of gateways that know the secret, which they are told with the replica's address, through Serve."""
+    """Answers calls of those that know the secret, which they are told with the replica's address, through Serve."""
 
-    def __init__(self, encode: Encode, describe: Describe, most_calls: Callable[[], int] = lambda: CALLS) -> None:
-        """Nothing listens before ``start``.
-
-        Args:
-            encode: computes the answer to a call.
-            describe: says what the replica serves.
-            most_calls: tells how many calls may be under way at once; it is asked for each of them.
-        """
-        self._encode, self._describe = encode, describe
+    def __init__(self, most_calls: Callable[[], int] = lambda: CALLS) -> None:
+        """Nothing listens before ``start``; ``most_calls`` tells for each call how many may be under way at once."""
         self._most_calls = most_calls
         self._secret = secrets.token_bytes(SECRET_BYTES)
         self._server: asyncio.Server | None = None
@@ -127,31 +102,36 @@ class Server:
         stopping = self._server is None
         if stopping or len(self._calls) >= self._most_calls():
             reason = "the replica is stopping" if stopping else f"the replica holds {len(self._calls)} calls"
-            connection.send(number, pack_reply(Refusal(REFUSED, reason)))
+            connection.send(number, pack_refusal(Refusal(REFUSED, reason)))
             return
         task = asyncio.ensure_future(self._answer(connection, number, body))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
     async def _answer(self, connection: _Connection, number: int, body: Body) -> None:
-        reply: Reply
         try:
-            reply = await self._call(unpack_call(body))
+            reply = await self.answer(body)
         except UnavailableError as error:
-            reply = Refusal(REFUSED, str(error), isinstance(error, EngineError), isinstance(error, EngineTimeoutError))
-        except Exception as error:  # it belongs to this call alone; the gateway hears of it
+            reply = pack_refusal(
+                Refusal(REFUSED, str(error), isinstance(error, EngineError), isinstance(error, EngineTimeoutError))
+            )
+        except Exception as error:  # it belongs to this call alone; the caller hears of it
             logger.error("a call failed", exc_info=error)
-            reply = Refusal(FAILED, str(error))
-        connection.send(number, pack_reply(reply))
+            reply = pack_refusal(Refusal(FAILED, str(error)))
+        connection.send(number, reply)
 
-    async def _call(self, call: Call) -> Reply:
-        if isinstance(call, EncodeCall):
-            return await self._encode(call.items, call.queued)
-        return await self._describe(call.max_age_s)
+    async def answer(self, body: Body) -> bytes:
+        """The reply to a call.
+
+        Raises:
+            UnavailableError: nothing was computed, and another replica may do it.
+            ValueError: it is no call.
+        """
+        raise NotImplementedError
 
 
 class _Connection(Frames):
-    """One gateway's; its first frame must be the secret."""
+    """One caller's; its first frame must be the secret."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(SECRET_BYTES)

@@ -16,6 +16,7 @@ import pytest
 from deployments.serve_internals.seams import ALL, VARIABLE
 from models.catalog.paths import ROOT
 from tests.integration.as_shipped.test_clients import HELLO
+from tests.integration.metrics import metric
 from tests.integration.service import QUICK, Service
 from tests.integration.waiting import wait
 
@@ -27,13 +28,6 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     running = Service(tmp_path_factory.mktemp("public") / "log", environment={**QUICK, VARIABLE: "off"})
     yield running.wait()
     assert running.stop() == 0, running.log.read_text()
-
-
-def metric(url: str, name: str, label: str) -> dict[str, float]:
-    """Values of a metric by one of its labels."""
-    text = httpx2.get(f"{url}/metrics", timeout=60, trust_env=False).text
-    found = re.findall(rf'^ray_{name}{{.*\b{label}="(\w+)".*}} (\S+)$', text, re.MULTILINE)
-    return {value: float(number) for value, number in found}
 
 
 def test_texts_and_pictures_are_embedded_and_the_metrics_say_that_nothing_private_is_used(

@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from deployments.encoder.pixel_slots import PixelSlots, Place, Segment
+from deployments.contract.pixel_places import Place, Segment
+from deployments.encoder.pixel_slots import PixelSlots
 from deployments.encoder.slot_writer import SlotWriter
 
 SHAPE = (4, 5, 3)

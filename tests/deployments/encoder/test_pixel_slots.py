@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 
 from deployments.contract.call import Queued
-from deployments.encoder.pixel_slots import PixelSlots, Place, Segment
+from deployments.contract.pixel_places import Place, Segment
+from deployments.encoder.decoders import Decoders
+from deployments.encoder.pixel_slots import PixelSlots
 from deployments.encoder.prepare_pool import PreparePool
-from deployments.encoder.preparing import Decoders, prepare_here, prepare_into
+from deployments.encoder.preparing import prepare_here, prepare_into
 from deployments.encoder.slot_writer import SlotWriter
-from models.errors import InputError
+from models.errors import InputError, UnavailableError
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
@@ -224,6 +226,9 @@ class Handle:
         self.pool, self.writer = pool, writer
         self.in_slots = 0
 
+    def broadcast(self, *_: Any) -> Any:
+        raise UnavailableError("no decoder takes calls but through Serve")
+
     async def _remote(self, items: Any, prepare: Any, _: Queued, offer: Any = None) -> list[Any]:
         if offer is None or self.writer is None:
             return await prepare_here(self.pool, prepare, items)
@@ -295,7 +300,10 @@ async def test_a_call_that_is_lost_or_given_up_keeps_no_slot() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    decoders = Decoders(SimpleNamespace(decode=SimpleNamespace(remote=remote)))
+    def broadcast(*_: Any) -> Any:
+        raise UnavailableError("no decoder takes calls but through Serve")
+
+    decoders = Decoders(SimpleNamespace(decode=SimpleNamespace(remote=remote), broadcast=broadcast))
     decoders.share(2, prepare)
     call = asyncio.ensure_future(decoders.prepare(prepare, [b"a", b"b"], Queued("gateway", 2, 0)))
     await began.wait()

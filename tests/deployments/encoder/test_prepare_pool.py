@@ -13,9 +13,10 @@ import pytest
 
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
-from deployments.encoder import preparing
+from deployments.encoder import decoders
+from deployments.encoder.decoders import Decoders
 from deployments.encoder.prepare_pool import PreparePool
-from deployments.encoder.preparing import Decoders, prepare_here
+from deployments.encoder.preparing import prepare_here
 from models.errors import InputError, LimitError, UnavailableError
 from models.modalities.base import Prepared
 
@@ -106,7 +107,7 @@ class Silent:
 
 
 async def test_pictures_that_a_decoder_does_not_give_back_are_sent_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(decoders, "TIMEOUT_S", 0.05)
     handle = Silent()
     rows = await Decoders(handle).prepare(Hanging(), [b"a", b"b"], Queued("g", 2, 0))
     assert [getattr(row, "code", None) for row in rows] == ["too_slow"] * 2

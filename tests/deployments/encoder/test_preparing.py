@@ -10,8 +10,9 @@ import pytest
 
 from deployments.contract.call import Queued
 from deployments.contract.items import Item
+from deployments.encoder.decoders import part_of
 from deployments.encoder.prepare_pool import PreparePool
-from deployments.encoder.preparing import GROUP, part_of, prepare_here
+from deployments.encoder.preparing import prepare_here
 from models.errors import InputError
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
@@ -67,7 +68,7 @@ async def test_texts_and_token_ids_keep_their_order(threads: PreparePool, length
 
 def test_decoders_hear_of_a_refusal_once_and_each_of_its_own_items() -> None:
     queued = Queued("gateway", 5, 40, refused=3, trace=("00-1-2-01",))
-    parts = [part_of(queued, items, first=number == 0) for number, items in enumerate((GROUP, GROUP, 1))]
+    parts = [part_of(queued, items, first=number == 0) for number, items in enumerate((2, 2, 1))]
     assert sum(part.cost for part in parts) == queued.cost
     assert sum(part.refused for part in parts) == queued.refused
     assert {part.waiting for part in parts} == {queued.waiting}

@@ -13,7 +13,7 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, WrongArtifact
-from deployments.rpc.server import Server
+from deployments.rpc.encoding import EncodeServer
 from models.errors import EngineError, EngineTimeoutError
 
 
@@ -22,7 +22,7 @@ class Encoder:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.server = Server(self.encode, self.describe)
+        self.server = EncodeServer(self.encode, self.describe)
         self.broken: Exception | None = None
         self.calls: list[list[Item]] = []
         self.fatal: Item | None = None  # an item at which its engine fails

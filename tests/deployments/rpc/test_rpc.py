@@ -16,17 +16,13 @@ from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.model_info import ModelInfo
 from deployments.contract.reply import EncodeReply, Stages, WrongArtifact
+from deployments.rpc.calls import CallFailedError, ComputingLostError, ConnectionLostError
 from deployments.rpc.client import ConnectionPool
 from deployments.rpc.codec import pack_reply, unpack_reply
-from deployments.rpc.connection import (
-    CallFailedError,
-    ComputingLostError,
-    Connection,
-    ConnectionLostError,
-    WrongArtifactError,
-)
+from deployments.rpc.connection import Connection, WrongArtifactError
+from deployments.rpc.encoding import EncodeServer
 from deployments.rpc.framing import HEADER
-from deployments.rpc.server import HOST_VARIABLE, Endpoint, Server
+from deployments.rpc.server import HOST_VARIABLE, Endpoint
 from deployments.rpc.strangers import MOST, Strangers
 from models.errors import EngineError, UnavailableError
 
@@ -79,14 +75,14 @@ class Bench:
 
     def __init__(self) -> None:
         self.encoders: list[Encoder] = []
-        self.servers: list[Server] = []
+        self.servers: list[EncodeServer] = []
         self.replicas: dict[str, Endpoint] = {}
         self.connections = ConnectionPool("m@1")
         self.most_calls = 64
 
     async def add(self) -> Encoder:
         encoder = Encoder()
-        server = Server(encoder, encoder.describe, lambda: self.most_calls)
+        server = EncodeServer(encoder, encoder.describe, lambda: self.most_calls)
         self.replicas[str(len(self.servers))] = await server.start()
         self.encoders.append(encoder)
         self.servers.append(server)
@@ -173,7 +169,7 @@ async def test_every_question_may_reach_another_replica(bench: Bench) -> None:
 
 async def test_a_server_is_started_once_and_never_again_after_it_closed() -> None:
     encoder = Encoder()
-    server = Server(encoder, encoder.describe)
+    server = EncodeServer(encoder, encoder.describe)
     first, second = await asyncio.gather(server.start(), server.start())
     assert first == second
     await server.close()

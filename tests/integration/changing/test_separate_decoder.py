@@ -24,6 +24,7 @@ from models.catalog.store import pull
 from models.modalities.image import ImageEmbedder
 from tests.integration.commands import Command
 from tests.integration.documents import Document, application, drop_text_tower, shipped, user_config
+from tests.integration.metrics import metric
 from tests.integration.service import Service, children
 from tests.integration.traffic import Call, Traffic
 from tests.integration.waiting import wait
@@ -110,6 +111,14 @@ def test_vectors_are_those_of_the_model_alone_bit_for_bit(running: Running, phot
     assert [running.vectors(photo)[1][0] for photo in photos] == wanted[1]
     sharing = [pid for pid in running.decoders() if "embedserve-pixels" in Path(f"/proc/{pid}/maps").read_text()]
     assert sharing, "no decoder wrote pixels into the encoder's slots"
+
+
+def test_calls_go_to_decoders_over_connections_of_their_own(running: Running, photos: list[bytes]) -> None:
+    def direct() -> float:
+        running.post(*photos)
+        return metric(running.service.url, "embedserve_decoder_calls_total", "way").get("connection", 0)
+
+    wait("calls in the metrics", direct)
 
 
 @pytest.mark.parametrize(
