@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from bench.null_engine import encoder, gateway
+from bench.null_engine import decoder, encoder, gateway
 from bench.null_engine.load import LOADS, Load, run
 
 # Microseconds of processor time for an input: on the encoder's event loop, and on the gateway's.
@@ -29,11 +29,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--load", choices=LOADS, help="one alone")
-    parser.add_argument("--role", choices=("encoder", "gateway"), help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=("decoder", "encoder", "gateway"), help=argparse.SUPPRESS)
     parser.add_argument("--modality", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.role == "encoder":
-        uvloop.run(encoder.serve(options.modality))  # as Ray's workers do
+    if options.role == "decoder":
+        uvloop.run(decoder.serve())  # as Ray's workers do
+    elif options.role == "encoder":
+        uvloop.run(encoder.serve(options.modality, json.loads(sys.stdin.readline())))
     elif options.role == "gateway":
         uvloop.run(gateway.serve(options.modality, json.loads(sys.stdin.readline())))
     else:
@@ -47,35 +49,41 @@ def measured(name: str, load: Load, seconds: float) -> str:
     """What one load cost, as a line."""
     started: list[subprocess.Popen[str]] = []
     try:
-        behind = _start("encoder", load.modality, started)
-        said = json.loads(_line(behind))
-        before = _start("gateway", load.modality, started)
-        assert before.stdin is not None
-        before.stdin.write(json.dumps(said) + "\n")
-        before.stdin.flush()
+        last = _start("decoder", load, started, None) if load.apart else None
+        behind = _start("encoder", load, started, last)
+        before = _start("gateway", load, started, behind)
         port = json.loads(_line(before))["port"]
         uvloop.run(run(load, port, WARM_S))
-        began = [_spent(process.pid) for process in (behind, before)]
+        began = [_spent(process.pid) for process in started]
         items = uvloop.run(run(load, port, seconds))
-        ended = [_spent(process.pid) for process in (behind, before)]
+        ended = [_spent(process.pid) for process in started]
     finally:
         for process in started:
             process.kill()
             process.wait()
     each = [[(b - a) / 1e3 / items for a, b in zip(x, y, strict=True)] for x, y in zip(began, ended, strict=True)]
-    (loop, whole), (gateway_loop, gateway_whole) = each
+    (loop, whole), (gateway_loop, gateway_whole) = each[-2:]
     bars = BARS[name]
+    apart = f"; decoder's loop {each[0][0]:.1f} (bar {bars[0]}), its process {each[0][1]:.1f}" if load.apart else ""
     return (
         f"{name}: {items / seconds:,.0f}/s; µs an input: encoder's loop {loop:.1f} (bar {bars[0]}), its process {whole:.1f}; "
-        f"gateway's loop {gateway_loop:.1f} (bar {bars[1]}), its process {gateway_whole:.1f}"
+        f"gateway's loop {gateway_loop:.1f} (bar {bars[1]}), its process {gateway_whole:.1f}{apart}"
     )
 
 
-def _start(role: str, modality: str, started: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bench.null_engine", "--role", role, "--modality", modality]
+def _start(
+    role: str, load: Load, started: list[subprocess.Popen[str]], behind: subprocess.Popen[str] | None
+) -> subprocess.Popen[str]:
+    """A process that is told what the one behind it says of itself."""
+    said = "null\n" if behind is None else _line(behind)
+    command = [sys.executable, "-m", "bench.null_engine", "--role", role, "--modality", load.modality]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    started.append(subprocess.Popen(command, text=True, **pipes))
-    return started[-1]
+    process = subprocess.Popen(command, text=True, **pipes)
+    started.append(process)
+    assert process.stdin is not None
+    process.stdin.write(said)
+    process.stdin.flush()
+    return process
 
 
 def _line(process: subprocess.Popen[str]) -> str:

@@ -43,6 +43,7 @@ class Load:
     clients: int
     path: str
     content_type: str
+    apart: bool = False  # a decoder of its own prepares them
 
     def requests(self, client: int) -> Iterator[bytes]:
         """Requests whose inputs no other has."""
@@ -78,6 +79,9 @@ LOADS = {
     "pictures, raw body": Load("image", 1, 64, IMAGE, "image/jpeg"),
     f"pictures, {PICTURES} in a form": Load("image", PICTURES, 8, IMAGE, f"multipart/form-data; boundary={BOUNDARY}"),
     f"pictures, {PICTURES} in a binary tensor": Load("image", PICTURES, 8, INFER, "application/octet-stream"),
+    f"pictures, {PICTURES} in a form, through a decoder": Load(
+        "image", PICTURES, 8, IMAGE, f"multipart/form-data; boundary={BOUNDARY}", apart=True
+    ),
     f"texts, {TEXTS} a request": Load("text", TEXTS, 8, "/v1/embeddings", "application/json"),
 }
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from deployments.autoscaling.busy_pool import BusyPool
 from deployments.contract.items import Item
+from deployments.encoder.shared_works import SharedWorks, Work
 from models.errors import LimitError, UnavailableError
 from models.modalities.base import Prepared
 
 STUCK_S = 30.0  # three times the processor time after which a decoding ends itself, on a machine that is busy
+
+NONE_LEFT = "no thread is left that prepares inputs; this replica is about to be replaced"
 
 
 class PreparePool(BusyPool):
@@ -42,7 +45,7 @@ class PreparePool(BusyPool):
             UnavailableError: every thread hangs.
         """
         if len(self._hanging()) >= self._count:
-            raise UnavailableError("no thread is left that prepares inputs; this replica is about to be replaced")
+            raise UnavailableError(NONE_LEFT)
         began: list[float] = []
 
         def work() -> list[Prepared]:
@@ -61,10 +64,43 @@ class PreparePool(BusyPool):
             except TimeoutError:
                 if not began and len(self._hanging()) >= self._count:
                     result.cancel()
-                    raise UnavailableError("no thread is left that prepares inputs") from None
+                    raise UnavailableError(NONE_LEFT) from None
             except asyncio.CancelledError:
                 result.cancel()
                 raise
+
+    async def prepare_apart(self, works: Sequence[Work]) -> list[Any]:
+        """Do each work in any thread, when it is its turn; one that hangs keeps none of the others.
+
+        Args:
+            works: each prepares one item.
+
+        Returns:
+            What each returned, or that it took too long.
+
+        Raises:
+            UnavailableError: every thread hangs.
+        """
+        if len(self._hanging()) >= self._count:
+            raise UnavailableError(NONE_LEFT)
+        shared = SharedWorks(works)
+        jobs = [self.submit(shared.run, number) for number in range(min(self._count, len(works)))]
+        try:
+            while not shared.ended.done():
+                oldest, now = shared.oldest(), time.monotonic()
+                if oldest is not None and now - oldest >= self._stuck_s:
+                    for job in shared.give_up(now - self._stuck_s, _given_up(self._stuck_s)):
+                        self._stuck.add(jobs[job])
+                        jobs.append(self.submit(shared.run, len(jobs)))  # for what that one would have done
+                    continue
+                await asyncio.wait((shared.ended,), timeout=self._stuck_s - (0 if oldest is None else now - oldest))
+                if shared.oldest() is None and not shared.ended.done() and len(self._hanging()) >= self._count:
+                    raise UnavailableError(NONE_LEFT)
+        finally:
+            shared.stop()
+        if shared.error is not None:
+            raise shared.error
+        return shared.results
 
     def check(self) -> None:
         """Say whether all threads come back.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from deployments.contract.items import Item
 from deployments.contract.pixel_places import Offer, Place, Segment
 from deployments.encoder.prepare_pool import PreparePool
+from deployments.encoder.shared_works import Work
 from deployments.encoder.slot_writer import SlotWriter
 from models.errors import InputError
 from models.modalities.base import Embedder, PortablePreparation, Preparation, Prepared
@@ -21,8 +23,12 @@ async def prepare_here(pool: PreparePool, prepare: Preparation, items: Sequence[
         return prepare(items)
     if not prepare.apart:
         return await pool.prepare(prepare, items)
-    parts = await asyncio.gather(*(pool.prepare(prepare, [item]) for item in items))
-    return [prepared for part in parts for prepared in part]
+    return await pool.prepare_apart([partial(_one, prepare, item) for item in items])
+
+
+def _one(prepare: Preparation, item: Item) -> Prepared:
+    (row,) = prepare([item])
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,14 @@ class _IntoSlot:
     segment: Segment
     place: Place
 
-    def __call__(self, items: Sequence[Item]) -> list[Any]:
+    item: Item
+
+    def __call__(self) -> Any:
         """The number of the slot, or what the preparation made."""
-        (row,) = self.prepare(items)
+        row = _one(self.prepare, self.item)
         if isinstance(row, InputError) or row.shape != self.prepare.shape:  # a slot is read as that shape
-            return [row]
-        return [self.place.slot] if self.writer.write(self.segment, self.place, row) else [row]
+            return row
+        return self.place.slot if self.writer.write(self.segment, self.place, row) else row
 
 
 async def prepare_into(
@@ -47,10 +55,10 @@ async def prepare_into(
 ) -> list[Prepared]:
     """As ``prepare_here`` for a portable preparation; in place of a row stands the number of the slot that it lies in."""
     portable = cast(PortablePreparation, prepare)
-    works: list[Any] = [_IntoSlot(portable, writer, offer.segment, place) for place in offer.places]
-    works += [prepare] * (len(items) - len(works))
-    parts = await asyncio.gather(*(pool.prepare(work, [item]) for work, item in zip(works, items, strict=True)))
-    return [prepared for part in parts for prepared in part]
+    offered = zip(offer.places, items, strict=False)
+    works: list[Work] = [_IntoSlot(portable, writer, offer.segment, place, item) for place, item in offered]
+    works += [partial(_one, prepare, item) for item in items[len(works) :]]
+    return await pool.prepare_apart(works)
 
 
 async def cut_of(
