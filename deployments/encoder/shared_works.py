@@ -43,7 +43,8 @@ class SharedWorks:
                 number, work = self._left.popleft()
             except IndexError:
                 return
-            self._begun[number] = _Begun(time.monotonic(), job)
+            with self._guard:
+                self._begun[number] = _Begun(time.monotonic(), job)
             try:
                 result = work()
             except Exception as error:  # whoever waits gets it
