@@ -16,12 +16,13 @@ from deployments.auth.authenticator import Authenticator
 from deployments.config.gateway import GatewayConfig
 from deployments.contract.embedding import Label
 from deployments.contract.model_info import ModelInfo
-from deployments.gateway import collector, heap
+from deployments.gateway import collector
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.http.app import build
 from deployments.observability.access_log import AccessLog
 from deployments.observability.gateway_metrics import GatewayMetrics
+from deployments.rpc import heap
 from deployments.serve_internals import http_hook, http_shortcut
 from models.catalog.catalog import Catalog
 

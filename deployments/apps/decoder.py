@@ -17,6 +17,7 @@ from deployments.contract.pixel_places import Offer
 from deployments.encoder.prepare_pool import PreparePool
 from deployments.encoder.preparing import prepare_here, prepare_into
 from deployments.encoder.slot_writer import SlotWriter
+from deployments.rpc import heap
 from deployments.rpc.decoding import DecodeCall, DecodeServer
 from deployments.rpc.server import CALLS, Endpoint
 from models.errors import UnavailableError
@@ -31,6 +32,7 @@ class Decoder:
 
     def __init__(self, threads: int | None = None) -> None:
         """Start so many threads; by default one for each CPU that the replica has reserved (``num_cpus``)."""
+        heap.keep()
         self._threads = PreparePool(threads or _reserved_cpus(), "decode")
         self._workload = Workload()
         self._writer = SlotWriter()

@@ -15,7 +15,7 @@ from deployments.autoscaling.processor import Processor
 from deployments.config.base import Profile, parse
 from deployments.config.gateway import GatewayConfig
 from deployments.config.internals import Internals
-from deployments.gateway import collector, heap
+from deployments.gateway import collector
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.gateway.exposures import read_secret
 from deployments.gateway.model_registry import REFRESH_S, ModelRegistry
@@ -26,6 +26,7 @@ from deployments.observability import tracing
 from deployments.observability.access_log import AccessLog
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.observability.logging import logger
+from deployments.rpc import heap
 from deployments.serve_internals import http_shortcut, seams
 from deployments.serve_internals.log_folder import log_folder
 

@@ -1,4 +1,4 @@
-"""What a gateway frees it uses again, in a process of its own, which has seen no large block before."""
+"""What a process frees it uses again, in a process of its own, which has seen no large block before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROUNDS = """
 import resource
-from deployments.gateway import heap
+from deployments.rpc import heap
 {keep}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
