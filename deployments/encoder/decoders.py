@@ -19,7 +19,7 @@ from deployments.observability.logging import logger
 from deployments.rpc.calls import ConnectionLostError
 from deployments.rpc.decoding import DecodeCall, DecodeConnection
 from deployments.rpc.pool import Pool
-from deployments.serve_internals.replica_search import LOOK_AGAIN_S, LOOK_EVERY_S, ReplicaSearch
+from deployments.serve_internals.replica_search import ReplicaSearch
 from models.errors import LimitError, UnavailableError
 from models.modalities.base import PortablePreparation, Preparation, Prepared
 
@@ -153,7 +153,7 @@ class Decoders:
             return "", None
         known = self._search.told == self._preparation
         connection = self._pool.least_busy(self._pool.some(self._search.endpoints)) if known else None
-        self._search.look(LOOK_EVERY_S if connection else LOOK_AGAIN_S, *self._preparation)
+        self._search.look(*self._preparation, missing=connection is None)
         return self._preparation[0], connection
 
 

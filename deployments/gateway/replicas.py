@@ -20,7 +20,7 @@ from deployments.rpc.calls import ConnectionLostError
 from deployments.rpc.client import ConnectionPool
 from deployments.rpc.connection import ArtifactGoneError, Connection, WrongArtifactError
 from deployments.serve_internals import seams
-from deployments.serve_internals.replica_search import LOOK_AGAIN_S, ReplicaSearch, last_line
+from deployments.serve_internals.replica_search import ReplicaSearch, last_line
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 
 # An embedding is idempotent: a lost call goes to another replica. Serve draws it: where one of two replicas fails after a
@@ -133,7 +133,7 @@ class Replicas:
             return None
         connection = self._connections.pick(self._search.endpoints, hash_)
         if connection is None:
-            self._search.look(LOOK_AGAIN_S)
+            self._search.look(missing=True)
         return connection
 
     def _serve_handle(self) -> Any:

@@ -47,13 +47,14 @@ class ReplicaSearch:
         """Whether replicas are called directly at all."""
         return SEAMS.on("connections")
 
-    def look(self, every_s: float = LOOK_EVERY_S, *tell: Any) -> None:
+    def look(self, *tell: Any, missing: bool = False) -> None:
         """Find out in the background where the replicas are, unless it was done a moment ago.
 
         Args:
-            every_s: how long ago.
             tell: arguments of their method ``endpoint``.
+            missing: whether one takes no calls; it then was a moment ago after a tenth of the time.
         """
+        every_s = LOOK_AGAIN_S if missing else LOOK_EVERY_S
         if self._looking is None and time.monotonic() - self._looked_at > every_s and self.on:
             self._looked_at = time.monotonic()
             self._looking = detached(self._find(tell))

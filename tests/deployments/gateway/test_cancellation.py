@@ -22,11 +22,11 @@ from deployments.contract.call import Queued
 from deployments.contract.embedding import Label
 from deployments.contract.items import Item, ItemError
 from deployments.contract.reply import EncodeReply, WrongArtifact
-from deployments.gateway import replicas as replicas_module
 from deployments.gateway.embedding_service import EmbeddingService, EmbedRequest, EmbedResult
 from deployments.gateway.model_registry import ModelRegistry
 from deployments.observability.gateway_metrics import GatewayMetrics
 from deployments.rpc.server import HOST_VARIABLE
+from deployments.serve_internals import replica_search
 from models.errors import DeadlineError, InputError, UnavailableError
 from tests.deployments.gateway.fleet import Encoder, Handle
 from tests.servers.redis_server import redis_server
@@ -153,7 +153,7 @@ async def gateway(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     handle.replicas = [Replica(0), Replica(1)]
     monkeypatch.setenv(HOST_VARIABLE, "127.0.0.1")
     monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
-    monkeypatch.setattr(replicas_module, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(replica_search, "LOOK_AGAIN_S", 0.01)
     with _server(request.param, monkeypatch):
         found = Gateway(handle, shared=request.param)
         await found.start()

@@ -22,6 +22,7 @@ from deployments.gateway.request_queue import RequestQueue
 from deployments.gateway.unjoined import submit
 from deployments.rpc.connection import ArtifactGoneError
 from deployments.rpc.server import HOST_VARIABLE
+from deployments.serve_internals import replica_search
 from deployments.serve_internals.seams import SEAMS
 from models.errors import EngineError, EngineTimeoutError, UnavailableError
 from tests.deployments.gateway.fleet import Encoder, Handle
@@ -33,8 +34,8 @@ QUEUED = Queued("gateway", 1, 0)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(HOST_VARIABLE, "127.0.0.1")
-    monkeypatch.setattr(replicas_module, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(replicas_module, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(replica_search, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(replica_search, "LOOK_AGAIN_S", 0.01)
     yield
     SEAMS.configure(Internals())
 
