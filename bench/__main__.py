@@ -17,7 +17,7 @@ from bench import profile
 from bench.comparison import overload
 from bench.comparison.runner import Bench, Tell
 from bench.loads.load import Plan, full_plan, quick_plan
-from bench.report import plots, tables
+from bench.report import plots, published, tables
 from bench.report.bars import ALONE, MANY, ONE, RAW, bars, rate
 from bench.report.folder import result_path
 from bench.report.machine import describe
@@ -25,10 +25,8 @@ from bench.report.quiet import quietness, unfair
 from bench.report.results import Overload
 from bench.systems.ours import measured
 from bench.systems.targets import STARTERS
-from models.catalog.paths import ROOT
 from models.catalog.store import pull
 
-PUBLISHED = ROOT / "docs" / "benchmarks"
 NOT_PUBLISHED = 3  # exit status
 
 
@@ -149,11 +147,7 @@ def _write(document: dict[str, Any], text: str, quick: bool, publish: bool) -> N
     pictures = plots.draw(document, stem)
     print(f"written: {stem}.json, {stem}.md and {len(pictures)} plots", file=sys.stderr)
     if publish:
-        PUBLISHED.mkdir(exist_ok=True)
-        shutil.copyfile(stem.with_suffix(".md"), PUBLISHED / "summary.md")
-        shutil.copyfile(stem.with_suffix(".json"), PUBLISHED / "summary.json")
-        for picture in pictures:
-            shutil.copyfile(picture, PUBLISHED / picture.name.removeprefix(f"{stem.name}-"))
+        print(f"published: {published.publish(stem, pictures, document['machine'])}", file=sys.stderr)
 
 
 if __name__ == "__main__":
