@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import stat
@@ -17,12 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.ports import free_port, listening_ports
+from deployments.cluster.ports import holder, listening_ports
 from deployments.cluster.processes import adopt_orphans, children_of, end_all, has_ended
 from deployments.serve_internals import haproxy_process
 from tests.integration.waiting import wait
 
 NOBODY = 65534
+# Below the ports that Linux and Ray give out by themselves: other tests listen beside these, and one that got the port of an
+# HAProxy that has ended would look like that HAProxy.
+PORTS = range(3000, 5000)
+END_S = 60.0  # milliseconds, where the machine has a core to spare
 # Starts HAProxy as Serve's manager does: from the thread of an event loop, which is not the main thread. Each line that it
 # reads starts another one, which takes over from the one before.
 MANAGER = """
@@ -60,6 +65,15 @@ class Manager:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
+    def wait_for_end(self, *haproxys: int) -> None:
+        """Wait until they have ended and the port is free."""
+
+        def left() -> list[str]:
+            running = [f"HAProxy {pid} ({exe_of(pid)})" for pid in haproxys if not has_ended(pid)]
+            return running + ([f"port {self.port} of {holder(self.port)}"] if self.port in listening_ports() else [])
+
+        wait(lambda: f"HAProxy to end (still there: {' and '.join(left())})", lambda: not left(), END_S)
+
     def answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
             client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -77,11 +91,11 @@ def write_config(folder: Path, port: int) -> Path:
     return config
 
 
-def is_haproxy(pid: int) -> bool:
-    """Whether a process has become HAProxy."""
+def exe_of(pid: int) -> str:
+    """The program that a process runs: HAProxy, or Python before it has become HAProxy."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/exe").readlink().name == "haproxy"
-    return False
+        return Path(f"/proc/{pid}/exe").readlink().name
+    return "gone"
 
 
 def second_has_the_socket(manager: Manager, pid: int) -> bool:
@@ -124,7 +138,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def manager(folder: Path) -> Iterator[Manager]:
-    port = free_port()
+    port = random.choice(sorted(set(PORTS) - listening_ports()))
     environment = {**os.environ, **haproxy_process.binary(folder.parent, {})}
     command = [sys.executable, "-c", MANAGER, environment[haproxy_process.VARIABLE], str(write_config(folder, port))]
     adopt_orphans()
@@ -148,9 +162,9 @@ def manager(folder: Path) -> Iterator[Manager]:
 def test_it_ends_with_the_manager_that_is_killed_and_its_port_is_free(manager: Manager) -> None:
     haproxy = manager.haproxy()
     wait("HAProxy to answer", manager.answers, 10)
-    assert is_haproxy(haproxy)
+    assert exe_of(haproxy) == "haproxy"
     manager.process.send_signal(signal.SIGKILL)
-    wait("HAProxy to end", lambda: has_ended(haproxy) and manager.port not in listening_ports(), 5)
+    manager.wait_for_end(haproxy)
 
 
 def test_each_one_of_a_reload_ends_with_the_manager_also_while_it_drains(manager: Manager) -> None:
@@ -160,10 +174,14 @@ def test_each_one_of_a_reload_ends_with_the_manager_also_while_it_drains(manager
         slow.sendall(b"GET / HTTP/1.1\r\n")  # keeps the first one draining
         manager.reload()
         second = manager.haproxy()
-        wait("the second to take over", lambda: is_haproxy(second) and second_has_the_socket(manager, second), 10)
+        wait(
+            "the second to take over",
+            lambda: exe_of(second) == "haproxy" and second_has_the_socket(manager, second),
+            10,
+        )
         assert not has_ended(first)
         manager.process.send_signal(signal.SIGKILL)
-        wait("both to end", lambda: has_ended(first) and has_ended(second), 5)
+        manager.wait_for_end(first, second)
 
 
 @pytest.mark.parametrize("after_s", [0, 0.01, 0.02, 0.04, 0.08], ids=lambda s: f"{s} s after the start")
@@ -171,7 +189,7 @@ def test_a_manager_that_is_killed_before_its_haproxy_runs_leaves_none(manager: M
     haproxy = manager.haproxy()
     time.sleep(after_s)
     manager.process.send_signal(signal.SIGKILL)
-    wait("HAProxy to end", lambda: has_ended(haproxy) and manager.port not in listening_ports(), 10)
+    manager.wait_for_end(haproxy)
 
 
 def test_it_goes_on_while_its_manager_lives(manager: Manager) -> None:
