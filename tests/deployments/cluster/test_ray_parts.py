@@ -96,7 +96,7 @@ def pid_of(supervised: Supervised, name: str) -> int:
                 found.extend(pid for word in words[:4] if Path(word).name == name)
         return bool(found)
 
-    wait(name, look, 20)
+    wait(name, look)
     return found[0]
 
 

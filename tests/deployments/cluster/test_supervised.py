@@ -66,7 +66,7 @@ def command(folder: Path, program: str, hangup: signal.Handlers = signal.SIG_DFL
     try:
         assert process.stdout is not None
         running.port, running.supervised = map(int, process.stdout.readline().split())
-        wait("its daemons", lambda: len(living(others)) == FOUR, 10)
+        wait("its daemons", lambda: len(living(others)) == FOUR)
         assert running.port in listening_ports()
         yield running
     finally:
@@ -93,7 +93,7 @@ ENDINGS: dict[str, Callable[[Command], None]] = {
 def test_nothing_is_left_after(ending: str, tmp_path: Path) -> None:
     with command(tmp_path, "hears") as running:
         ENDINGS[ending](running)
-        wait(lambda: f"nothing to be left, but there is {running.left()}", lambda: not running.left(), 15)
+        wait(lambda: f"nothing to be left, but there is {running.left()}", lambda: not running.left())
 
 
 def test_a_second_signal_ends_what_does_not_hear_the_first_one(tmp_path: Path) -> None:

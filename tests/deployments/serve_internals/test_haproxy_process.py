@@ -27,7 +27,6 @@ NOBODY = 65534
 # Below the ports that Linux and Ray give out by themselves: other tests listen beside these, and one that got the port of an
 # HAProxy that has ended would look like that HAProxy.
 PORTS = range(3000, 5000)
-END_S = 60.0  # milliseconds, where the machine has a core to spare
 # Starts HAProxy as Serve's manager does: from the thread of an event loop, which is not the main thread. Each line that it
 # reads starts another one, which takes over from the one before.
 MANAGER = """
@@ -72,7 +71,7 @@ class Manager:
             running = [f"HAProxy {pid} ({exe_of(pid)})" for pid in haproxys if not has_ended(pid)]
             return running + ([f"port {self.port} of {holder(self.port)}"] if self.port in listening_ports() else [])
 
-        wait(lambda: f"HAProxy to end (still there: {' and '.join(left())})", lambda: not left(), END_S)
+        wait(lambda: f"HAProxy to end (still there: {' and '.join(left())})", lambda: not left())
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
@@ -161,7 +160,7 @@ def manager(folder: Path) -> Iterator[Manager]:
 
 def test_it_ends_with_the_manager_that_is_killed_and_its_port_is_free(manager: Manager) -> None:
     haproxy = manager.haproxy()
-    wait("HAProxy to answer", manager.answers, 10)
+    wait("HAProxy to answer", manager.answers)
     assert exe_of(haproxy) == "haproxy"
     manager.process.send_signal(signal.SIGKILL)
     manager.wait_for_end(haproxy)
@@ -169,16 +168,12 @@ def test_it_ends_with_the_manager_that_is_killed_and_its_port_is_free(manager: M
 
 def test_each_one_of_a_reload_ends_with_the_manager_also_while_it_drains(manager: Manager) -> None:
     first = manager.haproxy()
-    wait("HAProxy to answer", manager.answers, 10)
+    wait("HAProxy to answer", manager.answers)
     with socket.create_connection(("127.0.0.1", manager.port)) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\n")  # keeps the first one draining
         manager.reload()
         second = manager.haproxy()
-        wait(
-            "the second to take over",
-            lambda: exe_of(second) == "haproxy" and second_has_the_socket(manager, second),
-            10,
-        )
+        wait("the second to take over", lambda: exe_of(second) == "haproxy" and second_has_the_socket(manager, second))
         assert not has_ended(first)
         manager.process.send_signal(signal.SIGKILL)
         manager.wait_for_end(first, second)
@@ -194,25 +189,25 @@ def test_a_manager_that_is_killed_before_its_haproxy_runs_leaves_none(manager: M
 
 def test_it_goes_on_while_its_manager_lives(manager: Manager) -> None:
     haproxy = manager.haproxy()
-    wait("HAProxy to answer", manager.answers, 10)
+    wait("HAProxy to answer", manager.answers)
     for _ in range(5):
         manager.reload()
         haproxy, before = manager.haproxy(), haproxy
-        wait("the one before to end", lambda before=before: has_ended(before), 10)
+        wait("the one before to end", lambda before=before: has_ended(before))
         assert manager.answers()
     assert not has_ended(haproxy)
 
 
 def test_its_folder_is_closed_whatever_the_umask_was(manager: Manager) -> None:
     manager.haproxy()
-    wait("HAProxy to answer", manager.answers, 10)
+    wait("HAProxy to answer", manager.answers)
     assert stat.S_IMODE(manager.folder.stat().st_mode) == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_another_user_does_not_reach_its_admin_socket_and_its_owner_does(manager: Manager) -> None:
     manager.haproxy()
-    wait("HAProxy to answer", manager.answers, 10)
+    wait("HAProxy to answer", manager.answers)
     assert connecting(manager, "owner") == ""
     assert connecting(manager, NOBODY) == "PermissionError"
 
