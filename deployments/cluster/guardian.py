@@ -24,10 +24,11 @@ from deployments.cluster.supervised import ASKED, LOOK_S, RAY_ENDED, STOP_S
 def main() -> None:
     """Start Ray's process, stay until the supervisor closes its pipe or that process ends, and clear up."""
     options = json.loads(sys.argv[1])
-    folder = RunFolder(Path(options["folder"]), options["lock"])
-    os.set_inheritable(folder.lock, False)
     os.umask(0o077)  # Ray writes its token, its logs and its sockets with the umask it finds
     adopt_orphans()
+    folder = RunFolder(Path(options["folder"]))
+    folder.make()
+    os.environ |= folder.environment(haproxy=options["haproxy"])
     folder.note_session(os.getsid(0))
     tell = os.dup(sys.stdout.fileno())
     command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", sys.argv[1]]

@@ -13,11 +13,10 @@ from deployments.autoscaling.core_budget import VARIABLE as CORES_VARIABLE
 from deployments.autoscaling.core_budget import cores_of
 from deployments.cluster.ports import free_block, port_taken
 from deployments.cluster.ray_token import AUTH_MODE
-from deployments.cluster.run_folder import RunFolder
 from deployments.cluster.serve_api import ClusterError
 from deployments.cluster.supervised import RAY_ENDED, Supervised
 from deployments.rpc.server import HOST_VARIABLE
-from deployments.serve_internals import haproxy_process, lean_serve
+from deployments.serve_internals import lean_serve
 from deployments.serve_internals.haproxy_rules import Rules
 from deployments.serve_internals.local_rays import local_rays
 from deployments.serve_internals.seams import SEAMS
@@ -85,12 +84,12 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
     """
     options = {
         "folder": str(supervised.folder.path),
-        "lock": supervised.folder.lock,
+        "haproxy": SEAMS.on("haproxy_process"),
         "cpus": cpus or max(LOGICAL_CPUS, os.cpu_count() or 1),
         "lean": SEAMS.on("lean_node"),
     }
     command = [sys.executable, "-P", "-m", "deployments.cluster.guardian", json.dumps(options)]
-    supervised.start(command, node_environment(supervised.folder))
+    supervised.start(command, node_environment())
     why: dict[str, str] = {}
     while line := supervised.line():
         about = json.loads(line)
@@ -106,8 +105,8 @@ def start_local(supervised: Supervised, cpus: int | None = None) -> LocalRay:
     )
 
 
-def node_environment(folder: RunFolder) -> dict[str, str]:
-    """The environment that Ray and all of its processes start with.
+def node_environment() -> dict[str, str]:
+    """The environment that Ray and all of its processes start with; the guardian adds what lies in the folder of the run.
 
     Raises:
         ConfigError: ``EMBEDSERVE_INTERNALS`` names what does not exist, or a setting of HAProxy's rules or the number of
@@ -126,12 +125,10 @@ def node_environment(folder: RunFolder) -> dict[str, str]:
     environment[CORES_VARIABLE] = str(usable_cores())  # Ray is told of more
     environment |= os.environ  # an operator's own settings count for more
     cores_of(environment)  # a wrong number is said here, not by the log of Serve's controller
-    folder.temporary.mkdir(mode=0o700, exist_ok=True)
-    environment |= haproxy_process.files(folder.path) | {"TMPDIR": str(folder.temporary), AUTH_MODE: "token"}
+    environment[AUTH_MODE] = "token"
     if SEAMS.on("lean_serve"):
         environment |= lean_serve.variables(os.environ)
     if SEAMS.on("haproxy_process"):
-        environment |= haproxy_process.binary(folder.path, os.environ)
         Rules.of(environment)  # a wrong setting is said here, not by HAProxy's log
     return environment
 

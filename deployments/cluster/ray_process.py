@@ -25,7 +25,7 @@ def main() -> None:
     started = threading.Event()
     threading.Thread(target=_end_if_told_while_starting, args=(started,), daemon=True).start()
     try:
-        about = _start_ray(RunFolder(Path(options["folder"]), -1), options["cpus"], lean=options["lean"])
+        about = _start_ray(RunFolder(Path(options["folder"])), options["cpus"], lean=options["lean"])
     except Exception as error:  # ray.init raises whatever its processes die of
         os.write(tell, json.dumps({"error": str(error).partition("\n")[0]}).encode() + b"\n")
         # Its end takes Ray's processes along: until then the guardian sees which of them ended before.

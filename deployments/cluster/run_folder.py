@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import signal
 import stat
+import string
 import tempfile
 import time
 from collections.abc import Collection
@@ -16,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.cluster.processes import END_S, POLL_S, open_files, session_of
+from deployments.serve_internals import haproxy_process
 from deployments.serve_internals.haproxy_process import PROGRAM
 
 PREFIX = "embedserve-"
-NAME = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")
+LETTERS = string.ascii_lowercase + string.digits + "_"
+NAME = re.compile(rf"{PREFIX}[{LETTERS}]{{8}}")
 RAY, SESSION, TEMPORARY = "ray", "session", "tmp"
 KNOWN = re.compile(
     rf"{RAY}|{SESSION}|{TEMPORARY}|{PROGRAM}|[0-9a-f]{{56}}"
@@ -31,24 +35,34 @@ ATTEMPTS = 100
 
 @dataclass
 class RunFolder:
-    """A folder that only its owner may enter. It counts as in use while a process holds the lock on it."""
+    """A folder that only its owner may enter. It counts as in use while whoever made it lives, unless that one released it."""
 
     path: Path
-    lock: int  # a descriptor; children that get it hold the lock as well
+    lock: int | None = None  # a descriptor
 
     @classmethod
-    def create(cls) -> RunFolder:
-        """Make one where temporary files lie, or in /tmp where sockets in it would have names that are too long.
+    def choose(cls) -> RunFolder:
+        """One that is not there yet, where temporary files lie, or in /tmp where sockets in it would have names that are too long.
 
         Raises:
-            OSError: there is no place where one can be made.
+            OSError: there is no place for temporary files.
         """
-        long = len(tempfile.gettempdir()) + 1 + len(PREFIX) + 8 > LONGEST
+        place = tempfile.gettempdir()
+        name = PREFIX + "".join(secrets.choice(LETTERS) for _ in range(8))
+        return cls(Path("/tmp" if len(place) + 1 + len(name) > LONGEST else place) / name)
+
+    def make(self) -> None:
+        """Make it; it is to be made by the one that removes it, so that no end of another leaves it.
+
+        Raises:
+            OSError: it cannot be made, or is there already.
+        """
         for _ in range(ATTEMPTS):
-            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp" if long else None))
-            if (lock := _lock(path)) is not None:
-                return cls(path, lock)
-        raise OSError(f"no folder in {tempfile.gettempdir()} stays")
+            self.path.mkdir(mode=0o700)
+            self.lock = _lock(self.path)
+            if self.lock is not None:
+                return
+        raise OSError(f"{self.path} does not stay")
 
     @property
     def ray(self) -> Path:
@@ -69,10 +83,21 @@ class RunFolder:
         """Note which session its processes belong to, for ``clear_leftovers``."""
         (self.path / SESSION).write_text(str(session), encoding="ascii")
 
+    def environment(self, *, haproxy: bool) -> dict[str, str]:
+        """The variables by which Ray's processes and HAProxy write into it.
+
+        Args:
+            haproxy: whether ``haproxy_process`` runs in HAProxy's place.
+        """
+        self.temporary.mkdir(mode=0o700, exist_ok=True)
+        variables = haproxy_process.files(self.path) | {"TMPDIR": str(self.temporary)}
+        return variables | (haproxy_process.binary(self.path, os.environ) if haproxy else {})
+
     def release(self) -> None:
         """Leave the folder for whoever wants to read the logs; the next start clears it."""
-        with contextlib.suppress(OSError):
+        if self.lock is not None:
             os.close(self.lock)
+            self.lock = None
 
     def remove(self) -> None:
         """Remove the folder and all that is in it."""

@@ -23,22 +23,17 @@ class Supervised:
     """The process that Ray runs under, all that descends from it, and its folder: they end together."""
 
     def __init__(self) -> None:
-        """Make the folder; ``end`` is to be called whatever happens next."""
+        """Choose the folder; ``end`` is to be called whatever happens next."""
         self._others = children_of(os.getpid())
-        self.folder = RunFolder.create()
+        self.folder = RunFolder.choose()
         self.process: subprocess.Popen[bytes] | None = None
         self._heard = b""
 
     def start(self, command: list[str], environment: Mapping[str, str]) -> None:
-        """Start the process in a session of its own."""
+        """Start the process in a session of its own. It makes the folder: were it made here, a kill before this would leave it."""
         adopt_orphans()
         self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=dict(environment),
-            start_new_session=True,
-            pass_fds=[self.folder.lock],
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), start_new_session=True
         )
 
     def line(self, within_s: float = math.inf) -> bytes:
@@ -86,8 +81,6 @@ class Supervised:
         end_all(self._others)
         if self.process is not None:
             self.process.wait()
-        if keep_folder:
-            self.folder.release()
-        else:
+        if not keep_folder:
             self.folder.remove()
         adopt_orphans(False)

@@ -36,7 +36,7 @@ from tests.integration.documents import Document, application, shipped
 from tests.integration.service import QUICK
 
 PROGRAM = str(Path(sys.executable).with_name("embedserve"))
-PHASES = ("starting", "deploying", "ready", "swapping", "loaded")
+PHASES = ("beginning", "starting", "deploying", "ready", "swapping", "loaded")
 START_S, GONE_S = 240, 30.0
 LONGEST_START_S = 9.0  # a kill while Ray starts comes at any moment before
 LONGEST_DEPLOY_S = 12.0  # and so while Serve, HAProxy and the replicas do
@@ -231,11 +231,14 @@ def left_behind(run: Run, spare: set[int], sockets: set[Listener], ending: str) 
 
 def one(ending: str, phase: str, folder: Path, port: int) -> list[str]:
     """Start it, end it, and say what is left; nothing when all is well."""
-    spare = children_of(os.getpid())
+    spare, earlier = children_of(os.getpid()), set(folder.glob(f"{PREFIX}*"))
     run = start(folder, port)
     try:
         with contextlib.ExitStack() as during:
-            if phase == "starting":
+            if phase == "beginning":  # its folder is there, and Ray is not
+                while set(folder.glob(f"{PREFIX}*")) <= earlier:
+                    time.sleep(0.001)
+            elif phase == "starting":
                 time.sleep(random.uniform(0.3, LONGEST_START_S))
             elif phase == "deploying":
                 wait_until(run, lambda: b"deploying" in run.said)

@@ -20,10 +20,11 @@ def where() -> Iterator[tuple[Path, int]]:
     signal.signal(signal.SIGINT, before)
 
 
-# Without waiting for Ray: these two cells stay in the plain suite.
+# Without waiting for Ray: these cells stay in the plain suite.
+@pytest.mark.parametrize("phase", ["beginning", "starting"])
 @pytest.mark.parametrize("ending", ["TERM twice, as `timeout` sends it", "KILL of the command"])
-def test_a_start_that_is_ended_leaves_nothing(ending: str, where: tuple[Path, int]) -> None:
-    assert one(ending, "starting", *where) == []
+def test_a_start_that_is_ended_leaves_nothing(ending: str, phase: str, where: tuple[Path, int]) -> None:
+    assert one(ending, phase, *where) == []
 
 
 @pytest.mark.slow

@@ -42,31 +42,31 @@ def test_an_environment_that_would_open_ray_to_the_network_is_refused(mode: str)
 
 
 @pytest.mark.parametrize("mode", [None, "", "token", "TOKEN"])
-def test_ray_asks_for_its_token_whatever_the_shell_leaves_open(mode: str | None, tmp_path: Path) -> None:
+def test_ray_asks_for_its_token_whatever_the_shell_leaves_open(mode: str | None) -> None:
     environment = {} if mode is None else {"RAY_AUTH_MODE": mode}
     require_ray_token(environment)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_AUTH_MODE", raising=False)
         for name, value in environment.items():
             patch.setenv(name, value)
-        assert node_environment(RunFolder(tmp_path, -1))["RAY_AUTH_MODE"] == "token"
+        assert node_environment()["RAY_AUTH_MODE"] == "token"
 
 
 def test_everything_that_ray_and_haproxy_write_lies_in_the_folder_of_the_run(tmp_path: Path) -> None:
-    environment = node_environment(RunFolder(tmp_path, -1))
+    environment = RunFolder(tmp_path).environment(haproxy=True)
     places = [environment[name] for name in (*haproxy_process.PLACES, "TMPDIR")]
     assert all(Path(place).is_relative_to(tmp_path) for place in places)
 
 
 def test_serves_controller_is_told_how_many_cores_there_are_because_ray_is_told_of_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert node_environment(RunFolder(tmp_path, -1))["EMBEDSERVE_CORES"] == str(usable_cores())
+    assert node_environment()["EMBEDSERVE_CORES"] == str(usable_cores())
     monkeypatch.setenv("EMBEDSERVE_CORES", "3")
-    assert node_environment(RunFolder(tmp_path, -1))["EMBEDSERVE_CORES"] == "3"
+    assert node_environment()["EMBEDSERVE_CORES"] == "3"
     monkeypatch.setenv("EMBEDSERVE_CORES", "all")
     with pytest.raises(ConfigError, match="EMBEDSERVE_CORES must be a number of cores"):
-        node_environment(RunFolder(tmp_path, -1))
+        node_environment()
 
 
 @pytest.mark.parametrize("by", ["another program", "HTTP"])

@@ -11,6 +11,7 @@ from deployments.cluster.supervised import Supervised
 # Two daemons: one that lost its parent, and one in a session of its own, which holds a port. Neither hears signals.
 DAEMONS = """
 import os, signal, socket, sys, time
+os.mkdir(sys.argv[1], 0o700)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 server = socket.create_server(("127.0.0.1", 0))
@@ -34,7 +35,7 @@ def main() -> None:
         with endings.held():
             supervised = Supervised()
         try:
-            supervised.start([sys.executable, "-c", program], os.environ)
+            supervised.start([sys.executable, "-c", program, str(supervised.folder.path)], os.environ)
             print(int(supervised.line()), supervised.process.pid if supervised.process else 0, flush=True)
             supervised.wait()
         except Ended:

@@ -16,6 +16,12 @@ from deployments.cluster.processes import has_ended
 from deployments.cluster.run_folder import LONGEST, PREFIX, RunFolder, abandoned, clear_leftovers
 
 
+def made() -> RunFolder:
+    folder = RunFolder.choose()
+    folder.make()
+    return folder
+
+
 def process(folder: RunFolder, session: bool) -> subprocess.Popen[bytes]:
     """A process that names the folder, as Ray's do; in a session of its own, or in this one."""
     return subprocess.Popen(
@@ -26,11 +32,20 @@ def process(folder: RunFolder, session: bool) -> subprocess.Popen[bytes]:
 def test_only_its_owner_may_enter_it_whatever_the_umask_is(place: Path) -> None:
     before = os.umask(0)
     try:
-        folder = RunFolder.create()
+        folder = made()
     finally:
         os.umask(before)
     assert folder.path.parent == place
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def test_it_is_made_by_whoever_watches_over_it_and_not_before(place: Path) -> None:
+    folder = RunFolder.choose()
+    assert list(place.iterdir()) == []
+    folder.make()
+    assert list(place.iterdir()) == [folder.path]
+    with pytest.raises(FileExistsError):
+        RunFolder(folder.path).make()
 
 
 def test_it_lies_in_tmp_where_sockets_in_it_would_have_names_that_are_too_long(
@@ -39,7 +54,7 @@ def test_it_lies_in_tmp_where_sockets_in_it_would_have_names_that_are_too_long(
     deep = tmp_path / ("deep" * 10)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
-    folder = RunFolder.create()
+    folder = made()
     try:
         assert folder.path.parent == Path("/tmp")
         assert len(str(folder.path)) <= LONGEST
@@ -54,7 +69,7 @@ def within(place: Path, folders: list[Path]) -> list[Path]:
 
 
 def test_the_next_start_leaves_a_folder_in_use_alone_and_clears_one_that_nobody_uses(place: Path) -> None:
-    used, left = RunFolder.create(), RunFolder.create()
+    used, left = made(), made()
     (left.path / "ray" / "session_1").mkdir(parents=True)
     left.release()
     assert within(place, abandoned()) == [left.path]
@@ -66,7 +81,7 @@ def test_the_next_start_leaves_a_folder_in_use_alone_and_clears_one_that_nobody_
 
 
 def test_the_next_start_ends_processes_that_a_run_left_and_no_others(place: Path) -> None:
-    left = RunFolder.create()
+    left = made()
     ours, strangers = process(left, session=True), process(left, session=False)  # one that only looks at the logs
     try:
         left.note_session(ours.pid)
@@ -90,7 +105,7 @@ def test_a_folder_with_another_name_is_left_alone(place: Path, name: str) -> Non
 
 
 def test_a_folder_that_holds_anything_else_is_left_alone(place: Path) -> None:
-    folder = RunFolder.create()
+    folder = made()
     (folder.path / "thesis.tex").write_text("years of work")
     folder.release()
     assert within(place, clear_leftovers()) == []
@@ -98,7 +113,7 @@ def test_a_folder_that_holds_anything_else_is_left_alone(place: Path) -> None:
 
 
 def test_a_folder_with_wider_permissions_is_left_alone(place: Path) -> None:
-    folder = RunFolder.create()
+    folder = made()
     folder.path.chmod(0o777)
     folder.release()
     assert within(place, clear_leftovers()) == []
@@ -112,6 +127,6 @@ def test_a_link_in_its_place_is_not_followed(place: Path, tmp_path: Path) -> Non
 
 
 def test_a_start_that_died_before_anything_was_in_its_folder_leaves_nothing_for_ever(place: Path) -> None:
-    RunFolder.create().release()
+    made().release()
     clear_leftovers()
     assert list(place.iterdir()) == []

@@ -119,8 +119,11 @@ def test_what_failed_leaves_its_folder_with_the_logs_and_nothing_else(place: Pat
     others = children_of(os.getpid())
     supervised = Supervised()
     log = supervised.folder.path / "ray"
-    program = "import os, shutil, sys; sys.stdin.read(); shutil.rmtree(os.path.dirname(sys.argv[1]))"
-    supervised.start([sys.executable, "-c", program, str(log)], os.environ)
+    program = (
+        "import os, shutil, sys; os.mkdir(sys.argv[1], 0o700); print(); sys.stdin.read(); shutil.rmtree(sys.argv[1])"
+    )
+    supervised.start([sys.executable, "-uc", program, str(log.parent)], os.environ)
+    supervised.line()
     log.write_text("why it failed")
     supervised.end(keep_folder=True)
     assert children_of(os.getpid()) == others

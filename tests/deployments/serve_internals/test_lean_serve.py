@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from deployments.cluster.local_ray import node_environment
-from deployments.cluster.run_folder import RunFolder
 from deployments.serve_internals import lean_serve
 from models.catalog.paths import ROOT
 
@@ -38,9 +37,9 @@ def test_what_an_operator_put_on_the_path_stays_there(tmp_path: Path) -> None:
     assert not lean_serve.in_effect({lean_serve.VARIABLE: str(tmp_path)})
 
 
-def test_ray_of_this_machine_starts_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_of_this_machine_starts_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(lean_serve.VARIABLE, raising=False)
-    assert lean_serve.in_effect(node_environment(RunFolder(tmp_path, -1)))
+    assert lean_serve.in_effect(node_environment())
 
 
 def test_the_images_start_so() -> None:
