@@ -23,6 +23,8 @@ from deployments.rpc.server import CALLS, Endpoint
 from models.errors import UnavailableError
 from models.modalities.base import Preparation, Prepared
 
+# After which a picture is given up: sooner than encoders give up the call that it came with, so that it takes none of the others along.
+STUCK_S = 20.0
 PREPARATIONS = 64  # remembered: one for each replica of the encoder, and those from before a swap
 
 
@@ -33,7 +35,7 @@ class Decoder:
     def __init__(self, threads: int | None = None) -> None:
         """Start so many threads; by default one for each CPU that the replica has reserved (``num_cpus``)."""
         heap.keep()
-        self._threads = PreparePool(threads or _reserved_cpus(), "decode")
+        self._threads = PreparePool(threads or _reserved_cpus(), "decode", STUCK_S)
         self._workload = Workload()
         self._writer = SlotWriter()
         self._preparations: OrderedDict[str, Preparation] = OrderedDict()  # by the names that encoders gave them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from deployments.config.limits import Limits
 from deployments.contract.embedding import Embedding
@@ -41,7 +42,7 @@ def checked_items(items: Sequence[Item], param: str, info: ModelInfo, limits: Li
     ]
 
 
-def _refuse_empty(where: str) -> Item:
+def _refuse_empty(where: str) -> NoReturn:
     raise InputError(f"{where} is empty", param=where, code="empty_input")
 
 

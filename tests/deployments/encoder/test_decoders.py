@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from deployments.apps.decoder import PREPARATIONS, Decoder
 from deployments.contract.call import Queued
+from deployments.encoder import decoders
 from deployments.encoder.decoders import FEWEST, MOST, Decoders, group_size
 from deployments.rpc.server import CALLS, HOST_VARIABLE
-from models.errors import InputError, UnavailableError
+from models.errors import InputError, LimitError, UnavailableError
 from models.inputs.image import decode
 from models.inputs.image_header import ImageLimits
 from models.inputs.preparation import Framing
@@ -163,6 +165,45 @@ async def test_ten_times_as_many_calls_as_an_encoder_would_take_are_all_decoded(
     wanted = decode(FILES[1])
     for (row,) in answers:
         np.testing.assert_array_equal(row, wanted)
+
+
+class HangsAt:
+    """Decodes, and hangs at one picture until it is let go."""
+
+    portable = apart = True
+    shape = PREPARE.shape
+
+    def __init__(self, picture: bytes) -> None:
+        self._picture, self.go = picture, threading.Event()
+
+    def quick(self, _: Sequence[Any]) -> bool:
+        return False
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        if bytes(items[0]) == self._picture:
+            self.go.wait(60)
+        return PREPARE(items)
+
+
+async def test_a_picture_that_hangs_takes_none_of_its_call_along(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry = 20  # times as fast as both limits really are
+    monkeypatch.setattr(decoders, "TIMEOUT_S", decoders.TIMEOUT_S / hurry)
+    for one in fleet.decoders:
+        one._threads._stuck_s /= hurry
+    hanging: Any = HangsAt(FILES[0])
+    seen = fleet.encoder()
+    seen.share(0, hanging)
+    try:
+        async with asyncio.timeout(30):
+            while not fleet.ways["connection"]:
+                await seen.prepare(hanging, FILES[1:2], QUEUED)
+        bad, *rows = await seen.prepare(hanging, FILES, QUEUED)
+    finally:
+        hanging.go.set()
+    assert isinstance(bad, LimitError)
+    assert bad.code == "too_slow"
+    for row, file in zip(rows, FILES[1:], strict=True):
+        np.testing.assert_array_equal(row, decode(file))
 
 
 @pytest.mark.parametrize(
