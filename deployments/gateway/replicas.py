@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -55,10 +56,11 @@ class Replicas:
         """
         there: Label | None = None  # what a replica has instead
         lost = 0
+        tried: list[Connection] = []
         for attempt in range(1, CALL_ATTEMPTS + 1):
             handle = self._serve_handle()
             try:
-                return await self._send(handle, items, queued)
+                return await self._send(handle, items, queued, tried)
             except (ArtifactGoneError, EngineTimeoutError):
                 raise
             except WrongArtifactError as error:
@@ -114,10 +116,11 @@ class Replicas:
         refusals = [one.swap_error for one in doubtful if one.swap_error is not None]
         return replace(info, swap_error=refusals[0]) if refusals else info
 
-    async def _send(self, handle: Any, items: list[Item], queued: Queued) -> EncodeReply:
+    async def _send(self, handle: Any, items: list[Item], queued: Queued, tried: list[Connection]) -> EncodeReply:
         """Over a connection of our own where there is one to every replica, otherwise through Serve's handle."""
-        connection = self._connection(queued.hash)
+        connection = self._connection(queued.hash, tried)
         if connection is not None:
+            tried.append(connection)
             self.calls["connection"] += 1
             seams.SEAMS.uses["connections"] += 1
             return await connection.encode(items, queued)
@@ -127,11 +130,11 @@ class Replicas:
             raise WrongArtifactError(reply.label)
         return reply
 
-    def _connection(self, hash_: str | None) -> Connection | None:
+    def _connection(self, hash_: str | None, tried: Collection[Connection]) -> Connection | None:
         if not self._search.on:
             self._search.forget()
             return None
-        connection = self._connections.pick(self._search.endpoints, hash_)
+        connection = self._connections.pick(self._search.endpoints, hash_, tried)
         if connection is None:
             self._search.look(missing=True)
         return connection

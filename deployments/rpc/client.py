@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from deployments.contract.embedding import Label
 from deployments.rpc.connection import ArtifactGoneError, Connection
@@ -19,12 +19,15 @@ class ConnectionPool(Pool[Connection]):
         super().__init__(version, Connection)
         self._asked = 0
 
-    def pick(self, replicas: Mapping[str, Endpoint], hash_: str | None = None) -> Connection | None:
+    def pick(
+        self, replicas: Mapping[str, Endpoint], hash_: str | None = None, besides: Collection[Connection] = ()
+    ) -> Connection | None:
         """The connection with the fewest calls under way; of many replicas, of two that are drawn.
 
         Args:
             replicas: where each replica takes calls; another mapping, or another length, when they are others.
             hash_: of the artifact that a call names, or a label's identity; only replicas come into question that may have it.
+            besides: connections whose replicas had the call and did not answer it; they come last.
 
         Returns:
             None unless every replica is connected: Serve's handle then finds out which of them are alive.
@@ -32,7 +35,7 @@ class ConnectionPool(Pool[Connection]):
         Raises:
             ArtifactGoneError: every replica is connected, and none has the artifact.
         """
-        return self.least_busy(self._with_artifact(self.some(replicas), hash_))
+        return self.least_busy(self._with_artifact(self.some(replicas), hash_), besides)
 
     def _with_artifact(self, some: list[Connection], hash_: str | None) -> list[Connection]:
         """Those of some connections, or else of all, whose replicas have an artifact as far as is known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
 from deployments.observability.logging import logger
@@ -53,8 +53,15 @@ class Pool(Generic[C]):
         """How many replicas have no call under way from here."""
         return sum(connection.under_way == 0 for connection in self._ready)
 
-    def least_busy(self, some: list[C]) -> C | None:
-        """Of several with equally few calls another one each time: a call that one refused must not go there again."""
+    def least_busy(self, some: list[C], besides: Collection[C] = ()) -> C | None:
+        """The one with the fewest calls under way; of several with equally few another one each time.
+
+        Args:
+            some: to choose from.
+            besides: those that had the call and did not answer it. A replica that fails has the fewest calls of all.
+        """
+        if besides and (others := [one for one in some if one not in besides]):
+            some = others
         if not some:
             return None
         self._turn = (self._turn + 1) % len(some)

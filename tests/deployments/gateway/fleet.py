@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ class Encoder:
         self.dies = False  # at that item
         self.endless: Item | None = None  # an item at which its engine hangs
         self.in_company: list[Item] = []  # of calls that may run with others
+        self.held: Item | None = None  # an item at which it waits for the gate
+        self.gate = asyncio.Event()
         self.hash = "h"
         self.swap_error: str | None = None
         self.refused = 0
@@ -41,6 +44,8 @@ class Encoder:
         if self.broken is not None:
             raise self.broken
         self.calls.append(items)
+        if self.held in items:
+            await self.gate.wait()
         if self.fatal in items:
             for connection in self.server._connections if self.dies else ():
                 connection.close()

@@ -122,6 +122,23 @@ async def test_a_call_to_a_replica_that_refuses_goes_to_another(version: Replica
         assert await answering(version, 1) == {1}
 
 
+async def test_a_call_that_a_replica_fails_goes_to_another_however_busy_that_is(
+    version: Replicas, handle: Handle
+) -> None:
+    """One that fails at once always has the fewest calls."""
+    failing, busy = handle.replicas
+    failing.broken, busy.held = EngineError("the card fails"), "held"
+    busy.calls = []
+    held = [asyncio.ensure_future(version.encode(["held"], QUEUED)) for _ in range(3)]
+    async with asyncio.timeout(60):
+        while len(busy.calls) < len(held):  # noqa: ASYNC110 - a socket's other end has no event to wait for
+            await asyncio.sleep(0.001)
+    for _ in range(10):
+        assert await answering(version, 1) == {1}
+    busy.gate.set()
+    await asyncio.gather(*held)
+
+
 async def test_a_dead_replica_is_asked_through_serve(version: Replicas, handle: Handle) -> None:
     for replica in handle.replicas:
         await replica.server.close()
