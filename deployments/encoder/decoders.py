@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, cast
 
 from ray.exceptions import RayActorError
@@ -96,10 +97,11 @@ class Decoders:
 
     async def _call(self, items: Sequence[Item], prepare: Preparation, queued: Queued) -> list[Prepared]:
         """Call a decoder. One that takes too long is not called again, nor is another: the pictures may be why."""
+        tried: list[DecodeConnection] = []
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    return await self._ask(items, prepare, queued, direct=attempt < ATTEMPTS)
+                    return await self._ask(items, prepare, queued, tried if attempt < ATTEMPTS else None)
             except TimeoutError:
                 logger.warning("a decoder did not answer within %g s; its pictures are given up", TIMEOUT_S)
                 return [LimitError(f"decoding did not end within {TIMEOUT_S:g} s", code="too_slow") for _ in items]
@@ -110,10 +112,10 @@ class Decoders:
         raise UnavailableError(f"{ATTEMPTS} calls to decoders got no answer")
 
     async def _ask(
-        self, items: Sequence[Item], prepare: Preparation, queued: Queued, *, direct: bool
+        self, items: Sequence[Item], prepare: Preparation, queued: Queued, tried: list[DecodeConnection] | None
     ) -> list[Prepared]:
-        """Call a decoder once, with places for as many pictures as there are; directly, if that may be."""
-        send = self._send if direct else self._send_through_serve
+        """Call a decoder once, with places for as many pictures as there are; not directly where ``tried`` is None."""
+        send = self._send_through_serve if tried is None else partial(self._send, tried)
         slots = self._slots
         shape = () if slots is None else cast(PortablePreparation, prepare).shape
         if slots is None or math.prod(shape) > slots.segment.slot_bytes or not (places := slots.take(len(items))):
@@ -126,11 +128,17 @@ class Decoders:
             slots.give_back(unused.values())
 
     async def _send(
-        self, items: Sequence[Item], prepare: Preparation, queued: Queued, offer: Offer | None
+        self,
+        tried: list[DecodeConnection],
+        items: Sequence[Item],
+        prepare: Preparation,
+        queued: Queued,
+        offer: Offer | None,
     ) -> list[Any]:
         """Over a connection of our own where every decoder has one, otherwise through Serve's handle."""
-        name, connection = self._connection(prepare)
+        name, connection = self._connection(prepare, tried)
         if connection is not None and all(isinstance(item, bytes | memoryview) for item in items):
+            tried.append(connection)
             self._count("connection")
             return await connection.decode(DecodeCall(items, name, queued, offer))
         return await self._send_through_serve(items, prepare, queued, offer)
@@ -144,15 +152,20 @@ class Decoders:
         rows: list[Any] = await self._handle.decode.remote(sent, prepare, queued, offer)
         return rows
 
-    def _connection(self, prepare: Preparation) -> tuple[str, DecodeConnection | None]:
-        """The name by which decoders know a preparation, and a connection to one of them; none of it during a swap."""
+    def _connection(
+        self, prepare: Preparation, tried: Collection[DecodeConnection]
+    ) -> tuple[str, DecodeConnection | None]:
+        """The name by which decoders know a preparation, and a connection to one of them, if it can be not to one that was tried.
+
+        There is none of it during a swap.
+        """
         if not self._search.on:
             self._search.forget()
             return "", None
         if self._preparation is None or self._preparation[1] != prepare:
             return "", None
         known = self._search.told == self._preparation
-        connection = self._pool.least_busy(self._pool.some(self._search.endpoints)) if known else None
+        connection = self._pool.least_busy(self._pool.some(self._search.endpoints), tried) if known else None
         self._search.look(*self._preparation, missing=connection is None)
         return self._preparation[0], connection
 
