@@ -26,11 +26,15 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     os.umask(0o077)  # Ray writes its token, its logs and its sockets with the umask it finds
     adopt_orphans()
-    folder = RunFolder(Path(options["folder"]))
-    folder.make()
-    os.environ |= folder.environment(haproxy=options["haproxy"])
-    folder.note_session(os.getsid(0))
     tell = os.dup(sys.stdout.fileno())
+    folder = RunFolder(Path(options["folder"]))
+    try:
+        folder.make()
+        os.environ |= folder.environment(haproxy=options["haproxy"])
+        folder.note_session(os.getsid(0))
+    except OSError as error:
+        _tell(tell, {"error": f"the folder for its files cannot be made: {error}"})
+        os._exit(RAY_ENDED)
     command = [sys.executable, "-P", "-m", "deployments.cluster.ray_process", sys.argv[1]]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as ray:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what anybody prints is for people

@@ -57,8 +57,14 @@ class RunFolder:
         Raises:
             OSError: it cannot be made, or is there already.
         """
-        for _ in range(ATTEMPTS):
-            self.path.mkdir(mode=0o700)
+        for attempt in range(ATTEMPTS):
+            try:
+                self.path.mkdir(mode=0o700)
+            except FileExistsError:
+                if attempt == 0:
+                    raise
+                time.sleep(POLL_S)  # another start took it for one that was left, and is about to remove it
+                continue
             self.lock = _lock(self.path)
             if self.lock is not None:
                 return

@@ -123,6 +123,13 @@ def why_it_does_not_start_without(supervised: Supervised, victim: str, after_s: 
     return said
 
 
+def test_a_folder_that_cannot_be_made_is_named(supervised: Supervised) -> None:
+    supervised.folder.path.write_text("something else")
+    said = why_it_does_not_start(supervised)
+    assert f"the folder for its files cannot be made: [Errno 17] File exists: '{supervised.folder.path}'" in said
+    supervised.folder.path.unlink()
+
+
 @pytest.mark.parametrize(
     ("ray_does", "victim"), [("wait", "gcs_server"), ("wait in code that holds the interpreter", "raylet")]
 )

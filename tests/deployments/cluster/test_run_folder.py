@@ -8,6 +8,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,28 @@ def test_it_is_made_by_whoever_watches_over_it_and_not_before(place: Path) -> No
     assert list(place.iterdir()) == [folder.path]
     with pytest.raises(FileExistsError):
         RunFolder(folder.path).make()
+
+
+def test_one_stays_that_is_made_beside_another_start_which_clears(place: Path) -> None:
+    stop = threading.Event()
+
+    def clear() -> int:
+        cleared = 0
+        while not stop.is_set():
+            cleared += len(clear_leftovers({place}))
+        return cleared
+
+    with ThreadPoolExecutor(1) as pool:
+        clearing = pool.submit(clear)
+        try:
+            for _ in range(300):
+                RunFolder.choose().path.mkdir(mode=0o700)  # one that nobody watches over
+                folder = made()
+                assert folder.path.is_dir()
+                folder.remove()
+        finally:
+            stop.set()
+        assert clearing.result() > 0
 
 
 def test_it_lies_in_tmp_where_sockets_in_it_would_have_names_that_are_too_long(
