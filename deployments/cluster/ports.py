@@ -12,6 +12,10 @@ from pathlib import Path
 from deployments.cluster.processes import open_files
 
 BLOCKS = (20000, 32000, 202)  # below the range that Linux gives to outgoing connections
+# For single ports, below that range too: between being found and being listened on, a port within it went to a server of Ray's, and
+# HAProxy could not have it. Ray's workers of a cluster take theirs from 10,002 on.
+SINGLE = (12000, 20000)
+ATTEMPTS = 1000
 LISTEN = "0A"  # as /proc/net/tcp writes the state
 COMMAND = 60  # characters of a command line that identify it
 
@@ -24,11 +28,17 @@ def port_taken(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listened on a moment ago.
+
+    Raises:
+        OSError: all that were tried are taken.
+    """
+    for _ in range(ATTEMPTS):
+        port = random.randrange(*SINGLE)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port from {SINGLE[0]} to {SINGLE[1]} is free")
 
 
 def free_block() -> int:

@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli.main import app
-from deployments.cluster.ports import COMMAND, holder, listening_ports
+from deployments.cluster import ports
+from deployments.cluster.ports import BLOCKS, COMMAND, free_port, holder, listening_ports
 from deployments.cluster.serve_api import ClusterError
 
 SERVER = (
@@ -51,6 +53,23 @@ def test_a_long_command_line_is_cut(foreign: tuple[int, int]) -> None:
     said = holder(foreign[0])
     assert len(said) <= COMMAND + len(f" (pid {foreign[1]})")
     assert "…" in said
+
+
+def test_a_free_port_is_one_that_the_system_gives_to_nobody_else_meanwhile() -> None:
+    low, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    for _ in range(1000):
+        port = free_port()
+        assert port < low
+        assert port not in range(*BLOCKS[:2])
+    with socket.create_server(("127.0.0.1", port)) as server:
+        assert server.getsockname()[1] == port
+
+
+def test_a_free_port_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setattr(ports, "SINGLE", (port, port + 10))
+    with socket.create_server(("127.0.0.1", port)):
+        assert port not in {free_port() for _ in range(200)}
 
 
 def test_a_port_that_nobody_here_holds_is_another_programs() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import stat
@@ -18,15 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.ports import holder, listening_ports
+from deployments.cluster.ports import free_port, holder, listening_ports
 from deployments.cluster.processes import adopt_orphans, children_of, end_all, has_ended
 from deployments.serve_internals import haproxy_process
 from tests.integration.waiting import wait
 
 NOBODY = 65534
-# Below the ports that Linux and Ray give out by themselves: other tests listen beside these, and one that got the port of an
-# HAProxy that has ended would look like that HAProxy.
-PORTS = range(3000, 5000)
 # Starts HAProxy as Serve's manager does: from the thread of an event loop, which is not the main thread. Each line that it
 # reads starts another one, which takes over from the one before.
 MANAGER = """
@@ -137,7 +133,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def manager(folder: Path) -> Iterator[Manager]:
-    port = random.choice(sorted(set(PORTS) - listening_ports()))
+    port = free_port()
     environment = {**os.environ, **haproxy_process.binary(folder.parent, {})}
     command = [sys.executable, "-c", MANAGER, environment[haproxy_process.VARIABLE], str(write_config(folder, port))]
     adopt_orphans()
