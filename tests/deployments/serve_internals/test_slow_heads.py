@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 from deployments.cluster.ports import free_port
 from deployments.serve_internals import slow_heads
 from deployments.serve_internals.seams import SEAMS
-from tests.faults.wire import Answer, receive, request
+from tests.faults.wire import Answer, exchange, receive, request
 
-LIMIT_S = 0.3
+LIMIT_S = 1.0  # of 0.3 s, a busy machine left a test too little to send its head in
 HEAD = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\n"
+
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,9 +95,9 @@ def test_a_head_that_drips_is_cut_off(connection: socket.socket) -> None:
     assert SEAMS.uses["slow_heads"] == before + 1
 
 
-def test_a_head_that_stalls_is_told_so(connection: socket.socket) -> None:
-    connection.sendall(HEAD + b"x-slow: ")
-    assert error_of(receive(connection)) == (408, "head_too_slow")
+def test_a_head_that_stalls_is_told_so(port: int) -> None:
+    answers = (exchange(port, HEAD + b"x-slow: ") for _ in range(10))  # none comes where this test itself stood still
+    assert error_of(next(answer for answer in answers if answer is not None)) == (408, "head_too_slow")
 
 
 def test_who_says_nothing_is_hung_up_on(connection: socket.socket) -> None:
