@@ -24,7 +24,6 @@ LIMIT_S = 1.0  # of 0.3 s, a busy machine left a test too little to send its hea
 HEAD = b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\n"
 
 
-
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer when the body is there, and later than the limit where the path says so."""
     while (await receive()).get("more_body"):
