@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.observability import request_id
 from deployments.serve_internals import cut_off, http_shortcut, slow_heads
-from deployments.serve_internals.disconnect_watch import DisconnectWatch
+from deployments.serve_internals.disconnect_watch import Arrivals, DisconnectWatch
 from deployments.serve_internals.seams import SEAMS
 
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")  # asks Serve not to watch for disconnects: DisconnectWatch does
@@ -29,6 +29,7 @@ class Envelope:
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
         self._app = app
+        self._arrivals: Arrivals | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Rewrite the request's headers where the contract asks for it, and watch it when it takes long."""
@@ -42,7 +43,7 @@ class Envelope:
         scope["headers"] = [*headers, UNWATCHED]
         loop = asyncio.get_running_loop()
         direct = http_shortcut.SHORTCUT.app_for(scope["path"], loop)
-        watch = DisconnectWatch(receive, loop)
+        watch = DisconnectWatch(receive, self._arrivals_on(loop))
         try:
             if direct is None:
                 await self._app(scope, watch.receive, send)
@@ -57,6 +58,11 @@ class Envelope:
         finally:
             watch.stop()
             cut_off.forget(scope)
+
+    def _arrivals_on(self, loop: asyncio.AbstractEventLoop) -> Arrivals:
+        if self._arrivals is None or self._arrivals.loop is not loop:
+            self._arrivals = Arrivals(loop)
+        return self._arrivals
 
 
 def _header(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:

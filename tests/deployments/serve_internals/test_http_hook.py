@@ -139,3 +139,16 @@ async def test_a_request_that_nobody_waits_for_is_cancelled(shortcut: http_short
     shortcut.open(gateway)
     assert await ask(Envelope(App()), "/v1/embeddings", gone=True) == []
     assert gateway.cancelled
+
+
+async def test_ten_looks_end_every_request_that_nobody_waits_for_and_no_other(shortcut: http_shortcut.Shortcut) -> None:
+    gateway = App()
+    gateway.hold = asyncio.Event()
+    shortcut.open(gateway)
+    envelope = Envelope(App())
+    waiting = [asyncio.create_task(ask(envelope, "/v1/embeddings")) for _ in range(100)]
+    for _ in range(10):
+        assert await asyncio.gather(*(ask(envelope, "/v1/embeddings", gone=True) for _ in range(10))) == [[]] * 10
+    assert not any(task.done() for task in waiting)
+    gateway.hold.set()
+    assert all(await asyncio.gather(*waiting))
