@@ -18,6 +18,7 @@ from models.engine.loaded_graph import Graph, Plan, open_graph
 from models.engine.numerics import instruction_set, numerics_class, runtime_version
 from models.engine.processor import machine, processor_flags
 from models.engine.providers import CUDA, TENSORRT
+from models.engine.row_pool import Work
 from models.engine.runs import BATCH_TOKENS, RunLimits
 from models.engine.session import EngineOptions
 from models.engine.types import Feeds, Vectors
@@ -179,6 +180,17 @@ class Engine:
         here = len(pieces) == 1 or background.here()  # one piece is computed sooner so, and the pool is for others
         pool = None if here else self.graph.pool
         return list((pool.map if pool else map)(work, pieces))
+
+    def embed_together(self, rows: Sequence[Any], lengths: list[int], work: Work) -> Vectors | None:
+        """The vectors of rows, float32 [n, d], computed in runs that other threads' rows share; None where runs are not shared.
+
+        Args:
+            rows: at least one.
+            lengths: of each, as ``padded`` gives them.
+            work: computes rows of equal length.
+        """
+        pool = self.graph.row_pool
+        return None if pool is None or background.here() else pool.embed(rows, lengths, work)
 
     def _feeds(self, values: Feeds) -> dict[str, NDArray[Any]]:
         return {name: values[name].astype(dtype, copy=False) for name, dtype in self.graph.inputs.items()}

@@ -19,6 +19,7 @@ from models.engine.cut_engine import CutEngine
 from models.engine.openvino import require_bf16
 from models.engine.provider_options import Device
 from models.engine.providers import CPU, CUDA, TENSORRT
+from models.engine.row_pool import RowPool
 from models.engine.runner import Runner
 from models.engine.session import EngineOptions, Session, shared_session, troubles_of
 from models.engine.shapes import bounded, with_profiles
@@ -52,6 +53,7 @@ class Graph:
     options: EngineOptions  # settled: they name the provider that is used
     bound: GpuEngine | CutEngine | None  # runs the graph in fixed shapes
     free: Runner  # runs it in any shape
+    row_pool: RowPool | None = None  # if batches of texts share runs
     troubles: tuple[Trouble, ...] = ()  # why better providers do not compute it
 
     @property
@@ -122,6 +124,7 @@ def open_graph(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     output, per_token = _output(session, path)
     bound = None if plan is None else _bound(session, output, plan(options), options)
     spare = options.spare and bound is None and threads > 1
+    pool = ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None
     return Graph(
         session=session,
         inputs={name: dtype for name, dtype in inputs.items() if dtype is not None},
@@ -129,11 +132,12 @@ def open_graph(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
         per_token=per_token,
         final=metadata.get("embedserve.output") in FINAL,
         metadata=metadata,
-        pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
+        pool=pool,
         options=options,
         bound=bound,
         troubles=troubles_of(session),
         free=Runner(session, output, shared_session(path, options, threads - 1) if spare else None),
+        row_pool=_row_pool(bound),
     )
 
 
@@ -162,6 +166,13 @@ def _bound(session: Session, output: str, buckets: Buckets, options: EngineOptio
     if not (options.bucketed or (options.bucketed is None and not options.on_cpu)):
         return None
     return GpuEngine(session, output, buckets, graphs=options.device.cuda_graph and not options.on_cpu)
+
+
+def _row_pool(bound: GpuEngine | CutEngine | None) -> RowPool | None:
+    """What lets batches share runs, where a run takes rows of one length; None elsewhere."""
+    if not isinstance(bound, CutEngine) or bound.buckets.lengths is None:
+        return None
+    return RowPool(bound.buckets, bound.threads)
 
 
 def _prefers_inputs(path: Path, options: EngineOptions) -> bool:

@@ -119,7 +119,11 @@ class TextEmbedder(Embedder):
         """Unit vectors of token ids, float32 [n, d], in order; rows of similar length run together."""
         if not rows:
             return np.empty((0, self.artifact.spec.dimensions), np.float32)
-        runs = runs_of(self.engine.padded([len(row) for row in rows]), self.engine.run_limits)
+        lengths = self.engine.padded([len(row) for row in rows])
+        together = self.engine.embed_together(rows, lengths, lambda run: self.run_padded(*pad(run)))
+        if together is not None:
+            return together
+        runs = runs_of(lengths, self.engine.run_limits)
         parts = self.engine.map(lambda run: self.run_padded(*pad([rows[i] for i in run])), runs)
         computed = stacked(parts)
         order = [index for run in runs for index in run]

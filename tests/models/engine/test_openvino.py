@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,20 @@ def test_a_texts_bits_do_not_depend_on_its_company(reference: str) -> None:
         np.testing.assert_array_equal(model.embed_rows(rows[::-1])[len(rows) - 1 - position], alone)
 
     check()
+
+
+@computed
+def test_texts_bits_do_not_depend_on_the_batches_of_other_threads() -> None:
+    model = embedder_of("text-embedding@1.3.0")
+    assert isinstance(model, TextEmbedder)
+    assert model.engine.graph.row_pool is not None, "batches share runs"
+    generator = np.random.default_rng(0)
+    lengths = [generator.integers(0, 60, generator.integers(1, 40)) for _ in range(40)]
+    batches = [[model.tokenizer.wrap(generator.integers(1000, 20000, n).tolist()) for n in batch] for batch in lengths]
+    alone = [model.embed_rows(rows) for rows in batches]
+    with ThreadPoolExecutor(8) as threads:
+        for expected, found in zip(alone, threads.map(model.embed_rows, batches), strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 @computed
