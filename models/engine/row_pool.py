@@ -157,13 +157,15 @@ def _compute(run: list[Waiting]) -> list[Outcome]:
     first = run[0][0]
     try:
         vectors = first.work([batch.rows[place] for batch, place in run])
+        if len(vectors) != len(run):
+            raise ValueError(f"the engine gave {len(vectors)} vectors for {len(run)} rows")
     except Exception as error:  # the bindings raise a different type for each of ORT's status codes
         if len(by_batch) == 1:
             return [(first, by_batch[first], error)]
         return [_compute([(batch, place) for place in places])[0] for batch, places in by_batch.items()]
-    ends = np.cumsum([len(places) for places in by_batch.values()]).tolist()
-    starts = [0, *ends]
-    return [
-        (batch, places, vectors[start:end])
-        for (batch, places), start, end in zip(by_batch.items(), starts, ends, strict=False)
-    ]
+    outcome: list[Outcome] = []
+    start = 0
+    for batch, places in by_batch.items():  # their rows stand in the run one batch after the other
+        outcome.append((batch, places, vectors[start : start + len(places)]))
+        start += len(places)
+    return outcome

@@ -132,3 +132,8 @@ def test_a_batch_that_fails_fails_alone(engine: Engine, pool: RowPool) -> None:
     assert embed(pool, engine, many(3)).tolist() == [list(row) for row in many(3)], "and the pool goes on"
     assert not pool._waiting
     until(lambda: pool._workers == pool._computing == 0)
+
+
+def test_an_engine_that_loses_vectors_fails_and_nobody_waits_for_ever(pool: RowPool) -> None:
+    with pytest.raises(ValueError, match="vectors for"):
+        pool.embed(many(16), [16] * 16, lambda rows: np.array(rows[1:], np.float32))
