@@ -124,7 +124,6 @@ def open_graph(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
     output, per_token = _output(session, path)
     bound = None if plan is None else _bound(session, output, plan(options), options)
     spare = options.spare and bound is None and threads > 1
-    pool = ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None
     return Graph(
         session=session,
         inputs={name: dtype for name, dtype in inputs.items() if dtype is not None},
@@ -132,7 +131,7 @@ def open_graph(path: Path, options: EngineOptions, plan: Plan | None) -> Graph:
         per_token=per_token,
         final=metadata.get("embedserve.output") in FINAL,
         metadata=metadata,
-        pool=pool,
+        pool=ThreadPoolExecutor(options.thread_count, "embed") if by_input and options.thread_count > 1 else None,
         options=options,
         bound=bound,
         troubles=troubles_of(session),

@@ -62,7 +62,7 @@ class RowPool:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "runs")
         self._changed = threading.Condition()
-        self._waiting: dict[int, deque[Waiting]] = {}  # by length, the one first that waits longest
+        self._waiting: dict[int, deque[Waiting]] = {}  # by length, in the order of their turns
         self._workers = 0  # in the pool
         self._computing = 0  # runs, by them or by callers
 
@@ -133,7 +133,7 @@ class RowPool:
             return self._take(self._threads - self._computing + 1)
 
     def _take(self, free: int) -> list[Waiting]:
-        """A run of the rows that wait longest, so large that the free threads have some too; the other lengths come first then."""
+        """A run of the length whose turn it is, so large that the free threads have some too; the other lengths come before it then."""
         length, queue = next(iter(self._waiting.items()))
         run = [queue.popleft() for _ in range(self._buckets.parts(len(queue), length, free)[0])]
         del self._waiting[length]
