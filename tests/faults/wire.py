@@ -52,8 +52,9 @@ def exchange(port: int, parts: bytes | Iterable[bytes], timeout_s: float = ANSWE
 
 
 def receive(connection: socket.socket) -> Answer | None:
-    """Read one answer."""
+    """Read one answer, and nothing of what stands behind it."""
     answer = http.client.HTTPResponse(connection)
+    answer.fp = connection.makefile("rb", buffering=1)  # its own would take bytes of the next answer, and lose them
     try:
         answer.begin()
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())

@@ -168,6 +168,13 @@ def test_an_answer_that_takes_long_is_not_cut_off_for_the_next_head(connection: 
     assert error_of(receive(connection)) == (408, "head_too_slow")
 
 
+def test_answers_that_come_together_are_read_one_by_one(connection: socket.socket) -> None:
+    connection.sendall(10 * request(b"{}"))
+    while connection.recv(65536, socket.MSG_PEEK).count(b"{}") < 10:
+        time.sleep(0.01)
+    assert [answer.status for _ in range(10) if (answer := receive(connection)) is not None] == [200] * 10
+
+
 def test_the_end_of_a_body_does_not_count_as_part_of_the_next_head(connection: socket.socket) -> None:
     body = b"x" * 3 * slow_heads.HEAD_BYTES
     connection.sendall(request(body) + HEAD)
