@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.config.gateway import TokenVocabulary
-from deployments.contract.embedding import Label
+from deployments.contract.embedding import Embedding, Label
 from deployments.contract.items import Item
 
 ITEM_BYTES = 1024  # of an item on its way: itself, its key, whoever waits for it, its part of a call
@@ -66,3 +66,4 @@ class EmbedResult:
     labels: Sequence[Label] | None = (
         None  # of each vector, where several towers computed them; None: all have ``label``
     )
+    kept: Sequence[Embedding] | None = None  # those that the cache holds, where these are their vectors as they are

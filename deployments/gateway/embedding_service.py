@@ -126,7 +126,7 @@ class EmbeddingService:
         found, cached = await self._source.find(version, info, items, limits, param=request.param, bulk=request.bulk)
         if not request.truncate:
             refuse_cut(found, request.param, info)
-        vectors = await stacked(found, self.turns)
+        vectors = as_kept = await stacked(found, self.turns)
         self._count_lookups(version, len(items), cached)
         self._copy_to_shadows(request, version, found[0].label, items, vectors)
         if dimensions < info.dimensions:
@@ -137,7 +137,8 @@ class EmbeddingService:
         label = found[0].label if not info.mixed else _of_all(found)
         if label.model != version.reference:  # another version that serves the same artifact computed it
             label = replace(label, model=version.reference)
-        result = EmbedResult(label, vectors, sum(one.tokens for one in found), state)
+        kept = found if state == "hit" and vectors is as_kept and len(found) <= SLICE else None
+        result = EmbedResult(label, vectors, sum(one.tokens for one in found), state, kept=kept)
         cut = [one.cut for one in found if one.cut]
         return replace(result, cut=len(cut), behind=sum(cut)) if cut else result
 

@@ -14,18 +14,23 @@ from deployments.gateway.turns import Turns
 from deployments.http.fields import Wanted
 from deployments.http.headers import header_of
 from deployments.http.outputs import as_asked, rows_of
+from deployments.http.printed import Printed
 from deployments.http.response import list_response, origin_headers
 
 RAW = "application/octet-stream"
 
 
-async def embedding_response(request: Request, result: EmbedResult, wanted: Wanted, turns: Turns) -> Response:
+async def embedding_response(
+    request: Request, result: EmbedResult, wanted: Wanted, turns: Turns, printed: Printed
+) -> Response:
     """The answer to ``POST /v1/embeddings``: JSON, or the bytes alone where the request accepts those."""
     if (header_of(request, b"accept") or "").partition(";")[0].strip().lower() == RAW:
         return raw_response(result, wanted)
 
+    kept = result.kept if wanted.dtype == "float" and wanted.encoding == "float" else None
+
     def entries(vectors: NDArray[np.float32], start: int) -> list[Any]:
-        rows = rows_of(vectors, wanted.dtype, wanted.encoding)
+        rows = printed.texts(kept) if kept is not None else rows_of(vectors, wanted.dtype, wanted.encoding)
         found = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows, start)]
         if result.labels is not None:
             for entry, label in zip(found, result.labels[start : start + len(found)], strict=True):

@@ -15,6 +15,7 @@ from deployments.http.headers import routing_key_of
 from deployments.http.openai.answer import embedding_response
 from deployments.http.openai.input import model_of, parse_input, tagged_input, user_of
 from deployments.http.openai.pictures import pictures_of
+from deployments.http.printed import Printed
 from deployments.http.request import embed_request, read_json
 
 DEFAULT_IMAGE_MODEL = "image-embedding"
@@ -36,6 +37,7 @@ def asked_by(query: bytes) -> tuple[Wanted, str]:
 
 def routes(embeddings: EmbeddingService) -> list[Route]:
     """The routes of this adapter."""
+    printed = Printed()
 
     async def embed(request: Request) -> Response:
         limits = embeddings.registry.config.limits
@@ -50,14 +52,14 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         items = parse_input(value, limits.items)
         key = routing_key_of(request) or user_of(body)
         asked = embed_request(request, model, items, wanted, key=key)
-        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)
+        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns, printed)
 
     async def embed_image(request: Request) -> Response:
         wanted, model = asked_by(request.scope["query_string"])
         items, param = await pictures_of(request, embeddings.registry.config.limits)
         key = routing_key_of(request)
         asked = embed_request(request, model, items, wanted, key=key, param=param)
-        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns)
+        return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns, printed)
 
     return [
         Route("/v1/embeddings", embed, methods=["POST"]),
