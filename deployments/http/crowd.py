@@ -21,8 +21,10 @@ LONG_TICKS = 2  # after so many a request counts as open for long
 REMEMBERED = (
     40  # ticks whose best rate counts: with few open requests batches are small, and the rate would fall with them
 )
-LEAST = 32  # that any rate is let in with: two calls for each of two replicas need no more to be full
-CALM = 0.5  # of the allowed number: while fewer are open, nobody has to be kept out
+# That any rate is let in with. A client alone gets three quarters of it: of 24 requests the calls are so small that 2 cores answer
+# 464 texts a second in bf16 at four times their load; of 36 it is 515, and of 32 clients that wait for their answers 700.
+LEAST = 48
+CALM = 0.5  # of the allowed number: while fewer are open most of the time, nobody has to be kept out
 
 
 def allowed(rate: float, wait_s: float, long: int, most: int) -> int:
@@ -50,7 +52,9 @@ class Crowd:
         self._since: deque[int] = deque([0] * LONG_TICKS, LONG_TICKS)
         self._long = 0  # those that came before
         self._answered = 0  # in this tick
-        self._most_open = 0  # in this tick
+        self._open = 0  # when the last request came
+        self._open_since = self._ticked_at
+        self._open_seconds = 0.0  # open requests by how long there were so many, in this tick
         self._rates: deque[float] = deque(maxlen=REMEMBERED)
         self._begun = False  # in this tick
         self.limit: int | None = None  # that is in force while there are too many
@@ -66,10 +70,10 @@ class Crowd:
         now = self._clock()
         if now >= self._due:
             self._look(now, most, wait_s)
-        if open_now > self._most_open:
-            self._most_open = open_now
-            if open_now >= most and wait_s is not None and self.limit is None:
-                self.begin(most)
+        if open_now >= most and wait_s is not None and self.limit is None:
+            self.begin(most)
+        self._open_seconds += self._open * (now - self._open_since)
+        self._open, self._open_since = open_now, now
         self._since[-1] += 1
         return self._tick
 
@@ -103,12 +107,14 @@ class Crowd:
         self._pass_ticks(min(math.floor(passed / TICK_S), LONG_TICKS))
         self._rates.append(self._answered / passed)
         was, self.limit = self.limit, None
-        # At first many of those that HAProxy let in are not read yet: few seem to be open.
-        crowded = was is not None and (self._begun or self._most_open >= CALM * min(was, most))
+        # Not the most that were open: bursts take all places at eight tenths of the load that can be borne. And at first
+        # many of those that HAProxy let in are not read yet, so that few seem to be open.
+        usual = (self._open_seconds + self._open * (now - self._open_since)) / passed
+        crowded = was is not None and (self._begun or usual >= CALM * min(was, most))
         self._begun = False
         if crowded and wait_s is not None:
             self.limit = allowed(max(self._rates), wait_s, self._long, most)
-        self._answered, self._most_open, self._ticked_at = 0, 0, now
+        self._answered, self._open_seconds, self._open_since, self._ticked_at = 0, 0.0, now, now
         self._due = now + TICK_S
 
     def _pass_ticks(self, ticks: int) -> None:

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from deployments.http.crowd import LEAST, Crowd
+from deployments.http.crowd import Crowd
 from deployments.serve_internals.haproxy_rules import OPEN_PLACES, REFUSING
 from models.errors import UnavailableError
 
 # On answers while fewer than all places are given: how many. HAProxy heeds it, and takes it out (`haproxy_rules`).
 TOLD: Final = OPEN_PLACES.encode()
 REFUSED: Final = REFUSING.encode()
-BUSY = 2 * LEAST  # open requests below which nobody is refused for being too many
+BUSY = 64  # open requests below which nobody is refused for being too many
 PASSING = 0.25  # of the allowed number: requests that HAProxy let in before it heard of it
 UNREAD = "embedserve.unread"  # in the scope of a request of which more may come when it is answered
 

@@ -22,6 +22,7 @@ class Gateway:
     batch_s: float = 0.003
     each_s: float = 0.0006
     largest: int = 40
+    share: float = 1.0  # of the number that HAProxy was told: three quarters where all requests are of one client
     now: float = 0.0
     open: int = 0
     told: int = PLACES  # what HAProxy heard with the last answer
@@ -72,7 +73,8 @@ class Gateway:
             self.at(self.now + seconds, "leave", (self.now, self.crowd.enter(self.open, PLACES, self.wait_s), False))
 
     def _ask(self, *, again: bool) -> None:
-        if self.open >= (self.told if self.now - self.told_at < HEARD_S else PLACES):
+        heard = self.told < PLACES and self.now - self.told_at < HEARD_S
+        if self.open >= (int(self.told * self.share) if heard else PLACES):
             self.refused += 1
             if again:
                 self.at(self.now + 1, "ask", True)

@@ -16,7 +16,7 @@ WAIT_S = 0.05
     ("rate", "wait_s", "long", "expected"),
     [
         (1500, 0.05, 0, 75),
-        (1500, 0.03, 0, 45),
+        (2000, 0.03, 0, 60),
         (100, 0.05, 0, LEAST),
         (1500, 0.05, 100, 175),
         (9000, 0.05, 0, 256),
@@ -78,6 +78,29 @@ def test_when_fewer_come_again_all_places_are_there_again() -> None:
     refused = gateway.refused
     gateway.run(20)
     assert (gateway.told, gateway.refused) == (PLACES, refused)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.75], ids=["of many clients", "of one client"])
+@pytest.mark.parametrize("largest", [20, 40, 200], ids=["small calls", "usual calls", "a call holds all that wait"])
+def test_while_four_times_the_load_comes_fewer_are_let_in(share: float, largest: int) -> None:
+    gateway = Gateway(0.04, largest=largest, share=share)
+    gateway.arrivals(4 * gateway.capacity, 20, seed=1)
+    gateway.run(1)
+    seen = len(gateway.limits)
+    gateway.run(20)
+    assert max(gateway.limits[seen:]) < PLACES / 2
+
+
+@pytest.mark.parametrize("load", [0.7, 0.8, 0.85, 0.9])
+def test_after_a_spike_nobody_is_refused_at_a_load_that_can_be_borne(load: float) -> None:
+    gateway = Gateway(0.04)
+    gateway.arrivals(4 * gateway.capacity, 10, seed=1)
+    gateway.run(10)
+    gateway.arrivals(load * gateway.capacity, 60, seed=2)
+    gateway.run(14)
+    refused = gateway.refused
+    gateway.run(70)
+    assert gateway.refused == refused
 
 
 @pytest.mark.parametrize("before", [0, 3], ids=["at once", "in a while"])
