@@ -147,9 +147,7 @@ class Decoders:
         self, items: Sequence[Item], prepare: Preparation, queued: Queued, offer: Offer | None
     ) -> list[Any]:
         self._count("serve")
-        # No view can be pickled.
-        sent = [bytes(item) if isinstance(item, memoryview) else item for item in items]
-        rows: list[Any] = await self._handle.decode.remote(sent, prepare, queued, offer)
+        rows: list[Any] = await self._handle.decode.remote(items, prepare, queued, offer)
         return rows
 
     def _connection(

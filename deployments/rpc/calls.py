@@ -55,13 +55,13 @@ class Calls(Frames):
         """
         raise NotImplementedError
 
-    def tell(self, *parts: bytes) -> int:
+    def tell(self, *parts: Body) -> int:
         """Send a call, whose body is in parts; its number."""
         self._number += 1
         self.send(self._number, *parts)
         return self._number
 
-    async def ask(self, *parts: bytes) -> Any:
+    async def ask(self, *parts: Body) -> Any:
         """Send a call, and wait for its reply.
 
         Raises:

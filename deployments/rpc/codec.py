@@ -18,6 +18,7 @@ from deployments.rpc.framing import Body
 from models.inputs.prompted import Prompted
 
 FORMAT: Final = 10  # gateways call only encoders of the same format, others through Serve's handle
+PICTURE: Final = (bytes, memoryview)
 PROMPTED: Final = 1  # the type of an extension: an item with a named prompt
 ENCODE, DESCRIBE = range(2)  # a call's first field
 EMBEDDED, FAILED, REFUSED, DESCRIBED, WRONG_ARTIFACT = range(5)  # a reply's first field
@@ -57,15 +58,15 @@ Answer = EncodeReply | WrongArtifact | ModelInfo
 Reply = Answer | Refusal
 
 
-def pack_call(call: Call) -> list[bytes]:
+def pack_call(call: Call) -> list[Body]:
     """One call's body, in parts: pictures are parts as they are, so that none is copied."""
     if isinstance(call, DescribeCall):
         return [msgpack.packb((DESCRIBE, call.max_age_s))]
-    if not call.items or type(call.items[0]) is not bytes:
+    if not call.items or not isinstance(call.items[0], PICTURE):
         return [msgpack.packb((ENCODE, call.items, fields_of(call.queued)), default=_packed)]
-    parts: list[bytes] = [_HEAD.pack(_ARRAY_OF_3, ENCODE, _ARRAY, len(call.items))]
+    parts: list[Body] = [_HEAD.pack(_ARRAY_OF_3, ENCODE, _ARRAY, len(call.items))]
     for item in call.items:
-        if type(item) is bytes and len(item) >= PART:
+        if isinstance(item, PICTURE) and len(item) >= PART:
             parts += (_BYTES_HEAD.pack(_BYTES, len(item)), item)
         else:
             parts.append(msgpack.packb(item, default=_packed))

@@ -99,7 +99,7 @@ class Frames(asyncio.BufferedProtocol):
         """Take one frame."""
         raise NotImplementedError
 
-    def send(self, number: int, *parts: bytes) -> None:
+    def send(self, number: int, *parts: Body) -> None:
         """Write one frame, whose body is in parts so that long ones need not be copied together."""
         if self.transport is not None:
             self.transport.writelines((HEADER.pack(sum(map(len, parts)), number), *parts))

@@ -38,7 +38,7 @@ class ImageLimits:
     side: int = 20_000  # pixels; cameras and scanners stay below it, and wider panoramas show nothing at 224 pixels
 
 
-def check_header(data: bytes, limits: ImageLimits) -> None:
+def check_header(data: bytes | memoryview, limits: ImageLimits) -> None:
     """Refuse an encoded image whose header shows that the decoder would refuse it.
 
     Raises:
@@ -49,10 +49,10 @@ def check_header(data: bytes, limits: ImageLimits) -> None:
     if found is None and not all(accepted in READERS for accepted in limits.formats):
         return  # it may be an accepted format that this module does not know
     if found not in limits.formats:
-        raise wrong_format(data, found, limits.formats)
+        raise wrong_format(bytes(data), found, limits.formats)
     if found == "JPEG":
         _check_jpeg(data, limits)
-    elif (size := size_of(data)) is not None:
+    elif (size := size_of(bytes(data))) is not None:
         check_size(*size, limits)
 
 
@@ -68,9 +68,9 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
 
 
-def format_of(data: bytes) -> str | None:
+def format_of(data: bytes | memoryview) -> str | None:
     """The format by its first bytes, as Pillow names it; None if it is none of the six in ``READERS``."""
-    start = data[:16]
+    start = bytes(data[:16])
     if start.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -104,7 +104,7 @@ def _jpeg(data: bytes) -> Size | None:
     return width, height
 
 
-def _check_jpeg(data: bytes, limits: ImageLimits) -> None:
+def _check_jpeg(data: bytes | memoryview, limits: ImageLimits) -> None:
     """Refuse a JPEG by its dimensions, and by its scans where they are several."""
     try:
         frame, scan = frame_of(data)
@@ -115,7 +115,7 @@ def _check_jpeg(data: bytes, limits: ImageLimits) -> None:
     except (IndexError, struct.error):  # the bytes end before the header does
         return
     check_size(width, height, limits)
-    if not at_once and (scans := scans_of(data)):
+    if not at_once and (scans := scans_of(bytes(data))):
         check_scans(scans, limits.pixels)
 
 

@@ -10,7 +10,7 @@ FILL = 0xFF
 SPECIAL = bytes(marker in WITHOUT_LENGTH | FRAMES | {SCAN, FILL} for marker in range(256))
 
 
-def frame_of(data: bytes) -> tuple[int | None, int]:
+def frame_of(data: bytes | memoryview) -> tuple[int | None, int]:
     """Where the last frame header before the first scan begins, and that scan; None where the header is unclear."""
     frame: int | None = None
     at = 2

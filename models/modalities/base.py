@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # ONNX Runtime is loaded with a model, not by gateways, which
 
     from models.engine.engine import Engine
 
-# A text, ready-made token ids, an encoded picture, which in an encoder may lie where it arrived; text with a named prompt.
+# A text, ready-made token ids, an encoded picture, which may lie in the body that it came in; text with a named prompt.
 Item = str | tuple[int, ...] | bytes | memoryview | Prompted
 Row = NDArray[Any]  # one prepared input: int32 [t] token ids, uint8 [h, w, 3] pixels, ...
 Prepared = Row | InputError  # an input that cannot be prepared fails alone

@@ -61,7 +61,7 @@ class Image(Modality):
 
     def claims(self, item: Item) -> bool:
         """Bytes, and strings that are a picture's data: URI, a URL, or base64 that begins as pictures do."""
-        return isinstance(item, bytes) or (isinstance(item, str) and stands_for_picture(item))
+        return isinstance(item, bytes | memoryview) or (isinstance(item, str) and stands_for_picture(item))
 
     def check(self, item: Item, where: str, limits: PictureLimits) -> Item:
         """The bytes of one encoded picture."""
@@ -76,7 +76,7 @@ class Image(Modality):
 
     def refusal(self, item: Item, limits: PictureLimits) -> InputError | None:
         """Why its format or size is refused; read from the header, in 10 µs for a JPEG."""
-        if not isinstance(item, bytes):
+        if not isinstance(item, bytes | memoryview):
             return None
         try:
             check_header(item, _header_limits(limits.image_formats, limits.image_pixels))
@@ -92,7 +92,7 @@ class Image(Modality):
         """The files of a folder, in order of their names."""
         return [file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()]
 
-    def from_bytes(self, element: bytes, where: str) -> Item:  # noqa: ARG002 - decoding tells what is no picture
+    def from_bytes(self, element: memoryview, where: str) -> Item:  # noqa: ARG002 - decoding tells what is no picture
         """An encoded picture."""
         return element
 

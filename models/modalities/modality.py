@@ -90,7 +90,7 @@ class Modality(ABC):
         """The inputs that a file or a folder holds, for comparisons."""
 
     @abstractmethod
-    def from_bytes(self, element: bytes, where: str) -> Item:
+    def from_bytes(self, element: memoryview, where: str) -> Item:
         """An element of a binary v2 tensor as an item.
 
         Raises:

@@ -57,7 +57,7 @@ class Text(Modality):
 
     def check(self, item: Item, where: str, limits: TextLimits) -> Item:
         """The text or the token ids, if they keep to the limits."""
-        if isinstance(item, bytes):
+        if isinstance(item, bytes | memoryview):
             raise InputError(f"{where}: this model embeds text, not images", param=where, code="wrong_modality")
         if isinstance(item, str) and len(item) > limits.characters:
             raise LimitError(f"{where} has {len(item)} characters, the limit is {limits.characters}", param=where)
@@ -80,10 +80,10 @@ class Text(Modality):
             raise InputError(f"{path} is no text in UTF-8, of which each line would be one input") from error
         return [line for line in text.splitlines() if line.strip()]
 
-    def from_bytes(self, element: bytes, where: str) -> Item:
+    def from_bytes(self, element: memoryview, where: str) -> Item:
         """A text in UTF-8."""
         try:
-            return element.decode("utf-8")
+            return str(element, "utf-8")
         except UnicodeDecodeError as error:
             raise InputError(f"{where} is no valid UTF-8", param=where) from error
 

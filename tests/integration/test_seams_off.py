@@ -44,6 +44,10 @@ def test_texts_and_pictures_are_embedded_and_the_metrics_say_that_nothing_privat
         trust_env=False,
     )
     assert answer.status_code == 200, answer.text
+    form = httpx2.post(f"{public.url}/v1/embeddings/image", files=[("file", jpeg)], timeout=60, trust_env=False)
+    assert form.json()["data"] == answer.json()["data"]
+    other = httpx2.post(f"{public.url}/v1/embeddings/image", files=[("file", jpeg + b"x")], timeout=60, trust_env=False)
+    assert other.json()["data"] == answer.json()["data"]  # computed of a view of the form
     wait(
         "seams in the metrics", lambda: metric(public.url, "embedserve_seam_in_use", "seam") == dict.fromkeys(ALL, 0.0)
     )

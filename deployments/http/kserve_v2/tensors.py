@@ -117,7 +117,7 @@ def _binary_items(binary: memoryview, size: Any, name: str) -> list[Item]:
         if offset + 4 > len(binary):
             raise InputError("a BYTES element is cut off", param="inputs[0]")
         (length,) = struct.unpack_from("<I", binary, offset)
-        element = bytes(binary[offset + 4 : offset + 4 + length])
+        element = binary[offset + 4 : offset + 4 + length]
         if len(element) != length:
             raise InputError("a BYTES element is cut off", param="inputs[0]")
         items.append(MODALITIES[name].from_bytes(element, f"{name}[{len(items)}]"))

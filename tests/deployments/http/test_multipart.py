@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.http.multipart import PARTS, Part, boundary_of, parts_of
+from deployments.http.multipart import PARTS, WINDOW, Part, boundary_of, parts_of
 from models.errors import InputError, LimitError
 
 HEAD = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -18,7 +18,16 @@ def test_what_a_client_of_the_web_sends_comes_out_byte_for_byte(contents: list[b
     files = [("file", (f'a "{i}";ü.png', content) if named else (None, content)) for i, content in enumerate(contents)]
     sent = httpx2.Request("POST", "http://x", files=[*files, ("other", (None, b"5"))])
     parts = parts_of(sent.read(), boundary_of(sent.headers["content-type"]))
-    assert parts == [*(Part(b"file", content) for content in contents), Part(b"other", b"5")]
+    assert parts == [*(Part(b"file", memoryview(content)) for content in contents), Part(b"other", memoryview(b"5"))]
+
+
+@pytest.mark.parametrize("times", [1, 2, 10])
+def test_a_boundary_across_the_end_of_a_window_is_found(times: int) -> None:
+    boundary = b"0d4f6a3c1b2e4f5a9c8d7e6f5a4b3c2d"
+    head = b'--%s\r\ncontent-disposition: form-data; name="file"\r\n\r\n' % boundary
+    for short in range(2 * len(boundary) * times):
+        content = b"\r\n--x" * (times * WINDOW // 5) + b"y" * short
+        assert parts_of(head + content + b"\r\n--%s--\r\n" % boundary, boundary) == [Part(b"file", memoryview(content))]
 
 
 NAMES = {
@@ -39,7 +48,7 @@ def test_a_name_is_found_however_clients_write_it(disposition: bytes) -> None:
     body = (
         b"\r\n--b \r\nContent-Type: image/png\r\nContent-Disposition:" + disposition + b"\r\n\r\nx\r\n--b--\r\nepilogue"
     )
-    assert parts_of(body, b"b") == [Part(NAMES[disposition], b"x")]
+    assert parts_of(body, b"b") == [Part(NAMES[disposition], memoryview(b"x"))]
 
 
 BROKEN = {

@@ -6,6 +6,7 @@ import io
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_the_header_gives_the_refusal_that_the_decoder_gives(name: str) -> None:
         assert found is not None
         assert found == refusal(lambda limits=limits: decode(data, 32, limits))
     check_header(data, ImageLimits(pixels=2400, side=60, formats=(name,)))
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_view_of_a_body_is_judged_as_the_picture_in_it(path: Path) -> None:
+    data = path.read_bytes()
+    view = memoryview(b"before" + data + b"behind")[6:-6]
+    for limits in (ImageLimits(), ImageLimits(pixels=1), ImageLimits(side=1), ImageLimits(formats=("BMP",))):
+        assert refusal(partial(check_header, view, limits)) == refusal(partial(check_header, data, limits))
 
 
 @pytest.mark.parametrize("name", FOREIGN)

@@ -45,7 +45,7 @@ class Signal(Modality):
 
     def check(self, item: Item, where: str, limits: Any) -> Item:
         data = np.array(item.split(","), "<i2").tobytes() if isinstance(item, str) else item
-        if not isinstance(data, bytes) or len(data) % 2:
+        if not isinstance(data, bytes | memoryview) or len(data) % 2:
             raise InputError(f"{where} is no signal", param=where)
         return data
 
@@ -55,7 +55,7 @@ class Signal(Modality):
     def read_sample(self, path: Path) -> list[Item]:
         return [file.read_bytes() for file in sorted(path.iterdir())]
 
-    def from_bytes(self, element: bytes, where: str) -> Item:
+    def from_bytes(self, element: memoryview, where: str) -> Item:
         return element
 
 
