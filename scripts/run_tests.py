@@ -157,16 +157,16 @@ class Run:
 
 
 # What only computes takes the time that the others leave, and a tenth at least: at niceness 19 it would stand still for
-# seconds. Tests of services wait with a time limit, it does not. One run of services at a time while anything computes:
-# beside each other, on two cores, HAProxy misses its health checks and is started anew. When the unit tests are over,
-# the first lane takes what needs a service of its own or none.
+# seconds. Tests of services wait with a time limit, it does not. One run of services at a time: beside each other, on two
+# cores, HAProxy misses its health checks and is started anew. Both lanes take 17 minutes.
 UNITS = Run("units", ["tests", *(f"--ignore={path}" for path in SERVICES)], niceness=10)
 LANES = [
-    [UNITS, Run("links", [SLOW_LINKS, ENDINGS, *ALONE])],
+    [UNITS],
     [
         Run("cluster", [CLUSTER]),
         Run("changed", ["tests/integration", *(f"--ignore={path}" for path in (ASKED, CLUSTER, *ALONE))]),
         Run("asked", ["tests/faults", f"--ignore={ENDINGS}", ASKED]),
+        Run("links", [SLOW_LINKS, ENDINGS, *ALONE]),
     ],
 ]
 

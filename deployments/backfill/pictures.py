@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import cache
 from pathlib import PurePosixPath
-from ssl import SSLContext
-
-import httpx2
 
 from deployments.backfill.sources.base import Read
 from deployments.backfill.storage import opened
@@ -43,7 +39,7 @@ def _fetched(urls: Sequence[str], fetch: Fetch | None) -> Sequence[object]:
         return [refusal] * len(urls)
 
     async def all_of_them() -> list[object]:
-        fetcher = Fetcher(context=_tls())
+        fetcher = Fetcher()
         return list(await asyncio.gather(*(_fetch(fetcher, url, fetch) for url in urls)))
 
     return asyncio.run(all_of_them())
@@ -59,12 +55,6 @@ async def _fetch(fetcher: Fetcher, url: str, fetch: Fetch) -> object:
         else:
             return found
     return None
-
-
-@cache
-def _tls() -> SSLContext:
-    """The authorities, read once by each process: 20 ms."""
-    return httpx2.create_ssl_context()
 
 
 def _from_file(value: object, file: str, base: str | None) -> object:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import os
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,10 +16,11 @@ from typing import Any
 
 import httpx2
 import pytest
+import trustme
 
 from deployments.serve_internals import settings
 from models.errors import UnreachableError
-from models.http_client import LOOPBACK, PROXIES, direct, outward, unproxied
+from models.http_client import LOOPBACK, PROXIES, authorities, direct, direct_async, outward, unproxied
 
 ROOT = Path(__file__).parents[2]
 DEAD = "http://127.0.0.1:1"  # a proxy that answers nobody
@@ -75,6 +77,29 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*PROXIES, "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("make", [direct, direct_async, outward])
+def test_clients_after_the_first_read_no_authorities(
+    make: Callable[[], object], monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Each would hold up its event loop for 20 ms."""
+    monkeypatch.setenv("https_proxy", server.url)
+    make()
+    monkeypatch.setattr(ssl, "SSLContext", lambda *_: pytest.fail("a context was made"))
+    make()
+
+
+def test_authorities_that_the_environment_names_are_trusted_by_clients_of_the_world_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    of_the_system = authorities()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert len(authorities().get_ca_certs()) == 1
+    assert authorities(trust_env=False) is of_the_system
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])

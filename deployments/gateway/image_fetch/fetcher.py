@@ -20,6 +20,7 @@ from deployments.gateway.image_fetch.checked_connect import CheckedBackend, Reso
 from deployments.gateway.image_fetch.system_resolver import SystemResolver
 from deployments.gateway.image_fetch.url import Target, parse
 from models.errors import InputError, LimitError
+from models.http_client import authorities
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Nothing of the client's request is passed on. No compression, so that a body has the size that was counted.
@@ -42,7 +43,7 @@ class Fetcher:
     def __init__(self, resolve: Resolve | None = None, context: SSLContext | None = None) -> None:
         """Use the system's resolver and certificate authorities, unless others are given."""
         self._resolve = resolve or SystemResolver()
-        self._context = context
+        self._context = authorities() if context is None else context
         self._slots = asyncio.Semaphore(1)
         self._config: Fetch | None = None
 
@@ -90,7 +91,7 @@ class Fetcher:
         for _ in range(config.redirects + 1):
             target = parse(url, config, where)
             backend = CheckedBackend(self._resolve, config, where)
-            async with httpcore2.AsyncConnectionPool(ssl_context=self._tls(), network_backend=backend) as pool:
+            async with httpcore2.AsyncConnectionPool(ssl_context=self._context, network_backend=backend) as pool:
                 request = pool.stream("GET", _core_url(target), headers={"Host": target.authority, **HEADERS})
                 async with request as response:
                     location = _location(response)
@@ -98,11 +99,6 @@ class Fetcher:
                         return await _body(response, where, budget)
                     url = _joined(target.url, location, where)
         raise _unreachable(where, f"redirects more than {config.redirects} times")
-
-    def _tls(self) -> SSLContext:
-        if self._context is None:
-            self._context = httpx2.create_ssl_context()
-        return self._context
 
 
 class _Budget:
