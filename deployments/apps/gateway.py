@@ -94,7 +94,9 @@ class Gateway(GrpcIngress):
         self._configured = True
         self._use(config.internals)
         if not self._tasks:
-            self._tasks = [asyncio.ensure_future(work) for work in (self._work_in_background(), self._watch_keys())]
+            self._tasks = [
+                asyncio.ensure_future(work) for work in (self._refresh(), self._report(), self._watch_keys())
+            ]
             self._tasks.append(asyncio.ensure_future(self._write_access_log()))
 
     def _use(self, internals: Internals) -> None:
@@ -105,16 +107,24 @@ class Gateway(GrpcIngress):
         else:
             http_shortcut.SHORTCUT.close()
 
-    async def _work_in_background(self) -> None:
+    async def _refresh(self) -> None:
         while True:
             try:
                 await self._registry.refresh()
-                seams.SEAMS.report(self._metrics)
-                self._embeddings.report()
-                self._metrics.keys_age.set(self._auth.age_s)
-                self._metrics.keys_expiry.set(self._auth.next_expiry(time.time()))
             except Exception:  # the loop outlives whatever a dying cluster raises; the next round says what holds
                 logger.exception("refreshing the registry failed")
+            await asyncio.sleep(REFRESH_S)
+
+    async def _report(self) -> None:
+        """Hand metrics over once a second. Not in the registry's loop: what is noted meanwhile beyond a second's is dropped."""
+        while True:
+            try:
+                seams.SEAMS.report(self._metrics)
+                await self._embeddings.report()
+                self._metrics.keys_age.set(self._auth.age_s)
+                self._metrics.keys_expiry.set(self._auth.next_expiry(time.time()))
+            except Exception:  # whatever Ray raises, the next second's must be told
+                logger.exception("handing metrics over failed")
             await asyncio.sleep(REFRESH_S)
 
     async def _watch_keys(self) -> None:
@@ -130,7 +140,7 @@ class Gateway(GrpcIngress):
         """Write the noted lines once a second, in a thread, so that no request waits for the disk."""
         while True:
             await asyncio.sleep(LOG_EVERY_S)
-            await asyncio.get_running_loop().run_in_executor(None, self._access_log.write)
+            await asyncio.get_running_loop().run_in_executor(None, self._access_log.write, self._access_log.take())
 
     def __del__(self) -> None:
         """Serve calls this when the replica has drained."""

@@ -69,7 +69,10 @@ class ServeApi:
         try:
             self._ask("GET", VERSION)
         except ClusterError as error:
-            raise ClusterError(f"no Serve REST API answers at {dashboard}: {str(error).splitlines()[0]}") from error
+            raise ClusterError(
+                f"no Serve REST API answers at {dashboard}: {str(error).splitlines()[0]}; --dashboard or RAY_DASHBOARD_ADDRESS "
+                "names Ray's dashboard, which `embedserve up` prints when it is ready"
+            ) from error
 
     def asks_for_token(self) -> bool:
         """Whether whoever comes without Ray's token is turned away.

@@ -54,7 +54,7 @@ class Decoders:
         self._handle, self._count = handle, count
         self._slots: PixelSlots | None = None
         self._pool = Pool("decoders", DecodeConnection)
-        self._search = ReplicaSearch("decoders", lambda: handle, self._pool.some)
+        self._search = ReplicaSearch("decoders", self._serve_handle, self._pool.some)
         self._preparation: tuple[str, Preparation] | None = None  # that decoders are told of, under this name
 
     def share(self, slots: int, prepare: Preparation) -> None:
@@ -142,6 +142,9 @@ class Decoders:
             self._count("connection")
             return await connection.decode(DecodeCall(items, name, queued, offer))
         return await self._send_through_serve(items, prepare, queued, offer)
+
+    async def _serve_handle(self) -> Any:
+        return self._handle
 
     async def _send_through_serve(
         self, items: Sequence[Item], prepare: Preparation, queued: Queued, offer: Offer | None

@@ -98,7 +98,7 @@ async def _siblings() -> list[Label]:
     """Ask the other replicas of this deployment; one that loads an artifact itself is not asked."""
     context = serve.get_replica_context()
     try:
-        handle = serve.get_deployment_handle(context.deployment, context.app_name)
+        handle = await asyncio.to_thread(serve.get_deployment_handle, context.deployment, context.app_name)
         answers = await handle.broadcast("describe", PROVED_S).results_async(
             timeout_s=ASK_TIMEOUT_S, return_exceptions=True
         )

@@ -179,12 +179,12 @@ class EmbeddingService:
             if candidate is not version:
                 self._shadow.offer(percent, drawn, version, candidate, answer)
 
-    def report(self) -> None:
+    async def report(self) -> None:
         """Hand what was counted to the metrics' exporter."""
         self._gauges.report(self.registry)
         self._neighbours.report(self.registry.versions)
         self.cache.report()
-        self.metrics.flush()
+        await self.metrics.flush()
 
 
 def deadline_s(asked: float | None, queue: Queue) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -58,7 +59,7 @@ class Replicas:
         lost = 0
         tried: list[Connection] = []
         for attempt in range(1, CALL_ATTEMPTS + 1):
-            handle = self._serve_handle()
+            handle = await self._serve_handle()
             try:
                 return await self._send(handle, items, queued, tried)
             except (ArtifactGoneError, EngineTimeoutError):
@@ -90,7 +91,7 @@ class Replicas:
         Raises:
             RayError, RayServeException, EmbedserveError: none answers.
         """
-        handle = self._serve_handle()
+        handle = await self._serve_handle()
         self._search.look()
         connection = self._connections.next_asked()
         if connection is not None:
@@ -139,10 +140,10 @@ class Replicas:
             self._search.look(missing=True)
         return connection
 
-    def _serve_handle(self) -> Any:
+    async def _serve_handle(self) -> Any:
         if self._handle is None:
-            try:
-                self._handle = serve.get_deployment_handle(self._deployment, self._application)
+            try:  # in a thread: it waits for Serve's controller, once for a version, and each time while it is not deployed
+                self._handle = await asyncio.to_thread(serve.get_deployment_handle, self._deployment, self._application)
             except (RayServeException, KeyError) as error:  # no such application, or one that failed to be built
                 raise NotDeployedError(f"{self._reference} is not deployed") from error
         return self._handle

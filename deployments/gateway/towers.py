@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from deployments.contract.model_info import ModelInfo
@@ -61,7 +61,7 @@ class Towers:
             modality: first if modality == lead else self._chosen(request, modality, [first[0]]) for modality in places
         }
         parts = (self._part(request, modality, places[modality], *chosen[modality]) for modality in places)
-        results = dict(zip(places, await asyncio.gather(*parts), strict=True))
+        results = dict(zip(places, await _all(parts), strict=True))
         for version, _ in chosen.values():
             _require_one_checkpoint(version, [first[0]])
         return joined(results, places, [modality for modality in towers if modality in places])
@@ -99,6 +99,18 @@ class Towers:
             return await self._embed_by(part, version, how)
         except InputError as error:
             raise _at_its_place(error, request.param, places) from error
+
+
+async def _all(parts: Iterable[Coroutine[None, None, EmbedResult]]) -> list[EmbedResult]:
+    """The results of all parts. Where one has none, nobody waits for the others any more, and they end first."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    except Exception:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def modalities_of(request: EmbedRequest, towers: Mapping[str, str]) -> Sequence[str]:

@@ -14,6 +14,9 @@ from models.errors import ContentEncodingError, InputError, LimitError
 # One body at a time in each gateway: what it unpacks to is counted when it is there, and until then this bounds it.
 POOL: Final = ThreadPoolExecutor(1, "inflate")
 STEP: Final = 1 << 18  # bytes that are unpacked in one go
+PIECE: Final = (
+    1 << 16
+)  # of the packed ones, taken at a time: zlib copies what it has no use for yet, with Python standing still
 GZIP, ZLIB, RAW = 31, 15, -15  # as zlib calls the formats
 STREAMS: Final = 100  # that may follow each other in one body: each costs some microseconds, however little it holds
 MANY: Final = f"more than {STREAMS} streams follow each other in it"
@@ -86,16 +89,20 @@ def _deflate(body: bytes) -> Iterator[bytes]:
 
 def _zlib(body: bytes, form: int) -> Iterator[bytes]:
     """The parts of one stream, or of several that follow each other."""
+    view, at = memoryview(body), 0
     for _ in range(STREAMS):
         stream = zlib.decompressobj(form)
         while not stream.eof:
-            part = stream.decompress(body, STEP)
-            body = stream.unconsumed_tail
-            if not (part or body or stream.eof):
+            piece: bytes | memoryview = stream.unconsumed_tail
+            if not piece:
+                piece = view[at : at + PIECE]
+                at += len(piece)
+            part = stream.decompress(piece, STEP)
+            if not (part or piece or stream.eof):
                 raise DamagedError("it ends early")
             yield part
-        body = stream.unused_data
-        if not body:
+        at -= len(stream.unused_data)
+        if at == len(view):
             return
     raise DamagedError(MANY)
 

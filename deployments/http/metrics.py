@@ -28,7 +28,11 @@ def routes() -> list[Route]:
         ]
         async with direct_async(timeout=TIMEOUT_S) as client:
             texts = await asyncio.gather(*(_scrape(client, target) for target in targets))
-        return Response(merge(list(texts)), 200, {"content-type": CONTENT_TYPE})
+        merged = Merged()
+        for text in texts:
+            merged.add(text)
+            await asyncio.sleep(0)  # 2 ms each
+        return Response(merged.text(), 200, {"content-type": CONTENT_TYPE})
 
     return [Route("/metrics", metrics)]
 
@@ -42,26 +46,33 @@ async def _scrape(client: httpx2.AsyncClient, target: str) -> str:
     return answer.text
 
 
-def merge(texts: list[str]) -> str:
-    """Join expositions so that each family's lines stand together under one HELP and TYPE, as the format demands.
+class Merged:
+    """Expositions, joined so that each family's lines stand together under one HELP and TYPE, as the format demands.
 
     Line by line, because that is cheap: for two nodes with 3,600 lines each, ``prometheus_client.parser`` and its writer give
     the same text in 170 ms of the gateway's time, this in 3.
     """
-    if len(texts) == 1:
-        return texts[0]
-    notes: list[str] = []
-    heads: dict[str, dict[str, str]] = {}  # family → HELP and TYPE, as the first text has them
-    samples: dict[str, list[str]] = {}
-    for text in texts:
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._notes: list[str] = []
+        self._heads: dict[str, dict[str, str]] = {}  # family → HELP and TYPE, as the first text has them
+        self._samples: dict[str, list[str]] = {}
+
+    def add(self, text: str) -> None:
+        """Add what one node says."""
         family = ""
         for line in text.splitlines():
             if line.startswith(("# HELP ", "# TYPE ")):
                 _, keyword, family = line.split(" ", 3)[:3]
-                heads.setdefault(family, {}).setdefault(keyword, line)
+                self._heads.setdefault(family, {}).setdefault(keyword, line)
             elif line.startswith("#"):
-                notes.append(line)
+                self._notes.append(line)
             elif line:
-                samples.setdefault(family, []).append(line)
-    lines = [line for family, rows in samples.items() for line in (*heads.get(family, {}).values(), *rows)]
-    return "\n".join([*notes, *lines]) + "\n"
+                self._samples.setdefault(family, []).append(line)
+
+    def text(self) -> str:
+        """What all of them say."""
+        families = self._samples.items()
+        lines = [line for family, rows in families for line in (*self._heads.get(family, {}).values(), *rows)]
+        return "\n".join([*self._notes, *lines]) + "\n"

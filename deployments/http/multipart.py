@@ -47,7 +47,7 @@ def boundary_of(content_type: str) -> bytes:
     boundary = _parameters(content_type.encode("latin-1")).get(b"boundary", b"")
     if not 0 < len(boundary) <= BOUNDARY_BYTES:
         raise _unreadable(
-            "its content type must name a boundary of 1 to 70 characters: multipart/form-data; boundary=..."
+            f"its content type must name a boundary of 1 to {BOUNDARY_BYTES} bytes: multipart/form-data; boundary=..."
         )
     return boundary
 

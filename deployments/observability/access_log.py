@@ -19,6 +19,7 @@ from deployments.observability.logging import logger
 from deployments.observability.request_record import Record
 
 KEPT = 20_000  # lines between two writes; those beyond are dropped and counted
+Noted = tuple[list[bytes], int]  # lines, and how many others were dropped
 TOGETHER = 128  # lines in one go: copies of all that a second brings, 5 MB each, cost two page faults for each line
 FILE_BYTES = 100 << 20
 FILES = 5  # of FILE_BYTES each; together they hold about a million requests
@@ -76,10 +77,15 @@ class AccessLog:
             line |= record.exposure._asdict()
         self._lines.append(orjson.dumps(line))
 
-    def write(self) -> None:
-        """Append what was noted to the file. Waits for the disk, so call it from a thread of its own."""
+    def take(self) -> Noted:
+        """What was noted since this was last called; for the thread that notes, or a line may go to a list that was written."""
         lines, self._lines = self._lines, []
         dropped, self._dropped = self._dropped, 0
+        return lines, dropped
+
+    def write(self, noted: Noted) -> None:
+        """Append what was taken to the file. Waits for the disk, so call it from a thread of its own."""
+        lines, dropped = noted
         lost = len(lines) + dropped
         if dropped:
             lines.append(orjson.dumps({"time": datetime.now(UTC), "message": "dropped", "lines": dropped}))
@@ -103,7 +109,7 @@ class AccessLog:
 
     def close(self) -> None:
         """Write what is left and close the file."""
-        self.write()
+        self.write(self.take())
         if self._handler is not None:
             self._handler.close()
 

@@ -73,5 +73,8 @@ class EncoderMetrics:
             self.trouble.set(value, dict(zip((*VERSION, "cause"), labels, strict=True)))
         if self._numerics is not None:
             self.numerics.set(1, self._numerics)
-        for metric in (self.stage, self.batch, self.padding, self.swaps, self.decoder_calls, self.drift):
+        for histogram in (self.stage, self.batch, self.padding):
+            while histogram.flush():
+                pass
+        for metric in (self.swaps, self.decoder_calls, self.drift):
             metric.flush()

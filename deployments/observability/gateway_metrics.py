@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ray.serve import metrics
 
 from deployments.observability.counters import Counters
@@ -63,8 +65,8 @@ class GatewayMetrics:
         """Whether metrics whose names changed are exported under their old names too."""
         self.latency.old = self.keys_age.old = keep
 
-    def flush(self) -> None:
-        """Hand everything to Ray."""
+    async def flush(self) -> None:
+        """Hand everything to Ray, in parts between which requests pass."""
         lookups = (self.lookups, self.shared_lookups, self.shared_writes)
         for counters in (
             self.requests,
@@ -78,5 +80,8 @@ class GatewayMetrics:
             *lookups,
         ):
             counters.flush()
-        self.latency.flush()
-        self.shadow.flush()
+        for histogram in (self.latency, self.shadow):
+            more = True
+            while more:
+                more = histogram.flush()
+                await asyncio.sleep(0)

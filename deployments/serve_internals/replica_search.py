@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from ray.exceptions import RayError
@@ -31,7 +31,9 @@ LOOK_TIMEOUT_S: Final = 2.0  # a replica that does not answer keeps the others f
 class ReplicaSearch:
     """The endpoints of a deployment's replicas."""
 
-    def __init__(self, name: str, handle: Callable[[], Any], found: Callable[[Mapping[str, Endpoint]], object]) -> None:
+    def __init__(
+        self, name: str, handle: Callable[[], Awaitable[Any]], found: Callable[[Mapping[str, Endpoint]], object]
+    ) -> None:
         """Know of none.
 
         Args:
@@ -75,7 +77,7 @@ class ReplicaSearch:
         those known before stay: a version with one replica would otherwise stand still for 0.4 s (MiniLM) or 2 s (CLIP).
         """
         try:
-            asked = self._handle().broadcast("endpoint", *tell)
+            asked = (await self._handle()).broadcast("endpoint", *tell)
             answers = await asked.results_async(timeout_s=LOOK_TIMEOUT_S, return_exceptions=True)
         except (RayError, RayServeException, TimeoutError, UnavailableError) as error:
             logger.debug("no replica of %s says where it is: %s", self._name, last_line(error))

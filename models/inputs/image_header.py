@@ -16,11 +16,13 @@ from models.inputs.jpeg_scans import ONE_PASS, check_scans, scans_of
 from models.inputs.unreadable import wrong_format
 
 Size = tuple[int, int]  # width, height
+Data = bytes | memoryview
 
 BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})  # sizes in bytes; OS/2's has 12
 WEBP_MODES = (b"VP8 ", b"VP8L", b"VP8X")  # lossy, lossless, extended
 TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 TIFF_STARTS = (*TIFF_ORDERS, b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # with swapped bytes, and BigTIFF
+LOOK = 1 << 20  # bytes in which scans are counted here, for 5 ms at most; the decoder counts the rest
 TIFF_ENTRIES = 64  # read at most; they are sorted by tag, and those we need are among the first twenty
 TIFF_WIDTH, TIFF_HEIGHT, TIFF_ORIENTATION = 256, 257, 274
 TIFF_TURNED = (5, 6, 7, 8)  # orientations that lie on their side
@@ -38,7 +40,7 @@ class ImageLimits:
     side: int = 20_000  # pixels; cameras and scanners stay below it, and wider panoramas show nothing at 224 pixels
 
 
-def check_header(data: bytes | memoryview, limits: ImageLimits) -> None:
+def check_header(data: Data, limits: ImageLimits) -> None:
     """Refuse an encoded image whose header shows that the decoder would refuse it.
 
     Raises:
@@ -52,7 +54,7 @@ def check_header(data: bytes | memoryview, limits: ImageLimits) -> None:
         raise wrong_format(bytes(data), found, limits.formats)
     if found == "JPEG":
         _check_jpeg(data, limits)
-    elif (size := size_of(bytes(data))) is not None:
+    elif (size := size_of(data)) is not None:
         check_size(*size, limits)
 
 
@@ -68,7 +70,7 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise LimitError(f"image of {width}×{height} pixels exceeds the limit of {limits.side} pixels a side")
 
 
-def format_of(data: bytes | memoryview) -> str | None:
+def format_of(data: Data) -> str | None:
     """The format by its first bytes, as Pillow names it; None if it is none of the six in ``READERS``."""
     start = bytes(data[:16])
     if start.startswith(b"\xff\xd8\xff"):
@@ -84,7 +86,7 @@ def format_of(data: bytes | memoryview) -> str | None:
     return "TIFF" if start.startswith(TIFF_STARTS) else None
 
 
-def size_of(data: bytes) -> Size | None:
+def size_of(data: Data) -> Size | None:
     """Width and height in pixels as stored, before any EXIF rotation; None if the header does not tell."""
     found = format_of(data)
     if found is None:
@@ -95,7 +97,7 @@ def size_of(data: bytes) -> Size | None:
         return None
 
 
-def _jpeg(data: bytes) -> Size | None:
+def _jpeg(data: Data) -> Size | None:
     """The size in the last frame header before the scan, which is the one that decoders use."""
     frame, _ = frame_of(data)
     if frame is None:
@@ -104,7 +106,7 @@ def _jpeg(data: bytes) -> Size | None:
     return width, height
 
 
-def _check_jpeg(data: bytes | memoryview, limits: ImageLimits) -> None:
+def _check_jpeg(data: Data, limits: ImageLimits) -> None:
     """Refuse a JPEG by its dimensions, and by its scans where they are several."""
     try:
         frame, scan = frame_of(data)
@@ -115,24 +117,24 @@ def _check_jpeg(data: bytes | memoryview, limits: ImageLimits) -> None:
     except (IndexError, struct.error):  # the bytes end before the header does
         return
     check_size(width, height, limits)
-    if not at_once and (scans := scans_of(bytes(data))):
+    if not at_once and (scans := scans_of(data[:LOOK])):
         check_scans(scans, limits.pixels)
 
 
-def _png(data: bytes) -> Size | None:
+def _png(data: Data) -> Size | None:
     if data[12:16] != b"IHDR":
         return None
     width, height = struct.unpack_from(">II", data, 16)
     return width, height
 
 
-def _gif(data: bytes) -> Size:
+def _gif(data: Data) -> Size:
     """The size of the logical screen; the decoder notices a first frame that is larger."""
     width, height = struct.unpack_from("<HH", data, 6)
     return width, height
 
 
-def _bmp(data: bytes) -> Size | None:
+def _bmp(data: Data) -> Size | None:
     (header,) = struct.unpack_from("<I", data, 14)
     if header == 12:
         width, height = struct.unpack_from("<HH", data, 18)
@@ -143,7 +145,7 @@ def _bmp(data: bytes) -> Size | None:
     return width, abs(height)  # negative if the rows are stored top to bottom
 
 
-def _webp(data: bytes) -> Size | None:
+def _webp(data: Data) -> Size | None:
     mode = data[12:16]
     if mode == b"VP8X":  # the canvas
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(_full(data, 27, 3), "little")
@@ -154,9 +156,9 @@ def _webp(data: bytes) -> Size | None:
     return (width & 0x3FFF, height & 0x3FFF) if data[23:26] == b"\x9d\x01\x2a" else None
 
 
-def _tiff(data: bytes) -> Size | None:
+def _tiff(data: Data) -> Size | None:
     """The size of the first page; None for BigTIFF and for headers with swapped bytes."""
-    order = TIFF_ORDERS.get(data[:4])
+    order = TIFF_ORDERS.get(bytes(data[:4]))
     if order is None:
         return None
     (at,) = struct.unpack_from(f"{order}I", data, 4)
@@ -172,13 +174,13 @@ def _tiff(data: bytes) -> Size | None:
     return (height, width) if found.get(TIFF_ORIENTATION) in TIFF_TURNED else (width, height)
 
 
-def _full(data: bytes, at: int, length: int) -> bytes:
+def _full(data: Data, at: int, length: int) -> Data:
     if len(data) < at + length:
         raise IndexError(at)
     return data[at : at + length]
 
 
-READERS: dict[str, Callable[[bytes], Size | None]] = {
+READERS: dict[str, Callable[[Data], Size | None]] = {
     "JPEG": _jpeg,
     "PNG": _png,
     "WEBP": _webp,

@@ -29,7 +29,7 @@ class Scans:
     count: int  # of scans; more than ``SCANS`` are not counted
 
 
-def scans_of(data: bytes) -> Scans | None:
+def scans_of(data: bytes | memoryview) -> Scans | None:
     """Follow the markers of a JPEG; None where they end before the first scan, or there is none.
 
     Raises:
@@ -57,7 +57,7 @@ def scans_of(data: bytes) -> Scans | None:
     return Scans(width, height, 1 if at_once else _count(data, at))
 
 
-def _count(data: bytes, at: int) -> int:
+def _count(data: bytes | memoryview, at: int) -> int:
     """Scans from the one whose header begins at ``at``; every other segment between them counts, too."""
     scans, marker = 0, SCAN
     for _ in range(8 * SCANS):  # a scan may bring tables of its own
@@ -68,7 +68,7 @@ def _count(data: bytes, at: int) -> int:
     return SCANS + 1
 
 
-def _next(data: bytes, at: int) -> tuple[int, int]:
+def _next(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """The next marker from ``at`` on and where it ends; -1 where there is none."""
     found = NEXT.match(data, at) or NEXT.search(data, at)
     return (found[1][0], found.end()) if found else (-1, at)

@@ -35,7 +35,7 @@ def picture_traits(item: Item) -> dict[str, float]:
     if not isinstance(item, bytes | memoryview):
         return {}
     found = {"bytes": float(len(item))}
-    size = size_of(bytes(item))
+    size = size_of(item)
     if size is not None and min(size) > 0:
         found |= {"megapixels": size[0] * size[1] / 1e6, "aspect": size[0] / size[1]}
     return found

@@ -109,8 +109,10 @@ def _json_items(data: Any, name: str) -> list[Item]:
 
 def _binary_items(binary: memoryview, size: Any, name: str) -> list[Item]:
     """BYTES elements: each four bytes of length, little-endian, then the bytes."""
-    if type(size) is not int or size != len(binary):
-        raise InputError(f"binary_data_size is {short_repr(size)}, {len(binary)} bytes follow", param="inputs[0]")
+    if type(size) is not int:
+        raise InputError(f"binary_data_size must be a whole number, not {short_repr(size)}", param="inputs[0]")
+    if size != len(binary):
+        raise InputError(f"binary_data_size is {size}, {len(binary)} bytes follow", param="inputs[0]")
     items: list[Item] = []
     offset = 0
     while offset < len(binary):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from starlette.requests import Request
 
 from deployments.config.limits import Limits
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
 from deployments.http.headers import header_of
-from deployments.http.multipart import boundary_of, parts_of
+from deployments.http.multipart import Part, boundary_of, parts_of
 from deployments.http.request import media_type, read_body
 from models.errors import InputError, MediaTypeError
 
@@ -16,8 +19,16 @@ FIELD = b"file"  # of a form, whose parts are pictures
 OTHERS = 5  # names of other parts that a message tells
 
 
-async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str]:
-    """The encoded images of a body, and the name that errors call them by.
+class Pictures(NamedTuple):
+    """What a body holds."""
+
+    items: list[Item]
+    param: str  # the name that errors call them by
+    fields: dict[str, str]  # what a form says beside them
+
+
+async def pictures_of(request: Request, limits: Limits) -> Pictures:
+    """The encoded images of a body, and what it says of their vectors.
 
     Raises:
         MediaTypeError: it is neither an image nor a form.
@@ -27,7 +38,7 @@ async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str
     """
     given = media_type(request)
     if given == "multipart/form-data":
-        return await _multipart(request, limits), "file"
+        return await _multipart(request, limits)
     if not (given.startswith("image/") or given == "application/octet-stream"):
         wrong = f"content type {short_repr(given)} is not accepted" if given else "the content type is missing"
         raise MediaTypeError(
@@ -37,10 +48,10 @@ async def pictures_of(request: Request, limits: Limits) -> tuple[list[Item], str
     data = await read_body(request, limits)
     if not data:
         raise InputError("the body is empty; it must be one encoded image", param="body", code="empty_input")
-    return [data], "body"
+    return Pictures([data], "body", {})
 
 
-async def _multipart(request: Request, limits: Limits) -> list[Item]:
+async def _multipart(request: Request, limits: Limits) -> Pictures:
     boundary = boundary_of(header_of(request, b"content-type") or "")
     parts = parts_of(await read_body(request, limits), boundary)
     files: list[Item] = [part.content for part in parts if part.name == FIELD]
@@ -51,4 +62,20 @@ async def _multipart(request: Request, limits: Limits) -> list[Item]:
             param="file",
             code="empty_input",
         )
-    return files
+    return Pictures(files, "file", _fields(parts) if len(files) < len(parts) else {})
+
+
+def _fields(parts: Iterable[Part]) -> dict[str, str]:
+    """The other parts, as text."""
+    fields: dict[str, str] = {}
+    for part in parts:
+        if part.name == FIELD:
+            continue
+        name = part.name.decode("utf-8", "replace")
+        try:
+            value = str(part.content, "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"the field {short_repr(name)} is no valid UTF-8", param=name) from error
+        if fields.setdefault(name, value) != value:
+            raise InputError(f"the form has two different fields {short_repr(name)}; send one", param=name)
+    return fields

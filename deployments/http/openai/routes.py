@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from starlette.datastructures import QueryParams
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from deployments.contract.short_repr import short_repr
 from deployments.gateway.embedding_service import EmbeddingService
 from deployments.http.fields import Wanted, wanted_of, wanted_of_query
 from deployments.http.headers import routing_key_of
@@ -17,6 +19,7 @@ from deployments.http.openai.input import model_of, parse_input, tagged_input, u
 from deployments.http.openai.pictures import pictures_of
 from deployments.http.printed import Printed
 from deployments.http.request import embed_request, read_json
+from models.errors import InputError
 
 DEFAULT_IMAGE_MODEL = "image-embedding"
 # Of clients whose base URL has no /v1 (infinity's), and Azure's.
@@ -31,7 +34,23 @@ def asked_by(query: bytes) -> tuple[Wanted, str]:
     Raises:
         InputError: as ``wanted_of_query``.
     """
-    values = QueryParams(query)
+    return _asked_by(QueryParams(query))
+
+
+def asked_also_by(query: bytes, fields: Mapping[str, str]) -> tuple[Wanted, str]:
+    """The same where a form says something beside its pictures.
+
+    Raises:
+        InputError: the form says other than the query.
+    """
+    values = dict(QueryParams(query))
+    for name, value in fields.items():
+        if values.setdefault(name, value) != value:
+            raise InputError(f"the form and the query say different things as {short_repr(name)}; send one", param=name)
+    return _asked_by(values)
+
+
+def _asked_by(values: Mapping[str, str]) -> tuple[Wanted, str]:
     return wanted_of_query(values), values.get("model", DEFAULT_IMAGE_MODEL)
 
 
@@ -55,9 +74,12 @@ def routes(embeddings: EmbeddingService) -> list[Route]:
         return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns, printed)
 
     async def embed_image(request: Request) -> Response:
-        wanted, model = asked_by(request.scope["query_string"])
-        items, param = await pictures_of(request, embeddings.registry.config.limits)
-        key = routing_key_of(request)
+        query = request.scope["query_string"]
+        wanted, model = asked_by(query)
+        items, param, fields = await pictures_of(request, embeddings.registry.config.limits)
+        if fields:
+            wanted, model = asked_also_by(query, fields)
+        key = routing_key_of(request) or user_of(fields)
         asked = embed_request(request, model, items, wanted, key=key, param=param)
         return await embedding_response(request, await embeddings.embed(asked), wanted, embeddings.turns, printed)
 

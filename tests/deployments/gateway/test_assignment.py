@@ -91,7 +91,7 @@ def online(gateway: Application, keys: list[str]) -> dict[str, tuple[str, str, s
     async def all_of_them() -> None:
         for key in keys:
             assert await ask(gateway, key) == 200
-        gateway.log.write()
+        gateway.log.write(gateway.log.take())
 
     before = len(gateway.lines())
     asyncio.run(all_of_them())

@@ -123,7 +123,7 @@ async def test_requests_with_shadow_copies_end_in_gauges_of_both_pairs(monkeypat
             await embeddings.embed(EmbedRequest("m", [f"{turn} {i}" for i in range(16)]))
             turn += 1
             await asyncio.sleep(0.02)
-            embeddings.report()
+            await embeddings.report()
     assert told["neighbour_overlap", "m", "3", "1", "mean"] == 1
     assert told["rank_correlation", "m", "3", "1", "low"] == 1
     assert told["neighbour_overlap", "m", "2", "1", "high"] < 0.6

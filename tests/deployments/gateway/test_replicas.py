@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -170,6 +171,22 @@ async def test_a_version_without_an_application_is_not_deployed(monkeypatch: pyt
         await version.describe(10)
     with pytest.raises(UnavailableError):
         await version.encode(["a"], QUEUED)
+
+
+async def test_nobody_waits_for_serves_controller_but_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says whether a version is deployed, and may be about to be started anew itself."""
+    others = threading.Event()
+
+    def slow(deployment: str, application: str) -> None:
+        if not others.wait(20):
+            pytest.fail("the event loop stood still")
+        raise RayServeException("no such application")
+
+    monkeypatch.setattr(serve, "get_deployment_handle", slow)
+    asking = asyncio.ensure_future(Replicas("m@1", "m--1", "TextEncoder").describe(10))
+    asyncio.get_running_loop().call_later(0.01, others.set)
+    with pytest.raises(NotDeployedError):
+        await asking
 
 
 @pytest.fixture

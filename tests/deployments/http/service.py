@@ -74,7 +74,7 @@ class Application:
 
     def lines(self) -> list[dict[str, Any]]:
         """The access log."""
-        self.log.write()
+        self.log.write(self.log.take())
         return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
 
     def line(self, request_id: str) -> dict[str, Any]:

@@ -86,6 +86,35 @@ def test_the_input_chooses_the_tower(client: httpx2.Client, png: bytes, png64: s
     assert vectors(raw) == [OF_PICTURE]
 
 
+def test_the_fields_of_a_form_count_as_those_of_the_query_do(client: httpx2.Client, png: bytes) -> None:
+    files = [("file", png)]
+    fields = {"model": "both", "dimensions": "2", "encoding_format": "base64", "unknown": "x" * 100_000, "user": "u"}
+    said = client.post("/v1/embeddings/image", data=fields, files=files)
+    asked = client.post("/v1/embeddings/image?model=both&dimensions=2&encoding_format=base64", files=files)
+    assert (said.status_code, said.json()) == (200, asked.json())
+    assert client.post("/v1/embeddings/image?model=both", data={"model": "both"}, files=files).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "param"),
+    [
+        ("", {"model": "nope"}, None),
+        ("", {"dimensions": "four"}, "dimensions"),
+        ("", {"encoding_format": "hex"}, "encoding_format"),
+        ("", {"model": ["both", "image-embedding"]}, "model"),
+        ("", {"model": b"\xff"}, "model"),
+        ("?dimensions=2", {"dimensions": "3"}, "dimensions"),
+        ("", {"late_chunking": "true"}, "late_chunking"),
+    ],
+)
+def test_a_field_of_a_form_that_cannot_be_honoured_is_refused(
+    client: httpx2.Client, png: bytes, query: str, fields: dict[str, Any], param: str | None
+) -> None:
+    answer = client.post(f"/v1/embeddings/image{query}", data=fields, files=[("file", png)])
+    assert answer.status_code in (400, 404), answer.text
+    assert param is None or answer.json()["error"]["param"] == param
+
+
 @pytest.mark.parametrize("tagged", [True, False], ids=["that says what each input is", "of plain strings"])
 def test_a_mixed_list_comes_back_in_its_order_and_says_who_made_each_vector(
     client: httpx2.Client, png64: str, tagged: bool
@@ -172,6 +201,17 @@ def test_errors_name_the_input_by_its_place_in_the_request(
     error = answer.json()["error"]
     assert message in error["message"]
     assert param is None or error["param"].startswith(param)
+
+
+def test_where_one_tower_refuses_nothing_goes_on_waiting_in_the_other(made: Application, client: httpx2.Client) -> None:
+    queue = made.embeddings.registry.versions[TEXTS].queue
+    for number in range(made.embeddings.registry.config.queue.calls_per_replica):  # calls that never come back
+        asked = {"model": "both", "input": f"another text {number}"}
+        late = client.post("/v1/embeddings", json=asked, headers={"x-embedserve-timeout-seconds": "0.1"})
+        assert late.status_code == 504, late.text
+    mixed = [{"text": "a text that waits"}, {"image": "no picture"}]
+    answer = client.post("/v1/embeddings", json={"model": "both", "input": mixed})
+    assert (answer.status_code, queue.waiting_items) == (400, 0)
 
 
 def test_a_model_of_one_modality_takes_no_mixed_list(client: httpx2.Client) -> None:

@@ -25,10 +25,20 @@ def test_nothing_is_on_the_disk_until_it_is_written(tmp_path: Path) -> None:
     log = AccessLog(tmp_path / "logs" / "access.log", "replica")
     note(log, "a")
     assert not list(tmp_path.iterdir())
-    log.write()
+    log.write(log.take())
     note(log, "b")
     log.close()
     assert [line["request_id"] for line in lines(tmp_path / "logs" / "access.log")] == ["a", "b"]
+
+
+def test_a_line_that_comes_while_others_are_written_is_written_next(tmp_path: Path) -> None:
+    log = AccessLog(tmp_path / "access.log", "replica")
+    note(log, "a")
+    taken = log.take()
+    note(log, "b")
+    log.write(taken)
+    log.write(log.take())
+    assert [line["request_id"] for line in lines(tmp_path / "access.log")] == ["a", "b"]
 
 
 def test_a_line_says_where_the_time_went_in_milliseconds(tmp_path: Path) -> None:
@@ -48,7 +58,7 @@ def test_more_than_a_slow_disk_takes_is_counted_and_said(tmp_path: Path, monkeyp
     log = AccessLog(tmp_path / "access.log", "replica")
     for name in NUMBERED:
         note(log, name)
-    log.write()
+    log.write(log.take())
     *kept, last = lines(tmp_path / "access.log")
     assert [line["request_id"] for line in kept] == NUMBERED[:3]
     assert (last["message"], last["lines"]) == ("dropped", 2)
@@ -62,7 +72,7 @@ def test_a_file_that_grew_makes_room_for_another(tmp_path: Path, monkeypatch: py
     log = AccessLog(tmp_path / "access.log", "replica")
     for _ in range(20):
         note(log, "a")
-        log.write()
+        log.write(log.take())
     log.close()
     assert len(list(tmp_path.iterdir())) == access_log.FILES
 
@@ -73,7 +83,7 @@ def test_a_folder_that_cannot_be_made_costs_its_lines_and_nothing_else(
     (tmp_path / "logs").write_text("a file where the folder should be")
     log = AccessLog(tmp_path / "logs" / "access.log", "replica")
     note(log, "a")
-    log.write()
+    log.write(log.take())
     assert "lines of the access log are lost" in caplog.text
 
 
@@ -85,7 +95,7 @@ def test_a_full_disk_is_said_once_and_when_it_has_room_again_how_many_lines_it_c
     log = AccessLog(path, "replica")
     for name in NUMBERED:
         note(log, name)
-        log.write()
+        log.write(log.take())
     assert len([record for record in caplog.records if "No space left on device" in record.getMessage()]) == 1
     assert capfd.readouterr().err == ""
     path.unlink()

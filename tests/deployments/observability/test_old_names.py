@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def gateway(keep: bool) -> None:
     metrics.keys_age.set(2.0)
     for seconds in TIMED:
         metrics.latency.observe(("m", "1", "text", "miss"), seconds)
-    metrics.flush()
+    asyncio.run(metrics.flush())
 
 
 def test_the_old_histogram_counts_in_milliseconds_what_the_new_one_counts_in_seconds(told: Told) -> None:
@@ -52,9 +53,9 @@ def test_the_old_histogram_counts_in_milliseconds_what_the_new_one_counts_in_sec
 def test_the_old_histogram_is_told_again_without_new_requests_because_ray_forgets_gauges(told: Told) -> None:
     metrics = GatewayMetrics()
     metrics.latency.observe(("m", "1", "text", "miss"), 0.4)
-    metrics.flush()
+    asyncio.run(metrics.flush())
     told.clear()
-    metrics.flush()
+    asyncio.run(metrics.flush())
     assert told["embedserve_request_latency_ms_count", None] == 1
 
 
