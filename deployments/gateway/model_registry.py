@@ -162,7 +162,7 @@ class ModelRegistry:
             await self._count_replicas()
             self._rounds = 0
         self._rounds += 1
-        asked = [v for v in self.versions.values() if not v.resting or v.reference in self._awaited]
+        asked = [v for v in self.versions.values() if not v.resting or v.unknown or v.reference in self._awaited]
         answers = await asyncio.gather(*(version.refresh() for version in asked), return_exceptions=True)
         for version, answer in zip(asked, answers, strict=True):
             if answer is not None:  # a defect; the other versions' routes must not wait for it

@@ -85,6 +85,11 @@ class ModelVersion:
         return self._may_sleep and time.monotonic() - self._used_at > REST_AFTER_S
 
     @property
+    def unknown(self) -> bool:
+        """Whether a replica runs that has not said what it serves, as where the gateway started after it."""
+        return self.info is None and self.replica_count > 0
+
+    @property
     def quiet(self) -> bool:
         """Whether nobody used it lately, and its replicas do not go when nobody does."""
         return not self._may_sleep and time.monotonic() - self._used_at > QUIET_S

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
 
 # Items that are worked on at once, 0.3 ms of the event loop; a list of 2,048 in one go keeps everybody else waiting for 20 ms,
 # and a hundred of them did for so long that HAProxy took the gateway for dead.
 SLICE: Final = 32
+
+
+def portions(costs: Iterable[int], most: int) -> Iterator[slice]:
+    """Slices of a list that each cost no more than ``most`` and have no more than ``SLICE`` items, but one at least.
+
+    Args:
+        costs: of each item.
+        most: in the same unit.
+    """
+    start = end = cost = 0
+    for end, more in enumerate(costs):
+        if end > start and (end - start == SLICE or cost + more > most):
+            yield slice(start, end)
+            start, cost = end, 0
+        cost += more
+    yield slice(start, end + 1)
 
 
 class Turns:

@@ -11,20 +11,22 @@ from starlette.responses import Response
 
 from deployments.gateway.embedding_service import EmbedResult
 from deployments.gateway.turns import Turns
+from deployments.http.accept import prefers
 from deployments.http.fields import Wanted
 from deployments.http.headers import header_of
 from deployments.http.outputs import as_asked, rows_of
 from deployments.http.printed import Printed
 from deployments.http.response import list_response, origin_headers
 
-RAW = "application/octet-stream"
+RAW, JSON = "application/octet-stream", "application/json"
 
 
 async def embedding_response(
     request: Request, result: EmbedResult, wanted: Wanted, turns: Turns, printed: Printed
 ) -> Response:
     """The answer to ``POST /v1/embeddings``: JSON, or the bytes alone where the request accepts those."""
-    if (header_of(request, b"accept") or "").partition(";")[0].strip().lower() == RAW:
+    accept = header_of(request, b"accept")
+    if accept is not None and RAW in accept.lower() and prefers(accept, RAW, JSON):
         return raw_response(result, wanted)
 
     kept = result.kept if wanted.dtype == "float" and wanted.encoding == "float" else None

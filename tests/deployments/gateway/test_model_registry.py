@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,6 +201,30 @@ async def test_while_nobody_uses_a_version_serve_is_seldom_asked_for_its_replica
     for _ in range(COUNT_QUIET):
         await found.refresh()
     assert len(counted) == 1 + COUNT_QUIET // COUNT_EVERY
+
+
+async def test_a_version_that_is_awake_when_the_gateway_starts_is_asked_once_what_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise it is `loading` until somebody uses it, and operators' commands wait for it."""
+    asked = []
+
+    async def describe(*_: float) -> ModelInfo:
+        asked.append(1)
+        return INFO
+
+    found = asleep(versions={"1": 1, "2": 1})
+    second = found.versions["m@2"]
+    monkeypatch.setattr(second._replicas, "describe", describe)
+    monkeypatch.setattr(found.versions["m@1"]._replicas, "describe", describe)
+    running = SimpleNamespace(deployments={"TextEncoder": SimpleNamespace(replica_states={"RUNNING": 1})})
+    status = SimpleNamespace(applications={version.application: running for version in found.versions.values()})
+    monkeypatch.setattr(serve, "status", lambda: status)
+    await found.refresh()
+    assert (second.state, second.resting) == ("ready", True)
+    asked.clear()
+    await found.refresh()
+    assert len(asked) == 1  # the other one
 
 
 async def test_a_version_whose_replica_answers_has_one_before_they_are_counted_again(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
-from deployments.gateway.turns import SLICE, Turns
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.gateway.turns import SLICE, Turns, portions
 
 
 async def test_the_slices_of_a_list_are_all_of_it_in_order() -> None:
@@ -13,6 +17,14 @@ async def test_the_slices_of_a_list_are_all_of_it_in_order() -> None:
         parts = [list(range(count))[part] async for part in turns.slices(count)]
         assert [one for part in parts for one in part] == list(range(count))
         assert all(len(part) <= SLICE for part in parts)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=10 * SLICE))
+def test_a_portion_is_small_and_all_of_them_are_the_list(costs: list[int]) -> None:
+    parts = [costs[part] for part in portions(costs, 20)]
+    assert [one for part in parts for one in part] == costs
+    assert all(len(part) == 1 or (len(part) <= SLICE and sum(part) <= 20) for part in parts)
+    assert all(len(a) == SLICE or sum(a) + b[0] > 20 for a, b in itertools.pairwise(parts))  # none could be longer
 
 
 async def test_in_a_round_of_the_event_loop_one_of_many_lists_has_its_turn() -> None:
