@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from deployments.contract.header_number import decimal_number
+
 
 def prefers(accept: str, asked: str, usual: str) -> bool:
     """Whether a request names a media type, and likes it no less than the one that it gets otherwise.
@@ -22,7 +24,5 @@ def prefers(accept: str, asked: str, usual: str) -> bool:
 def _quality(parameters: list[str]) -> float:
     """Between 0 and 1; 1 where it is not said, or is no number."""
     said = next((value for name, _, value in (one.partition("=") for one in parameters) if name.strip() == "q"), "1")
-    try:
-        return min(max(float(said), 0.0), 1.0)
-    except ValueError:
-        return 1.0
+    number = decimal_number(said.strip())
+    return 1.0 if number is None else min(number, 1.0)

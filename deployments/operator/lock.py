@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from deployments.operator.claimant import has_ended, signature
 from deployments.operator.document import Document, gateway
 from deployments.operator.plan import visible
 from models.errors import EmbedserveError
@@ -39,7 +40,7 @@ class OvertakenError(ConflictError):
 class Claim:
     """One command, and whether it is still at work."""
 
-    id: str
+    id: str  # and behind it, what tells its process from others
     by: str
     at: str  # ISO 8601, UTC
     command: str
@@ -63,7 +64,7 @@ def new_claim(command: str, lease_s: float) -> Claim:
         user = f"uid {os.getuid()}"
     by = f"{user}@{socket.gethostname()} (pid {os.getpid()})"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Claim(uuid.uuid4().hex, by, now, command, time.time() + lease_s)
+    return Claim(f"{uuid.uuid4().hex}/{signature()}", by, now, command, time.time() + lease_s)
 
 
 def revision(document: Document) -> int:
@@ -94,7 +95,7 @@ def require_idle(document: Document) -> None:
         ConflictError: names it.
     """
     last = last_claim(document)
-    if last and last.state == "running" and time.time() < last.until:
+    if last and last.state == "running" and time.time() < last.until and not has_ended(last.id.partition("/")[2]):
         raise ConflictError(
             f"another change is under way: {last}; nothing was changed here, try again when it is done "
             f"(it counts as lost in {last.until - time.time():.0f} s)"

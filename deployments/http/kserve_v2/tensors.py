@@ -89,6 +89,8 @@ def items_of(document: dict[str, Any], binary: memoryview, name: str) -> list[It
         raise InputError(f"this model takes one BYTES tensor named {name!r}", param="inputs[0]")
     parameters = tensor.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is not None and "data" in tensor:
+        raise InputError("data and binary_data_size contradict each other; send one of them", param="inputs[0]")
     values = _binary_items(binary, size, name) if size is not None else _json_items(tensor.get("data"), name)
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) not in (1, 2):

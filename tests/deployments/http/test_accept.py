@@ -23,7 +23,7 @@ RAW, JSON = "application/octet-stream", "application/json"
         (f"{RAW}; q=0", False),
         (f"text/html, {RAW}", True),
         (f"{RAW}; q=many", True),
-        (f"{RAW}; q=nan", False),
+        (f"{RAW}; q=nan", True),
         ("*/*", False),
         ("application/*", False),
         (JSON, False),

@@ -28,6 +28,7 @@ from tests.deployments.http.service import NUMERICS, TEXT, Application, applicat
 NO_VERSION = ("*", "*")
 M = ("m", "1")
 EMBED, ADMIN = new_key("shop", ("embed",)), new_key("ops", ("admin",))
+BOTH = {"parameters": {"binary_data_size": 0}}
 INFER = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [TEXT]}]}
 AZURE = "/openai/deployments/{deployment}/embeddings"
 BROKEN_FORM = {"content": b"x", "headers": {"content-type": "multipart/form-data"}}  # without a boundary
@@ -118,6 +119,7 @@ REFUSALS = [
     Case("POST", "/v1/embeddings/image", 400, sent=BROKEN_FORM),
     Case("POST", "/v1/embeddings/image", 415, sent={"content": b"x", "headers": {"content-type": "text/plain"}}),
     Case("POST", "/v2/models/m/infer", 400, sent={"json": {}}),
+    Case("POST", "/v2/models/m/infer", 400, sent={"json": {"inputs": [{**INFER["inputs"][0], **BOTH}]}}),
     Case("POST", "/v2/models/nothing/infer", 404, sent={"json": INFER}),
     Case("GET", "/v1/embeddings", 405),
     Case("PUT", "/v1/embeddings", 405),

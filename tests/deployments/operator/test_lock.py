@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +48,15 @@ def test_a_command_that_ended_or_was_lost_holds_nobody_up() -> None:
     require_idle(one_version())
     require_idle(claimed(one_version()))
     require_idle(claimed(one_version(), lease_s=-1, done=False))
+
+
+def test_a_command_whose_process_was_killed_holds_nobody_up() -> None:
+    program = "from deployments.operator.lock import new_claim; print(new_claim('swap x', 600).id)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    claim = replace(new_claim("swap x", 600), id=ended)
+    require_idle(with_claim(one_version(), 1, claim, {}))
+    with pytest.raises(ConflictError, match="under way"):
+        require_idle(with_claim(one_version(), 1, replace(claim, id="0" * 32), {}))  # of another machine or release
 
 
 def test_who_prepared_on_an_older_state_writes_nothing() -> None:
