@@ -14,9 +14,7 @@ from models.errors import ContentEncodingError, InputError, LimitError
 # One body at a time in each gateway: what it unpacks to is counted when it is there, and until then this bounds it.
 POOL: Final = ThreadPoolExecutor(1, "inflate")
 STEP: Final = 1 << 18  # bytes that are unpacked in one go
-PIECE: Final = (
-    1 << 16
-)  # of the packed ones, taken at a time: zlib copies what it has no use for yet, with Python standing still
+PIECE: Final = 1 << 16  # packed bytes that are taken at a time: zlib copies those that it has no use for yet
 GZIP, ZLIB, RAW = 31, 15, -15  # as zlib calls the formats
 STREAMS: Final = 100  # that may follow each other in one body: each costs some microseconds, however little it holds
 MANY: Final = f"more than {STREAMS} streams follow each other in it"

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-STARTED: Final = (
-    19  # place of a process's start, behind its name in /proc/PID/stat: a number may be given to another one
-)
+# Place of a process's start behind its state in /proc/PID/stat; its number alone may be given to another one.
+STARTED: Final = 19
 
 
 def signature(pid: int | None = None) -> str:

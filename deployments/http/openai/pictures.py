@@ -10,12 +10,14 @@ from starlette.requests import Request
 from deployments.config.limits import Limits
 from deployments.contract.items import Item
 from deployments.contract.short_repr import short_repr
+from deployments.http.fields import MEANT, PLAIN
 from deployments.http.headers import header_of
 from deployments.http.multipart import Part, boundary_of, parts_of
 from deployments.http.request import media_type, read_body
 from models.errors import InputError, MediaTypeError
 
 FIELD = b"file"  # of a form, whose parts are pictures
+KNOWN = PLAIN | MEANT
 OTHERS = 5  # names of other parts that a message tells
 
 
@@ -66,12 +68,12 @@ async def _multipart(request: Request, limits: Limits) -> Pictures:
 
 
 def _fields(parts: Iterable[Part]) -> dict[str, str]:
-    """The other parts, as text."""
+    """What other parts say of the vectors, as text; names that no protocol has are ignored."""
     fields: dict[str, str] = {}
     for part in parts:
-        if part.name == FIELD:
-            continue
         name = part.name.decode("utf-8", "replace")
+        if name not in KNOWN:
+            continue
         try:
             value = str(part.content, "utf-8")
         except UnicodeDecodeError as error:

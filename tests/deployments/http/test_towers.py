@@ -88,7 +88,8 @@ def test_the_input_chooses_the_tower(client: httpx2.Client, png: bytes, png64: s
 
 def test_the_fields_of_a_form_count_as_those_of_the_query_do(client: httpx2.Client, png: bytes) -> None:
     files = [("file", png)]
-    fields = {"model": "both", "dimensions": "2", "encoding_format": "base64", "unknown": "x" * 100_000, "user": "u"}
+    fields: dict[str, Any] = {"model": "both", "dimensions": "2", "encoding_format": "base64", "user": "u"}
+    fields |= {"unknown": ["x" * 100_000, "y"], "another": b"\xff"}
     said = client.post("/v1/embeddings/image", data=fields, files=files)
     asked = client.post("/v1/embeddings/image?model=both&dimensions=2&encoding_format=base64", files=files)
     assert (said.status_code, said.json()) == (200, asked.json())
