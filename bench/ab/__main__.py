@@ -15,19 +15,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.ab.points import OTHER, THIS, Point, summary
 from bench.ab.turns import VERSIONS, Turns
-from bench.loads.load import ALONE, HITS, MANY, ONE, chosen
+from bench.loads.load import ALONE, HITS, MANY, ONE, RAW, chosen
 from bench.report.folder import result_path
 from bench.report.machine import describe
 from bench.report.quiet import quietness
 from models.catalog.paths import ROOT
 
-LOADS = (ONE, MANY, ALONE, HITS)
+LOADS = (ONE, MANY, ALONE, HITS)  # unless others are asked for
+PICTURES = (replace(RAW, clients=1), RAW, replace(RAW, clients=32))
 ROUNDS, SECONDS = 5, 5
 NOT_QUIET = 3  # exit status
 
@@ -56,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.ab", description=__doc__)
     parser.add_argument("other", type=Path, help="the other checkout, with its own .venv")
-    names = ", ".join(load.name for load in LOADS)
-    parser.add_argument("--loads", help=f"some of: {names}; separated by commas")
+    names = ", ".join(load.name for load in (*LOADS, *PICTURES))
+    parser.add_argument("--loads", help=f"some of: {names}; separated by commas; those of texts")
     parser.add_argument("--precisions", default="int8,fp32", help=f"some of: {', '.join(VERSIONS)}; %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="each starts both services once; %(default)s")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each load; %(default)s")
@@ -72,7 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         parser.error(f"no precision is called {', '.join(unknown)}; there are: {', '.join(VERSIONS)}")
     try:
-        options.loads = chosen(LOADS, options.loads) if options.loads else LOADS
+        options.loads = chosen((*LOADS, *PICTURES), options.loads) if options.loads else LOADS
     except ValueError as error:
         parser.error(str(error))
     return options

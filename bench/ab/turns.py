@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.ab.points import OTHER, THIS, Point
 from bench.loads import wrk
-from bench.loads.bodies import TextBody
+from bench.loads.bodies import Body, PictureBody, TextBody
 from bench.loads.load import Load
 from bench.loads.texts import Texts
 from bench.report.quiet import Meter
@@ -19,7 +19,7 @@ from bench.systems.ours import encoder_of, one_replica, shipped, text_tokenizer,
 from bench.systems.server import Server
 from models.catalog.paths import ROOT
 
-MODEL = "text-embedding"
+MODELS = {"text": "text-embedding", "image": "image-embedding"}  # by modality
 VERSIONS = {"int8": "1.1.0", "fp32": "1.0.0", "bf16": "1.3.0"}
 TOKENS = 13
 WARM_S = 2
@@ -27,22 +27,28 @@ START_S = 900  # the first start of a checkout may have to fetch and build its m
 NUMBERS = 10_000_000  # inputs that one measurement may use up
 
 
-def served(document: dict[str, Any], precisions: Sequence[str]) -> dict[str, Any]:
-    """A checkout's own serve_config.yaml with the text model alone, one replica of everything.
+def served(
+    document: dict[str, Any], precisions: Sequence[str], modalities: Sequence[str] = ("text",)
+) -> dict[str, Any]:
+    """A checkout's own serve_config.yaml with the measured models alone, one replica of everything.
 
     Args:
         document: as the checkout has it; its import paths stay.
-        precisions: which versions of the model are served.
+        precisions: which versions of each model are served.
+        modalities: whose models are.
     """
     changed = copy.deepcopy(document)
     by_name = {app["name"]: app for app in changed["applications"]}
-    gateway, encoder = by_name["gateway"], by_name[f"{MODEL}--1-0-0"]
-    config = gateway["deployments"][0]["user_config"]
-    route = config["models"][MODEL]
-    route["versions"] = {VERSIONS[precision]: int(place == 0) * 100 for place, precision in enumerate(precisions)}
-    config.update(models={MODEL: route}, aliases={})
+    gateway = by_name["gateway"]
+    config, routes = gateway["deployments"][0]["user_config"], {}
+    changed["applications"] = [gateway]
+    for model in (MODELS[modality] for modality in modalities):
+        routes[model] = config["models"][model]
+        routes[model]["versions"] = {VERSIONS[p]: int(place == 0) * 100 for place, p in enumerate(precisions)}
+        encoder = by_name[f"{model}--1-0-0"]
+        changed["applications"] += [encoder_of(encoder, model, VERSIONS[precision]) for precision in precisions]
+    config.update(models=routes, aliases={})
     config.pop("towers", None)
-    changed["applications"] = [gateway, *(encoder_of(encoder, MODEL, VERSIONS[precision]) for precision in precisions)]
     one_replica(changed)
     return changed
 
@@ -63,7 +69,7 @@ class Turns:
 
         Args:
             other: the other checkout.
-            loads: of texts of 13 tokens.
+            loads: of texts of 13 tokens, or of pictures.
             precisions: keys of ``VERSIONS``.
             seconds: of each load.
             tell: gets a line for each step.
@@ -86,18 +92,23 @@ class Turns:
     def _turn(self, side: str) -> Iterator[Point]:
         checkout = self._checkouts[side]
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            document = served(shipped(checkout), self._precisions)
+            modalities = list(dict.fromkeys(load.modality for load in self._loads))
+            document = served(shipped(checkout), self._precisions, modalities)
             server = up(side, document, Path(folder), self._variables[side], checkout)
             try:
                 for precision, load in itertools.product(self._precisions, self._loads):
-                    model = f"{MODEL}@{VERSIONS[precision]}"
-                    body = TextBody("/v1/embeddings", model, self._texts, load.items, load.cached)
+                    body = self._body(load, f"{MODELS[load.modality]}@{VERSIONS[precision]}")
                     server.wait(body.path, body.data(next(self._first)), body.content_type, START_S)
                     yield self._measure(server, side, f"{precision}, {load.name}", load, body)
             finally:
                 server.stop()
 
-    def _measure(self, server: Server, side: str, name: str, load: Load, body: TextBody) -> Point:
+    def _body(self, load: Load, model: str) -> Body:
+        if load.modality == "image":
+            return PictureBody(f"/v1/embeddings/image?model={model}", model)
+        return TextBody("/v1/embeddings", model, self._texts, load.items, load.cached)
+
+    def _measure(self, server: Server, side: str, name: str, load: Load, body: Body) -> Point:
         wrk.run(server.url, body, load.clients, WARM_S, next(self._first))
         server.settle()
         meter = Meter(server)

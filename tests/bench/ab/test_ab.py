@@ -31,10 +31,13 @@ def test_a_checkout_serves_the_chosen_precisions_with_its_own_import_paths() -> 
     assert versions == {"1.1.0": 100, "1.0.0": 0}
 
 
+@pytest.mark.parametrize("modalities", [["text"], ["image"], ["text", "image"]])
 @pytest.mark.parametrize("precisions", [["int8", "fp32"], ["int8"], ["fp32"]])
-def test_what_a_checkout_serves_is_a_configuration_that_it_accepts(precisions: list[str]) -> None:
+def test_what_a_checkout_serves_is_a_configuration_that_it_accepts(
+    precisions: list[str], modalities: list[str]
+) -> None:
     document = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    check(served(document, precisions), "ab")
+    check(served(document, precisions, modalities), "ab")
 
 
 def test_the_ratio_is_of_medians_and_the_spread_of_rounds() -> None:
