@@ -56,6 +56,7 @@ class RequestQueue:
         self._under_way: dict[asyncio.Task[None], int] = {}  # calls for users, and their cost
         self._bulk_under_way: set[asyncio.Task[None]] = set()
         self._used_at = -math.inf  # when a user asked last
+        self._freed_at = -math.inf  # when a call ended while no other was allowed
         self._pump_is_due = False
         self._timer: asyncio.TimerHandle | None = None  # for requests that will have gathered long enough then
 
@@ -140,7 +141,8 @@ class RequestQueue:
 
     def _gathered(self) -> bool:
         """Whether what waits is worth a call; if not, it is looked at again when it has waited long enough."""
-        waited_s = time.monotonic() - self._backlog.users[0].since
+        # Who waited while no call was free for it waits on for those whom the last one answered: they ask again within milliseconds.
+        waited_s = time.monotonic() - max(self._backlog.users[0].since, self._freed_at)
         worth = self._settings.worth_a_call(self._backlog.users_cost, self._under_way.values(), waited_s)
         if not worth and self._timer is None:
             left_s = max(self._settings.gather_s - waited_s, TIMER_S)
@@ -152,6 +154,8 @@ class RequestQueue:
         self._pump()
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        if not self._settings.may_call(len(self._under_way)):
+            self._freed_at = time.monotonic()
         self._under_way.pop(task, None)
         self._bulk_under_way.discard(task)
         self._pump()

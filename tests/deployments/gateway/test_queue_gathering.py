@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
+from deployments.contract.reply import EncodeReply
+from deployments.gateway.batch import Batch
 from deployments.gateway.request_queue import RequestQueue
-from tests.deployments.gateway.queues import Replica, queue, settings, settled, submit
+from tests.deployments.gateway.queues import LABEL, Replica, queue, settings, settled, submit
 
 
 @pytest.mark.parametrize(
@@ -16,9 +19,9 @@ from tests.deployments.gateway.queues import Replica, queue, settings, settled, 
         pytest.param(1, [], 1, 0.0, True, id="an idle replica is waiting"),
         pytest.param(1, [64], 2, 0.0, True, id="one of two replicas is idle"),
         pytest.param(1, [64], 1, 0.0, False, id="little beside much gathers on"),
-        pytest.param(32, [64], 1, 0.0, True, id="half as much is worth a call"),
-        pytest.param(31, [64, 2], 2, 0.0, False, id="the largest call counts"),
-        pytest.param(1, [2], 1, 0.0, True, id="one beside one leaves"),
+        pytest.param(64, [64], 1, 0.0, True, id="as much is worth a call"),
+        pytest.param(63, [64, 2], 2, 0.0, False, id="the largest call counts"),
+        pytest.param(1, [1], 1, 0.0, True, id="one beside one leaves"),
         pytest.param(1, [64], 1, 0.01, True, id="it has waited long enough"),
     ],
 )
@@ -37,16 +40,54 @@ async def test_a_small_request_beside_a_large_call_gathers_until_it_is_worth_a_c
     requests = gathering(replica, 20)
     tasks = [submit(requests, ["large"] * 8)]
     await settled()
-    for _ in range(3):
+    for _ in range(7):
         tasks.append(submit(requests, ["small"]))
         await settled()
     assert len(replica.calls) == 1
     tasks.append(submit(requests, ["small"]))
     await settled()
-    assert [len(call) for call in replica.calls] == [8, 4]
+    assert [len(call) for call in replica.calls] == [8, 8]
     replica.gate.set()
     await asyncio.gather(*tasks)
-    assert [len(call) for call in replica.calls] == [8, 4]
+    assert [len(call) for call in replica.calls] == [8, 8]
+
+
+async def test_who_waited_for_a_free_call_waits_on_for_those_whom_that_call_answered() -> None:
+    calls: list[tuple[int, asyncio.Event]] = []
+    called = asyncio.Semaphore(0)
+
+    async def answer(batch: Batch) -> EncodeReply:
+        calls.append((len(batch.rows), asyncio.Event()))
+        called.release()
+        await calls[-1][1].wait()
+        return EncodeReply(LABEL, np.zeros((len(batch.rows), 2), np.float32), [1] * len(batch.rows))
+
+    gather_s = 0.2
+    requests = queue(answer, max_calls=2, gather_s=gather_s)
+    tasks = []
+    for items in (4, 4, 2):
+        tasks.append(submit(requests, ["one"] * items))
+        await settled()
+    assert [size for size, _ in calls] == [4, 4]
+    await asyncio.sleep(1.5 * gather_s)  # longer than anybody gathers
+    calls[0][1].set()
+    await tasks[0]
+    await settled()
+    assert len(calls) == 2, "it left alone, a moment before the others asked again"
+    tasks += [submit(requests, ["again"]) for _ in range(2)]
+    await settled()
+    assert [size for size, _ in calls] == [4, 4, 4]
+    for _ in calls:
+        await called.acquire()
+    calls[1][1].set()
+    await tasks[1]
+    tasks.append(submit(requests, ["last"]))
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(called.acquire(), 60)
+    assert gather_s - 0.01 <= asyncio.get_running_loop().time() - began < 60
+    for _, answered in calls:
+        answered.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_it_leaves_as_soon_as_the_large_call_returns() -> None:
