@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -134,14 +135,17 @@ class Engine:
             return RunLimits(tokens=graph.bound.buckets.cells or BATCH_TOKENS, whole=True)
         if not graph.options.on_cpu:
             return RunLimits(whole=True)
-        return RunLimits(threads=graph.free_threads, by_input=graph.pool is not None)
+        return RunLimits(threads=graph.free_threads, by_input=graph.divides)
 
     def parts(self, count: int, default: int) -> list[int]:
         """How many of ``count`` rows of equal size each run takes, at most ``default`` if shapes are not fixed."""
-        bound = self.graph.bound
+        graph = self.graph
+        bound = graph.bound
         if bound is not None and bound.buckets.cut:
-            return bound.buckets.parts(count, 0, self.graph.free_threads)
+            return bound.buckets.parts(count, 0, graph.free_threads)
         most = bound.buckets.rows[-1] if bound else default
+        if graph.few and graph.divides:
+            most = min(most, math.ceil(count / graph.free_threads))
         return [min(most, count - start) for start in range(0, count, most)]
 
     def padded(self, lengths: list[int]) -> list[int]:
@@ -176,10 +180,12 @@ class Engine:
         return unit
 
     def map(self, work: Callable[[T], Vectors], pieces: Sequence[T]) -> list[Vectors]:
-        """The results of ``work`` on each piece, float32 [n, d] each; in parallel if each thread computes inputs of its own."""
-        here = len(pieces) == 1 or background.here()  # one piece is computed sooner so, and the pool is for others
-        pool = None if here else self.graph.pool
-        return list((pool.map if pool else map)(work, pieces))
+        """The results of ``work`` on each piece, float32 [n, d] each; in parallel where the graph divides batches now."""
+        graph = self.graph
+        if len(pieces) == 1 or graph.pool is None or not graph.divides:  # one piece is computed sooner here
+            return list(map(work, pieces))
+        with graph.free.divided():
+            return list(graph.pool.map(work, pieces))
 
     def embed_together(self, rows: Sequence[Any], lengths: list[int], work: Work) -> Vectors | None:
         """The vectors of rows, float32 [n, d], computed in runs that other threads' rows share; None where runs are not shared.

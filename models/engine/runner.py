@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnxruntime as ort
@@ -38,6 +40,17 @@ class Runner:
     def sessions(self) -> int:
         """How many sessions it has, each with its own copy of the weights."""
         return 1 if self._spare is self._session else 2
+
+    @contextmanager
+    def divided(self) -> Iterator[None]:
+        """While a batch is divided into runs on several threads: each takes the second session, also the first of them."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def run(self, feeds: Feeds) -> NDArray[Any]:
         """The output for inputs [n, ...]."""

@@ -81,7 +81,10 @@ def run_parts(count: int, length: int, threads: int, *, by_input: bool) -> int:
     """
     size = count * length
     if by_input:
-        parts = max(min(threads, size // TOKENS_PER_THREAD), math.ceil(size / TOKENS_PER_RUN))
+        rounds = math.ceil(
+            size / TOKENS_PER_RUN / threads
+        )  # whole ones: three runs on two threads take as long as four
+        parts = min(threads, size // TOKENS_PER_THREAD) if rounds == 1 else rounds * threads
     else:
         parts = math.ceil(size / (TOKENS_PER_RUN * threads))
     return max(1, min(parts, count))

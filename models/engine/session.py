@@ -47,7 +47,8 @@ class EngineOptions:
     # products need not wake a second thread. `auto` takes `inputs` for int8 text on a CPU.
     parallelism: Parallelism = "auto"
     # Create a second session, with one thread less, for runs that begin while another is under way: two runs in one session
-    # wait for each other's threads in every operator. The weights are in memory twice.
+    # wait for each other's threads in every operator. The weights are in memory twice. Where it has one thread, batches that are alone
+    # are divided among runs in it.
     spare: bool = False
     arena: bool = (
         False  # keep freed activations for the next run: slightly faster, but memory grows with each new shape

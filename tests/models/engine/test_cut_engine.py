@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime as ort
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,11 @@ def test_no_way_to_cut_a_batch_into_full_buckets_is_cheaper(count: int, length: 
 
 def test_pictures_are_never_padded() -> None:
     assert all(rows in CUT_IMAGES for count in range(1, 50) for rows in cut_image_buckets().parts(count, 0))
+
+
+@pytest.mark.parametrize(("count", "runs"), [(3, [3]), (5, [4, 1]), (6, [6]), (7, [6, 1]), (11, [8, 3])])
+def test_pictures_are_cut_into_few_runs(count: int, runs: list[int]) -> None:
+    assert cut_image_buckets().parts(count, 0) == runs
 
 
 @given(lengths=st.lists(st.integers(1, 400), min_size=1, max_size=100), threads=st.integers(1, 8))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.embedder import open_embedder
 from models.engine.engine import Engine
 from models.engine.runner import Runner
+from models.engine.runs import runs_of
 from models.engine.session import EngineOptions
 from models.modalities.image import ImageEmbedder
 from models.modalities.text import TextEmbedder
@@ -81,6 +82,49 @@ def test_a_run_beside_another_goes_to_the_spare_session_and_the_next_alone_does_
         held.result()
     runner.run(feeds(1))
     assert (first.runs, spare.runs) == (2, 1)
+
+
+def test_every_run_of_a_divided_batch_goes_to_the_spare_session() -> None:
+    first, spare = (Session(str(artifact_of("text-embedding@1.1.0").graph)) for _ in range(2))
+    runner = Runner(first, "embedding", spare)
+    with runner.divided():
+        assert runner.busy
+        assert [len(runner.run(feeds(rows))) for rows in (1, 3)] == [1, 3]
+    assert not runner.busy
+    assert (first.runs, spare.runs) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "threads", "spare", "pieces"),
+    [
+        ("image-embedding@1.1.0", 2, True, [4, 4]),
+        ("image-embedding@1.1.0", 2, False, [8]),
+        ("image-embedding@1.1.0", 1, True, [8]),
+        ("image-embedding@1.0.0", 2, True, [8]),
+    ],
+    ids=[
+        "among the threads where operators are short",
+        "not without sessions of one thread",
+        "not on one thread",
+        "not where operators are long enough to be shared",
+    ],
+)
+def test_eight_pictures_alone_are_divided(version: str, threads: int, spare: bool, pieces: list[int]) -> None:
+    engine = Engine(artifact_of(version).graph, EngineOptions(threads=threads, spare=spare))
+    assert engine.parts(8, 16) == pieces
+    with engine.graph.free.divided():
+        assert engine.parts(8, 16) == [8], "another batch is under way"
+
+
+@pytest.mark.parametrize(("spare", "divided"), [(True, True), (False, False)], ids=["two sessions", "one session"])
+def test_a_list_of_texts_alone_is_divided_where_there_are(spare: bool, divided: bool) -> None:
+    engine = Engine(artifact_of("text-embedding@1.0.0").graph, EngineOptions(threads=2, spare=spare))
+    assert [len(run) for run in runs_of([13] * 16, engine.run_limits)] == ([8, 8] if divided else [16])
+    with engine.graph.free.divided():
+        assert [len(run) for run in runs_of([13] * 16, engine.run_limits)] == [16]
+    names: list[str] = []
+    engine.map(lambda _: names.append(threading.current_thread().name) or np.zeros((1, 1), np.float32), [1, 2])  # type: ignore[func-returns-value]
+    assert all(name.startswith("embed") for name in names) == divided
 
 
 @pytest.mark.parametrize(

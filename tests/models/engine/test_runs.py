@@ -76,9 +76,18 @@ def test_padding_is_the_part_that_is_computed_for_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("count", "threads", "by_input", "parts"),
-    [(16, 2, True, 2), (16, 1, True, 1), (40, 1, True, 3), (39, 2, False, 1), (40, 1, False, 3), (4, 2, True, 1)],
+    [
+        (16, 2, True, 2),
+        (58, 2, True, 4),
+        (16, 1, True, 1),
+        (40, 1, True, 3),
+        (39, 2, False, 1),
+        (40, 1, False, 3),
+        (4, 2, True, 1),
+    ],
     ids=[
         "inputs are shared among threads that are free",
+        "threads end together",
         "no thread waits for inputs that another could take",
         "a run never exceeds what stays in the cache",
         "nor what stays in the caches of all threads",
