@@ -21,6 +21,8 @@ from tests.deployments.gateway.queues import LABEL, Replica, queue, settings, se
         pytest.param(1, [64], 1, 0.0, False, id="little beside much gathers on"),
         pytest.param(64, [64], 1, 0.0, True, id="as much is worth a call"),
         pytest.param(63, [64, 2], 2, 0.0, False, id="the largest call counts"),
+        pytest.param(100, [200], 1, 0.0, True, id="a full call leaves beside one that grew in a crowd"),
+        pytest.param(99, [200], 1, 0.0, False, id="less than a full call does not"),
         pytest.param(1, [1], 1, 0.0, True, id="one beside one leaves"),
         pytest.param(1, [64], 1, 0.01, True, id="it has waited long enough"),
     ],
