@@ -58,7 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.ab", description=__doc__)
     parser.add_argument("other", type=Path, help="the other checkout, with its own .venv")
     names = ", ".join(load.name for load in (*LOADS, *PICTURES))
-    parser.add_argument("--loads", help=f"some of: {names}; separated by commas; those of texts")
+    parser.add_argument("--loads", help=f"some of: {names}; separated by commas; by default those of texts")
     parser.add_argument("--precisions", default="int8,fp32", help=f"some of: {', '.join(VERSIONS)}; %(default)s")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="each starts both services once; %(default)s")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each load; %(default)s")

@@ -6,10 +6,6 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-# Part of the largest call under way that must have gathered before another call leaves beside it. All of it, because calls of one size
-# stay so: 8 clients come to two calls of 4 pictures each, while half of it keeps them at 2 and 3 (a picture in a run of 4 takes two
-# thirds of what it takes alone).
-WORTH = 1.0
 CALM_S = 10.0  # without a user's request: bulk leaves in calls of any size
 BULK_PART = 8  # of the largest call, the part that bulk fills while users are about: 128 tokens, 15 ms of two cores
 
@@ -86,5 +82,7 @@ class QueueSettings:
         """
         if len(under_way) < self.replicas or waited_s >= self.gather_s:
             return True
-        # A full call is worth it also beside one that grew in a crowd: bf16 with lists of 16 loses 6 % where it waits.
-        return waiting_cost >= min(WORTH * max(under_way), self.call_cost)
+        # As much as the largest, because calls grow to one size then: with half of it, 8 clients with pictures stayed at calls of 1 to 3, and
+        # now most are of 3 and 4 (a picture in a run of 4 takes two thirds of what it takes alone). A full call is worth it also beside one
+        # that grew in a crowd: bf16 with lists of 16 lost 6 % while it waited.
+        return waiting_cost >= min(max(under_way), self.call_cost)

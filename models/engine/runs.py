@@ -81,9 +81,8 @@ def run_parts(count: int, length: int, threads: int, *, by_input: bool) -> int:
     """
     size = count * length
     if by_input:
-        rounds = math.ceil(
-            size / TOKENS_PER_RUN / threads
-        )  # whole ones: three runs on two threads take as long as four
+        # Whole rounds: three runs on two threads take as long as four.
+        rounds = math.ceil(size / TOKENS_PER_RUN / threads)
         parts = min(threads, size // TOKENS_PER_THREAD) if rounds == 1 else rounds * threads
     else:
         parts = math.ceil(size / (TOKENS_PER_RUN * threads))
